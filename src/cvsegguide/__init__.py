@@ -1,0 +1,63 @@
+"""CVSegGuide: cross-view geo-localisation guided by land-cover segmentation.
+
+A street view and an aerial photograph go in; a map of probabilities, ranked regions, coordinates
+and the land cover that explains them come out. Public names are resolved when first used, so that
+``import cvsegguide`` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Localizer": "cvsegguide.inference.localizer",
+    "Localization": "cvsegguide.inference.result",
+    "Region": "cvsegguide.inference.regions",
+    "CVSegGuideError": "cvsegguide.errors",
+}
+_MODULES = ("data", "evaluation", "geo", "inference", "landcover", "models", "synth", "training")
+
+__all__ = [
+    "CVSegGuideError",
+    "Localization",
+    "Localizer",
+    "Region",
+    "__version__",
+    "data",
+    "evaluation",
+    "geo",
+    "inference",
+    "landcover",
+    "models",
+    "synth",
+    "training",
+]
+
+if TYPE_CHECKING:
+    from cvsegguide import (
+        data,
+        evaluation,
+        geo,
+        inference,
+        landcover,
+        models,
+        synth,
+        training,
+    )
+    from cvsegguide.errors import CVSegGuideError
+    from cvsegguide.inference.localizer import Localizer
+    from cvsegguide.inference.regions import Region
+    from cvsegguide.inference.result import Localization
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"cvsegguide.{name}")
+    raise AttributeError(f"module 'cvsegguide' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""``python -m cvsegguide``."""
+
+from cvsegguide.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,127 @@
+"""A sample of a cross-view data set, and batches of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cvsegguide.geo.bounds import Bounds
+
+
+class _MappingAccess:
+    """Fields by ``sample["name"]`` as well as by ``sample.name``."""
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def keys(self) -> Iterator[str]:
+        return (entry.name for entry in fields(self))  # type: ignore[arg-type]
+
+
+@dataclass
+class Sample(_MappingAccess):
+    """One street view and the overhead tile that it was taken in.
+
+    Attributes:
+        id: Unique name within the data set.
+        overhead: ``(3, H, W)`` float32 in [0, 1], RGB, north up.
+        street: ``(3, h, w)`` float32 in [0, 1], RGB, equirectangular, centred on the horizon;
+            its vertical extent is ``fov * h / w`` degrees.
+        landcover: ``(H, W)`` uint8 class ids, or None.
+        row, col: Position of the camera in overhead pixels (pixel centres at +0.5).
+        heading: Azimuth of the street view's centre column, degrees clockwise from north.
+        fov: Horizontal extent of the street view in degrees.
+        gsd: Metres per overhead pixel.
+        bounds: Geographic bounds of the tile, or None.
+        sightline: ``(H, W)`` float32, the published localisation target, or None.
+        labels: Further rasters on the overhead grid by name (land use, building age, building
+            function, height in metres), where the data set has them and they were asked for.
+    """
+
+    id: str
+    overhead: Tensor
+    street: Tensor
+    landcover: Tensor | None
+    row: float
+    col: float
+    heading: float
+    fov: float
+    gsd: float
+    bounds: Bounds | None
+    sightline: Tensor | None = None
+    labels: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Batch(_MappingAccess):
+    """Samples stacked along a first dimension B.
+
+    Attributes:
+        id: B names.
+        overhead: ``(B, 3, H, W)``; street: ``(B, 3, h, w)``; float32 in [0, 1].
+        landcover: ``(B, H, W)`` uint8, or None when any sample has none.
+        position: ``(B, 2)`` float32 ``(row, col)`` in overhead pixels.
+        heading, fov, gsd: ``(B,)`` float32.
+        bounds: B bounds or Nones.
+        sightline: ``(B, H, W)`` float32, or None when any sample has none.
+    """
+
+    id: list[str]
+    overhead: Tensor
+    street: Tensor
+    landcover: Tensor | None
+    position: Tensor
+    heading: Tensor
+    fov: Tensor
+    gsd: Tensor
+    bounds: list[Bounds | None]
+    sightline: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """A copy with every tensor on ``device``."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> "Batch":
+        """A copy in page-locked memory (called by the DataLoader)."""
+        return self._map(lambda tensor: tensor.pin_memory())
+
+    def _map(self, function: Any) -> "Batch":
+        values = {
+            entry.name: function(value) if isinstance(value, Tensor) else value
+            for entry in fields(self)
+            for value in [getattr(self, entry.name)]
+        }
+        return Batch(**values)
+
+
+def _stack_optional(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    present = [tensor for tensor in tensors if tensor is not None]
+    return torch.stack(present) if present and len(present) == len(tensors) else None
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples of equal image sizes into a :class:`Batch`."""
+
+    def numbers(name: str) -> Tensor:
+        return torch.tensor([getattr(sample, name) for sample in samples], dtype=torch.float32)
+
+    return Batch(
+        id=[sample.id for sample in samples],
+        overhead=torch.stack([sample.overhead for sample in samples]),
+        street=torch.stack([sample.street for sample in samples]),
+        landcover=_stack_optional([sample.landcover for sample in samples]),
+        position=torch.stack([numbers("row"), numbers("col")], dim=1),
+        heading=numbers("heading"),
+        fov=numbers("fov"),
+        gsd=numbers("gsd"),
+        bounds=[sample.bounds for sample in samples],
+        sightline=_stack_optional([sample.sightline for sample in samples]),
+    )

@@ -1,0 +1,33 @@
+"""The exceptions that CVSegGuide raises on purpose.
+
+Each message is one line that names the file or option at fault and what is wrong with it. The
+command line prints it behind ``cvsegguide: error:`` and ends with status 2.
+"""
+
+
+class CVSegGuideError(Exception):
+    """Base of every error that the user can mend."""
+
+    exit_status = 2
+
+
+class InputError(CVSegGuideError):
+    """An image, raster, table or argument that cannot be used."""
+
+
+class CheckpointError(InputError):
+    """A weights file that is damaged, unsafe, or of another architecture."""
+
+
+class DatasetError(InputError):
+    """A data set whose layout or files are not as documented."""
+
+
+class ConfigurationError(InputError):
+    """Options that contradict each other or the model."""
+
+
+class TrainingError(CVSegGuideError):
+    """A training run that cannot go on: losses that are not finite, too many broken samples."""
+
+    exit_status = 1

@@ -1,0 +1,1 @@
+"""SynthCity: a procedural city with exact truth, and a renderer of street views."""

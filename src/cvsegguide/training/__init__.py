@@ -1,0 +1,1 @@
+"""Training: the Lightning module, losses and callbacks. Not imported by inference."""

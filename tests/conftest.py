@@ -1,0 +1,18 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real and parity data; tests that need it skip where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("CVSEGGUIDE_SHARED", default))
+    if not (folder / "interface.md").is_file():
+        pytest.skip(f"no shared data at {folder} (set CVSEGGUIDE_SHARED)")
+    return folder
