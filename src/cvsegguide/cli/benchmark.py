@@ -1,0 +1,120 @@
+"""``cvsegguide benchmark [NAME ...]``: the project's speed and memory figures on this machine."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+from cvsegguide import __version__
+from cvsegguide.errors import ConfigurationError
+
+LIBRARIES = ("torch", "torchvision", "timm", "lightning", "numpy", "numba", "rasterio", "pillow")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    from cvsegguide.benchmark.registry import SUBJECTS
+
+    parser.description = (
+        "Measure speed and memory, each beside a reference in the same run "
+        f"(medians after warm-up). Names: {', '.join(SUBJECTS)}; all of them by default."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a table")
+    parser.add_argument("--out", metavar="FILE.json", help="also write the JSON to a file")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads that PyTorch may use")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print; exit status 0."""
+    from cvsegguide.benchmark import registry
+
+    names = arguments.names or list(registry.SUBJECTS)
+    for name in names:
+        if name not in registry.SUBJECTS:
+            raise ConfigurationError(
+                f"there is no benchmark '{name}' (there are: {', '.join(registry.SUBJECTS)})"
+            )
+    if arguments.threads is not None:
+        if arguments.threads < 1:
+            raise ConfigurationError("--threads must be at least 1")
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+    rows = []
+    for name in names:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        for measurement in registry.run(name, quick=arguments.quick):
+            rows.append({"subject": name, **measurement.row()})
+    report = {"machine": machine(), "quick": arguments.quick, "measurements": rows}
+    text = json.dumps(report, indent=2)
+    if arguments.out:
+        from cvsegguide.io.atomic import write_text
+
+        write_text(arguments.out, text + "\n")
+    if arguments.json:
+        print(text)
+    else:
+        _print_table(report)
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory, and the versions of the libraries that matter for speed."""
+    import torch
+
+    memory = None
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "memory_gib": memory,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch_threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "cvsegguide": __version__,
+        **{name: metadata.version(name) for name in LIBRARIES},
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _print_table(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    host = report["machine"]
+    table = Table(
+        caption=f"{host['processor']}, {host['cores']} cores, {host['torch_threads']} threads, "
+        f"torch {host['torch']}, Python {host['python']}",
+        title="medians, each beside its reference from the same run",
+    )
+    for title in ("what", "value", "reference", "ratio", "reference is", "note"):
+        table.add_column(title, justify="right" if title in ("value", "ratio") else "left")
+    for row in report["measurements"]:
+        reference = "" if row["reference"] is None else f"{row['reference']:.4g} {row['unit']}"
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g}"
+        table.add_row(
+            row["name"],
+            f"{row['value']:.4g} {row['unit']}",
+            reference,
+            ratio,
+            row["reference_name"],
+            row["note"],
+        )
+    Console().print(table)

@@ -1,0 +1,43 @@
+"""Benchmarks through the command line, with a stand-in subject whose figures are known."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from cvsegguide.benchmark import registry
+from cvsegguide.cli.main import main
+
+
+def test_median_and_ratio_reach_the_report(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subject = ModuleType("cvsegguide.benchmark.standin")
+    subject.measure = lambda quick: [  # type: ignore[attr-defined]
+        registry.Measurement("answer", 1.5, "s", 6.0, "slow way", f"quick={quick}")
+    ]
+    monkeypatch.setitem(sys.modules, subject.__name__, subject)
+    monkeypatch.setattr(registry, "SUBJECTS", ("standin",))
+    path = tmp_path / "report.json"
+    assert main(["benchmark", "standin", "--quick", "--json", "--out", str(path)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads(path.read_text())
+    (row,) = report["measurements"]
+    assert row["ratio"] == 0.25
+    assert row["note"] == "quick=True"
+    assert report["machine"]["cores"] >= 1
+
+
+def test_functions_take_turns() -> None:
+    calls: list[str] = []
+    first, second = registry.median_seconds(
+        lambda: calls.append("a"),
+        lambda: (calls.append("b"), time.sleep(0.01)),
+        repeats=3,
+        warmup=1,
+    )
+    assert calls == ["a", "b", "a", "b", "a", "b", "a", "b"]
+    assert first < second
