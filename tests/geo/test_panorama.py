@@ -1,0 +1,125 @@
+"""The canvas: every expected value follows from arithmetic on azimuths and elevations."""
+
+import pytest
+import torch
+
+from cvsegguide.geo.panorama import street_canvas
+
+
+def compass(width: int = 720, height: int = 360, heading: float = 0.0, fov: float = 360.0):
+    """A view whose channels are the cosine and sine of azimuth, and the elevation / 90."""
+    column = torch.arange(width) + 0.5
+    azimuth = torch.deg2rad(heading + (column - width / 2) * fov / width)
+    row = torch.arange(height) + 0.5
+    elevation = (height / 2 - row) * fov / width / 90.0
+    return torch.stack(
+        (
+            azimuth.cos()[None, :].expand(height, width),
+            azimuth.sin()[None, :].expand(height, width),
+            elevation[:, None].expand(height, width),
+        )
+    )
+
+
+def expected(size: tuple[int, int], extent: tuple[float, float]):
+    height, width = size
+    azimuth = torch.deg2rad((torch.arange(width) + 0.5 - width / 2) * extent[1] / width)
+    elevation = (height / 2 - torch.arange(height) - 0.5) * extent[0] / height / 90.0
+    return azimuth.cos(), azimuth.sin(), elevation
+
+
+@pytest.mark.parametrize("heading", [0.0, 33.3, 90.0, 180.0, 359.75, -720.5])
+@pytest.mark.parametrize("width", [128, 720, 1000, 3001])
+def test_every_heading_and_size_gives_the_same_canvas(heading, width):
+    size, extent = (64, 256), (90.0, 360.0)
+    view = compass(width, width // 2, heading)
+    canvas, mask = street_canvas(
+        view[None], torch.tensor([heading]), torch.tensor([360.0]), size, extent
+    )
+    cosine, sine, elevation = expected(size, extent)
+    assert canvas.shape == (1, 3, *size)
+    assert mask.shape == (1, 1, *size)
+    assert mask.min() == 1
+    # A linear interpolation between samples 360 / 128 degrees apart errs by 3e-4 at most; the
+    # triangle filter flattens a cosine by a few 1e-4.
+    assert (canvas[0, 0] - cosine).abs().max() < 1e-3
+    assert (canvas[0, 1] - sine).abs().max() < 1e-3
+    inner = slice(2, -2)  # at the poles and edges the filter is one-sided
+    assert (canvas[0, 2, inner] - elevation[inner, None]).abs().max() < 0.02
+
+
+def test_identity_is_exact():
+    view = torch.rand(1, 3, 128, 512)
+    canvas, mask = street_canvas(
+        view, torch.zeros(1), torch.full((1,), 360.0), (128, 512), (90.0, 360.0)
+    )
+    assert torch.equal(canvas, view)
+    assert mask.min() == 1
+
+
+def test_a_crop_and_the_full_panorama_give_the_same_canvas():
+    full = torch.rand(1, 3, 512, 1024)
+    crop = full[:, :, 128:384]
+    arguments = (torch.tensor([77.0]), torch.tensor([360.0]), (128, 512), (90.0, 360.0))
+    first, _ = street_canvas(full, *arguments)
+    second, _ = street_canvas(crop, *arguments)
+    assert torch.equal(first, second)
+
+
+def test_a_turn_by_whole_columns_is_a_roll():
+    view = torch.rand(1, 3, 64, 256)
+    canvas, _ = street_canvas(
+        view, torch.tensor([360.0 * 10 / 256]), torch.tensor([360.0]), (64, 256), (90.0, 360.0)
+    )
+    # The centre column looks 10 columns clockwise of north: it belongs 10 columns to the right.
+    torch.testing.assert_close(canvas, view.roll(10, dims=-1), atol=1e-4, rtol=0)
+
+
+def test_shrinking_wraps_without_a_seam():
+    # One bright column at the very edge (azimuth 180): on the canvas its light is shared by the
+    # first and last columns exactly as it is by inner neighbours when it stands elsewhere.
+    view = torch.zeros(1, 3, 256, 1024)
+    view[..., 0] = 1.0
+    arguments = (torch.tensor([360.0]), (64, 256), (90.0, 360.0))
+    edge, _ = street_canvas(view, torch.zeros(1), *arguments)
+    inner, _ = street_canvas(view.roll(512, dims=-1), torch.zeros(1), *arguments)
+    torch.testing.assert_close(edge, inner.roll(-128, dims=-1), atol=1e-6, rtol=0)
+    assert edge[0, 0, 32].sum() == pytest.approx(0.25, abs=1e-5)  # area: a quarter of a column
+
+
+def test_limited_views_are_placed_and_masked():
+    fov, heading = 90.0, 120.0
+    view = torch.ones(1, 3, 200, 200)  # 90 x 90 degrees
+    canvas, mask = street_canvas(
+        view, torch.tensor([heading]), torch.tensor([fov]), (90, 360), (90.0, 360.0)
+    )
+    torch.testing.assert_close(canvas, mask.expand(-1, 3, -1, -1))
+    seen = mask[0, 0].bool()
+    assert seen.all(dim=0).nonzero().flatten().tolist() == list(range(255, 345))  # 75..165
+    assert int(seen.sum()) == 90 * 90
+
+
+def test_low_views_leave_sky_and_ground_unseen():
+    view = torch.ones(1, 3, 100, 1000)  # 36 degrees high
+    _, mask = street_canvas(view, torch.zeros(1), torch.tensor([360.0]), (90, 360), (90.0, 360.0))
+    assert mask[0, 0, :, 0].nonzero().flatten().tolist() == list(range(27, 63))
+
+
+def test_a_batch_of_different_views_equals_each_alone():
+    view = torch.rand(3, 3, 120, 480)
+    heading, fov = torch.tensor([10.0, 200.0, 300.0]), torch.tensor([360.0, 70.0, 360.0])
+    together = street_canvas(view, heading, fov, (32, 128), (90.0, 360.0))
+    for i in range(3):
+        alone = street_canvas(
+            view[i : i + 1], heading[i : i + 1], fov[i : i + 1], (32, 128), (90.0, 360.0)
+        )
+        for ours, theirs in zip(together, alone, strict=True):
+            torch.testing.assert_close(ours[i : i + 1], theirs)
+
+
+@pytest.mark.parametrize("fov", [0.0, -10.0, 400.0, float("nan")])
+def test_impossible_fov(fov):
+    with pytest.raises(ValueError, match="fov"):
+        street_canvas(
+            torch.zeros(1, 3, 8, 16), torch.zeros(1), torch.tensor([fov]), (8, 16), (90.0, 360.0)
+        )
