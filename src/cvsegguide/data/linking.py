@@ -12,6 +12,7 @@ Only comparisons are made with the coordinates, no arithmetic: a panorama on a b
 tiles share belongs to both.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import overload
@@ -56,7 +57,7 @@ class LinkTable:
 
     def __iter__(self) -> Iterator[Indices]:
         edges = self.offsets.tolist()
-        return (self.indices[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True))
+        return (self.indices[a:b] for a, b in itertools.pairwise(edges))
 
     @property
     def counts(self) -> Indices:
@@ -204,10 +205,8 @@ def _checked_bounds(bounds: ArrayLike) -> NDArray[np.float64]:
 
 
 def _checked_points(lonlat: ArrayLike) -> NDArray[np.float64]:
-    if isinstance(lonlat, np.ndarray) and lonlat.ndim == 2 and lonlat.shape[1] == 2:
-        # Kept as it is (it may be a memory map); blocks are converted when their turn comes.
-        if lonlat.dtype.kind in "fiu":
-            return lonlat
+    if isinstance(lonlat, np.ndarray) and lonlat.dtype.kind in "fiu" and lonlat.shape[1:] == (2,):
+        return lonlat  # kept as it is (it may be a memory map); blocks are converted in turn
     return _table(lonlat, 2, "lonlat")
 
 
