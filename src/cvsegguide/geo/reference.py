@@ -13,6 +13,9 @@ from cvsegguide.geo.slippy import tile_bounds
 
 Transform = tuple[float, float, float, float, float, float]
 
+_ECCENTRICITY_SQUARED = 0.0066943799901413165
+"""Of the WGS84 ellipsoid, whose equatorial radius is that of the sphere of Web Mercator."""
+
 
 @dataclass(frozen=True)
 class GeoReference:
@@ -87,10 +90,16 @@ class GeoReference:
 
     @cached_property
     def pixel_size(self) -> tuple[float, float]:
-        """``(height, width)`` of a pixel at the centre of the image, in metres on the ground."""
+        """``(height, width)`` of a pixel at the centre of the image, in metres on the ground.
+
+        Web Mercator and plain degrees are measured on the sphere, as the tiles' own metres per
+        pixel are by convention; every other system on the WGS84 ellipsoid, so that a raster of
+        0.3 m pixels in UTM has 0.3 m pixels.
+        """
         row, col = self.height / 2, self.width / 2
-        north = _ground_distance(*self.rowcol_to_lonlat([row - 0.5, row + 0.5], [col, col]))
-        east = _ground_distance(*self.rowcol_to_lonlat([row, row], [col - 0.5, col + 0.5]))
+        measure = _sphere if self.crs in ("EPSG:3857", "EPSG:4326") else _ellipsoid
+        north = measure(*self.rowcol_to_lonlat([row - 0.5, row + 0.5], [col, col]))
+        east = measure(*self.rowcol_to_lonlat([row, row], [col - 0.5, col + 0.5]))
         return north, east
 
     @property
@@ -116,15 +125,19 @@ class GeoReference:
         if {source, target} == {"EPSG:3857", "EPSG:4326"}:
             return _mercator(x, y) if target == "EPSG:3857" else _mercator_inverse(x, y)
         from rasterio.crs import CRS
-        from rasterio.errors import CRSError
+        from rasterio.errors import CRSError, RasterioError
         from rasterio.warp import transform
 
         try:
             xs, ys = transform(
                 CRS.from_user_input(source), CRS.from_user_input(target), x.ravel(), y.ravel()
             )
-        except CRSError as error:
-            raise InputError(f"coordinate reference system '{source[:60]}': {error}") from None
+        except (CRSError, RasterioError, RuntimeError) as error:
+            other = source if target == "EPSG:4326" else target
+            raise InputError(
+                f"coordinate reference system '{other[:60]}' has no way to longitude and "
+                f"latitude ({str(error).splitlines()[0][:120]})"
+            ) from None
         return np.asarray(xs).reshape(x.shape), np.asarray(ys).reshape(y.shape)
 
 
@@ -143,9 +156,20 @@ def _mercator_inverse(
     return np.degrees(x / EARTH_RADIUS), np.degrees(np.arctan(np.sinh(y / EARTH_RADIUS)))
 
 
-def _ground_distance(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> float:
+def _sphere(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> float:
     """Metres between two nearby points on the sphere of Web Mercator (the field's convention)."""
     middle = math.radians(float(lat[0] + lat[1]) / 2)
     east = math.radians(float(lon[1] - lon[0])) * math.cos(middle)
     north = math.radians(float(lat[1] - lat[0]))
     return EARTH_RADIUS * math.hypot(east, north)
+
+
+def _ellipsoid(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> float:
+    """Metres between two nearby points on WGS84, by its two radii of curvature."""
+    middle = math.radians(float(lat[0] + lat[1]) / 2)
+    flattening = 1.0 - _ECCENTRICITY_SQUARED * math.sin(middle) ** 2
+    normal = EARTH_RADIUS / math.sqrt(flattening)
+    meridian = normal * (1.0 - _ECCENTRICITY_SQUARED) / flattening
+    east = math.radians(float(lon[1] - lon[0])) * math.cos(middle) * normal
+    north = math.radians(float(lat[1] - lat[0])) * meridian
+    return math.hypot(east, north)
