@@ -1,0 +1,131 @@
+"""What the data sets share: how pictures are sized, and how lists of names are read."""
+
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cvsegguide.data.decode import decode_rgb, decode_street, rgb_tensor
+from cvsegguide.data.sample import Sample
+from cvsegguide.errors import ConfigurationError, DatasetError
+
+Root = str | PathLike[str]
+
+
+class CrossViewDataset(Dataset[Sample]):
+    """A data set of street views, each with the overhead tile that it was taken in.
+
+    Args:
+        overhead_size: Tiles are resized to this many pixels square, and position and gsd with
+            them; None keeps the file's size.
+        street_size: ``(h, w)`` in pixels that a full circle of street view is resized to; a
+            narrower view keeps its pixels per degree. None keeps the file's resolution.
+        street_extent: Vertical extent in degrees that is kept about the horizon; None keeps all.
+
+    Raises:
+        ConfigurationError: ``street_size`` and ``street_extent`` would not give square pixels, or
+            a size is not positive.
+    """
+
+    def __init__(
+        self,
+        overhead_size: int | None = 256,
+        street_size: tuple[int, int] | None = (128, 512),
+        street_extent: float | None = 90.0,
+    ) -> None:
+        if overhead_size is not None and overhead_size < 1:
+            raise ConfigurationError(f"overhead_size: must be positive, got {overhead_size}")
+        if street_size is not None:
+            street_size = (int(street_size[0]), int(street_size[1]))
+            if min(street_size) < 1:
+                raise ConfigurationError(f"street_size: must be positive, got {street_size}")
+            vertical = 360.0 * street_size[0] / street_size[1]
+            if street_extent is None:
+                street_extent = vertical
+            elif abs(street_extent - vertical) > 360.0 / street_size[1]:
+                raise ConfigurationError(
+                    f"street_size: {street_size} spans {vertical:g} degrees vertically, but "
+                    f"street_extent is {street_extent:g}"
+                )
+        if street_extent is not None and not 0 < street_extent <= 180:
+            raise ConfigurationError(f"street_extent: must lie in (0, 180], got {street_extent}")
+        self.overhead_size = overhead_size
+        self.street_size = street_size
+        self.street_extent = street_extent
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Sample:
+        raise NotImplementedError
+
+    def sample_id(self, index: int) -> str:
+        """The unique name of a sample, without reading its pictures."""
+        raise NotImplementedError
+
+    def _grid(self) -> tuple[int, int] | None:
+        return None if self.overhead_size is None else (self.overhead_size, self.overhead_size)
+
+    def _overhead(self, path: Root) -> Tensor:
+        return rgb_tensor(decode_rgb(path, self._grid()))
+
+    def _street(self, path: Root, fov: float = 360.0) -> Tensor:
+        return rgb_tensor(decode_street(path, fov, self.street_size, self.street_extent))
+
+    def _checked_index(self, index: int) -> int:
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexError(f"there are {count} samples, no sample {index}")
+        return index % count
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file without blanks at their ends; trailing empty lines are dropped.
+
+    Raises:
+        DatasetError: The file is missing or not UTF-8.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from None
+    lines = [line.strip() for line in lines]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def parse_numbers(path: Path, number: int, fields: list[str], columns: int) -> tuple[float, ...]:
+    """Finite numbers out of the fields of line ``number`` (from 1) of a text file.
+
+    Raises:
+        DatasetError: There are not ``columns`` of them, or one is no finite number.
+    """
+    try:
+        values = tuple(float(field) for field in fields)
+    except ValueError:
+        values = ()
+    if len(values) != columns or not np.isfinite(values).all():
+        raise DatasetError(
+            f"{path}: line {number}: expected {columns} numbers, got '{','.join(fields)[:80]}'"
+        )
+    return values
+
+
+def packed(names: list[str]) -> NDArray[Any]:
+    """Names as one array of fixed width: small, and shared by worker processes without copies."""
+    return np.array([name.encode() for name in names], dtype=np.bytes_)
+
+
+def require_folder(path: Root, what: str) -> Path:
+    """``path`` as a Path; raises :class:`DatasetError` when it is no folder."""
+    folder = Path(fspath(path)).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder ({what})")
+    return folder

@@ -1,0 +1,70 @@
+"""Files that cannot be read: one kind of error, and the account that training keeps of them.
+
+In training a sample with a broken file is replaced by the next good one, counted, and logged once
+per file; when more than a given share of the data set is broken, the run stops with the list. In
+validation and testing a broken file is an error at once, since a metric over fewer samples is
+another metric.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+
+from cvsegguide.errors import DatasetError, TrainingError
+
+logger = logging.getLogger(__name__)
+
+_LISTED = 20
+
+
+class BrokenFileError(DatasetError):
+    """A file of a data set that is missing, truncated or not what it should be.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: str | PathLike[str], reason: str) -> None:
+        super().__init__(f"{fspath(path)}: {reason}")
+        self.path = fspath(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["BrokenFileError"], tuple[str, str]]:
+        return type(self), (self.path, self.reason)
+
+
+@dataclass
+class BrokenFiles:
+    """The account of broken files of one training run (one process).
+
+    Attributes:
+        total: Samples in the data set.
+        limit: Share of broken samples above which :meth:`record` raises.
+        samples: Indices of samples that could not be read.
+        reasons: File -> what is wrong with it, in the order found.
+    """
+
+    total: int
+    limit: float = 0.01
+    samples: set[int] = field(default_factory=set)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def record(self, index: int, path: str, reason: str) -> None:
+        """Take down that sample ``index`` could not be read because of ``path``.
+
+        Raises:
+            TrainingError: More than ``limit`` of the samples are broken; the message lists the
+                files.
+        """
+        self.samples.add(index)
+        if path not in self.reasons:
+            self.reasons[path] = reason
+            logger.warning("skipped a broken file: %s: %s", path, reason)
+        if len(self.samples) > self.limit * self.total:
+            listed = [f"{name} ({why})" for name, why in list(self.reasons.items())[:_LISTED]]
+            more = len(self.reasons) - len(listed)
+            raise TrainingError(
+                f"{len(self.samples)} of {self.total} training samples are broken, more than "
+                f"{self.limit:.0%}: {', '.join(listed)}" + (f" and {more} more" if more else "")
+            )

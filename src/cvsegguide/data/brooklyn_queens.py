@@ -1,0 +1,392 @@
+"""Brooklyn & Queens: zoom-19 tiles, street-view panoramas and dense labels of New York City.
+
+Source: S. Workman, M. U. Rafique, H. Blanton, N. Jacobs, "Revisiting Near/Remote Sensing with
+Geospatial Attention", CVPR 2022, arXiv:2204.01807, which extends the data of S. Workman et al.,
+"A Unified Model for Near and Remote Sensing", ICCV 2017, doi:10.1109/ICCV.2017.293. The pictures
+are Bing Maps tiles and Google Street View panoramas; the set is given out by its authors for
+research and may not be passed on.
+
+Layout, of ``brooklyn/`` and ``queens/`` alike::
+
+    overhead/images.txt            names z/x/y.jpg (slippy, zoom 19), a line each
+    overhead/locations.txt         lat,lon of the tile's centre (not read: it follows from the name)
+    overhead/bboxes.txt            name,lat,lon,lat,lon: two opposite corners
+    overhead/images/19/x/y.jpg     256 x 256
+    streetview/images.txt          names LAT/LON/LAT_LON.jpg, a line each
+    streetview/locations.txt       lat,lon in the same order
+    streetview/images/...          full panoramas, 1664 x 3328, the centre column looks north
+    labels/{landcover,landuse,age,function}/19/x/y.png     class ids, 8 bits
+    labels/height/19/x/y.npz       sparse array in coordinate format, US survey feet
+    labels/depth/LAT/LON/LAT_LON.png    sightline maps, written by preparation, not part of the set
+
+A panorama belongs to every tile whose closed bounds hold it: a sample is such a pair. A quarter of
+the tiles holds none.
+
+Splits: the paper of CVSegGuide (doi:10.1016/j.birob.2024.100208) trains on Brooklyn and validates
+on Queens. Any other split is a text file of names (``index``).
+
+Classes (ignored ids): land cover 9 (0), land use 13 (1), building age 15 (0 and 1), building
+function 208 (0 and 1); see :data:`CLASS_COUNTS` and :data:`IGNORED_IDS`.
+
+Known faults of the labels: land cover was drawn from imagery and laser scans of 2010, the pictures
+are younger; facades lean over streets, since the tiles are no true orthophotos; trees hang over
+roads and hide them. The original system folds bare soil into grass; ids are left alone here.
+"""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cvsegguide.data.base import (
+    CrossViewDataset,
+    packed,
+    parse_numbers,
+    read_lines,
+    require_folder,
+)
+from cvsegguide.data.decode import decode_ids, decode_unit, nearest, read_sparse
+from cvsegguide.data.sample import Sample
+from cvsegguide.errors import ConfigurationError, DatasetError
+from cvsegguide.geo import Bounds, parse_tile_name, tile_bounds, tile_gsd
+
+LABELS = ("landcover", "sightline", "landuse", "age", "function", "height")
+"""Label kinds that :class:`BrooklynQueens` takes."""
+
+CLASS_COUNTS = {"landcover": 9, "landuse": 13, "age": 15, "function": 208}
+"""Number of classes of each kind of class label, ignored ids included."""
+
+IGNORED_IDS: dict[str, tuple[int, ...]] = {
+    "landcover": (0,),
+    "landuse": (1,),
+    "age": (0, 1),
+    "function": (0, 1),
+}
+"""Ids that say nothing: no data, or no building."""
+
+IGNORE_INDEX = 255
+"""What ignored ids become in ``Sample.labels``. Land cover keeps 0, its own 'no data'."""
+
+FOOT = 1200 / 3937
+"""The US survey foot in metres."""
+
+SIGMA = 64.0
+"""Width of the published sightline target in pixels of a 256 x 256 tile."""
+
+_NATIVE = 256
+_TOLERANCE = 0.02
+
+
+class BrooklynQueens(CrossViewDataset):
+    """Pairs of a panorama and a tile that holds it, in the order of tiles, then panoramas.
+
+    Args:
+        root: Folder that holds ``brooklyn/`` and ``queens/``, in the layout above.
+        city: Which of them.
+        labels: Kinds to read, any of :data:`LABELS`; a missing file is then an error. None takes
+            land cover and sightline where the city has land cover, and no labels elsewhere.
+        index: Text file that chooses samples: a line names a tile (all its pairs), a panorama
+            (all its pairs), or both, tile first, with a comma between; ``#`` begins a comment.
+        sightlines: ``"compute"`` draws sightlines from the land cover; ``"read"`` takes them from
+            ``labels/depth``.
+        sigma: Width of the sightline target in pixels of a 256 x 256 tile.
+        overhead_size, street_size, street_extent: See :class:`CrossViewDataset`.
+
+    Attributes:
+        tiles, panoramas: Names as bytes, in the order of the ``images.txt`` files.
+        bounds: ``(N, 4)`` float64 bounds of the tiles.
+        lonlat: ``(M, 2)`` float64 positions of the panoramas.
+        pairs: ``(K, 2)`` int32, indices of tile and panorama of each sample.
+
+    Raises:
+        DatasetError: A list is missing, malformed or contradicts another, naming file and line.
+        ConfigurationError: An unknown city or label kind.
+    """
+
+    def __init__(
+        self,
+        root: str | PathLike[str],
+        city: Literal["brooklyn", "queens"] = "brooklyn",
+        labels: Sequence[str] | None = None,
+        index: str | PathLike[str] | None = None,
+        sightlines: Literal["compute", "read"] = "compute",
+        sigma: float = SIGMA,
+        overhead_size: int | None = 256,
+        street_size: tuple[int, int] | None = (128, 512),
+        street_extent: float | None = 90.0,
+    ) -> None:
+        super().__init__(overhead_size, street_size, street_extent)
+        if city not in ("brooklyn", "queens"):
+            raise ConfigurationError(f"city: must be 'brooklyn' or 'queens', got '{city}'")
+        if sightlines not in ("compute", "read"):
+            raise ConfigurationError(f"sightlines: must be 'compute' or 'read', got '{sightlines}'")
+        self.city = city
+        self.folder = require_folder(root, "the root of Brooklyn & Queens") / city
+        require_folder(self.folder, f"the city '{city}' of Brooklyn & Queens")
+        self.labels = self._label_kinds(labels)
+        self.sightlines = sightlines
+        self.sigma = sigma
+
+        names, self.bounds, self._slippy = read_tiles(self.folder)
+        panoramas, self.lonlat = read_panoramas(self.folder)
+        self.tiles = packed(names)
+        self.panoramas = packed(panoramas)
+        self.pairs = _link(self.bounds, self.lonlat)
+        if index is not None:
+            self.pairs = _chosen(Path(index), self.pairs, names, panoramas)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Sample:
+        index = self._checked_index(index)
+        tile, panorama = (int(value) for value in self.pairs[index])
+        name, view = self.tiles[tile].decode(), self.panoramas[panorama].decode()
+        overhead = self._overhead(self.folder / "overhead" / "images" / name)
+        street = self._street(self.folder / "streetview" / "images" / view)
+        height, width = overhead.shape[1:]
+        row, col = self._fractions(tile, panorama)
+        row, col = row * height, col * width
+        landcover, sightline, labels = self._read_labels(name, view, (height, width), row, col)
+        return Sample(
+            id=self.sample_id(index),
+            overhead=overhead,
+            street=street,
+            landcover=landcover,
+            row=row,
+            col=col,
+            heading=0.0,
+            fov=360.0,
+            gsd=self._gsd(tile, width),
+            bounds=Bounds(*self.bounds[tile].tolist()),
+            sightline=sightline,
+            labels=labels,
+        )
+
+    def sample_id(self, index: int) -> str:
+        """``z/x/y/LAT_LON``: tile and panorama without their suffixes."""
+        tile, panorama = self.pairs[index]
+        tile_name, view = self.tiles[tile].decode(), self.panoramas[panorama].decode()
+        return f"{tile_name.rsplit('.', 1)[0]}/{Path(view).stem}"
+
+    def position(self, index: int) -> tuple[float, float]:
+        """``(row, col)`` of the camera of a sample without reading its pictures.
+
+        In pixels of ``overhead_size``, or of 256 x 256 where that is None.
+        """
+        tile, panorama = self.pairs[self._checked_index(index)]
+        row, col = self._fractions(int(tile), int(panorama))
+        size = self.overhead_size or _NATIVE
+        return row * size, col * size
+
+    def paths(self, index: int) -> tuple[Path, Path]:
+        """Files of the tile and of the panorama of a sample."""
+        tile, panorama = self.pairs[self._checked_index(index)]
+        return (
+            self.folder / "overhead" / "images" / self.tiles[tile].decode(),
+            self.folder / "streetview" / "images" / self.panoramas[panorama].decode(),
+        )
+
+    def _fractions(self, tile: int, panorama: int) -> tuple[float, float]:
+        """Position in the tile, 0 to 1 from the north and from the west (Web Mercator)."""
+        west, south, east, north = self.bounds[tile]
+        lon, lat = self.lonlat[panorama]
+        top, bottom, y = np.arcsinh(np.tan(np.radians([north, south, lat])))
+        return float((top - y) / (top - bottom)), float((lon - west) / (east - west))
+
+    def _gsd(self, tile: int, width: int) -> float:
+        west, south, east, north = self.bounds[tile]
+        if self._slippy[tile]:
+            zoom = round(float(np.log2(360.0 / (east - west))))
+            return tile_gsd(float(south + north) / 2, zoom, width)
+        return tile_gsd(float(south + north) / 2, 0, 1) * float(east - west) / 360.0 / width
+
+    def _label_kinds(self, labels: Sequence[str] | None) -> tuple[str, ...]:
+        if labels is None:
+            present = (self.folder / "labels" / "landcover").is_dir()
+            return ("landcover", "sightline") if present else ()
+        if isinstance(labels, str):
+            labels = (labels,)
+        for kind in labels:
+            if kind not in LABELS:
+                raise ConfigurationError(
+                    f"labels: unknown kind '{kind}' (there are {', '.join(LABELS)})"
+                )
+        return tuple(labels)
+
+    def _read_labels(
+        self, name: str, view: str, size: tuple[int, int], row: float, col: float
+    ) -> tuple[Tensor | None, Tensor | None, dict[str, Tensor]]:
+        folder = self.folder / "labels"
+        cover: NDArray[np.uint8] | None = None
+        landcover = sightline = None
+        if "landcover" in self.labels or (
+            "sightline" in self.labels and self.sightlines == "compute"
+        ):
+            cover = decode_ids((folder / "landcover" / name).with_suffix(".png"), size)
+            if "landcover" in self.labels:
+                landcover = torch.from_numpy(np.ascontiguousarray(cover))
+        if "sightline" in self.labels:
+            if cover is not None and self.sightlines == "compute":
+                sightline = torch.from_numpy(self._sightline(cover, row, col))
+            else:
+                path = (folder / "depth" / view).with_suffix(".png")
+                sightline = torch.from_numpy(decode_unit(path, size))
+        labels = {}
+        for kind in self.labels:
+            if kind in ("landuse", "age", "function"):
+                ids = decode_ids((folder / kind / name).with_suffix(".png"), size)
+                ids = np.where(np.isin(ids, IGNORED_IDS[kind]), IGNORE_INDEX, ids)
+                labels[kind] = torch.from_numpy(ids.astype(np.uint8))
+            elif kind == "height":
+                feet = read_sparse((folder / kind / name).with_suffix(".npz"))
+                labels[kind] = torch.from_numpy(nearest(feet, size) * np.float32(FOOT))
+        return landcover, sightline, labels
+
+    def _sightline(self, cover: NDArray[np.uint8], row: float, col: float) -> NDArray[np.float32]:
+        from cvsegguide.data.sightlines import sightline
+
+        height, width = cover.shape
+        # The bounds are closed: a camera on the southern or eastern edge counts as the last pixel.
+        inside = min(row, height - 0.5), min(col, width - 0.5)
+        return sightline(cover, *inside, sigma=self.sigma * width / _NATIVE)
+
+
+def read_tiles(
+    folder: Path,
+) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
+    """Names, bounds ``(N, 4)``, and which names are slippy, of the tiles of one city's folder.
+
+    Bounds follow from the slippy name; ``bboxes.txt`` is checked against it, to 2 % of a tile.
+    Where a name is not slippy, ``bboxes.txt`` gives the bounds.
+
+    Raises:
+        DatasetError: A list is missing or malformed, or a box contradicts the name of its tile.
+    """
+    names = _names(folder / "overhead" / "images.txt")
+    path = folder / "overhead" / "bboxes.txt"
+    boxes = _read_boxes(path) if path.exists() else None
+    bounds = np.empty((len(names), 4))
+    slippy = np.zeros(len(names), np.bool_)
+    for row, name in enumerate(names):
+        box = None
+        if boxes is not None:
+            if name not in boxes:
+                raise DatasetError(f"{path}: no line for the tile '{name}'")
+            number, box = boxes[name]
+        tile = parse_tile_name(name)
+        if tile is not None:
+            slippy[row] = True
+            bounds[row] = tile_bounds(*tile)
+            if box is not None:
+                west, south, east, north = bounds[row]
+                allowed = _TOLERANCE * np.array([east - west, north - south] * 2)
+                if (np.abs(np.array(box) - bounds[row]) > allowed).any():
+                    raise DatasetError(
+                        f"{path}: line {number}: the box of '{name}' is not that of the tile "
+                        f"(west {west:.6f}, south {south:.6f}, east {east:.6f}, north {north:.6f})"
+                    )
+        elif box is not None:
+            bounds[row] = box
+        else:
+            raise DatasetError(
+                f"{folder / 'overhead' / 'images.txt'}: line {row + 1}: '{name}' is no slippy "
+                "tile name (z/x/y.jpg), and there is no bboxes.txt"
+            )
+    return names, bounds, slippy
+
+
+def read_panoramas(folder: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Names and ``(M, 2)`` longitude, latitude of the panoramas of one city's folder.
+
+    Without ``locations.txt`` the positions come from the names.
+
+    Raises:
+        DatasetError: A list is missing or malformed, or the two are of different length.
+    """
+    listed = folder / "streetview" / "images.txt"
+    names = _names(listed)
+    path = folder / "streetview" / "locations.txt"
+    if path.exists():
+        lines = read_lines(path)
+        if len(lines) != len(names):
+            raise DatasetError(
+                f"{path}: has {len(lines)} lines, but {listed.name} has {len(names)}"
+            )
+        fields = [line.replace(",", " ").split() for line in lines]
+    else:
+        path = listed
+        fields = [Path(name).stem.split("_") for name in names]
+    lonlat = np.empty((len(names), 2))
+    for row, parts in enumerate(fields):
+        lat, lon = parse_numbers(path, row + 1, parts, 2)
+        if not (-90 <= lat <= 90 and -180 <= lon <= 180):
+            raise DatasetError(f"{path}: line {row + 1}: no latitude,longitude: {lat:g},{lon:g}")
+        lonlat[row] = lon, lat
+    return names, lonlat
+
+
+def _names(path: Path) -> list[str]:
+    names = read_lines(path)
+    for number, name in enumerate(names, 1):
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DatasetError(f"{path}: line {number}: '{name[:80]}' is no file name")
+    if not names:
+        raise DatasetError(f"{path}: lists no files")
+    return names
+
+
+def _read_boxes(path: Path) -> dict[str, tuple[int, tuple[float, ...]]]:
+    boxes: dict[str, tuple[int, tuple[float, ...]]] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        name, *fields = (part.strip() for part in line.split(","))
+        lat, lon, other_lat, other_lon = parse_numbers(path, number, fields, 4)
+        box = (min(lon, other_lon), min(lat, other_lat), max(lon, other_lon), max(lat, other_lat))
+        if box[0] == box[2] or box[1] == box[3]:
+            raise DatasetError(f"{path}: line {number}: the box of '{name}' has no area")
+        boxes[name] = (number, box)
+    return boxes
+
+
+def _link(bounds: NDArray[np.float64], lonlat: NDArray[np.float64]) -> NDArray[np.int32]:
+    from cvsegguide.data.linking import link_panoramas
+
+    links = link_panoramas(bounds, lonlat)
+    tiles = np.repeat(np.arange(len(links)), [len(link) for link in links])
+    panoramas = np.concatenate(links) if links else np.zeros(0, np.int64)
+    return np.stack([tiles, panoramas], axis=1).astype(np.int32)
+
+
+def _chosen(
+    path: Path, pairs: NDArray[np.int32], tiles: list[str], panoramas: list[str]
+) -> NDArray[np.int32]:
+    """Pairs that an index file chooses, in their own order."""
+    tile_rows = {name: row for row, name in enumerate(tiles)}
+    panorama_rows = {name: row for row, name in enumerate(panoramas)}
+    keep_tile = np.zeros(len(tiles), np.bool_)
+    keep_panorama = np.zeros(len(panoramas), np.bool_)
+    keep_pair = set()
+    for number, line in enumerate(read_lines(path), 1):
+        names = [part.strip() for part in line.partition("#")[0].split(",")]
+        if names == [""]:
+            continue
+        if len(names) == 1 and names[0] in tile_rows:
+            keep_tile[tile_rows[names[0]]] = True
+        elif len(names) == 1 and names[0] in panorama_rows:
+            keep_panorama[panorama_rows[names[0]]] = True
+        elif len(names) == 2 and names[0] in tile_rows and names[1] in panorama_rows:
+            keep_pair.add((tile_rows[names[0]], panorama_rows[names[1]]))
+        else:
+            raise DatasetError(
+                f"{path}: line {number}: '{line[:120]}' is neither a tile nor a panorama of the "
+                "city, nor a pair of them"
+            )
+    keep = keep_tile[pairs[:, 0]] | keep_panorama[pairs[:, 1]]
+    if keep_pair:
+        keep |= np.array([(int(tile), int(view)) in keep_pair for tile, view in pairs])
+    return pairs[keep]

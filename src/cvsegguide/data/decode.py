@@ -1,0 +1,227 @@
+"""Pictures and labels of data sets, decoded no larger than they are needed.
+
+JPEG is a cosine transform of 8 x 8 blocks; a decoder can leave out the high frequencies and yield
+1/2, 1/4 or 1/8 of the size at a fraction of the time (Pillow's ``draft``). The rest of the way is
+an antialiased resize. Every failure is a :class:`BrokenFileError` that names the file.
+"""
+
+import zipfile
+from os import PathLike, fspath
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from cvsegguide.data.broken import BrokenFileError
+from cvsegguide.errors import InputError
+from cvsegguide.io.images import read_image
+
+Path = str | PathLike[str]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_ORIENTATION = 0x0112
+
+
+def decode_rgb(
+    path: Path, size: tuple[int, int] | None = None, rows: tuple[float, float] = (0.0, 1.0)
+) -> NDArray[np.uint8]:
+    """Decode a picture, cut a band of rows, and resize it (antialiased).
+
+    Args:
+        path: File.
+        size: ``(h, w)`` of the result; None keeps the file's resolution.
+        rows: First and last row of the band as fractions of the height.
+
+    Returns:
+        ``(h, w, 3)`` uint8 RGB, EXIF orientation applied.
+
+    Raises:
+        BrokenFileError: The file is missing, truncated or no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.format == "JPEG" and image.getexif().get(_ORIENTATION, 1) == 1:
+                return _reduced(image, size, rows)
+    except Exception:  # the careful reader below decides, and says what is wrong
+        pass
+    try:
+        pixels = read_image(path)
+    except InputError as error:
+        name = fspath(path)
+        raise BrokenFileError(name, str(error).removeprefix(f"{name}: ")) from None
+    return _resized(Image.fromarray(pixels), size, rows)
+
+
+def _reduced(
+    image: Image.Image, size: tuple[int, int] | None, rows: tuple[float, float]
+) -> NDArray[np.uint8]:
+    if size is not None:
+        share = max(rows[1] - rows[0], 1e-6)
+        image.draft("RGB", (size[1], int(size[0] / share)))
+    return _resized(image if image.mode == "RGB" else image.convert("RGB"), size, rows)
+
+
+def _resized(
+    image: Image.Image, size: tuple[int, int] | None, rows: tuple[float, float]
+) -> NDArray[np.uint8]:
+    width, height = image.size
+    top, bottom = rows[0] * height, rows[1] * height
+    if size is None:
+        if rows != (0.0, 1.0):
+            image = image.crop((0, round(top), width, round(bottom)))
+    elif (height, width) != size or rows != (0.0, 1.0):
+        image = image.resize(
+            (size[1], size[0]), Image.Resampling.BILINEAR, box=(0.0, top, float(width), bottom)
+        )
+    return np.array(image)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """``(height, width)`` of a picture, upright, from its header alone.
+
+    Raises:
+        BrokenFileError: As :func:`decode_rgb`.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception as error:
+        raise BrokenFileError(path, _reason(error)) from None
+    return (width, height) if turned else (height, width)
+
+
+def decode_street(
+    path: Path, fov: float, size: tuple[int, int] | None, extent: float | None
+) -> NDArray[np.uint8]:
+    """Decode a street view at one angular resolution, cropped about the horizon.
+
+    Args:
+        path: Equirectangular picture with square pixels, centred on the horizon.
+        fov: Its horizontal extent in degrees.
+        size: ``(h, w)`` that a full circle would have: a view of 90 degrees becomes ``w / 4``
+            columns wide. None keeps the file's resolution.
+        extent: Vertical extent to keep in degrees; None keeps all. A file that shows less is
+            kept whole.
+
+    Returns:
+        ``(h', w', 3)`` uint8; its vertical extent is ``fov * h' / w'``.
+
+    Raises:
+        BrokenFileError: The file is missing, truncated or no picture.
+    """
+    height, width = picture_size(path)
+    vertical = fov * height / width
+    kept = vertical if extent is None else min(extent, vertical)
+    margin = (1 - kept / vertical) / 2
+    rows = (margin, 1 - margin) if margin > 1e-9 else (0.0, 1.0)
+    if size is None:
+        return decode_rgb(path, None, rows)
+    columns = max(1, round(fov * size[1] / 360))
+    return decode_rgb(path, (max(1, round(kept * size[1] / 360)), columns), rows)
+
+
+def decode_ids(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Decode a raster of class ids (grey or palette, 8 bits), resized to the nearest id.
+
+    Raises:
+        BrokenFileError: The file is missing or truncated, has colours instead of ids, or ids
+            above 255.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.mode in ("RGB", "RGBA", "LA", "CMYK", "YCbCr", "F"):
+                raise ValueError(f"holds no class ids (its pixels are {image.mode})")
+            values = np.array(image)
+    except Exception as error:
+        raise BrokenFileError(path, _reason(error)) from None
+    if values.dtype != np.uint8:
+        if values.min() < 0 or values.max() > 255:
+            raise BrokenFileError(path, f"class id {values.max()} does not lie in 0..255")
+        values = values.astype(np.uint8)
+    return nearest(values, size)
+
+
+def decode_unit(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
+    """Decode a grey picture of 8 or 16 bits as float32 in [0, 1], resized bilinearly.
+
+    Raises:
+        BrokenFileError: The file is missing, truncated, or in colour.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            deep = image.mode.startswith("I")
+            if not deep and image.mode != "L":
+                raise ValueError(f"is no grey picture (its pixels are {image.mode})")
+            values = np.asarray(image, dtype=np.float32) / np.float32(65535 if deep else 255)
+    except Exception as error:
+        raise BrokenFileError(path, _reason(error)) from None
+    if size is not None and values.shape != size:
+        picture = Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        values = np.array(picture, dtype=np.float32)
+    return values
+
+
+def read_sparse(path: Path) -> NDArray[np.float32]:
+    """Read a two-dimensional sparse array in coordinate format as a dense float32 array.
+
+    Both writers of such ``.npz`` files are understood: ``scipy.sparse.save_npz`` (entries ``row``,
+    ``col``, ``data``, ``shape``) and ``sparse.save_npz`` (``coords``, ``data``, ``shape``,
+    ``fill_value``). Entries at the same place are added, as both libraries do.
+
+    Raises:
+        BrokenFileError: The file is missing, damaged, or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as entries:
+            names = set(entries.files)
+            shape = tuple(int(side) for side in entries["shape"])
+            data = np.asarray(entries["data"], dtype=np.float32)
+            fill = float(entries["fill_value"]) if "fill_value" in names else 0.0
+            if "coords" in names:
+                rows, cols = entries["coords"]
+            else:
+                rows, cols = entries["row"], entries["col"]
+            if len(shape) != 2 or not 0 < shape[0] * shape[1] <= 1 << 28:
+                raise ValueError(f"shape {shape} is no raster's")
+            dense = np.zeros(shape, np.float32)
+            np.add.at(dense, (rows, cols), data)
+            if fill:
+                untouched = np.ones(shape, bool)
+                untouched[rows, cols] = False
+                dense[untouched] = fill
+    except KeyError as error:
+        missing = str(error).strip("'\"").split(" ")[0]
+        raise BrokenFileError(path, f"no sparse array: it has no entry '{missing}'") from None
+    except (OSError, ValueError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise BrokenFileError(path, f"no sparse array ({_reason(error)})") from None
+    return dense
+
+
+def nearest(values: NDArray[Scalar], size: tuple[int, int] | None) -> NDArray[Scalar]:
+    """Resize ``(H, W)`` to the nearest pixel centre."""
+    if size is None or values.shape == size:
+        return values
+    rows = ((np.arange(size[0]) + 0.5) * (values.shape[0] / size[0])).astype(np.intp)
+    cols = ((np.arange(size[1]) + 0.5) * (values.shape[1] / size[1])).astype(np.intp)
+    return np.asarray(values[rows[:, None], cols])
+
+
+def rgb_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """``(h, w, 3)`` uint8 to ``(3, h, w)`` float32 in [0, 1]."""
+    planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    return planes.to(torch.float32).div_(255)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image in a format that can be read"
+    text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+    return text.splitlines()[0][:160]
