@@ -134,11 +134,11 @@ def test_street_view_keeps_its_middle(tmp_path: Path) -> None:
     assert float(street[1].min()) > 0.8
     assert float(street[1, 1:-1].min()) > 0.95
     assert float(street[0, 1:-1].max()) < 0.05
-    assert float(street[2, :, :254].min()) > 0.95
+    assert float(street[2, 1:-1, :254].min()) > 0.95
     assert float(street[2, :, 258:].max()) < 0.05
     whole = BrooklynQueens(tmp_path, "queens", street_size=(256, 512), street_extent=180.0)[0]
     assert whole.street.shape == (3, 256, 512)
-    assert float(whole.street[0, :60].min()) > 0.95
+    assert float(whole.street[0, 1:60].min()) > 0.95
     native = BrooklynQueens(tmp_path, "queens", street_size=None)[0]
     assert native.street.shape == (3, 832, 3328)
     # A 4:1 file is the same band already.
