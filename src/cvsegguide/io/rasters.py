@@ -1,0 +1,592 @@
+"""Overhead images and rasters: georeferenced or plain, whole or by windows, read and written.
+
+**Where an overhead image lies** is decided in this order, the first that is there wins:
+
+1. ``bounds`` given by the caller. They replace whatever the file says: whoever passes them knows
+   that the file is wrong or silent.
+2. The file's own coordinate system and transform.
+3. A file name that ends in ``z/x/y.ext``: a slippy-map tile in Web Mercator.
+4. Nothing: positions are in pixels, and longitude and latitude are unknown.
+
+A ``gsd`` given by the caller must agree with 1 and 2 to 5 % (a contradiction is an error); it
+overrides the name of 3, which may be a coincidence; without any of them it is all there is.
+
+**Grid.** Images whose rows run west to east and whose columns run north to south in their own
+coordinate system keep their own grid, whatever the shape of their pixels on the ground
+(:attr:`~cvsegguide.geo.GeoReference.pixel_size` has both sides, ``gsd`` is the geometric mean at
+the centre). Rotated, sheared or flipped rasters are warped to a north-up grid in the same system.
+Up in a projected system may differ from true north by a few degrees (meridian convergence):
+:attr:`~cvsegguide.geo.GeoReference.up_azimuth` says by how much, and localisation subtracts it
+from the heading.
+
+**Values.** 8-bit data are taken as they are, palettes are expanded, one band is grey, of four or
+more bands red, green and blue are taken where the file names them, else the first three; an alpha
+band, nodata and NaN become the mask. Floats in [0, 1] are scaled to 8 bits. Everything else
+(16-bit, wider floats) has no natural brightness: the error says how to choose one with
+``gdal_translate -ot Byte -scale MIN MAX``.
+"""
+
+import contextlib
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cvsegguide.errors import ConfigurationError, InputError
+from cvsegguide.geo import Bounds, GeoReference, parse_tile_name
+from cvsegguide.io.atomic import atomic_path
+from cvsegguide.io.images import ImageLike, check_file, read_image_and_alpha
+
+MAX_PIXELS = 178_956_970
+"""Images that are held in memory whole may have this many pixels (Pillow's own limit)."""
+
+_PLAIN_DRIVERS = {"PNG", "JPEG", "BMP", "GIF", "WEBP", "JPEGXL", "PNM"}
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """An overhead image in memory.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8, RGB, north up.
+        valid: ``(H, W)`` bool, False where there is no data.
+        reference: Where it lies, or None.
+        gsd: Metres per pixel at the centre, or None.
+        name: For messages.
+    """
+
+    image: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+    reference: GeoReference | None
+    gsd: float | None
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(H, W)``."""
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """``(height, width)`` of a pixel in metres on the ground, or None."""
+        if self.reference is not None:
+            return self.reference.pixel_size
+        return None if self.gsd is None else (self.gsd, self.gsd)
+
+
+def read_overhead(
+    source: ImageLike,
+    bounds: tuple[float, float, float, float] | None = None,
+    gsd: float | None = None,
+    name: str = "overhead image",
+) -> Overhead:
+    """Read an overhead image whole; the module's text says how.
+
+    Args:
+        source: Path of any raster that GDAL reads, PIL image, or uint8 array ``(H, W, 3)``.
+        bounds: ``(west, south, east, north)`` in degrees.
+        gsd: Metres per pixel.
+        name: What to call an image without a path.
+
+    Raises:
+        InputError: It cannot be used; the message says why.
+        ConfigurationError: ``bounds`` and ``gsd`` contradict each other or the file.
+    """
+    with open_raster(source, bounds, gsd, name) as raster:
+        height, width = raster.shape
+        if height * width > MAX_PIXELS:
+            raise InputError(
+                f"{raster.name}: {height * width / 1e6:.0f} megapixels are too many for one "
+                "localisation; cut out the area in question (gdal_translate -projwin)"
+            )
+        image, valid = raster.read(0, 0, height, width)
+        reference = raster.reference
+        if reference is not None and not _is_north_up(reference):
+            image, valid, reference = _warp_north_up(image, valid, reference)
+        if not valid.any():
+            raise InputError(f"{raster.name}: holds no valid pixel (all nodata)")
+        size = reference.gsd if reference is not None else raster.gsd
+        return Overhead(image, valid, reference, size, raster.name)
+
+
+class Raster:
+    """An overhead image that is read by windows.
+
+    Attributes:
+        name: For messages.
+        shape: ``(H, W)``.
+        reference: Where it lies, or None; it may be rotated.
+        gsd: Metres per pixel at the centre, or None.
+    """
+
+    def __init__(
+        self, name: str, shape: tuple[int, int], reference: GeoReference | None, gsd: float | None
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.reference = reference
+        self.gsd = gsd
+
+    def read(
+        self, top: int, left: int, bottom: int, right: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The window's image ``(h, w, 3)`` and mask ``(h, w)``; it must lie inside."""
+        raise NotImplementedError
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """``(height, width)`` of a pixel in metres on the ground, or None."""
+        if self.reference is not None:
+            return self.reference.pixel_size
+        return None if self.gsd is None else (self.gsd, self.gsd)
+
+
+class _ArrayRaster(Raster):
+    def __init__(
+        self,
+        name: str,
+        image: NDArray[np.uint8],
+        alpha: NDArray[np.uint8] | None,
+        reference: GeoReference | None,
+        gsd: float | None,
+    ) -> None:
+        super().__init__(name, (image.shape[0], image.shape[1]), reference, gsd)
+        self._image = image
+        self._valid = np.ones(self.shape, bool) if alpha is None else alpha >= 128
+
+    def read(
+        self, top: int, left: int, bottom: int, right: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        window = np.s_[top:bottom, left:right]
+        return self._image[window], self._valid[window]
+
+
+class _FileRaster(Raster):
+    def __init__(
+        self, name: str, dataset: Any, reference: GeoReference | None, gsd: float | None
+    ) -> None:
+        super().__init__(name, (dataset.height, dataset.width), reference, gsd)
+        self._dataset = dataset
+        self._bands, self._palette = _choose_bands(dataset, name)
+        self._float = _check_values(dataset, self._bands, name)
+
+    def read(
+        self, top: int, left: int, bottom: int, right: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        from rasterio.windows import Window
+
+        window = Window(left, top, right - left, bottom - top)
+        try:
+            values = self._dataset.read(self._bands, window=window)
+            valid = self._dataset.dataset_mask(window=window) >= 128
+        except Exception as error:  # GDAL's errors on damaged data are of many kinds
+            raise InputError(
+                f"{self.name}: damaged or truncated raster ({_reason(error)})"
+            ) from None
+        if self._float:
+            finite = np.isfinite(values).all(axis=0)
+            valid &= finite
+            values = np.where(finite, values, 0.0)
+            values = np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
+        if self._palette is not None:
+            colors = self._palette[values[0]]
+            valid &= colors[..., 3] >= 128
+            return np.ascontiguousarray(colors[..., :3]), valid
+        if len(values) == 1:
+            values = np.repeat(values, 3, axis=0)
+        return np.ascontiguousarray(values.transpose(1, 2, 0)), valid
+
+
+@contextlib.contextmanager
+def open_raster(
+    source: ImageLike,
+    bounds: tuple[float, float, float, float] | None = None,
+    gsd: float | None = None,
+    name: str = "overhead image",
+) -> Iterator[Raster]:
+    """Open an overhead image for reading by windows; arguments as :func:`read_overhead`.
+
+    Plain pictures (PNG, JPEG, ...) of up to :data:`MAX_PIXELS` are read whole, with their EXIF
+    orientation; larger ones by windows, as they are stored.
+    """
+    if bounds is not None:
+        bounds = Bounds(*(float(value) for value in bounds)).validated("--bounds")
+    if gsd is not None and not (math.isfinite(gsd) and gsd > 0):
+        raise InputError(f"--gsd: metres per pixel must be positive, got {gsd}")
+    if not isinstance(source, str | PathLike):
+        image, alpha = read_image_and_alpha(source, name)
+        yield _ArrayRaster(name, image, alpha, *_locate(name, image.shape[:2], bounds, gsd))
+        return
+    path = Path(fspath(source))
+    check_file(path)
+    with _opened(path) as dataset:
+        if dataset is None or (
+            dataset.driver in _PLAIN_DRIVERS
+            and (dataset.crs is None or dataset.transform.is_identity)
+            and dataset.height * dataset.width <= MAX_PIXELS
+        ):
+            image, alpha = read_image_and_alpha(path)
+            located = _locate(str(path), image.shape[:2], bounds, gsd, path=path)
+            yield _ArrayRaster(str(path), image, alpha, *located)
+            return
+        reference = _file_reference(dataset)
+        located = _locate(
+            str(path), (dataset.height, dataset.width), bounds, gsd, reference, path=path
+        )
+        yield _FileRaster(str(path), dataset, *located)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The data set of rasterio, or None when GDAL does not know the format."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(path)
+        except RasterioError:
+            dataset = None
+    if dataset is None:
+        yield None
+        return
+    with dataset:
+        if dataset.count == 0:
+            raise InputError(f"{path}: holds no image (a container of sub-datasets?)")
+        yield dataset
+
+
+def _file_reference(dataset: Any) -> GeoReference | None:
+    if dataset.crs is None or dataset.transform.is_identity:
+        return None
+    transform = tuple(float(value) for value in dataset.transform)[:6]
+    if abs(dataset.transform.determinant) < 1e-30 or not all(map(math.isfinite, transform)):
+        raise InputError(f"{dataset.name}: its geotransform is degenerate: {transform}")
+    code = dataset.crs.to_epsg()
+    crs = f"EPSG:{code}" if code else dataset.crs.to_wkt()
+    return GeoReference(crs, transform, dataset.height, dataset.width)  # type: ignore[arg-type]
+
+
+def _locate(
+    name: str,
+    shape: tuple[int, ...],
+    bounds: Bounds | None,
+    gsd: float | None,
+    reference: GeoReference | None = None,
+    path: Path | None = None,
+) -> tuple[GeoReference | None, float | None]:
+    """Decide between what the caller, the file and its name say."""
+    height, width = shape[:2]
+    origin = "the file's georeference"
+    if bounds is not None:
+        reference = GeoReference.from_bounds(bounds, height, width)
+        origin = "--bounds"
+    if reference is not None:
+        try:
+            described = reference.gsd
+            extent = reference.bounds
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+        if not math.isfinite(described) or not all(map(math.isfinite, extent)):
+            raise InputError(f"{name}: its georeference lies outside the globe")
+        if gsd is not None and not 0.95 < gsd / described < 1.05:
+            raise ConfigurationError(
+                f"{name}: --gsd {gsd:g} contradicts {origin}, which gives {described:.4g} m/px"
+            )
+        return reference, described
+    tile = parse_tile_name(path.absolute()) if path is not None else None
+    if tile is not None:
+        reference = GeoReference.from_tile(*tile, height, width)
+        if gsd is None or 0.95 < gsd / reference.gsd < 1.05:
+            return reference, reference.gsd
+    return None, gsd
+
+
+def _choose_bands(dataset: Any, name: str) -> tuple[list[int], NDArray[np.uint8] | None]:
+    """Indexes of the bands that make the picture, and the palette when there is one."""
+    from rasterio.enums import ColorInterp
+
+    meanings = list(dataset.colorinterp)
+    visible = [i + 1 for i, meaning in enumerate(meanings) if meaning != ColorInterp.alpha]
+    if ColorInterp.palette in meanings:
+        band = meanings.index(ColorInterp.palette) + 1
+        palette = np.zeros((256, 4), np.uint8)
+        for index, color in dataset.colormap(band).items():
+            if 0 <= index < 256:
+                palette[index] = color
+        return [band], palette
+    named = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+    if all(meaning in meanings for meaning in named):
+        return [meanings.index(meaning) + 1 for meaning in named], None
+    if len(visible) == 1:
+        return visible, None
+    if len(visible) >= 3:
+        return visible[:3], None
+    raise InputError(
+        f"{name}: has {len(visible)} bands besides alpha; an image has one (grey) or at least "
+        "three (red, green, blue)"
+    )
+
+
+def _check_values(dataset: Any, bands: list[int], name: str) -> bool:
+    """Whether the values are floats in [0, 1]; raise when they are neither that nor 8-bit."""
+    kinds = {dataset.dtypes[band - 1] for band in bands}
+    if kinds == {"uint8"}:
+        return False
+    advice = f"rescale it first: gdal_translate -ot Byte -scale MIN MAX {Path(name).name} out.tif"
+    kind = ", ".join(sorted(kinds))
+    if not kinds <= {"float32", "float64"}:
+        raise InputError(f"{name}: holds {kind} values, not 8-bit; {advice}")
+    scale = max(1.0, max(dataset.shape) / 1024)
+    out = tuple(max(1, int(side / scale)) for side in dataset.shape)
+    try:
+        values = dataset.read(bands, out_shape=(len(bands), *out), masked=True)
+    except Exception as error:
+        raise InputError(f"{name}: damaged or truncated raster ({_reason(error)})") from None
+    finite = np.ma.masked_invalid(values).compressed()
+    if not finite.size:
+        raise InputError(f"{name}: holds no valid pixel (all nodata or NaN)")
+    low, high = float(finite.min()), float(finite.max())
+    if low < -1e-3 or high > 1.001:
+        raise InputError(
+            f"{name}: holds {kind} values from {low:g} to {high:g}, not in [0, 1]; {advice}"
+        )
+    return True
+
+
+def _is_north_up(reference: GeoReference) -> bool:
+    a, b, _, d, e, _ = reference.transform
+    # A skew that moves the far corner by less than a tenth of a pixel does not matter.
+    slack_x, slack_y = abs(b) * reference.height, abs(d) * reference.width
+    return a > 0 and e < 0 and slack_x < 0.1 * abs(a) and slack_y < 0.1 * abs(e)
+
+
+def _warp_north_up(
+    image: NDArray[np.uint8], valid: NDArray[np.bool_], reference: GeoReference
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], GeoReference]:
+    """Resample onto a north-up grid in the same system, pixels as large as the original's."""
+    from affine import Affine
+    from rasterio.enums import Resampling
+    from rasterio.warp import reproject
+
+    a, b, c, d, e, f = reference.transform
+    height, width = reference.height, reference.width
+    xs = [c, c + a * width, c + b * height, c + a * width + b * height]
+    ys = [f, f + d * width, f + e * height, f + d * width + e * height]
+    left, right, bottom, top = min(xs), max(xs), min(ys), max(ys)
+    # One metre on the ground may be of different length along x and y (degrees).
+    probe = GeoReference(
+        reference.crs, (1e-6, 0, (left + right) / 2, 0, -1e-6, (top + bottom) / 2), 1, 1
+    )
+    metres_y, metres_x = (size / 1e-6 for size in probe.pixel_size)
+    step_x, step_y = reference.gsd / metres_x, reference.gsd / metres_y
+    out_width = max(1, math.ceil((right - left) / step_x - 1e-6))
+    out_height = max(1, math.ceil((top - bottom) / step_y - 1e-6))
+    if out_width * out_height > MAX_PIXELS:
+        raise InputError(f"the raster turned north up has {out_width} x {out_height} pixels")
+    target = Affine(step_x, 0.0, left, 0.0, -step_y, top)
+    options: dict[str, Any] = {
+        "src_transform": Affine(a, b, c, d, e, f),
+        "dst_transform": target,
+        "src_crs": reference.crs,
+        "dst_crs": reference.crs,
+    }
+    planes = np.zeros((3, out_height, out_width), np.uint8)
+    reproject(
+        np.ascontiguousarray(image.transpose(2, 0, 1)),
+        planes,
+        resampling=Resampling.bilinear,
+        **options,
+    )
+    mask = np.zeros((out_height, out_width), np.uint8)
+    reproject(valid.astype(np.uint8), mask, resampling=Resampling.nearest, **options)
+    transform = (step_x, 0.0, left, 0.0, -step_y, top)
+    warped = GeoReference(reference.crs, transform, out_height, out_width)
+    return np.ascontiguousarray(planes.transpose(1, 2, 0)), mask.astype(bool), warped
+
+
+def read_landcover(
+    source: str | PathLike[str] | NDArray[np.uint8], shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Read class ids ``(H, W)`` uint8: the first band of a raster, the indexes of a palette.
+
+    Raises:
+        InputError: It is no single 8-bit band, or its size is not ``shape``.
+    """
+    if isinstance(source, np.ndarray):
+        name, ids = "land cover", source
+    else:
+        path = Path(fspath(source))
+        name = str(path)
+        check_file(path)
+        with _opened(path) as dataset:
+            if dataset is None:
+                raise InputError(f"{name}: not a raster in a format that can be read")
+            try:
+                ids = dataset.read(1) if dataset.count == 1 else dataset.read()
+            except Exception as error:
+                raise InputError(
+                    f"{name}: damaged or truncated raster ({_reason(error)})"
+                ) from None
+    if ids.ndim != 2 or ids.dtype != np.uint8:
+        raise InputError(
+            f"{name}: land cover is one band of 8-bit class ids, got {ids.dtype} of shape "
+            f"{' x '.join(map(str, ids.shape))}"
+        )
+    if ids.shape != tuple(shape):
+        raise InputError(
+            f"{name}: its size {ids.shape[0]} x {ids.shape[1]} is not that of the overhead image, "
+            f"{shape[0]} x {shape[1]}"
+        )
+    return np.ascontiguousarray(ids)
+
+
+class RasterWriter:
+    """A GeoTIFF that is being written by windows; made by :func:`create_geotiff`."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def write(self, band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
+        """Write ``(h, w)`` values with their top-left corner at ``(top, left)``."""
+        from rasterio.windows import Window
+
+        height, width = band.shape
+        self._dataset.write(band, 1, window=Window(left, top, width, height))
+
+
+@contextlib.contextmanager
+def create_geotiff(
+    path: str | PathLike[str],
+    shape: tuple[int, int],
+    dtype: str,
+    reference: GeoReference | None = None,
+    *,
+    nodata: float | None = None,
+    palette: NDArray[np.uint8] | None = None,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[RasterWriter]:
+    """Create a tiled, compressed GeoTIFF of one band that appears when the block succeeds.
+
+    Args:
+        path: Where it goes.
+        shape: ``(H, W)``.
+        dtype: ``"uint8"`` or ``"float32"``.
+        reference: Coordinate system and transform; without it the file is a plain TIFF.
+        nodata: The value that means no data.
+        palette: ``(256, 3)`` colours of uint8 values.
+        description: Of the band.
+        tags: Metadata of the file.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    import rasterio
+    from affine import Affine
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    height, width = shape
+    options: dict[str, Any] = {
+        "driver": "GTiff",
+        "height": height,
+        "width": width,
+        "count": 1,
+        "dtype": dtype,
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": 256,
+        "blockysize": 256,
+        "compress": "deflate",
+        "predictor": 3 if dtype.startswith("float") else 1,
+        "bigtiff": "IF_SAFER",
+    }
+    if reference is not None:
+        options |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            with rasterio.open(temporary, "w", **options) as dataset:
+                if palette is not None:
+                    dataset.write_colormap(
+                        1, {i: (*map(int, color), 255) for i, color in enumerate(palette)}
+                    )
+                if description:
+                    dataset.set_band_description(1, description)
+                dataset.update_tags(**(tags or {}))
+                yield RasterWriter(dataset)
+        except (RasterioError, OSError) as error:
+            raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
+
+
+def write_geotiff(
+    path: str | PathLike[str],
+    band: NDArray[np.generic],
+    reference: GeoReference | None = None,
+    *,
+    nodata: float | None = None,
+    palette: NDArray[np.uint8] | None = None,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``(H, W)`` values whole; see :func:`create_geotiff`. Float bands carry statistics."""
+    with create_geotiff(
+        path,
+        (band.shape[0], band.shape[1]),
+        str(band.dtype),
+        reference,
+        nodata=nodata,
+        palette=palette,
+        description=description,
+        tags=tags,
+    ) as writer:
+        writer.write(band)
+        if band.dtype.kind == "f":
+            writer._dataset.update_tags(
+                1,
+                STATISTICS_MINIMUM=f"{band.min():.9g}",
+                STATISTICS_MAXIMUM=f"{band.max():.9g}",
+                STATISTICS_MEAN=f"{band.mean(dtype=np.float64):.9g}",
+                STATISTICS_STDDEV=f"{band.std(dtype=np.float64):.9g}",
+            )
+
+
+def resample(
+    image: NDArray[np.uint8],
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+    nearest: bool = False,
+) -> NDArray[np.uint8]:
+    """Antialiased resize of ``(H, W)`` or ``(H, W, 3)`` uint8 to ``size``.
+
+    Args:
+        image: What to resize.
+        size: ``(h, w)`` of the result.
+        box: ``(top, left, bottom, right)`` in pixels of ``image``, fractions allowed: the part
+            that fills the result. The filter may reach beyond it, into the rest of ``image``.
+        nearest: Take the nearest pixel (for class ids) instead of the antialiased average.
+    """
+    height, width = image.shape[:2]
+    if box is None:
+        box = (0.0, 0.0, float(height), float(width))
+    if box == (0.0, 0.0, float(height), float(width)) and size == (height, width):
+        return image
+    top, left, bottom, right = box
+    method = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
+    resized = Image.fromarray(image).resize(
+        (size[1], size[0]), method, box=(left, top, right, bottom)
+    )
+    return np.asarray(resized)
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:160]
