@@ -1,0 +1,113 @@
+"""Convolutions that both branches are built of."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PanoramaConv(nn.Conv2d):
+    """A convolution whose columns wrap around; rows are padded with zeros.
+
+    Args:
+        inputs, outputs: Channels.
+        kernel: Side of the kernel, odd.
+        stride: Step, one number or ``(rows, columns)``.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        stride: int | tuple[int, int] = 1,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding=(kernel // 2, 0), bias=bias)
+        self.wrap = kernel // 2
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.wrap:
+            features = F.pad(features, (self.wrap, self.wrap, 0, 0), mode="circular")
+        return super().forward(features)
+
+
+def unit(convolution: nn.Conv2d) -> nn.Sequential:
+    """Convolution, batch normalisation, rectifier."""
+    return nn.Sequential(
+        convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)
+    )
+
+
+def convolution(
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    stride: int | tuple[int, int] = 1,
+    circular: bool = False,
+) -> nn.Conv2d:
+    """A convolution without bias that keeps the size (divided by the stride)."""
+    if circular:
+        return PanoramaConv(inputs, outputs, kernel, stride)
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions around which the input passes (He et al. 2016)."""
+
+    def __init__(self, channels: int, circular: bool = False) -> None:
+        super().__init__()
+        self.first = unit(convolution(channels, channels, circular=circular))
+        self.second = convolution(channels, channels, circular=circular)
+        self.norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.relu(features + self.norm(self.second(self.first(features))))
+
+
+class Encoder(nn.Module):
+    """A pyramid: each level halves the size and has its own width (as in U-Net).
+
+    Args:
+        inputs: Channels of the image.
+        widths: Channels of the levels, finest first.
+        depths: Residual blocks of the levels.
+        circular: Columns wrap around.
+    """
+
+    def __init__(
+        self, inputs: int, widths: tuple[int, ...], depths: tuple[int, ...], circular: bool
+    ) -> None:
+        super().__init__()
+        levels = []
+        for index, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            down = convolution(inputs, width, 5 if index == 0 else 3, 2, circular)
+            blocks = [Residual(width, circular) for _ in range(depth)]
+            levels.append(nn.Sequential(unit(down), *blocks))
+            inputs = width
+        self.levels = nn.ModuleList(levels)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """``(B, C, H, W)`` to one map a level, finest (half size) first."""
+        maps = []
+        for level in self.levels:
+            image = level(image)
+            maps.append(image)
+        return maps
+
+
+class Merge(nn.Module):
+    """One step up: the coarse map enlarged to the fine one's size, both mixed."""
+
+    def __init__(self, coarse: int, fine: int, outputs: int, circular: bool = False) -> None:
+        super().__init__()
+        self.coarse = nn.Conv2d(coarse, outputs, 1, bias=False)
+        self.fine = nn.Conv2d(fine, outputs, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.mix = unit(convolution(outputs, outputs, circular=circular))
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        enlarged = F.interpolate(
+            self.coarse(coarse), size=fine.shape[-2:], mode="bilinear", align_corners=False
+        )
+        mixed: Tensor = self.mix(F.relu(self.norm(enlarged + self.fine(fine))))
+        return mixed

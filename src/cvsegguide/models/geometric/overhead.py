@@ -1,0 +1,77 @@
+"""The overhead branch: features at cells of four pixels, land cover at every second pixel."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, unit
+
+CELL = 4
+"""Pixels a side of a cell."""
+
+
+@dataclass
+class OverheadFeatures:
+    """What the overhead branch knows of B tiles of ``(H, W)`` pixels.
+
+    Attributes:
+        features: ``(B, C, H / 4, W / 4)``, unit length over channels.
+        landcover: ``(B, K, H, W)`` logits per land-cover class.
+        prior: ``(B, 1, H / 2, W / 2)`` logits of a camera standing there, from what is there.
+    """
+
+    features: Tensor
+    landcover: Tensor
+    prior: Tensor
+
+
+class OverheadBranch(nn.Module):
+    """A U-Net of residual blocks with heads for features, land cover and a position prior.
+
+    Args:
+        classes: K land-cover classes.
+        features: C channels to match.
+        widths, depths: Levels of the encoder, finest (half size) first.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        features: int,
+        widths: tuple[int, ...],
+        depths: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.encoder = Encoder(3, widths, depths, circular=False)
+        self.merges = nn.ModuleList(
+            Merge(widths[level + 1], widths[level], widths[level])
+            for level in reversed(range(len(widths) - 1))
+        )
+        self.project = nn.Sequential(Residual(widths[1]), nn.Conv2d(widths[1], features, 1))
+        self.landcover = nn.Sequential(
+            unit(nn.Conv2d(widths[0], widths[0], 3, padding=1, bias=False)),
+            nn.Conv2d(widths[0], classes, 1),
+        )
+        self.prior = nn.Sequential(
+            unit(nn.Conv2d(classes, 16, 5, padding=2, bias=False)),
+            unit(nn.Conv2d(16, 16, 5, padding=4, dilation=2, bias=False)),
+            nn.Conv2d(16, 1, 1),
+        )
+
+    def forward(self, image: Tensor) -> OverheadFeatures:
+        """``(B, 3, H, W)``, normalised, sides multiples of 32."""
+        maps = self.encoder(image)
+        decoded = maps[-1]
+        quarter = decoded
+        for merge, fine in zip(self.merges, reversed(maps[:-1]), strict=True):
+            quarter = decoded
+            decoded = merge(decoded, fine)
+        if quarter.shape[-1] * CELL != image.shape[-1]:
+            raise ValueError("the encoder needs at least two levels")
+        landcover = self.landcover(decoded)
+        # the prior explains positions by land cover; it must not bend the segmentation
+        prior = self.prior(landcover.detach().softmax(dim=1))
+        full = F.interpolate(landcover, size=image.shape[-2:], mode="bilinear", align_corners=False)
+        features = F.normalize(self.project(quarter), dim=1)
+        return OverheadFeatures(features, full, prior)

@@ -1,0 +1,150 @@
+"""The street branch: per direction and range, what the street view shows there.
+
+A column of the panorama is a direction. For each range bin, attention down the column gathers
+features; it starts from flat ground (a point ``r`` metres away lies ``atan(h / r)`` below the
+horizon, ``h`` the camera's height) and learns from there. After OrienterNet's and SNAP's idea of
+lifting image columns to polar rays (Sarlin et al. 2023a, b).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, convolution, unit
+from cvsegguide.models.geometric.polar import PolarGrid
+
+
+@dataclass
+class StreetFeatures:
+    """What the street view tells of its surroundings, on a polar grid of (R, D).
+
+    Attributes:
+        features: ``(B, C, R, D)``, unit length over channels.
+        landcover: ``(B, K, R, D)`` logits per land-cover class.
+        visibility: ``(B, 1, R, D)`` logit of the place being seen at all.
+    """
+
+    features: Tensor
+    landcover: Tensor
+    visibility: Tensor
+
+
+class ColumnAttention(nn.Module):
+    """Attention from every range bin down each column.
+
+    Args:
+        channels: Channels of the column features.
+        keys: Channels of queries and keys.
+        values: Channels of the values of each head.
+        bias: ``(heads, R, rows)`` initial attention logits.
+    """
+
+    def __init__(self, channels: int, keys: int, values: int, bias: Tensor) -> None:
+        super().__init__()
+        heads, ranges, _ = bias.shape
+        self.heads = heads
+        self.queries = nn.Parameter(torch.randn(heads, ranges, keys) * keys**-0.5)
+        self.bias = nn.Parameter(bias.clone())
+        self.keys = nn.Conv2d(channels, heads * keys, 1)
+        self.values = nn.Conv2d(channels, heads * values, 1)
+
+    def forward(self, columns: Tensor) -> Tensor:
+        """``(B, channels, rows, D)`` to ``(B, heads * values, R, D)``."""
+        batch, _, rows, directions = columns.shape
+        keys = self.keys(columns).view(batch, self.heads, -1, rows, directions)
+        values = self.values(columns).view(batch, self.heads, -1, rows, directions)
+        # (B, heads, D, R, rows)
+        logits = torch.einsum("hrk,bhkyd->bhdry", self.queries, keys) + self.bias[:, None]
+        gathered: Tensor = logits.softmax(dim=-1) @ values.permute(0, 1, 4, 3, 2)
+        return gathered.permute(0, 1, 4, 3, 2).flatten(1, 2)
+
+
+class StreetBranch(nn.Module):
+    """A U-Net with circular columns, column attention, and convolutions on the polar grid.
+
+    Args:
+        grid: The polar grid.
+        classes: K land-cover classes.
+        features: C channels to match.
+        size: ``(h, w)`` of the street view.
+        extent: Degrees ``(vertical, horizontal)`` that it spans.
+        widths, depths: Levels of the encoder, finest (half size) first.
+        camera_height: Metres above the ground that the attention starts from.
+    """
+
+    elevation: Tensor
+
+    def __init__(
+        self,
+        grid: PolarGrid,
+        classes: int,
+        features: int,
+        size: tuple[int, int],
+        extent: tuple[float, float],
+        widths: tuple[int, ...],
+        depths: tuple[int, ...],
+        camera_height: float,
+    ) -> None:
+        super().__init__()
+        self.grid = grid
+        self.encoder = Encoder(5, widths, depths, circular=True)
+        self.merges = nn.ModuleList(
+            Merge(widths[level + 1], widths[level], widths[level], circular=True)
+            for level in reversed(range(1, len(widths) - 1))
+        )
+        self.columns = Merge(widths[1], widths[0], widths[1], circular=True)
+        rows = size[0] // 2
+        elevation = extent[0] * (0.5 - (torch.arange(rows) + 0.5) / rows)
+        self.attention = ColumnAttention(
+            widths[1], 32, 32, _initial_attention(grid, elevation, camera_height)
+        )
+        self.register_buffer("elevation", elevation / 45.0, persistent=False)
+        inner = 2 * 32
+        self.refine = nn.Sequential(
+            unit(convolution(inner + 1, inner, circular=True)),
+            Residual(inner, circular=True),
+            Residual(inner, circular=True),
+        )
+        self.project = nn.Conv2d(inner, features, 1)
+        self.landcover = nn.Conv2d(inner, classes, 1)
+        self.visibility = nn.Conv2d(inner, 1, 1)
+
+    def forward(self, image: Tensor, seen: Tensor) -> StreetFeatures:
+        """Lift B panoramas.
+
+        Args:
+            image: ``(B, 3, h, w)``, normalised, zero where not seen.
+            seen: ``(B, 1, h, w)``, 1 where the picture shows something.
+        """
+        batch, _, height, width = image.shape
+        vertical = F.interpolate(
+            self.elevation.view(1, 1, -1, 1), size=(height, 1), mode="bilinear"
+        )
+        image = torch.cat((image, seen, vertical.expand(batch, 1, height, width)), dim=1)
+        maps = self.encoder(image)
+        decoded = maps[-1]
+        for merge, fine in zip(self.merges, reversed(maps[1:-1]), strict=True):
+            decoded = merge(decoded, fine)
+        fine = F.avg_pool2d(maps[0], (1, 2))
+        polar = self.attention(self.columns(decoded, fine))
+        # how far away a bin is, for the convolutions that follow
+        distance = torch.linspace(-1, 1, self.grid.ranges, device=polar.device, dtype=polar.dtype)
+        distance = distance.view(1, 1, -1, 1).expand(batch, 1, -1, polar.shape[-1])
+        polar = self.refine(torch.cat((polar, distance), dim=1))
+        shown = F.adaptive_avg_pool2d(seen, (1, polar.shape[-1]))
+        visibility = self.visibility(polar) + torch.log(shown + 1e-4)
+        return StreetFeatures(
+            F.normalize(self.project(polar), dim=1), self.landcover(polar), visibility
+        )
+
+
+def _initial_attention(grid: PolarGrid, elevation: Tensor, camera_height: float) -> Tensor:
+    """``(2, R, rows)``: the flat ground's row, and everything above the horizon."""
+    step = float(elevation[0] - elevation[1])
+    ground = -torch.atan(camera_height / grid.distances()) * (180 / math.pi)
+    below = -0.5 * ((elevation[None] - ground[:, None]) / (1.5 * step)) ** 2
+    above = torch.where(elevation > 0, 0.0, -4.0).expand(grid.ranges, -1)
+    return torch.stack((below.clamp_min(-12.0), above))

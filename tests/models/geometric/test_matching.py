@@ -1,0 +1,131 @@
+"""The geometry of the matching, with the true land cover as template and as map.
+
+Nothing is learned here: if a sign, a roll or a flip were wrong, the cameras would not be found.
+"""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cvsegguide.models.geometric.matching import SUBCELLS, correlate, interleave, transform_map
+from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric
+
+GSD = 0.25
+CELL = 4
+SIZE = 256
+RADIUS = 29
+BUILDING = 1
+
+
+def town(seed: int) -> Tensor:
+    """(SIZE, SIZE) classes 0..3: crossing roads, houses on irregular lots, trees."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def number(low: int, high: int) -> int:
+        return int(torch.randint(low, high, (1,), generator=generator))
+
+    classes = torch.zeros(SIZE, SIZE, dtype=torch.long)
+    for _ in range(26):
+        row, col = number(0, SIZE), number(0, SIZE)
+        classes[row : row + number(20, 50), col : col + number(20, 50)] = BUILDING
+    rows, cols = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    for _ in range(14):
+        row, col, radius = number(0, SIZE), number(0, SIZE), number(5, 14)
+        classes[(rows - row) ** 2 + (cols - col) ** 2 < radius**2] = 3
+    row, col = number(60, 200), number(60, 200)
+    classes[row : row + 40] = 2
+    classes[:, col : col + 30] = 2
+    return classes
+
+
+def street_view(classes: Tensor, row: float, col: float, grid: PolarGrid) -> tuple[Tensor, Tensor]:
+    """What a camera sees: ``(4, R, D)`` one-hot classes and ``(1, R, D)`` visibility."""
+    distance = grid.distances()[:, None]
+    azimuth = (torch.arange(grid.directions) + 0.5 - grid.directions / 2) * (
+        2 * math.pi / grid.directions
+    )
+    rows = (row - distance * torch.cos(azimuth) / GSD).floor().long()
+    cols = (col + distance * torch.sin(azimuth) / GSD).floor().long()
+    inside = (rows >= 0) & (rows < SIZE) & (cols >= 0) & (cols < SIZE)
+    seen = classes[rows.clamp(0, SIZE - 1), cols.clamp(0, SIZE - 1)]
+    blocked = ((seen == BUILDING) & inside).float().cummax(dim=0).values
+    visible = inside & (blocked < 1)
+    return F.one_hot(seen, 4).permute(2, 0, 1).float(), visible[None].float()
+
+
+def estimate(
+    classes: Tensor, polar: Tensor, weight: Tensor, grid: PolarGrid
+) -> tuple[float, float]:
+    """Position of the best score, in pixels."""
+    maps = F.avg_pool2d(F.one_hot(classes, 4).permute(2, 0, 1)[None].float(), CELL)
+    size = (maps.shape[-2], maps.shape[-1])
+    spectrum, inside = transform_map(maps, RADIUS), transform_map(torch.ones(1, 1, *size), RADIUS)
+    scores = []
+    for offset in SUBCELLS:
+        coordinates, _ = template_coordinates(grid, RADIUS, GSD * CELL, offset)
+        metric = to_metric(torch.cat((polar * weight, weight))[None], coordinates)
+        score = correlate(spectrum, metric[:, :-1], size)
+        seen = correlate(inside, metric[:, -1:], size)
+        # a few cells that agree in a corner are no evidence
+        scores.append(score / seen.clamp_min(0.3 * float(metric[:, -1:].sum())))
+    best = interleave(torch.stack(scores, dim=1))
+    fine = F.interpolate(best[:, None], scale_factor=2, mode="bicubic")[0, 0]
+    index = int(fine.argmax())
+    return index // SIZE + 0.5, index % SIZE + 0.5
+
+
+def cameras(classes: Tensor, count: int, seed: int) -> list[tuple[float, float]]:
+    """Places on roads."""
+    generator = torch.Generator().manual_seed(seed)
+    found: list[tuple[float, float]] = []
+    while len(found) < count:
+        row, col = (torch.rand(2, generator=generator) * SIZE).tolist()
+        if classes[int(row), int(col)] == 2:
+            found.append((row, col))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_true_land_cover_finds_the_camera(seed: int) -> None:
+    classes, grid = town(seed), PolarGrid()
+    errors = []
+    for row, col in cameras(classes, 8, seed):
+        found = estimate(classes, *street_view(classes, row, col, grid), grid)
+        errors.append(GSD * math.dist(found, (row, col)))
+    assert sorted(errors)[4] < 0.35, errors
+    assert max(errors) < 1.0, errors
+
+
+def test_a_turned_street_view_fits_the_turned_overhead() -> None:
+    classes, grid = town(9), PolarGrid()
+    (row, col) = cameras(classes, 1, 9)[0]
+    polar, weight = street_view(classes, row, col, grid)
+    # the overhead turned clockwise by 90 degrees: what lay in the north lies in the east
+    turned = torch.rot90(classes, -1)
+    quarter = grid.directions // 4
+    found = estimate(turned, polar.roll(quarter, -1), weight.roll(quarter, -1), grid)
+    assert GSD * math.dist(found, (col, SIZE - row)) < 1.0
+
+
+def test_correlation_equals_the_sum_it_stands_for() -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(2, 3, 20, 24, generator=generator)
+    template = torch.randn(2, 3, 11, 11, generator=generator)
+    scores = correlate(transform_map(maps, 5), template, (20, 24))
+    for i, j in ((0, 0), (7, 11), (19, 23), (2, 21)):
+        expected = torch.zeros(2)
+        for di in range(-5, 6):
+            for dj in range(-5, 6):
+                if 0 <= i + di < 20 and 0 <= j + dj < 24:
+                    cell = maps[:, :, i + di, j + dj] * template[:, :, di + 5, dj + 5]
+                    expected += cell.sum(dim=1)
+        assert torch.allclose(scores[:, i, j], expected, atol=1e-4)
+
+
+def test_a_template_larger_than_the_map_is_cut_off() -> None:
+    maps, template = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 15, 15)
+    scores = correlate(transform_map(maps, 7), template, (4, 4))
+    assert torch.allclose(scores, torch.full((1, 4, 4), 16.0), atol=1e-4)
