@@ -16,38 +16,43 @@ Compiled by numba at the first call (a few seconds), then kept in numba's cache 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 _TOUCH = 1e-10
 """Slopes closer than this are the same (slopes to different corners differ by far more)."""
 
 
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+def _compile(function: Kernel) -> Kernel:
     try:
-        return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+        return cast(Kernel, numba.njit(cache=True, nogil=True)(function))
     except RuntimeError:  # neither the package's folder nor the user's cache can be written to
-        return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+        return cast(Kernel, numba.njit(nogil=True)(function))
 
 
 @_compile
 def _quadrant(
-    obstacle,
-    visible,
-    base,
-    step_row,
-    step_col,
-    rows,
-    cols,
-    row,
-    col,
-    lows,
-    highs,
-    new_lows,
-    new_highs,
-):  # type: ignore[no-untyped-def]
+    obstacle: Bools,
+    visible: Bools,
+    base: int,
+    step_row: int,
+    step_col: int,
+    rows: int,
+    cols: int,
+    row: float,
+    col: float,
+    lows: Floats,
+    highs: Floats,
+    new_lows: Floats,
+    new_highs: Floats,
+) -> None:
     """Mark the visible pixels whose centres lie below (row, col), at most 45 degrees aside.
 
     The raster is seen through ``base + i * step_row + j * step_col``, by which the four quadrants
@@ -127,7 +132,16 @@ def _quadrant(
 
 
 @_compile
-def _diagonal(obstacle, visible, rows, cols, row, col, down, right):  # type: ignore[no-untyped-def]
+def _diagonal(
+    obstacle: Bools,
+    visible: Bools,
+    rows: int,
+    cols: int,
+    row: float,
+    col: float,
+    down: bool,
+    right: bool,
+) -> None:
     """Settle the pixels whose centres lie exactly diagonally from the camera.
 
     Their line passes from pixel to pixel through shared corners, and is blocked when obstacles
@@ -161,7 +175,7 @@ def _diagonal(obstacle, visible, rows, cols, row, col, down, right):  # type: ig
 
 
 @_compile
-def visible_pixels(obstacle, rows, cols, row, col):  # type: ignore[no-untyped-def]
+def visible_pixels(obstacle: Bools, rows: int, cols: int, row: float, col: float) -> Bools:
     """Which pixels are seen from a point.
 
     Args:

@@ -38,8 +38,9 @@ def sightline(
     rows, cols = seen.shape
     vertical = np.exp(-0.5 * ((np.arange(rows) + 0.5 - row) / sigma) ** 2)
     horizontal = np.exp(-0.5 * ((np.arange(cols) + 0.5 - col) / sigma) ** 2)
-    bell = vertical.astype(np.float32)[:, None] * horizontal.astype(np.float32)
-    return np.multiply(bell, seen, out=bell)
+    bell: NDArray[np.float32] = vertical.astype(np.float32)[:, None] * horizontal.astype(np.float32)
+    bell *= seen
+    return bell
 
 
 def visible(
@@ -78,5 +79,5 @@ def visible(
     else:
         blocked = np.isin(ids, list(obstacles))
     rows, cols = ids.shape
-    seen: NDArray[np.bool_] = visible_pixels(blocked.ravel(), rows, cols, float(row), float(col))
+    seen = visible_pixels(blocked.ravel(), rows, cols, float(row), float(col))
     return seen.reshape(rows, cols)
