@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cvsegguide.errors import InputError
 
-
 _UMASK_LOCK = threading.Lock()
 
 
