@@ -120,8 +120,10 @@ def decode_street(
     rows = (margin, 1 - margin) if margin > 1e-9 else (0.0, 1.0)
     if size is None:
         return decode_rgb(path, None, rows)
-    columns = max(1, round(fov * size[1] / 360))
-    return decode_rgb(path, (max(1, round(kept * size[1] / 360)), columns), rows)
+    height = size[0]
+    if kept * size[1] / 360 < height - 0.5:  # shows less; even, so that the horizon can be centred
+        height = max(2, 2 * round(kept * size[1] / 720))
+    return decode_rgb(path, (height, max(1, round(fov * size[1] / 360))), rows)
 
 
 def decode_ids(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:

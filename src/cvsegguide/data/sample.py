@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cvsegguide.errors import InputError
 from cvsegguide.geo.bounds import Bounds
 
 
@@ -107,20 +108,64 @@ def _stack_optional(tensors: Sequence[Tensor | None]) -> Tensor | None:
     return torch.stack(present) if present and len(present) == len(tensors) else None
 
 
+def _stack_streets(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, Tensor]:
+    """Street views ``(B, 3, h, w)``, headings and extents ``(B,)``, black around the smaller."""
+    streets = [sample.street for sample in samples]
+    headings = [sample.heading for sample in samples]
+    fovs = [sample.fov for sample in samples]
+    if len({street.shape for street in streets}) > 1:
+        height = max(street.shape[-2] for street in streets)
+        width = max(street.shape[-1] for street in streets)
+        step = fovs[0] / streets[0].shape[-1]
+        for i, street in enumerate(streets):
+            rows, cols = street.shape[-2:]
+            # Widths are whole columns: half a column either way is the same scale.
+            if abs(fovs[i] / cols / step - 1) > 0.5 / cols + 0.5 / streets[0].shape[-1]:
+                raise InputError(
+                    f"samples '{samples[0].id}' and '{samples[i].id}' of one batch have street "
+                    "views of different pixels per degree; set street_size"
+                )
+            down, across = height - rows, width - cols
+            left, top = across // 2, down // 2
+            streets[i] = torch.nn.functional.pad(street, (left, across - left, top, down - top))
+            # An odd number of missing columns moves the centre by half a column.
+            headings[i] += (across - 2 * left) / 2 * fovs[i] / cols
+            fovs[i] *= width / cols
+    return (
+        torch.stack(streets),
+        torch.tensor(headings, dtype=torch.float32),
+        torch.tensor(fovs, dtype=torch.float32),
+    )
+
+
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of equal image sizes into a :class:`Batch`."""
+    """Stack samples into a :class:`Batch`.
+
+    Street views of unequal size (limited fields of view) are set into the largest, black around
+    them, and their ``fov`` grows with them: columns still look where the batch says.
+
+    Raises:
+        InputError: Tiles differ in size, or street views in pixels per degree.
+    """
 
     def numbers(name: str) -> Tensor:
         return torch.tensor([getattr(sample, name) for sample in samples], dtype=torch.float32)
 
+    sizes = {tuple(sample.overhead.shape) for sample in samples}
+    if len(sizes) > 1:
+        raise InputError(
+            f"the tiles of one batch differ in size ({', '.join(map(str, sorted(sizes)))}); "
+            "set overhead_size"
+        )
+    street, heading, fov = _stack_streets(samples)
     return Batch(
         id=[sample.id for sample in samples],
         overhead=torch.stack([sample.overhead for sample in samples]),
-        street=torch.stack([sample.street for sample in samples]),
+        street=street,
         landcover=_stack_optional([sample.landcover for sample in samples]),
         position=torch.stack([numbers("row"), numbers("col")], dim=1),
-        heading=numbers("heading"),
-        fov=numbers("fov"),
+        heading=heading,
+        fov=fov,
         gsd=numbers("gsd"),
         bounds=[sample.bounds for sample in samples],
         sightline=_stack_optional([sample.sightline for sample in samples]),

@@ -1,0 +1,331 @@
+"""Random changes to samples in training that keep the geometry true.
+
+A transform takes a sample and a generator and returns a new sample in which position, heading,
+field of view, metres per pixel and bounds still describe the pictures. The pictures of the sample
+that is handed in are not written to. All randomness comes from the generator, which the
+:class:`~cvsegguide.data.datamodule.DataModule` seeds by seed, epoch and sample, so that an epoch is
+the same with any number of workers.
+
+Azimuths are degrees clockwise from the overhead image's *up*, which is north until the tile is
+rotated or mirrored; since bounds could no longer be true then, they become None.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms.v2 import functional as photometric
+
+from cvsegguide.data.sample import Sample
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.geo import Bounds, wrap_degrees
+
+_FULL = 360.0 - 1e-6
+
+
+class Transform:
+    """Base of the transforms; a configuration names its subclasses by ``class_path``."""
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        """The changed sample."""
+        raise NotImplementedError
+
+
+class Rotate(Transform):
+    """Turn the tile clockwise by 0, 90, 180 or 270 degrees, and the street view with it.
+
+    A full panorama whose width divides by four is rolled, so that its heading stays as it was;
+    any other view keeps its pixels and gets another heading.
+
+    Args:
+        quarters: Numbers of quarter turns to draw from.
+    """
+
+    def __init__(self, quarters: Sequence[int] = (0, 1, 2, 3)) -> None:
+        if not quarters:
+            raise ConfigurationError("Rotate: quarters must not be empty")
+        self.quarters = tuple(int(turns) % 4 for turns in quarters)
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        turns = self.quarters[_integer(len(self.quarters), generator)]
+        if turns == 0:
+            return sample
+        height, width = sample.overhead.shape[-2:]
+        row, col = sample.row, sample.col
+        for _ in range(turns):
+            row, col = col, height - row
+            height, width = width, height
+        street, heading = sample.street, sample.heading
+        if sample.fov >= _FULL and street.shape[-1] % 4 == 0:
+            street = torch.roll(street, turns * street.shape[-1] // 4, dims=-1)
+        else:
+            heading = wrap_degrees(heading + 90.0 * turns)
+        return replace(
+            _map_overhead(sample, lambda raster: torch.rot90(raster, -turns, dims=(-2, -1))),
+            street=street,
+            row=row,
+            col=col,
+            heading=heading,
+            bounds=None,
+        )
+
+
+class Mirror(Transform):
+    """Mirror tile and street view left to right.
+
+    Args:
+        probability: How often.
+    """
+
+    def __init__(self, probability: float = 0.5) -> None:
+        self.probability = _checked_share("Mirror: probability", probability)
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        if _uniform(0.0, 1.0, generator) >= self.probability:
+            return sample
+        return replace(
+            _map_overhead(sample, lambda raster: raster.flip(-1)),
+            street=sample.street.flip(-1),
+            col=sample.overhead.shape[-1] - sample.col,
+            heading=wrap_degrees(-sample.heading),
+            bounds=None,
+        )
+
+
+class Crop(Transform):
+    """Cut a smaller square out of the tile, off-centre, and enlarge it to the tile's size.
+
+    The camera stays inside: its distance to the nearest edge of the cut is at least ``margin`` of
+    the cut's side, or what it was where it was less. The position of the camera within the cut is
+    as good as uniform, which undoes a data set's preference for the middle.
+
+    Args:
+        scale: Smallest and largest side of the cut as a share of the tile's.
+        margin: As above.
+    """
+
+    def __init__(self, scale: tuple[float, float] = (0.7, 1.0), margin: float = 0.02) -> None:
+        low, high = scale
+        if not 0 < low <= high <= 1:
+            raise ConfigurationError(f"Crop: scale must rise within (0, 1], got {scale}")
+        self.scale = (float(low), float(high))
+        self.margin = _checked_share("Crop: margin", margin)
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        height, width = sample.overhead.shape[-2:]
+        share = _uniform(*self.scale, generator)
+        rows, cols = max(1, round(height * share)), max(1, round(width * share))
+        top = self._offset(sample.row, height, rows, generator)
+        left = self._offset(sample.col, width, cols, generator)
+        if (rows, cols) == (height, width):
+            return sample
+        size = (height, width)
+
+        def cut(raster: Tensor) -> Tensor:
+            return _resize(raster[..., top : top + rows, left : left + cols], size)
+
+        down, across = height / rows, width / cols
+        return replace(
+            _map_overhead(sample, cut),
+            row=(sample.row - top) * down,
+            col=(sample.col - left) * across,
+            gsd=sample.gsd / math.sqrt(down * across),
+            bounds=_cut_bounds(
+                sample.bounds,
+                (top / height, (top + rows) / height),
+                (left / width, (left + cols) / width),
+            ),
+        )
+
+    def _offset(self, position: float, side: int, cut: int, generator: torch.Generator) -> int:
+        margin = self.margin * cut
+        low = max(0, math.ceil(position + margin - cut))
+        high = min(side - cut, math.floor(position - margin))
+        low = min(low, side - cut)
+        high = max(high, 0)
+        if high < low:  # nearer to the tile's edge than the margin
+            low = high = min(max(low, 0), side - cut)
+        return low + _integer(high - low + 1, generator)
+
+
+class Photometric(Transform):
+    """Change brightness, contrast, saturation, hue and gamma of each view on its own.
+
+    Args:
+        brightness, contrast, saturation, gamma: Factors are drawn from ``1 - x`` to ``1 + x``.
+        hue: Turns of the colour circle are drawn from ``-x`` to ``x``; at most 0.5. It costs more
+            than the others together.
+        views: Which of ``"overhead"`` and ``"street"``.
+    """
+
+    def __init__(
+        self,
+        brightness: float = 0.25,
+        contrast: float = 0.25,
+        saturation: float = 0.25,
+        hue: float = 0.0,
+        gamma: float = 0.2,
+        views: Sequence[str] = ("overhead", "street"),
+    ) -> None:
+        self.brightness = _checked_share("Photometric: brightness", brightness)
+        self.contrast = _checked_share("Photometric: contrast", contrast)
+        self.saturation = _checked_share("Photometric: saturation", saturation)
+        self.gamma = _checked_share("Photometric: gamma", gamma)
+        self.hue = _checked_share("Photometric: hue", hue, 0.5)
+        if not set(views) <= {"overhead", "street"}:
+            raise ConfigurationError(f"Photometric: views must be overhead, street, got {views}")
+        self.views = tuple(views)
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        overhead, street = sample.overhead, sample.street
+        if "overhead" in self.views:
+            overhead = self._change(overhead, generator)
+        if "street" in self.views:
+            street = self._change(street, generator)
+        return replace(sample, overhead=overhead, street=street)
+
+    def _change(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+        changes: tuple[tuple[float, Callable[..., Tensor]], ...] = (
+            (self.brightness, photometric.adjust_brightness),
+            (self.contrast, photometric.adjust_contrast),
+            (self.saturation, photometric.adjust_saturation),
+            (self.gamma, photometric.adjust_gamma),
+        )
+        for amount, change in changes:
+            factor = _uniform(1.0 - amount, 1.0 + amount, generator)
+            if amount:
+                picture = change(picture, factor)
+        if self.hue:
+            picture = photometric.adjust_hue(picture, _uniform(-self.hue, self.hue, generator))
+        return picture.clamp(0.0, 1.0)
+
+
+class LimitFieldOfView(Transform):
+    """Keep a run of columns of the street view, as a camera with a lens would; heading follows.
+
+    Out of a full panorama the run begins anywhere and may go over the seam. Street views of
+    different extent are padded to the widest when they are put into one batch.
+
+    Args:
+        fov: Smallest and largest horizontal extent in degrees; equal ones need no padding.
+    """
+
+    def __init__(self, fov: tuple[float, float] = (90.0, 90.0)) -> None:
+        low, high = fov
+        if not 0 < low <= high <= 360:
+            raise ConfigurationError(f"LimitFieldOfView: fov must rise within (0, 360], got {fov}")
+        self.fov = (float(low), float(high))
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        width = sample.street.shape[-1]
+        wanted = _uniform(*self.fov, generator)
+        columns = max(1, round(width * wanted / sample.fov))
+        if columns >= width:
+            return sample
+        street = sample.street
+        if sample.fov >= _FULL:
+            first = _integer(width, generator)
+            street = torch.cat((street, street), dim=-1)
+        else:
+            first = _integer(width - columns + 1, generator)
+        turn = (first + columns / 2 - width / 2) * (sample.fov / width)
+        return replace(
+            sample,
+            street=street[..., first : first + columns].contiguous(),
+            heading=wrap_degrees(sample.heading + turn),
+            fov=sample.fov * columns / width,
+        )
+
+
+class HeadingJitter(Transform):
+    """Turn the camera: the panorama is rolled by a whole number of columns.
+
+    Args:
+        degrees: The turn is drawn from ``-degrees`` to ``degrees``; 180 is any heading.
+        known: Whether the heading of the sample follows. False simulates a compass that errs: the
+            sample goes on claiming the heading that it had.
+
+    Views that are no full panoramas are left as they are.
+    """
+
+    def __init__(self, degrees: float = 180.0, known: bool = True) -> None:
+        self.degrees = 180.0 * _checked_share("HeadingJitter: degrees / 180", degrees / 180.0)
+        self.known = known
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        turn = _uniform(-self.degrees, self.degrees, generator)
+        if sample.fov < _FULL:
+            return sample
+        width = sample.street.shape[-1]
+        columns = round(turn * width / 360.0)
+        heading = sample.heading
+        if self.known:
+            heading = wrap_degrees(heading + columns * 360.0 / width)
+        # The centre now looks `columns` further clockwise: what was there moves to the left.
+        return replace(sample, street=torch.roll(sample.street, -columns, -1), heading=heading)
+
+
+def _map_overhead(sample: Sample, change: Callable[[Tensor], Tensor]) -> Sample:
+    """Apply ``change`` to every raster on the overhead grid."""
+
+    def optional(raster: Tensor | None) -> Tensor | None:
+        return None if raster is None else change(raster).contiguous()
+
+    return replace(
+        sample,
+        overhead=change(sample.overhead).contiguous(),
+        landcover=optional(sample.landcover),
+        sightline=optional(sample.sightline),
+        labels={name: change(raster).contiguous() for name, raster in sample.labels.items()},
+    )
+
+
+def _resize(raster: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pictures and sightlines bilinearly, class ids to the nearest."""
+    if not raster.is_floating_point():
+        rows, cols = (
+            ((torch.arange(new) + 0.5) * (old / new)).long()
+            for new, old in zip(size, raster.shape[-2:], strict=True)
+        )
+        return raster[..., rows[:, None], cols]
+    planes = raster if raster.dim() == 3 else raster[None]
+    resized = functional.interpolate(
+        planes[None], size=size, mode="bilinear", align_corners=False, antialias=True
+    )[0]
+    return resized if raster.dim() == 3 else resized[0]
+
+
+def _cut_bounds(
+    bounds: Bounds | None, rows: tuple[float, float], cols: tuple[float, float]
+) -> Bounds | None:
+    """Bounds of a part of a tile, given as shares of height and width (Web Mercator)."""
+    if bounds is None:
+        return None
+    top = math.asinh(math.tan(math.radians(bounds.north)))
+    bottom = math.asinh(math.tan(math.radians(bounds.south)))
+
+    def latitude(share: float) -> float:
+        return math.degrees(math.atan(math.sinh(top + share * (bottom - top))))
+
+    def longitude(share: float) -> float:
+        return bounds.west + share * (bounds.east - bounds.west)
+
+    return Bounds(longitude(cols[0]), latitude(rows[1]), longitude(cols[1]), latitude(rows[0]))
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _integer(count: int, generator: torch.Generator) -> int:
+    """One of ``0 .. count - 1``."""
+    return int(torch.randint(count, (), generator=generator))
+
+
+def _checked_share(name: str, value: float, limit: float = 1.0) -> float:
+    if not 0.0 <= value <= limit:
+        raise ConfigurationError(f"{name} must lie in 0..{limit:g}, got {value:g}")
+    return float(value)
