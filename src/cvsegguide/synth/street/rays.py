@@ -1,0 +1,201 @@
+"""Walking a ray through the height field: grid traversal with empty blocks passed in one step.
+
+The solid world is a field of columns: every cell is full from below up to ``solid_z``. Canopies
+are cells that are partly full between two heights. Things are boxes and cylinders of their own
+(:mod:`~cvsegguide.synth.street.things`). Traversal after Amanatides & Woo, "A fast voxel
+traversal algorithm for ray tracing" (Eurographics 1987); the blocks are maximum mipmaps of two
+levels as in Tevs, Ihrke & Seidel (I3D 2008).
+"""
+
+import math
+
+import numpy as np
+
+from cvsegguide.synth.street.blocks import COARSE
+from cvsegguide.synth.compiled import compiled
+from cvsegguide.synth.street.things import hit_thing
+from cvsegguide.synth.street.world import World
+
+NOTHING, TOP, SIDE, LEAF, THING = range(5)
+"""What a ray ended on: nothing, a column from above, a column's side, a crown, a thing."""
+
+FINE = 8
+_NUDGE = 1e-6
+
+
+@compiled
+def leaf_share(
+    world: World, noise: np.ndarray, r: int, c: int, z: float, bare: float
+) -> float:
+    """How much of a canopy cell is leaf at one height, about 0 to 1.
+
+    ``noise`` is the table of solid noise; ``bare`` (0 to 1) turns crowns into branches.
+    """
+    k = world.crown[r, c]
+    offset = np.int64(world.trees[k, 7])
+    x = c * world.gsd
+    y = r * world.gsd
+    n = noise[
+        np.int64(z * 4.0 + offset) & 63,
+        np.int64(y * 4.0 + 2 * offset) & 63,
+        np.int64(x * 4.0 + 3 * offset) & 63,
+    ]
+    fine = noise[
+        np.int64(z * 13.0 + offset) & 63, np.int64(y * 13.0) & 63, np.int64(x * 13.0) & 63
+    ]
+    if np.int64(world.trees[k, 5]) % 6 == 0:  # evergreen
+        bare = 0.0
+    return (0.7 * n + 0.3 * fine) / 255.0 - 0.55 * bare
+
+
+@compiled
+def trace(
+    world: World,
+    noise: np.ndarray,
+    x: float,
+    y: float,
+    z: float,
+    dx: float,
+    dy: float,
+    dz: float,
+    reach: float,
+    leaf_threshold: float,
+    bare: float,
+    only_blocked: bool,
+) -> tuple[int, float, int, int, int]:
+    """Follow a ray to the first thing in its way.
+
+    Args:
+        world: The tables of the scene.
+        noise: Table of solid noise.
+        x, y, z: Origin: column and row in cells, absolute height in metres.
+        dx, dy, dz: Unit direction in metres, ``x`` east, ``y`` south (as rows run), ``z`` up.
+        reach: Length in metres at which to give up.
+        leaf_threshold: Canopy cells whose leaf share lies above are opaque; negative makes
+            crowns solid.
+        bare: See :func:`leaf_share`.
+        only_blocked: Stop at whatever comes first (shadow rays).
+
+    Returns:
+        ``(kind, distance in metres, row, col, index)``: the cell that was hit; ``index`` is the
+        thing's row, or for :data:`SIDE` 0 for a side that faces east or west, 1 north or south.
+    """
+    height, width = world.solid_z.shape
+    sx = dx / world.gsd
+    sy = dy / world.gsd
+    flat = math.sqrt(dx * dx + dy * dy)
+    # Steps are bounded by the exit of a cell or block; a zero speed never exits.
+    ix = 1.0 / sx if abs(sx) > 1e-12 else 1e30
+    iy = 1.0 / sy if abs(sy) > 1e-12 else 1e30
+    right = 1 if sx > 0 else 0
+    down = 1 if sy > 0 else 0
+    cols = world.coarse_solid.shape[1]
+
+    best = reach
+    kind = NOTHING
+    index = -1
+    t = 0.0
+    last = -1
+    side = 0
+    while t < best:
+        at = t + _NUDGE
+        px = x + sx * at
+        py = y + sy * at
+        c = math.floor(px)
+        r = math.floor(py)
+        if c < 0 or r < 0 or c >= width or r >= height:
+            break
+        z0 = z + dz * t
+        br = r // COARSE
+        bc = c // COARSE
+        block = br * cols + bc
+        tx = ((bc + right) * COARSE - x) * ix
+        ty = ((br + down) * COARSE - y) * iy
+        leave = min(tx, ty)
+        z1 = z + dz * leave
+        if block != last:
+            last = block
+            low = min(z0, z1)
+            for i in range(world.block_start[block], world.block_start[block + 1]):
+                k = world.block_things[i]
+                if low > world.things[k, 7]:
+                    continue
+                rx = (world.things[k, 0] - x) * world.gsd
+                ry = (world.things[k, 1] - y) * world.gsd
+                size = world.things[k, 8]
+                if abs(rx * dy - ry * dx) > size * flat or rx * dx + ry * dy < -size * flat:
+                    continue
+                hit = hit_thing(world.things[k], -rx, -ry, z, dx, dy, dz, best)
+                if hit < best:
+                    best = hit
+                    kind = THING
+                    index = k
+            if only_blocked and kind == THING:
+                return kind, best, r, c, index
+            if (
+                min(z0, z1) > world.coarse_solid[br, bc]
+                and (
+                    min(z0, z1) > world.coarse_high[br, bc]
+                    or max(z0, z1) < world.coarse_low[br, bc]
+                )
+            ):
+                side = 0 if tx < ty else 1
+                t = max(leave, t + _NUDGE)
+                continue
+        fr = r // FINE
+        fc = c // FINE
+        tx = ((fc + right) * FINE - x) * ix
+        ty = ((fr + down) * FINE - y) * iy
+        leave = min(tx, ty)
+        z1 = z + dz * leave
+        low = min(z0, z1)
+        high = max(z0, z1)
+        if low > world.fine_solid[fr, fc] and (
+            low > world.fine_high[fr, fc] or high < world.fine_low[fr, fc]
+        ):
+            side = 0 if tx < ty else 1
+            t = max(leave, t + _NUDGE)
+            continue
+        # Cell by cell to the edge of the fine block.
+        inner = (fr + 1) * FINE if down else fr * FINE - 1
+        outer = (fc + 1) * FINE if right else fc * FINE - 1
+        while r != inner and c != outer and r < height and c < width:
+            tx = (c + right - x) * ix
+            ty = (r + down - y) * iy
+            leave = max(min(tx, ty), t)
+            z0 = z + dz * t
+            z1 = z + dz * leave
+            if t >= best:
+                break
+            low = min(z0, z1)
+            top = world.solid_z[r, c]
+            stop = best
+            hit_kind = NOTHING
+            if z0 < top:
+                stop = t
+                hit_kind = SIDE
+            elif low < top:
+                stop = t if dz >= 0 else min(max((top - z) / dz, t), leave)
+                hit_kind = TOP
+            if low < world.canopy_high[r, c] and max(z0, z1) > world.canopy_low[r, c]:
+                enter = t
+                if dz > 0 and z0 < world.canopy_low[r, c]:
+                    enter = (world.canopy_low[r, c] - z) / dz
+                elif dz < 0 and z0 > world.canopy_high[r, c]:
+                    enter = (world.canopy_high[r, c] - z) / dz
+                if enter < stop and (
+                    leaf_threshold < 0
+                    or leaf_share(world, noise, r, c, z + dz * enter, bare) > leaf_threshold
+                ):
+                    stop = enter
+                    hit_kind = LEAF
+            if hit_kind != NOTHING and stop < best:
+                return hit_kind, stop, r, c, side
+            t = leave
+            if tx < ty:
+                c += 1 if right else -1
+                side = 0
+            else:
+                r += 1 if down else -1
+                side = 1
+    return kind, best, -1, -1, index

@@ -1,0 +1,187 @@
+"""A picture from a camera in a scene: image, depth and land cover by ray casting."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.errors import InputError
+from cvsegguide.synth.cameras import Camera
+from cvsegguide.synth.compiled import F32, F64, U8, compiled
+from cvsegguide.synth.scene import Scene
+from cvsegguide.synth.street.noise import plane_noise, solid_noise
+from cvsegguide.synth.street.photometry import develop
+from cvsegguide.synth.street.shade import shade_ray
+from cvsegguide.synth.street.style import StreetStyle, draw_style
+from cvsegguide.synth.street.world import World, prepare
+
+
+@dataclass(frozen=True)
+class StreetView:
+    """What a camera sees.
+
+    Attributes:
+        image: ``(h, w, 3)`` uint8 RGB.
+        depth: ``(h, w)`` float32, metres along the ray of the pixel's centre; ``inf`` where the
+            ray meets nothing of the scene: the sky, or what lies beyond the scene's edge.
+        landcover: ``(h, w)`` uint8, NYC ids of what the ray meets: 1 crowns and trunks, 5 walls
+            and roofs, the ground's own id elsewhere; vehicles and furniture have the id of the
+            ground that they stand on; 0 where depth is ``inf``.
+    """
+
+    image: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    landcover: NDArray[np.uint8]
+
+
+def render_street(
+    scene: Scene | World,
+    camera: Camera,
+    size: tuple[int, int] = (128, 512),
+    extent: tuple[float, float] = (90.0, 360.0),
+    style: StreetStyle | None = None,
+    reach: float = 250.0,
+    samples: int = 1,
+) -> StreetView:
+    """Render what ``camera`` sees.
+
+    The picture is equirectangular: column ``c`` of ``w`` looks to azimuth ``heading + (c + 0.5 -
+    w / 2) * extent[1] / w`` and row ``r`` of ``h`` to elevation ``(h / 2 - r - 0.5) * extent[0] /
+    h``, both in the camera's own frame, which ``pitch`` and ``roll`` tilt. The centre column looks
+    to the camera's heading.
+
+    Args:
+        scene: A scene, or what :func:`~cvsegguide.synth.street.world.prepare` made of it (do that
+            once when many pictures are taken).
+        camera: Where it stands and looks.
+        size: ``(h, w)`` of the picture.
+        extent: ``(vertical, horizontal)`` in degrees, at most ``(180, 360)``.
+        style: Light, season and lens; by default drawn from the scene's seed and the place.
+        reach: Rays end here, in metres, unless the scene ends before.
+        samples: Rays per pixel side for the image; depth and land cover are of the centre.
+
+    Raises:
+        InputError: The camera stands outside the scene or below something solid, or ``size`` and
+            ``extent`` make no picture.
+    """
+    world = scene if isinstance(scene, World) else prepare(scene)
+    height, width = size
+    if height < 1 or width < 1 or not (0 < extent[0] <= 180) or not (0 < extent[1] <= 360):
+        raise InputError(f"a street view of size {size} and extent {extent} cannot be made")
+    rows, cols = world.ground.shape
+    if not (0 <= camera.row < rows and 0 <= camera.col < cols):
+        raise InputError(
+            f"the camera at row {camera.row:.1f}, column {camera.col:.1f} stands outside the "
+            f"scene of {rows} x {cols} pixels"
+        )
+    cell = int(camera.row), int(camera.col)
+    z = float(world.ground_z[cell]) + camera.height
+    if z <= world.solid_z[cell]:
+        raise InputError(
+            f"the camera at row {camera.row:.1f}, column {camera.col:.1f} stands inside a building"
+        )
+    if style is None:
+        style = draw_style(hash((world.seed, round(camera.row * 8), round(camera.col * 8))) % 2**31)
+    sun = _direction(style.sun_azimuth, style.sun_elevation)
+    street = math.radians(camera.street_azimuth)
+    linear, depth, landcover = _render(
+        world,
+        style,
+        plane_noise(),
+        solid_noise(),
+        np.array([camera.col, camera.row, z]),
+        camera_axes(camera.heading, camera.pitch, camera.roll),
+        sun,
+        np.array([math.sin(street), -math.cos(street)]),
+        height,
+        width,
+        math.radians(extent[0]),
+        math.radians(extent[1]),
+        reach,
+        samples,
+    )
+    return StreetView(develop(linear, style, extent[1] >= 360), depth, landcover)
+
+
+def _direction(azimuth: float, elevation: float) -> F64:
+    """Unit vector ``(east, south, up)``."""
+    a, e = math.radians(azimuth), math.radians(elevation)
+    return np.array([math.sin(a) * math.cos(e), -math.cos(a) * math.cos(e), math.sin(e)])
+
+
+def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
+    """Axes of a camera's frame, rows right, forward, up, in ``(east, south, up)``.
+
+    Args:
+        heading: Azimuth of the optical axis, degrees clockwise from north.
+        pitch: Degrees by which the axis points above the horizon.
+        roll: Degrees by which the camera leans to its right, turning about its axis.
+    """
+    p, q = math.radians(pitch), math.radians(roll)
+    level = _direction(heading, 0.0)
+    right = _direction(heading + 90.0, 0.0)
+    upward = np.array([0.0, 0.0, 1.0])
+    forward = math.cos(p) * level + math.sin(p) * upward
+    up = math.cos(p) * upward - math.sin(p) * level
+    return np.stack([
+        math.cos(q) * right - math.sin(q) * up,
+        forward,
+        math.cos(q) * up + math.sin(q) * right,
+    ])  # fmt: skip
+
+
+@compiled
+def _render(
+    world: World,
+    style: StreetStyle,
+    table: F32,
+    noise: U8,
+    origin: F64,
+    axes: F64,
+    sun: F64,
+    street: F64,
+    height: int,
+    width: int,
+    vertical: float,
+    horizontal: float,
+    reach: float,
+    samples: int,
+) -> tuple[F32, F32, U8]:
+    linear = np.zeros((height, width, 3), np.float32)
+    depth = np.empty((height, width), np.float32)
+    landcover = np.empty((height, width), np.uint8)
+    pixel_angle = horizontal / width
+    extra = samples if samples > 1 else 0
+    weight = 1.0 / (1 if extra == 0 else extra * extra)
+    for r in range(height):
+        for c in range(width):
+            # The centre first: depth and land cover are its own.
+            for i in range(1 + extra * extra):
+                if i == 0:
+                    fr = r + 0.5
+                    fc = c + 0.5
+                else:
+                    fr = r + ((i - 1) // extra + 0.5) / extra
+                    fc = c + ((i - 1) % extra + 0.5) / extra
+                elevation = (0.5 * height - fr) * vertical / height
+                azimuth = (fc - 0.5 * width) * horizontal / width
+                flat = math.cos(elevation)
+                a = flat * math.sin(azimuth)
+                b = flat * math.cos(azimuth)
+                u = math.sin(elevation)
+                dx = a * axes[0, 0] + b * axes[1, 0] + u * axes[2, 0]
+                dy = a * axes[0, 1] + b * axes[1, 1] + u * axes[2, 1]
+                dz = a * axes[0, 2] + b * axes[1, 2] + u * axes[2, 2]
+                red, green, blue, distance, kind = shade_ray(
+                    world, style, table, noise, origin[0], origin[1], origin[2], dx, dy, dz,
+                    reach, pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
+                )  # fmt: skip
+                if i == 0:
+                    depth[r, c] = distance
+                    landcover[r, c] = kind
+                if i > 0 or extra == 0:
+                    linear[r, c, 0] += weight * red
+                    linear[r, c, 1] += weight * green
+                    linear[r, c, 2] += weight * blue
+    return linear, depth, landcover

@@ -1,0 +1,197 @@
+"""What the ray caster reads: a scene turned into tables that are quick to walk through."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.synth.scene import BUS, CAR, FENCE, LAMP, POLE, SIGN, VAN, Objects, Scene
+from cvsegguide.synth.street.blocks import (
+    COARSE,
+    block_extremes,
+    building_frames,
+    count_in_blocks,
+    fill_blocks,
+    paint_contact,
+    paint_crowns,
+    road_share,
+    track_frames,
+    wall_directions,
+)
+from cvsegguide.synth.street.buildings import BASE, building_looks
+from cvsegguide.synth.street.things import TRUNK
+
+Floats = NDArray[np.float32]
+
+
+class World(NamedTuple):
+    """A scene made ready for :func:`~cvsegguide.synth.street.render.render_street`.
+
+    Heights are absolute metres; rasters are ``(H, W)``. Blocks are 8 x 8 cells (``fine``) and
+    32 x 32 cells (``coarse``); they hold the extremes of the cells in them, so that a ray passes
+    over empty ones in one step.
+    """
+
+    gsd: float
+    seed: int
+    ground_z: Floats
+    solid_z: Floats  # ground plus building: everything below is full
+    canopy_low: Floats  # +inf where there is no canopy
+    canopy_high: Floats  # -inf where there is no canopy
+    ground: NDArray[np.uint8]
+    building: NDArray[np.int32]  # row of the building tables, 0 = none
+    wall: Floats  # outward direction of a wall, radians from +col towards +row; nan elsewhere
+    road: NDArray[np.uint8]  # share of road within 3 x 3 cells, 0..255
+    markings: NDArray[np.uint8]
+    tracks: Floats  # per coarse block: point on a railway's middle line and its direction
+    contact: NDArray[np.uint8]  # darkness below vehicles, 0..255
+    crown: NDArray[np.int32]  # row of the tree table, 0 = none
+    fine_solid: Floats
+    fine_low: Floats
+    fine_high: Floats
+    coarse_solid: Floats
+    coarse_low: Floats
+    coarse_high: Floats
+    things: NDArray[np.float64]  # x, y, cos, sin, half length, half width, z0, z1, radius, kind
+    thing_color: Floats
+    thing_ground: NDArray[np.uint8]
+    block_start: NDArray[np.int32]
+    block_things: NDArray[np.int32]
+    frames: Floats  # per building: x, y, cos, sin, then the extents umin, umax, vmin, vmax (m)
+    looks: Floats  # per building, see buildings.py
+    trees: Floats  # x, y, base, top, radius, species, hue, clump offset
+
+
+def prepare(scene: Scene) -> World:
+    """Build the tables of a scene; costs about as much as one picture per 256 x 256 cells."""
+    height, width = scene.ground.shape
+    elevation = np.ascontiguousarray(scene.elevation, dtype=np.float32)
+    roof = np.ascontiguousarray(scene.building_height, dtype=np.float32)
+    solid = elevation + np.where(scene.building_id > 0, roof, np.float32(0))
+    has_canopy = scene.canopy_top > 0
+    low = np.where(has_canopy, elevation + scene.canopy_base, np.float32(np.inf))
+    high = np.where(has_canopy, elevation + scene.canopy_top, np.float32(-np.inf))
+    low, high = low.astype(np.float32), high.astype(np.float32)
+    fine = block_extremes(solid, low, high, 8)
+    coarse = block_extremes(solid, low, high, COARSE)
+
+    ids, building = _dense_ids(scene.building_id)
+    wall = wall_directions(solid, building, 1.0)
+    frames = building_frames(building, wall, len(ids), float(scene.gsd))
+    looks = building_looks(ids, frames, _means(building, roof, len(ids)), scene.seed)
+    looks[:, BASE] = _means(building, elevation, len(ids))
+
+    things, colors = _things(scene, elevation)
+    cells = np.clip(things[:, :2], 0, (width - 1, height - 1)).astype(np.int64)
+    counts = count_in_blocks(things, float(scene.gsd), height, width)
+    start = np.zeros(counts.size + 1, np.int32)
+    np.cumsum(counts, out=start[1:])
+    vehicle = np.isin(scene.street_objects.kind, (CAR, VAN, BUS))
+    trees = _trees(scene, elevation)
+    return World(
+        gsd=float(scene.gsd),
+        seed=int(scene.seed) & 0x7FFFFFFF,
+        ground_z=elevation,
+        solid_z=np.ascontiguousarray(solid),
+        canopy_low=low,
+        canopy_high=high,
+        ground=np.ascontiguousarray(scene.ground),
+        building=building,
+        wall=wall,
+        road=road_share(np.ascontiguousarray(scene.ground)),
+        markings=np.ascontiguousarray(scene.markings),
+        tracks=track_frames(np.ascontiguousarray(scene.ground), float(scene.gsd)),
+        contact=paint_contact(things[: len(vehicle)][vehicle], float(scene.gsd), height, width),
+        crown=paint_crowns(trees, float(scene.gsd), has_canopy),
+        fine_solid=fine[0],
+        fine_low=fine[1],
+        fine_high=fine[2],
+        coarse_solid=coarse[0],
+        coarse_low=coarse[1],
+        coarse_high=coarse[2],
+        things=things,
+        thing_color=colors,
+        thing_ground=np.ascontiguousarray(scene.ground[cells[:, 1], cells[:, 0]]),
+        block_start=start,
+        block_things=fill_blocks(things, float(scene.gsd), height, width, start),
+        frames=frames,
+        looks=looks,
+        trees=trees,
+    )
+
+
+def _dense_ids(building_id: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Ids in use (0 first) and the raster of rows into them."""
+    top = int(building_id.max(initial=0))
+    if top <= 4 * building_id.size + 1024:
+        used = np.zeros(top + 1, bool)
+        used[building_id.ravel()] = True
+        used[0] = True
+        row_of = np.cumsum(used, dtype=np.int32) - np.int32(1)
+        return np.flatnonzero(used), row_of[building_id]
+    ids, inverse = np.unique(np.append(building_id.ravel(), 0), return_inverse=True)
+    return ids.astype(np.int64), inverse[:-1].reshape(building_id.shape).astype(np.int32)
+
+
+def _means(building: NDArray[np.int32], values: Floats, count: int) -> NDArray[np.float64]:
+    flat = building.ravel()
+    cells = np.bincount(flat, minlength=count)
+    total = np.bincount(flat, weights=values.ravel(), minlength=count)
+    return np.asarray(total / np.maximum(cells, 1))
+
+
+def _things(scene: Scene, elevation: Floats) -> tuple[NDArray[np.float64], Floats]:
+    """Objects first, in their order, then the trunks; x = col, y = row in cells."""
+    objects, trees = scene.street_objects, scene.trees
+    table = np.zeros((len(objects) + len(trees), 10))
+    colors = np.zeros((len(table), 3), np.float32)
+    parts: tuple[tuple[Any, int], ...] = ((objects, 0), (trees, len(objects)))
+    for part, offset in parts:
+        rows = slice(offset, offset + len(part))
+        table[rows, 0], table[rows, 1] = part.col, part.row
+        row = np.clip(part.row.astype(np.int64), 0, elevation.shape[0] - 1)
+        col = np.clip(part.col.astype(np.int64), 0, elevation.shape[1] - 1)
+        table[rows, 6] = elevation[row, col]
+    n = len(objects)
+    _fill_objects(table[:n], objects)
+    colors[:n] = (objects.color / 255.0) ** 2.2
+    table[n:, 4] = table[n:, 5] = table[n:, 8] = trees.trunk_radius
+    # Into the crown, not out of its top.
+    reach = trees.crown_base + 0.6 * (trees.crown_top - trees.crown_base)
+    table[n:, 7] = table[n:, 6] + reach
+    table[n:, 9] = TRUNK
+    colors[n:] = (0.105, 0.082, 0.062)
+    return table, colors
+
+
+def _fill_objects(table: NDArray[np.float64], objects: Objects) -> None:
+    azimuth = np.radians(objects.azimuth)
+    # The long side as a direction on the grid: x = east = +col, y = south = +row.
+    table[:, 2], table[:, 3] = np.sin(azimuth), -np.cos(azimuth)
+    table[:, 4], table[:, 5] = objects.length / 2, objects.width / 2
+    thin = np.isin(objects.kind, (LAMP, POLE, SIGN))
+    table[thin, 4] = table[thin, 5] = np.clip(objects.width[thin] / 2, 0.03, 0.14)
+    fence = objects.kind == FENCE
+    table[fence, 5] = np.minimum(table[fence, 5], 0.05)
+    table[:, 7] = table[:, 6] + objects.height
+    table[:, 8] = np.hypot(table[:, 4], table[:, 5])
+    table[objects.kind == LAMP, 8] = 2.0  # the arm
+    table[objects.kind == SIGN, 8] = 0.4
+    table[:, 9] = objects.kind
+
+
+def _trees(scene: Scene, elevation: Floats) -> Floats:
+    """Row 0 stands for "no tree" and is never looked at."""
+    trees = scene.trees
+    table = np.zeros((len(trees) + 1, 8), np.float32)
+    row = np.clip(trees.row.astype(np.int64), 0, elevation.shape[0] - 1)
+    col = np.clip(trees.col.astype(np.int64), 0, elevation.shape[1] - 1)
+    base = elevation[row, col]
+    table[1:, 0], table[1:, 1] = trees.col, trees.row
+    table[1:, 2], table[1:, 3] = base + trees.crown_base, base + trees.crown_top
+    table[1:, 4], table[1:, 5] = trees.crown_radius, trees.species
+    # Drawn from where the tree stands, so that it looks the same in every cut of the city.
+    spread = np.sin(trees.row * 12.9898 + trees.col * 78.233) * 43758.5453
+    table[1:, 6] = spread - np.floor(spread)
+    table[1:, 7] = np.floor((trees.row * 3.7 + trees.col * 5.3) % 64)
+    return table
