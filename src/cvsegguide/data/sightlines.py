@@ -1,11 +1,32 @@
-"""Sightline maps: the published localisation target (Xavier et al. 2025)."""
+"""Sightline maps: the published localisation target (Xavier et al. 2025).
 
-from collections.abc import Collection
+:func:`sightline` computes one map; :func:`write_sightlines` writes those of a whole tree in the
+layout of Brooklyn & Queens: ``labels/depth/LAT/LON/LAT_LON.png`` beside the other labels, grey, 8
+bits (``round(255 * value)``, an error of at most 0.002) or 16 bits. A panorama that lies in
+several tiles (on a border they share, or because tiles overlap) has a map for each: that of the
+first tile in the order of the list bears the plain name, the others add the tile,
+``LAT_LON.z_x_y.png`` (:func:`sightline_path`). Each file carries in a text entry what it was
+computed from, so that a second run leaves it alone when nothing has changed.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cvsegguide.errors import InputError
+from cvsegguide.data.layout import CityLinks, link_city
+from cvsegguide.errors import CVSegGuideError, InputError
+from cvsegguide.io.atomic import atomic_path
+from cvsegguide.progress import track
+
+NATIVE_SIZE = 256
+"""Width in pixels of the published maps, in which their sigma is counted."""
+
+_ENTRY = "cvsegguide-sightline"
 
 
 def sightline(
@@ -81,3 +102,186 @@ def visible(
     rows, cols = ids.shape
     seen = visible_pixels(blocked.ravel(), rows, cols, float(row), float(col))
     return seen.reshape(rows, cols)
+
+
+@dataclass
+class Written:
+    """What :func:`write_sightlines` did.
+
+    Attributes:
+        written, kept: Maps written now, and found as they should be.
+        blind: Maps that are empty because the camera stands inside an obstacle.
+        faults: Land-cover file -> why its tile has no maps.
+    """
+
+    written: int = 0
+    kept: int = 0
+    blind: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: "Written") -> None:
+        """Add the counts of another."""
+        self.written += other.written
+        self.kept += other.kept
+        self.blind += other.blind
+        self.faults.update(other.faults)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One tile: its land cover, and position and file of each of its maps."""
+
+    landcover: Path
+    positions: NDArray[np.float64]
+    files: list[Path]
+
+
+def sightline_path(folder: Path, panorama: str, tile: str | None = None) -> Path:
+    """File of a sightline map in a city's folder.
+
+    Args:
+        folder: The city's folder.
+        panorama: Name of the panorama, ``LAT/LON/LAT_LON.jpg``.
+        tile: Name of the tile where it is not the first that the panorama lies in.
+    """
+    name = Path(panorama)
+    suffix = "" if tile is None else "." + "_".join(Path(tile).with_suffix("").parts)
+    return folder / "labels" / "depth" / name.parent / f"{name.stem}{suffix}.png"
+
+
+def write_sightlines(
+    folder: Path,
+    sigma: float = 64.0,
+    obstacles: Collection[int] = (5,),
+    bits: int = 8,
+    overwrite: bool = False,
+    workers: int = 1,
+    description: str = "sightlines",
+) -> Written:
+    """Write the sightline map of every pair of tile and panorama of one city.
+
+    Files are written whole or not at all, and those that are there already are kept, so that an
+    interrupted run goes on where it stopped. A map without the text entry (another program's) is
+    kept when it can be read and has the right size.
+
+    Args:
+        folder: The city's folder, with ``labels/landcover``.
+        sigma: Width of the Gaussian in pixels of a 256 x 256 tile.
+        obstacles: Ids that block the view.
+        bits: 8 or 16.
+        overwrite: Write maps that are there already, too.
+        workers: Threads.
+        description: Text in front of the progress bar.
+
+    Raises:
+        InputError: The lists cannot be read, an argument is out of range, or the folder cannot be
+            written to. Tiles without usable land cover are listed in the result instead.
+    """
+    if bits not in (8, 16):
+        raise InputError(f"bits: must be 8 or 16, got {bits}")
+    if workers < 1:
+        raise InputError(f"workers: must be at least 1, got {workers}")
+    if not (np.isfinite(sigma) and sigma > 0):
+        raise InputError(f"sigma: must be a positive number of pixels, got {sigma}")
+    if not (folder / "labels" / "landcover").is_dir():
+        raise InputError(f"{folder / 'labels' / 'landcover'}: no such folder")
+    links = link_city(folder)
+
+    def work(job: _Job) -> Written:
+        return _write_tile(job, sigma, tuple(sorted(obstacles)), bits, overwrite)
+
+    total = Written()
+    tiles = int((links.table.counts > 0).sum())
+    for result in track(_mapped(work, _jobs(folder, links), workers), description, tiles):
+        total.add(result)
+    return total
+
+
+def _jobs(folder: Path, links: CityLinks) -> Iterator[_Job]:
+    seen = np.zeros(len(links.panoramas), np.bool_)
+    for number, views in enumerate(links.table):
+        if not len(views):
+            continue
+        tile = links.tiles[number]
+        files = [
+            sightline_path(folder, links.panoramas[view], tile if seen[view] else None)
+            for view in views
+        ]
+        seen[views] = True
+        path = (folder / "labels" / "landcover" / tile).with_suffix(".png")
+        yield _Job(path, links.positions(number, views), files)
+
+
+def _mapped(
+    function: Callable[[_Job], Written], jobs: Iterable[_Job], workers: int
+) -> Iterator[Written]:
+    """Results as they come; only a few jobs wait at a time."""
+    jobs = iter(jobs)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: set[Future[Written]] = set()
+        try:
+            while True:
+                for job in islice(jobs, 4 * workers - len(waiting)):
+                    waiting.add(pool.submit(function, job))
+                if not waiting:
+                    return
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _write_tile(
+    job: _Job, sigma: float, obstacles: tuple[int, ...], bits: int, overwrite: bool
+) -> Written:
+    from cvsegguide.data.decode import decode_ids
+
+    result = Written()
+    try:
+        cover = decode_ids(job.landcover)
+    except CVSegGuideError as error:
+        reason = str(error).removeprefix(f"{job.landcover}: ")
+        result.faults[str(job.landcover)] = reason
+        return result
+    height, width = cover.shape
+    blocks = ",".join(map(str, obstacles))
+    for (down, right), path in zip(job.positions.tolist(), job.files, strict=True):
+        row, col = down * height, right * width
+        recipe = f"sigma={sigma:g} obstacles={blocks} row={row:.4f} col={col:.4f} bits={bits}"
+        if not overwrite and _is_current(path, recipe, (width, height)):
+            result.kept += 1
+            continue
+        values = sightline(cover, row, col, sigma * width / NATIVE_SIZE, obstacles)
+        _save(path, values, recipe, bits)
+        result.written += 1
+        result.blind += not values.any()
+    return result
+
+
+def _is_current(path: Path, recipe: str, size: tuple[int, int]) -> bool:
+    from PIL import Image
+
+    try:
+        if not path.is_file():
+            return False
+        with Image.open(path) as image:
+            image.load()
+            grey = image.mode == "L" or image.mode.startswith("I")
+            text: str | None = image.info.get(_ENTRY)
+            return grey and image.size == size and text in (None, recipe)
+    except Exception:  # truncated or no picture: written anew
+        return False
+
+
+def _save(path: Path, values: NDArray[np.float32], recipe: str, bits: int) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    entries = PngInfo()
+    entries.add_text(_ENTRY, recipe)
+    kind = np.uint8 if bits == 8 else np.uint16
+    picture = Image.fromarray(np.round(values * float((1 << bits) - 1)).astype(kind))
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG", pnginfo=entries)

@@ -1,0 +1,164 @@
+"""``cvsegguide data check | link | sightlines``: examine and prepare a data set."""
+
+import argparse
+import os
+from pathlib import Path
+
+EPILOG = """examples:
+  cvsegguide data check ROOT                 is every file there and whole, do the splits leak?
+  cvsegguide data link ROOT                  which panoramas lie in which tile, as JSON
+  cvsegguide data sightlines ROOT            write the published localisation target to disk
+
+Documentation: docs/preparation.md
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the three jobs to the parser of ``cvsegguide data``."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
+
+    check = jobs.add_parser("check", help="examine a data set: files, labels, positions, splits")
+    check.add_argument(
+        "root", type=Path, help="tree of Brooklyn & Queens or VIGOR, or a manifest file"
+    )
+    check.add_argument("--json", action="store_true", help="report as JSON instead of a table")
+    check.add_argument(
+        "--fix", action="store_true", help="write cleaned indices beside the originals"
+    )
+    check.set_defaults(function=_check)
+
+    link = jobs.add_parser("link", help="write which panoramas lie in which tile")
+    _add_city(link)
+    link.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="JSON to write (default: links.json in the city's folder; one city only)",
+    )
+    link.add_argument(
+        "--compare",
+        type=Path,
+        metavar="FILE",
+        help="count the differences to published links (.json, .json.gz, .pkl); one city only",
+    )
+    link.add_argument(
+        "--exact",
+        action="store_true",
+        help="exact bounds, not rounded to six decimals as in the published links",
+    )
+    link.set_defaults(function=_link)
+
+    sightlines = jobs.add_parser("sightlines", help="write the sightline map of every pair")
+    _add_city(sightlines)
+    sightlines.add_argument(
+        "--sigma", type=float, default=64.0, help="of the Gaussian, pixels of a 256-pixel tile"
+    )
+    sightlines.add_argument(
+        "--obstacles",
+        type=int,
+        nargs="+",
+        default=[5],
+        metavar="ID",
+        help="land-cover ids that block the view (default: 5, building)",
+    )
+    sightlines.add_argument("--bits", type=int, choices=(8, 16), default=8, help="a pixel")
+    sightlines.add_argument(
+        "--overwrite", action="store_true", help="write maps anew that are there already"
+    )
+    sightlines.set_defaults(function=_sightlines)
+
+    for job in (check, sightlines):
+        job.add_argument(
+            "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="threads"
+        )
+
+
+def _add_city(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("root", type=Path, help="tree in the layout of Brooklyn & Queens")
+    parser.add_argument("--city", help="only this one, e.g. brooklyn (default: all there are)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the chosen job; exit status 1 when something is wrong with the data."""
+    status: int = arguments.function(arguments)
+    return status
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from cvsegguide.data.checks import check
+
+    report = check(arguments.root, workers=arguments.workers, fix=arguments.fix)
+    if arguments.json:
+        print(report.to_json())
+    else:
+        report.print()
+    return 0 if report.clean else 1
+
+
+def _link(arguments: argparse.Namespace) -> int:
+    import json
+
+    from cvsegguide.data.layout import (
+        DECIMALS,
+        city_folders,
+        compare_links,
+        link_city,
+        read_links,
+    )
+    from cvsegguide.errors import ConfigurationError
+    from cvsegguide.io.atomic import write_text
+
+    cities = city_folders(arguments.root, arguments.city)
+    if len(cities) > 1 and (arguments.out or arguments.compare):
+        raise ConfigurationError(
+            f"--out, --compare: name one --city (there are {', '.join(cities)})"
+        )
+    status = 0
+    for city, folder in cities.items():
+        links = link_city(folder, None if arguments.exact else DECIMALS)
+        names = links.names()
+        empty = int((links.table.counts == 0).sum())
+        print(
+            f"{city}: {len(links.table.indices)} links of {len(links.panoramas)} panoramas in "
+            f"{len(names)} tiles ({empty} tiles have none)"
+        )
+        if arguments.compare:
+            differences = compare_links(names, read_links(arguments.compare))
+            for what, count in differences.items():
+                print(f"  {what}: {count}")
+            if differences["links only here"] or differences["links only there"]:
+                status = 1
+        path = arguments.out or folder / "links.json"
+        write_text(path, json.dumps(names, indent=0) + "\n")
+        print(f"  written to {path}")
+    return status
+
+
+def _sightlines(arguments: argparse.Namespace) -> int:
+    import sys
+
+    from cvsegguide.data.layout import city_folders
+    from cvsegguide.data.sightlines import write_sightlines
+
+    status = 0
+    for city, folder in city_folders(arguments.root, arguments.city).items():
+        result = write_sightlines(
+            folder,
+            sigma=arguments.sigma,
+            obstacles=arguments.obstacles,
+            bits=arguments.bits,
+            overwrite=arguments.overwrite,
+            workers=arguments.workers,
+            description=f"sightlines of {city}",
+        )
+        print(f"{city}: {result.written} maps written, {result.kept} kept")
+        if result.blind:
+            print(f"  {result.blind} maps are empty: the camera stands inside an obstacle")
+        for path, reason in list(result.faults.items())[:20]:
+            print(f"cvsegguide: {path}: {reason}", file=sys.stderr)
+        if result.faults:
+            print(f"  {len(result.faults)} tiles have no usable land cover")
+            status = 1
+    return status

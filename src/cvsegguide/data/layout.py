@@ -1,0 +1,149 @@
+"""Trees in the layout of Brooklyn & Queens, as preparation sees them: cities, links, positions."""
+
+import json
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.data.linking import LinkTable, link_table
+from cvsegguide.errors import DatasetError, InputError
+
+LIST = Path("overhead") / "images.txt"
+"""The file that makes a folder a city."""
+
+DECIMALS = 6
+"""Places to which positions and boxes of Brooklyn & Queens were published."""
+
+
+@dataclass(frozen=True)
+class CityLinks:
+    """One city's tiles and panoramas and which lies in which.
+
+    Attributes:
+        tiles, panoramas: Names in the order of the ``images.txt`` files.
+        bounds: ``(N, 4)`` degrees; lonlat: ``(M, 2)`` degrees.
+        table: Panoramas of each tile.
+    """
+
+    tiles: list[str]
+    panoramas: list[str]
+    bounds: NDArray[np.float64]
+    lonlat: NDArray[np.float64]
+    table: LinkTable
+
+    def names(self) -> dict[str, list[str]]:
+        """Tile -> names of its panoramas, sorted: the form in which links are published."""
+        return {
+            tile: sorted(self.panoramas[view] for view in views)
+            for tile, views in zip(self.tiles, self.table, strict=True)
+        }
+
+    def positions(self, tile: int, views: NDArray[np.int64]) -> NDArray[np.float64]:
+        """``(K, 2)``: place of panoramas in a tile, 0 to 1 from its north and its west edge.
+
+        Tiles are Web Mercator: even in longitude and in the Mercator ordinate.
+        """
+        west, south, east, north = self.bounds[tile]
+        lon, lat = self.lonlat[views].T
+        top, bottom = np.arcsinh(np.tan(np.radians([north, south])))
+        rows = (top - np.arcsinh(np.tan(np.radians(lat)))) / (top - bottom)
+        return np.stack([rows, (lon - west) / (east - west)], axis=1)
+
+
+def city_folders(root: str | PathLike[str], city: str | None = None) -> dict[str, Path]:
+    """Cities of a tree: the subfolders with a list of tiles, or the root itself.
+
+    Args:
+        root: Folder that holds ``brooklyn/``, ``queens/`` or others of their layout.
+        city: Only this one.
+
+    Raises:
+        DatasetError: The root is no folder, or there is no such city in it.
+    """
+    root = Path(root).expanduser()
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder")
+    if city is not None:
+        if not (root / city / LIST).is_file():
+            raise DatasetError(f"{root / city / LIST}: no such file (is '{city}' a city of it?)")
+        return {city: root / city}
+    if (root / LIST).is_file():
+        return {root.resolve().name: root}
+    found = {child.name: child for child in sorted(root.iterdir()) if (child / LIST).is_file()}
+    if not found:
+        raise DatasetError(
+            f"{root}: no folder in it has {LIST.as_posix()} (the layout of Brooklyn & Queens)"
+        )
+    return found
+
+
+def link_city(folder: Path, decimals: int | None = None) -> CityLinks:
+    """Link one city's panoramas to its tiles.
+
+    Args:
+        folder: The city's folder.
+        decimals: Round the bounds to so many places before linking, as the published links do
+            (:data:`DECIMALS`): positions are given to six places, and a panorama whose place was
+            rounded onto a border counts for both tiles. None takes the exact bounds.
+
+    Raises:
+        DatasetError: A list is missing or malformed.
+    """
+    from cvsegguide.data.brooklyn_queens import read_panoramas, read_tiles
+
+    tiles, bounds, _ = read_tiles(folder)
+    panoramas, lonlat = read_panoramas(folder)
+    linked = bounds if decimals is None else np.round(bounds, decimals)
+    return CityLinks(tiles, panoramas, bounds, lonlat, link_table(linked, lonlat))
+
+
+def read_links(path: str | PathLike[str]) -> dict[str, list[str]]:
+    """Read published links: JSON, gzipped JSON, or the original system's pickle.
+
+    Pickles are read without running code.
+
+    Raises:
+        InputError: The file is unreadable, or holds something else than names of panoramas by
+            tile.
+    """
+    path = Path(path)
+    links: Any
+    if path.suffix in (".pkl", ".pickle"):
+        from cvsegguide.io.pickles import load_plain_pickle
+
+        links = load_plain_pickle(path)
+    else:
+        import gzip
+        import zlib
+
+        try:
+            opener = gzip.open if path.suffix == ".gz" else open
+            with opener(path, "rt", encoding="utf-8") as file:
+                links = json.load(file)
+        except (OSError, EOFError, ValueError, zlib.error, RecursionError) as error:
+            raise InputError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(links, dict) or not all(
+        isinstance(tile, str)
+        and isinstance(views, list)
+        and all(isinstance(view, str) for view in views)
+        for tile, views in links.items()
+    ):
+        raise InputError(f"{path}: does not hold lists of panorama names by tile name")
+    return links
+
+
+def compare_links(ours: dict[str, list[str]], theirs: dict[str, list[str]]) -> dict[str, int]:
+    """Count where two sets of links differ, over the tiles that both know."""
+    common = ours.keys() & theirs.keys()
+    return {
+        "tiles in both": len(common),
+        "tiles only here": len(ours) - len(common),
+        "tiles only there": len(theirs) - len(common),
+        "links in both": sum(len(set(ours[tile]) & set(theirs[tile])) for tile in common),
+        "links only here": sum(len(set(ours[tile]) - set(theirs[tile])) for tile in common),
+        "links only there": sum(len(set(theirs[tile]) - set(ours[tile])) for tile in common),
+    }
