@@ -163,7 +163,7 @@ class BatchLoader:
     and it can be saved and resumed in the middle of an epoch.
 
     Attributes:
-        sampler: The order; Lightning tells it the epoch.
+        sampler, batch_sampler: The order; Lightning tells it the epoch.
         broken: Broken files met so far, or None where they are errors.
     """
 
@@ -179,6 +179,7 @@ class BatchLoader:
         broken: BrokenFiles | None = None,
     ) -> None:
         self.sampler = sampler
+        self.batch_sampler: None = None  # Lightning looks whether a loader has one
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.broken = broken
@@ -194,6 +195,7 @@ class BatchLoader:
             drop_last=drop_last,
             persistent_workers=num_workers > 0,
         )
+        self.batch_sampler = self._loader.batch_sampler
 
     def __len__(self) -> int:
         """Batches in an epoch."""
