@@ -1,0 +1,350 @@
+"""Batches: order, resuming, shards, broken files, and Lightning around them."""
+
+import logging
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from cvsegguide.data.base import CrossViewDataset
+from cvsegguide.data.broken import BrokenFileError
+from cvsegguide.data.brooklyn_queens import BrooklynQueens
+from cvsegguide.data.datamodule import BatchLoader, DataModule, EpochSampler
+from cvsegguide.data.sample import Batch, Sample, collate
+from cvsegguide.data.transforms import Crop, HeadingJitter, LimitFieldOfView, Photometric, Rotate
+from cvsegguide.errors import ConfigurationError, DatasetError, InputError, TrainingError
+from cvsegguide.geo import Bounds
+from helpers.brooklyn_queens import make_tree
+
+
+class Numbers(CrossViewDataset):
+    """Sample i is a picture full of i; chosen ones are broken."""
+
+    def __init__(self, count: int, broken: tuple[int, ...] = ()) -> None:
+        super().__init__(None, None, None)
+        self.count = count
+        self.broken = broken
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Sample:
+        if index in self.broken:
+            raise BrokenFileError(f"/data/{index // 2}.jpg", "truncated")
+        return Sample(
+            id=str(index),
+            overhead=torch.full((3, 8, 8), index / self.count),
+            street=torch.full((3, 4, 16), index / self.count),
+            landcover=None,
+            row=4.0,
+            col=4.0,
+            heading=0.0,
+            fov=360.0,
+            gsd=0.5,
+            bounds=Bounds(0, 0, 1, 1),
+        )
+
+
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def ids(loader: BatchLoader, epoch: int = 0) -> list[list[str]]:
+    loader.sampler.set_epoch(epoch)
+    return [batch.id for batch in loader]
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    def module(**options: int) -> DataModule:
+        return DataModule(Numbers(20), batch_size=3, **{"num_workers": 0, **options})
+
+    loader = module(seed=7).train_dataloader()
+    first, second = ids(loader, 0), ids(loader, 1)
+    assert sorted(name for batch in first for name in batch) == sorted(map(str, range(20)))
+    assert first != second
+    assert len(first) == len(loader) == 7
+    assert ids(module(seed=7).train_dataloader(), 1) == second
+    assert ids(module(seed=7, num_workers=2).train_dataloader(), 1) == second
+    assert ids(module(seed=8).train_dataloader(), 0) != first
+    assert ids(
+        DataModule(Numbers(4), batch_size=3, shuffle=False, num_workers=0).train_dataloader()
+    ) == [["0", "1", "2"], ["3"]]
+    assert ids(
+        DataModule(
+            Numbers(4), batch_size=3, shuffle=False, drop_last=True, num_workers=0
+        ).train_dataloader()
+    ) == [["0", "1", "2"]]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resumes_in_the_middle_of_an_epoch(workers: int) -> None:
+    def loader() -> BatchLoader:
+        return DataModule(Numbers(20), batch_size=3, num_workers=workers).train_dataloader()
+
+    whole = ids(loader(), 2)
+    interrupted = loader()
+    interrupted.sampler.set_epoch(2)
+    batches = iter(interrupted)
+    for _ in range(3):
+        next(batches)
+    state = interrupted.state_dict()
+    resumed = loader()
+    resumed.load_state_dict(state)
+    assert len(resumed) == 7
+    assert ids(resumed, 2) == whole[3:]
+    assert ids(resumed, 3) == ids(loader(), 3)  # later epochs are whole
+    finished = loader()
+    ids(finished, 2)
+    resumed.load_state_dict(finished.state_dict())
+    assert ids(resumed, 3) == ids(loader(), 3)
+
+
+def test_transforms_are_the_same_with_any_number_of_workers(tmp_path: Path) -> None:
+    make_tree(tmp_path, cities=("queens",), tiles=2, panoramas=2)
+    dataset = BrooklynQueens(tmp_path, "queens", overhead_size=64, street_size=(32, 128))
+    transforms = [Rotate(), Crop(), Photometric(), HeadingJitter(), LimitFieldOfView((60, 120))]
+
+    def epoch(workers: int, number: int) -> list[Batch]:
+        module = DataModule(dataset, batch_size=2, num_workers=workers, transforms=transforms)
+        loader = module.train_dataloader()
+        loader.sampler.set_epoch(number)
+        return list(loader)
+
+    for alone, shared in zip(epoch(0, 1), epoch(2, 1), strict=True):
+        assert alone.id == shared.id
+        assert torch.equal(alone.street, shared.street)
+        assert torch.equal(alone.overhead, shared.overhead)
+        assert torch.equal(alone.position, shared.position)
+    first = {
+        name: float(p[0]) for b in epoch(0, 0) for name, p in zip(b.id, b.position, strict=True)
+    }
+    second = {
+        name: float(p[0]) for b in epoch(0, 1) for name, p in zip(b.id, b.position, strict=True)
+    }
+    assert first != second
+
+
+def test_transforms_are_for_training_only() -> None:
+    module = DataModule(
+        Numbers(4), Numbers(4), Numbers(4), batch_size=4, num_workers=0, transforms=[Photometric()]
+    )
+    plain = collate([Numbers(4)[index] for index in range(4)])
+    (val,), (test,) = module.val_dataloader(), module.test_dataloader()
+    (predict,) = module.predict_dataloader()
+    for batch in (val, test, predict):
+        assert torch.equal(batch.overhead, plain.overhead)
+    (train,) = module.train_dataloader()
+    assert not torch.equal(
+        train.overhead[torch.argsort(torch.tensor([int(i) for i in train.id]))], plain.overhead
+    )
+
+
+@pytest.mark.parametrize("total", [10, 11, 3])
+def test_shards(total: int) -> None:
+    world = 4
+    train = [list(EpochSampler(total, True, 3, rank, world, even=True)) for rank in range(world)]
+    assert {len(shard) for shard in train} == {-(-total // world)}
+    assert {index for shard in train for _, index in shard} == set(range(total))
+    test = [EpochSampler(total, False, 3, rank, world) for rank in range(world)]
+    dealt = [index for sampler in test for _, index in sampler]
+    assert sorted(dealt) == list(range(total))  # nobody twice, nobody left out
+    assert [len(sampler) for sampler in test] == [len(list(sampler)) for sampler in test]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_broken_samples_are_replaced_counted_and_logged_once(
+    workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    # 2 of 300 samples, which share a file; the next good one takes their place.
+    module = DataModule(Numbers(300, broken=(40, 41)), batch_size=7, num_workers=workers)
+    loader = module.train_dataloader()
+    with caplog.at_level(logging.WARNING):
+        for epoch in range(2):
+            seen = sorted(int(name) for batch in ids(loader, epoch) for name in batch)
+            assert seen == sorted([*(i for i in range(300) if i not in (40, 41)), 42, 42])
+    assert loader.broken is not None
+    assert loader.broken.samples == {40, 41}
+    warnings = [record for record in caplog.records if "broken" in record.message]
+    assert len(warnings) == 1
+    assert "/data/20.jpg: truncated" in warnings[0].message
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_too_many_broken_samples_stop_the_run(workers: int) -> None:
+    module = DataModule(Numbers(300, broken=(10, 20, 30, 40)), batch_size=7, num_workers=workers)
+    with pytest.raises(TrainingError) as caught:
+        list(module.train_dataloader())
+    message = str(caught.value)
+    assert message.startswith("4 of 300 training samples are broken, more than 1%")
+    for number in (5, 10, 15, 20):
+        assert f"/data/{number}.jpg (truncated)" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_sample_in_evaluation_is_an_error(workers: int) -> None:
+    module = DataModule(val=Numbers(300, broken=(200,)), batch_size=7, num_workers=workers)
+    with pytest.raises(DatasetError, match=r"^/data/100\.jpg: truncated$"):
+        list(module.val_dataloader())
+
+
+def test_several_data_sets_are_joined() -> None:
+    module = DataModule(test=[Numbers(2), Numbers(3)], batch_size=8, num_workers=0)
+    assert [batch.id for batch in module.test_dataloader()] == [["0", "1", "0", "1", "2"]]
+
+
+def test_what_is_missing_is_named() -> None:
+    module = DataModule(train=Numbers(0), num_workers=0)
+    assert module.val_dataloader() == []
+    with pytest.raises(ConfigurationError, match=r"data\.test"):
+        module.predict_dataloader()
+    with pytest.raises(DatasetError, match=r"data\.train: the data set has no samples"):
+        module.train_dataloader()
+    with pytest.raises(ConfigurationError, match="batch_size"):
+        DataModule(batch_size=0)
+
+
+def test_street_views_of_unequal_extent_share_a_batch() -> None:
+    wide, narrow, odd = Numbers(2)[1], Numbers(2)[1], Numbers(2)[1]
+    narrow.street, narrow.fov, narrow.heading = torch.ones(3, 4, 8), 180.0, 90.0
+    odd.street, odd.fov, odd.heading = torch.ones(3, 2, 3), 67.5, 10.0
+    batch = collate([wide, narrow, odd])
+    assert batch.street.shape == (3, 3, 4, 16)
+    assert batch.fov.tolist() == [360.0, 360.0, 360.0]
+    # Columns of the narrow views look where they did: column c at heading + (c + 0.5 - w/2) step.
+    step = 360 / 16
+    for index, sample in ((1, narrow), (2, odd)):
+        columns = torch.nonzero(batch.street[index, 0, 1] > 0).squeeze(1)
+        now = float(batch.heading[index]) + (columns + 0.5 - 8) * step
+        width = sample.street.shape[-1]
+        before = sample.heading + (torch.arange(width) + 0.5 - width / 2) * step
+        assert now.tolist() == pytest.approx(before.tolist())
+    narrow.street = torch.ones(3, 4, 12)
+    with pytest.raises(InputError, match="different pixels per degree"):
+        collate([wide, narrow])
+
+
+class Recorder(LightningModule):
+    """The smallest model that trains, which remembers what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+        self.seen: list[tuple[int, str]] = []
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self.seen += [(self.current_epoch, name) for name in batch.id]
+        return self.layer(batch.overhead.mean((1, 2, 3))[:, None]).square().mean()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        assert not torch.is_grad_enabled()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[str]:
+        return batch.id
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+
+def _trainer(folder: Path, epochs: int, *callbacks: Callback) -> Trainer:
+    return Trainer(
+        default_root_dir=folder,
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=1,
+        callbacks=list(callbacks),
+    )
+
+
+class Stop(Exception):
+    """Ends a run as a killed process would."""
+
+
+@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize("step", [2, 7, 9])
+def test_lightning_resumes_exactly(tmp_path: Path, step: int) -> None:
+    """Interrupted after `step` of 3 x 7 batches and resumed: the same samples in the same order."""
+
+    class Interrupt(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+            if trainer.global_step == step:
+                trainer.save_checkpoint(tmp_path / "last.ckpt")
+                raise Stop
+
+    def module() -> DataModule:
+        return DataModule(Numbers(20), Numbers(5), batch_size=3, num_workers=0)
+
+    whole = Recorder()
+    _trainer(tmp_path, 3).fit(whole, datamodule=module())
+    assert len(whole.seen) == 60
+    assert len(set(whole.seen)) == 60
+    first, second = Recorder(), Recorder()
+    with pytest.raises(Stop):
+        _trainer(tmp_path, 3, Interrupt()).fit(first, datamodule=module())
+    _trainer(tmp_path, 3).fit(second, datamodule=module(), ckpt_path=tmp_path / "last.ckpt")
+    assert first.seen + second.seen == whole.seen
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_lightning_predicts_in_order(tmp_path: Path) -> None:
+    module = DataModule(test=Numbers(5), batch_size=2, num_workers=0)
+    predictions = _trainer(tmp_path, 1).predict(Recorder(), datamodule=module)
+    assert predictions == [["0", "1"], ["2", "3"], ["4"]]
+
+
+def test_configuration_by_class_path(tmp_path: Path) -> None:
+    """LightningCLI's parser builds data sets and transforms from class_path and init_args."""
+    from jsonargparse import ArgumentParser
+
+    make_tree(tmp_path, cities=("queens",), tiles=1)
+    config = tmp_path / "data.yaml"
+    dataset = f"""
+  class_path: cvsegguide.data.BrooklynQueens
+  init_args: {{root: {tmp_path}, city: queens, street_size: [64, 256]}}"""
+    config.write_text(
+        f"data:\n train:{dataset}\n val:\n - "
+        f"{{class_path: cvsegguide.data.BrooklynQueens, init_args: {{root: {tmp_path}, "
+        "city: queens, labels: [landcover, height]}}\n"
+        " batch_size: 2\n num_workers: 0\n"
+        " transforms:\n - class_path: cvsegguide.data.transforms.Rotate\n"
+        "   init_args: {quarters: [1]}\n - cvsegguide.data.transforms.Mirror\n"
+    )
+    parser = ArgumentParser()
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(DataModule, "data")
+    arguments = parser.parse_args(["--config", str(config)])
+    build = getattr(parser, "instantiate", None) or parser.instantiate_classes  # before 4.49
+    module = build(arguments).data
+    (batch,) = module.train_dataloader()
+    assert batch.street.shape == (2, 3, 64, 256)
+    assert batch.bounds == [None, None]  # turned by 90 degrees
+    (batch,) = module.val_dataloader()
+    assert batch.landcover is not None
+
+
+def test_reader_crosses_to_spawned_workers(tmp_path: Path) -> None:
+    """What workers are sent where processes are not forked (macOS, Windows): all of it pickles."""
+    make_tree(tmp_path, cities=("queens",), tiles=1)
+    module = DataModule(
+        BrooklynQueens(tmp_path, "queens"), transforms=[Rotate(), Crop()], num_workers=0
+    )
+    reader = module.train_dataloader()._loader.dataset
+    read = pickle.loads(pickle.dumps(reader))[(3, 1)]
+    assert torch.equal(read.sample.overhead, reader[(3, 1)].sample.overhead)  # type: ignore[union-attr]
+    failure = DatasetError("x")
+    broken = BrokenFileError("/a/b.jpg", "truncated")
+    for error in (failure, broken):
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
