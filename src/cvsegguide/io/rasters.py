@@ -382,12 +382,13 @@ def _warp_north_up(
     xs = [c, c + a * width, c + b * height, c + a * width + b * height]
     ys = [f, f + d * width, f + e * height, f + d * width + e * height]
     left, right, bottom, top = min(xs), max(xs), min(ys), max(ys)
-    # One metre on the ground may be of different length along x and y (degrees).
-    probe = GeoReference(
-        reference.crs, (1e-6, 0, (left + right) / 2, 0, -1e-6, (top + bottom) / 2), 1, 1
-    )
-    metres_y, metres_x = (size / 1e-6 for size in probe.pixel_size)
-    step_x, step_y = reference.gsd / metres_x, reference.gsd / metres_y
+    step_x = step_y = math.sqrt(abs(a * e - b * d))
+    # A unit may be of different length on the ground along x and y (degrees).
+    middle = (1e-6, 0.0, (left + right) / 2, 0.0, -1e-6, (bottom + top) / 2)
+    metres_y, metres_x = GeoReference(reference.crs, middle, 1, 1).pixel_size
+    if not 0.99 < metres_y / metres_x < 1.01:
+        stretch = math.sqrt(metres_y / metres_x)
+        step_x, step_y = step_x * stretch, step_y / stretch
     out_width = max(1, math.ceil((right - left) / step_x - 1e-6))
     out_height = max(1, math.ceil((top - bottom) / step_y - 1e-6))
     if out_width * out_height > MAX_PIXELS:
