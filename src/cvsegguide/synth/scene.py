@@ -90,6 +90,8 @@ class Scene:
             of the street in degrees.
         seed: Seed from which everything about appearance is drawn.
         style: Name and numbers of the photometric and district style, for the record.
+        origin: World pixel (row, col) of the scene's first pixel. Textures are anchored to the
+            world, so that neighbouring windows agree.
     """
 
     gsd: float
@@ -108,3 +110,4 @@ class Scene:
     seed: int
     labels: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     style: dict[str, object] = field(default_factory=dict)
+    origin: tuple[int, int] = (0, 0)

@@ -1,0 +1,32 @@
+"""One way to compile kernels, typed, so that strict type checks see through it."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+U16 = NDArray[np.uint16]
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def compiled(function: Kernel) -> Kernel:
+    """Compile with numba, cached on disk.
+
+    No fast-math: the same numbers must come out of every window and every worker.
+    """
+    return cast(Kernel, numba.njit(cache=True, error_model="numpy")(function))
+
+
+def inlined(function: Kernel) -> Kernel:
+    """As :func:`compiled`, for small helpers that every pixel calls."""
+    return cast(
+        Kernel, numba.njit(cache=True, error_model="numpy", forceinline=True)(function)
+    )

@@ -1,0 +1,137 @@
+"""Smooth fields of the plane: warp of the street grid, terrain, and corridors.
+
+World coordinates are metres, x to the east and y to the south (``x = col * gsd``). *Plan*
+coordinates (a, b) are those in which streets are straight: a rotation plus a sum of long waves.
+Corridors (railways, water, diagonal avenues) are level sets of tilted planes plus waves, which
+gives families of smooth curves that never end.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cvsegguide.synth.compiled import F64, compiled
+
+RAIL, WATER, DIAGONAL = range(3)
+"""Rows of :attr:`Plan.corridors`."""
+
+
+class Plan(NamedTuple):
+    """All numbers that make one city.
+
+    Attributes:
+        seed: Seed of every hash.
+        cosine, sine: Rotation of the street grid.
+        warp: ``(n, 5)`` waves: wave numbers along x and y, phase, amplitudes in a and b.
+        terrain: ``(n, 4)`` waves: wave numbers, phase, amplitude in metres.
+        corridors: ``(3, 6)``: direction cosines of the normal, spacing, offset, smallest and
+            largest half width, all in metres.
+        bends: ``(3, m, 4)`` waves that bend the corridors, as :attr:`terrain`.
+        districts: ``(8,)`` weights of the block kinds' mixes, see :mod:`.network`.
+        numbers: Further numbers of the style, see :class:`~cvsegguide.synth.styles.CityStyle`.
+    """
+
+    seed: int
+    cosine: float
+    sine: float
+    warp: F64
+    terrain: F64
+    corridors: F64
+    bends: F64
+    districts: F64
+    numbers: F64
+
+
+@compiled
+def to_plan(plan: Plan, x: float, y: float) -> tuple[float, float]:
+    """World metres to plan metres."""
+    a = plan.cosine * x + plan.sine * y
+    b = plan.cosine * y - plan.sine * x
+    for k in range(plan.warp.shape[0]):
+        wave = np.sin(plan.warp[k, 0] * x + plan.warp[k, 1] * y + plan.warp[k, 2])
+        a += plan.warp[k, 3] * wave
+        b += plan.warp[k, 4] * wave
+    return a, b
+
+
+@compiled
+def jacobian(plan: Plan, x: float, y: float) -> tuple[float, float, float, float]:
+    """Derivatives of plan by world coordinates: da/dx, da/dy, db/dx, db/dy."""
+    ax, ay, bx, by = plan.cosine, plan.sine, -plan.sine, plan.cosine
+    for k in range(plan.warp.shape[0]):
+        wave = np.cos(plan.warp[k, 0] * x + plan.warp[k, 1] * y + plan.warp[k, 2])
+        ax += plan.warp[k, 3] * wave * plan.warp[k, 0]
+        ay += plan.warp[k, 3] * wave * plan.warp[k, 1]
+        bx += plan.warp[k, 4] * wave * plan.warp[k, 0]
+        by += plan.warp[k, 4] * wave * plan.warp[k, 1]
+    return ax, ay, bx, by
+
+
+@compiled
+def to_world(plan: Plan, a: float, b: float) -> tuple[float, float]:
+    """Plan metres to world metres (Newton's method; the warp is gentle)."""
+    x = plan.cosine * a - plan.sine * b
+    y = plan.sine * a + plan.cosine * b
+    for _ in range(5):
+        fa, fb = to_plan(plan, x, y)
+        ax, ay, bx, by = jacobian(plan, x, y)
+        determinant = ax * by - ay * bx
+        ea, eb = a - fa, b - fb
+        x += (by * ea - ay * eb) / determinant
+        y += (ax * eb - bx * ea) / determinant
+    return x, y
+
+
+@compiled
+def elevation(plan: Plan, x: float, y: float) -> float:
+    """Terrain in metres, without the water's bed."""
+    z = 0.0
+    for k in range(plan.terrain.shape[0]):
+        z += plan.terrain[k, 3] * np.sin(
+            plan.terrain[k, 0] * x + plan.terrain[k, 1] * y + plan.terrain[k, 2]
+        )
+    return z
+
+
+@compiled
+def corridor(plan: Plan, which: int, x: float, y: float) -> tuple[float, float]:
+    """Signed distance in metres to the nearest curve of a family, and the curve's half width.
+
+    The half width is that of the track bed, the water or the roadway. It varies along water.
+    """
+    row = plan.corridors[which]
+    gx, gy = row[0], row[1]
+    f = row[0] * x + row[1] * y
+    for k in range(plan.bends.shape[1]):
+        phase = plan.bends[which, k, 0] * x + plan.bends[which, k, 1] * y + plan.bends[which, k, 2]
+        f += plan.bends[which, k, 3] * np.sin(phase)
+        slope = plan.bends[which, k, 3] * np.cos(phase)
+        gx += slope * plan.bends[which, k, 0]
+        gy += slope * plan.bends[which, k, 1]
+    f = f / row[2] + row[3]
+    distance = (f - np.round(f)) * row[2] / np.sqrt(gx * gx + gy * gy)
+    along = row[0] * y - row[1] * x
+    vary = 0.5 + 0.3 * np.sin(along / 61.0 + row[3] * 9.0) + 0.2 * np.sin(along / 147.0 + 1.3)
+    if which != WATER:
+        vary = 0.5 + 0.5 * np.sin(7.0 * np.round(f) + row[3] * 40.0)
+    return distance, row[4] + (row[5] - row[4]) * vary
+
+
+@compiled
+def margin_of(which: int) -> float:
+    """Metres beyond a corridor's half width that belong to it: verge, bank, sidewalk."""
+    if which == RAIL:
+        return 5.0
+    if which == WATER:
+        return 6.0
+    return 4.0
+
+
+@compiled
+def clear_of_corridors(plan: Plan, x: float, y: float, radius: float) -> bool:
+    """Whether a disc touches no railway, water or diagonal avenue, nor what belongs to them."""
+    for which in range(3):
+        distance, half = corridor(plan, which, x, y)
+        if abs(distance) < half + margin_of(which) + radius:
+            return False
+    return True
