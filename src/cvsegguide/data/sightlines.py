@@ -9,16 +9,15 @@ first tile in the order of the list bears the plain name, the others add the til
 computed from, so that a second run leaves it alone when nothing has changed.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cvsegguide.data.layout import CityLinks, link_city
+from cvsegguide.data.parallel import bounded_map
 from cvsegguide.errors import CVSegGuideError, InputError
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.progress import track
@@ -192,7 +191,7 @@ def write_sightlines(
 
     total = Written()
     tiles = int((links.table.counts > 0).sum())
-    for result in track(_mapped(work, _jobs(folder, links), workers), description, tiles):
+    for result in track(bounded_map(work, _jobs(folder, links), workers), description, tiles):
         total.add(result)
     return total
 
@@ -210,27 +209,6 @@ def _jobs(folder: Path, links: CityLinks) -> Iterator[_Job]:
         seen[views] = True
         path = (folder / "labels" / "landcover" / tile).with_suffix(".png")
         yield _Job(path, links.positions(number, views), files)
-
-
-def _mapped(
-    function: Callable[[_Job], Written], jobs: Iterable[_Job], workers: int
-) -> Iterator[Written]:
-    """Results as they come; only a few jobs wait at a time."""
-    jobs = iter(jobs)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: set[Future[Written]] = set()
-        try:
-            while True:
-                for job in islice(jobs, 4 * workers - len(waiting)):
-                    waiting.add(pool.submit(function, job))
-                if not waiting:
-                    return
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def _write_tile(

@@ -1,0 +1,65 @@
+"""Is a data set whole, consistent, and are its splits apart?
+
+:func:`check` recognises the layout (a tree of Brooklyn & Queens or of a SynthCity, a tree of VIGOR,
+a manifest), reads every file once, and returns a :class:`Report`.
+
+With ``fix`` it writes cleaned indices; the data itself is never touched:
+
+- Brooklyn & Queens: ``CITY/index.cleaned.txt``, a line ``TILE,PANORAMA`` for each pair whose files
+  are all good; for ``BrooklynQueens(root, city, index=...)``. Of what two cities share, the first
+  in alphabetical order keeps its pairs.
+- VIGOR: beside each list of a split, ``NAME.cleaned.txt`` with the lines that are good.
+- Manifest: ``NAME.cleaned.csv`` (or ``.parquet``) beside the original with the rows that are good.
+"""
+
+import os
+from os import PathLike
+from pathlib import Path
+
+from cvsegguide.data.checks.report import KINDS, Finding, Report
+from cvsegguide.errors import DatasetError, InputError
+
+__all__ = ["KINDS", "Finding", "Report", "check"]
+
+
+def check(root: str | PathLike[str], workers: int | None = None, fix: bool = False) -> Report:
+    """Check a data set.
+
+    Args:
+        root: Root folder of a tree, or a manifest file (``.csv``, ``.parquet``).
+        workers: Threads; by default as many as there are processors.
+        fix: Write cleaned indices (see above).
+
+    Raises:
+        DatasetError: The root is missing, or in none of the known layouts.
+        InputError: ``workers`` is not positive, or an index cannot be written.
+    """
+    root = Path(root).expanduser()
+    if workers is None:
+        workers = os.cpu_count() or 1
+    if workers < 1:
+        raise InputError(f"workers: must be at least 1, got {workers}")
+    if root.is_file():
+        from cvsegguide.data.checks.manifest import check_manifest
+
+        return check_manifest(root, workers, fix)
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such file or folder")
+
+    from cvsegguide.data.checks.brooklyn_queens import check_brooklyn_queens, find_cities
+    from cvsegguide.data.checks.vigor import check_vigor, find_split_lists
+
+    if find_cities(root):
+        return check_brooklyn_queens(root, workers, fix)
+    if find_split_lists(root):
+        return check_vigor(root, workers, fix)
+    manifests = [root / name for name in ("manifest.csv", "manifest.parquet")]
+    for path in manifests:
+        if path.is_file():
+            from cvsegguide.data.checks.manifest import check_manifest
+
+            return check_manifest(path, workers, fix)
+    raise DatasetError(
+        f"{root}: neither a tree of Brooklyn & Queens (CITY/overhead/images.txt), nor one of VIGOR "
+        "(splits*/CITY/*.txt), nor a manifest (manifest.csv)"
+    )

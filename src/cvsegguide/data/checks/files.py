@@ -1,0 +1,152 @@
+"""Read one file of a data set as a stranger's: whatever it holds, say what is wrong with it."""
+
+import stat
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cvsegguide.data.parallel import bounded_map
+from cvsegguide.progress import track
+
+Role = Literal["picture", "ids", "heights", "unit"]
+
+MAX_PIXELS = 1 << 26
+"""Pixels that are decoded at most, so that memory stays bounded (JPEG panoramas may have 64 times
+as many: an eighth of their size is enough)."""
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """A file to read.
+
+    Attributes:
+        path: The file.
+        group: What it belongs to, e.g. ``"queens landcover"``: the name of its count.
+        role: ``picture``; ``ids``, a raster of class ids; ``heights``, a sparse array;
+            ``unit``, a grey picture for values from 0 to 1.
+        number: The caller's number for it (a tile, a panorama).
+        known: Ids that a raster may hold.
+    """
+
+    path: Path
+    group: str
+    role: Role
+    number: int
+    known: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What a file turned out to be.
+
+    Attributes:
+        task: The task.
+        size: ``(height, width)``, or None when it could not be read.
+        kind, detail: The fault as in :mod:`report`; both empty when there is none.
+    """
+
+    task: FileTask
+    size: tuple[int, int] | None
+    kind: str = ""
+    detail: str = ""
+
+
+def inspect_all(
+    tasks: Iterable[FileTask], total: int, workers: int, description: str
+) -> Iterator[FileState]:
+    """Read every file once over threads, with a progress bar; results in no fixed order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield from track(bounded_map(inspect, tasks, workers), description, total)
+
+
+def inspect(task: FileTask) -> FileState:
+    """Read one file to its end."""
+    try:
+        information = task.path.stat()
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return FileState(task, None, "missing", "no such file")
+        return FileState(task, None, "unreadable", _reason(error))
+    if not stat.S_ISREG(information.st_mode):
+        return FileState(task, None, "unreadable", "is not a regular file")
+    if information.st_size == 0:
+        return FileState(task, None, "truncated", "the file is empty")
+    try:
+        return _heights(task) if task.role == "heights" else _picture(task)
+    except Exception as error:  # a decoder may fail in any way on a damaged file
+        reason = _reason(error)
+        kind = "truncated" if _is_truncation(error, reason) else "unreadable"
+        return FileState(task, None, kind, reason)
+
+
+def _picture(task: FileTask) -> FileState:
+    from PIL import Image
+
+    with Image.open(task.path) as image:
+        width, height = image.size
+        size = (height, width)
+        if task.role == "picture":
+            # An eighth of the size needs the whole file all the same, but a fraction of the time.
+            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+        if image.width * image.height > MAX_PIXELS:
+            return FileState(task, size, "unreadable", f"{width} x {height} pixels is too large")
+        image.load()
+        if task.role == "picture":
+            return FileState(task, size)
+        mode = image.mode
+        if task.role == "unit":
+            if mode != "L" and not mode.startswith("I"):
+                return FileState(task, size, "unreadable", f"is no grey picture ({mode})")
+            return FileState(task, size)
+        if mode not in ("L", "P", "1") and not mode.startswith("I"):
+            return FileState(task, size, "unreadable", f"holds no class ids ({mode})")
+        values = np.unique(np.asarray(image))
+    unknown = [int(value) for value in values.tolist() if value not in task.known]
+    if unknown:
+        shown = ", ".join(map(str, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
+        return FileState(task, size, "unknown id", shown)
+    return FileState(task, size)
+
+
+def _heights(task: FileTask) -> FileState:
+    from cvsegguide.data.decode import read_sparse
+
+    with zipfile.ZipFile(task.path) as archive:
+        # Refuse before anything is unpacked.
+        if sum(entry.file_size for entry in archive.infolist()) > 16 * MAX_PIXELS:
+            return FileState(task, None, "unreadable", "unpacks to an array that is too large")
+    dense = read_sparse(task.path)
+    if not np.isfinite(dense).all():
+        return FileState(task, dense.shape[:2], "unreadable", "holds values that are not finite")
+    return FileState(task, dense.shape[:2])
+
+
+def _is_truncation(error: Exception, reason: str) -> bool:
+    words = ("truncat", "not enough image data", "unexpected end", "eof", "premature")
+    return isinstance(error, EOFError) or any(word in reason.lower() for word in words)
+
+
+def _reason(error: BaseException) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image in a format that can be read"
+    # Errors of the project begin with the file, which the finding names anyhow.
+    text = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    return (str(text).strip() or type(error).__name__).splitlines()[0][:160]
+
+
+def usual_size(sizes: Iterable[tuple[int, int]], preferred: tuple[int, int]) -> tuple[int, int]:
+    """The most frequent of many sizes; the preferred one, then the larger, where frequencies tie.
+
+    There must be at least one.
+    """
+    counts = Counter(sizes)
+    return max(counts, key=lambda size: (counts[size], size == preferred, size))

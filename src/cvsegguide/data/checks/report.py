@@ -1,0 +1,144 @@
+"""What a check of a data set has found: counts, findings, notes."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+KINDS = {
+    "missing": "listed, but there is no such file",
+    "unreadable": "no picture, or no array, that can be read",
+    "truncated": "the file ends too early",
+    "wrong size": "another size than the rest, or than its tile",
+    "unknown id": "a label with ids that its scheme does not have",
+    "outside": "a panorama outside of every tile, or a camera outside of its own",
+    "duplicate": "a name that is listed more than once",
+    "leak": "a panorama or a piece of ground that two splits share",
+    "malformed": "a list that is missing, or a line in it that cannot be used",
+    "contradiction": "two sources that give different positions or bounds",
+}
+"""Kinds of findings, in the order of the report."""
+
+LISTED = 100_000
+"""Findings of a kind that are kept one by one; beyond, they are counted alone."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: A key of :data:`KINDS`.
+        path: The file at fault (relative to the root where it lies in it).
+        detail: What is wrong with it, in a few words.
+    """
+
+    kind: str
+    path: str
+    detail: str
+
+
+@dataclass
+class Report:
+    """The outcome of a check.
+
+    Attributes:
+        root: What was checked.
+        layout: ``"brooklyn-queens"``, ``"vigor"`` or ``"manifest"``.
+        counts: What was read, by name.
+        findings: What is wrong, up to :data:`LISTED` of each kind.
+        totals: How many findings there are of each kind.
+        notes: What is worth knowing and no fault.
+        written: Cleaned indices that ``fix`` has written.
+    """
+
+    root: str
+    layout: str
+    counts: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    totals: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.totals
+
+    def add(self, kind: str, path: object, detail: str) -> None:
+        """Record a finding."""
+        if kind not in KINDS:
+            raise ValueError(f"there is no kind of finding '{kind}'")
+        self.totals[kind] += 1
+        if self.totals[kind] <= LISTED:
+            self.findings.append(Finding(kind, str(path), _printable(detail)))
+
+    def to_json(self) -> str:
+        """The report as a JSON object, findings grouped by kind."""
+        groups: dict[str, Any] = {
+            kind: {
+                "count": self.totals[kind],
+                "items": [
+                    {"path": item.path, "detail": item.detail}
+                    for item in self.findings
+                    if item.kind == kind
+                ],
+            }
+            for kind in KINDS
+            if self.totals[kind]
+        }
+        return json.dumps(
+            {
+                "root": self.root,
+                "layout": self.layout,
+                "clean": self.clean,
+                "counts": self.counts,
+                "findings": groups,
+                "notes": self.notes,
+                "written": self.written,
+            },
+            indent=2,
+        )
+
+    def print(self, examples: int = 5) -> None:
+        """Print tables to stdout: what was read, and what is wrong with a few examples each."""
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        console = Console(width=None if _is_terminal() else 160, highlight=False)
+        table = Table("read", "count", title=escape(f"{self.root} ({self.layout})"))
+        table.columns[1].justify = "right"
+        for name, count in self.counts.items():
+            table.add_row(escape(name), str(count))
+        console.print(table)
+        if not self.clean:
+            table = Table("wrong", "count", "file", "detail", title="findings")
+            table.columns[1].justify = "right"
+            for kind in KINDS:
+                if not self.totals[kind]:
+                    continue
+                items = [item for item in self.findings if item.kind == kind][:examples]
+                for number, item in enumerate(items):
+                    first = (kind, str(self.totals[kind])) if number == 0 else ("", "")
+                    table.add_row(*first, escape(item.path), escape(item.detail))
+                if self.totals[kind] > len(items):
+                    table.add_row("", "", f"... and {self.totals[kind] - len(items)} more", "")
+                table.add_section()
+            console.print(table)
+        for note in self.notes:
+            console.print(f"note: {escape(note)}")
+        for path in self.written:
+            console.print(f"written: {escape(path)}")
+        console.print("nothing is wrong" if self.clean else f"{self.totals.total()} findings")
+
+
+def _printable(text: str) -> str:
+    """One line without control characters: details quote what hostile files contain."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
+
+
+def _is_terminal() -> bool:
+    import sys
+
+    return sys.stdout.isatty()
