@@ -1,0 +1,161 @@
+"""``cvsegguide localize OVERHEAD STREET``: one localisation."""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from cvsegguide.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cvsegguide.inference.result import Localization
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that choose a model and where it runs."""
+    parser.add_argument(
+        "--model",
+        metavar="M",
+        help="name of bundled weights, directory or .safetensors file, Hugging Face repository "
+        "id, or published .pth.tar checkpoint (default: the bundled weights)",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ... (default: auto)"
+    )
+
+
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that say where the overhead image lies."""
+    parser.add_argument(
+        "--bounds",
+        nargs=4,
+        type=float,
+        metavar=("W", "S", "E", "N"),
+        help="bounds of the overhead image in degrees; they override the file's own",
+    )
+    parser.add_argument(
+        "--gsd", type=float, metavar="G", help="metres per pixel of the overhead image"
+    )
+
+
+def chosen_model(argument: str | None) -> str:
+    """The model asked for, else the bundled one.
+
+    Raises:
+        ConfigurationError: None was asked for, and none is bundled.
+    """
+    if argument is not None:
+        return argument
+    from importlib.resources import files
+
+    names = sorted(
+        entry.name.removesuffix(".safetensors")
+        for entry in (files("cvsegguide") / "weights").iterdir()
+        if entry.name.endswith(".safetensors") or (entry / "config.json").is_file()
+    )
+    if not names:
+        raise ConfigurationError(
+            "--model: no weights are bundled with this version; pass a directory written by "
+            "`cvsegguide fit` or `cvsegguide convert`, a Hugging Face repository id, or a "
+            "published .pth.tar checkpoint"
+        )
+    return "default" if "default" in names else names[0]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Find where in the overhead image the street view was taken. Prints the estimate and the "
+        "most probable regions; --out DIR writes result.json, posterior.tif, landcover.tif, "
+        "regions.geojson and figure.png."
+    )
+    parser.add_argument(
+        "overhead", metavar="OVERHEAD", help="GeoTIFF or picture, north up; z/x/y.png is a map tile"
+    )
+    parser.add_argument(
+        "street", metavar="STREET", help="equirectangular street view, centred on the horizon"
+    )
+    add_model_arguments(parser)
+    add_place_arguments(parser)
+    parser.add_argument(
+        "--heading",
+        type=_heading,
+        default=0.0,
+        metavar="D",
+        help="azimuth of the street view's centre, degrees clockwise from true north, or "
+        "'unknown' (default: 0)",
+    )
+    parser.add_argument(
+        "--fov",
+        type=float,
+        default=360.0,
+        metavar="D",
+        help="horizontal extent of the street view in degrees (default: 360)",
+    )
+    parser.add_argument(
+        "--landcover",
+        metavar="FILE",
+        help="class ids on the overhead image's grid, for models guided by true land cover",
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder for the results")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a table")
+
+
+def _heading(text: str) -> float | None:
+    return None if text.lower() in ("unknown", "none") else float(text)
+
+
+_heading.__name__ = "heading"  # argparse puts it into its messages
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Localise, save and print; exit status 0."""
+    source = chosen_model(arguments.model)
+    from cvsegguide.inference.localizer import Localizer
+
+    localizer = Localizer.from_pretrained(source, device=arguments.device)
+    result = localizer.localize(
+        arguments.overhead,
+        arguments.street,
+        bounds=arguments.bounds,
+        gsd=arguments.gsd,
+        heading=arguments.heading,
+        fov=arguments.fov,
+        landcover=arguments.landcover,
+    )
+    if arguments.out:
+        folder = result.save(arguments.out)
+        print(f"written to {folder}", file=sys.stderr)
+    if arguments.json:
+        print(json.dumps(result.to_dict(), indent=1))
+    else:
+        print(_table(result))
+    return 0
+
+
+def _table(result: "Localization") -> str:
+    """A short text for people."""
+
+    def place(lat: float | None, lon: float | None) -> str:
+        return "" if lat is None else f"{lat:.6f}, {lon:.6f}"
+
+    lines = [f"{'estimate':<11}row {result.row:.1f}, column {result.col:.1f}"]
+    if result.lat is not None:
+        lines.append(f"{'lat, lon':<11}{place(result.lat, result.lon)}")
+    heading = "unknown" if result.heading is None else f"{result.heading:.1f} degrees"
+    lines.append(f"{'heading':<11}{heading}")
+    resolution = "unknown" if result.gsd is None else f"{result.gsd:.4g} m/px"
+    lines.append(f"{'resolution':<11}{resolution}")
+    lines.append(f"{'model':<11}{result.model}")
+    lines.append("")
+    lines.append(f"{'region':<8}{'probability':>11}{'row':>9}{'column':>9}{'area':>11}  lat, lon")
+    for region in result.regions[:5]:
+        area = "" if region.area_m2 is None else f"{region.area_m2:.1f} m2"
+        lines.append(
+            f"{region.rank:<8}{100 * region.probability:>9.1f} %{region.row:>9.1f}"
+            f"{region.col:>9.1f}{area:>11}  {place(region.lat, region.lon)}".rstrip()
+        )
+    rest = len(result.regions) - 5
+    if rest > 0:
+        lines.append(f"... and {rest} more")
+    return "\n".join(lines)

@@ -1,0 +1,46 @@
+"""``cvsegguide segment OVERHEAD --out FILE.tif``: land cover of a raster of any size."""
+
+import argparse
+from pathlib import Path
+
+from cvsegguide.cli.localize import add_model_arguments, add_place_arguments, chosen_model
+from cvsegguide.errors import ConfigurationError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Write the land cover of an overhead raster as a tiled, compressed GeoTIFF with a colour "
+        "table, on the raster's own grid. Any size: it is read and written by parts."
+    )
+    parser.add_argument("overhead", metavar="OVERHEAD", help="GeoTIFF or picture")
+    parser.add_argument("--out", required=True, metavar="FILE.tif", help="raster to write")
+    add_model_arguments(parser)
+    add_place_arguments(parser)
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=4,
+        metavar="N",
+        help="windows that pass the network at once (default: 4)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segment and write; exit status 0."""
+    out = Path(arguments.out)
+    if out.suffix.lower() not in (".tif", ".tiff"):
+        raise ConfigurationError(f"--out {out}: the name must end in .tif")
+    overhead = Path(arguments.overhead)
+    if out.exists() and overhead.exists() and out.samefile(overhead):
+        raise ConfigurationError(f"--out {out}: would overwrite its own input")
+    if arguments.batch_size < 1:
+        raise ConfigurationError("--batch-size must be at least 1")
+    source = chosen_model(arguments.model)
+    from cvsegguide.inference.localizer import Localizer
+
+    localizer = Localizer.from_pretrained(source, device=arguments.device)
+    localizer.batch_size = arguments.batch_size
+    localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)
+    print(f"{out} written")
+    return 0
