@@ -1,0 +1,334 @@
+"""VIGOR: panoramas and satellite tiles of four US cities, with positions inside the tile.
+
+Source: S. Zhu, T. Yang, C. Chen, "VIGOR: Cross-View Image Geo-localization Beyond One-to-one
+Retrieval", CVPR 2021, arXiv:2011.12172. Corrected labels: T. Lentsch, Z. Xia, H. Caesar, J. F. P.
+Kooij, "SliceMatch: Geometry-Guided Aggregation for Cross-View Pose Estimation", CVPR 2023,
+arXiv:2211.14651 (supplement, section A). The pictures come from Google's Street View and Maps
+services; the set is given out by its authors for research and may not be passed on.
+
+Layout::
+
+    <City>/panorama/ID,lat,lon,.jpg        full panoramas, 1024 x 2048, the centre looks north
+    <City>/satellite/satellite_lat_lon.png 640 x 640, north up, named by its centre
+    splits/<City>/...                      labels as first published
+    splits__corrected/<City>/...           labels as corrected by SliceMatch
+
+with cities Chicago, NewYork, SanFrancisco and Seattle, and in each city's folder of labels::
+
+    same_area_balanced_train.txt, same_area_balanced_test.txt    half of the panoramas each
+    pano_label_balanced.txt                                      all of them
+
+(``..._train__corrected.txt`` and so on in the corrected folder). A line names a panorama and then
+four times ``satellite dRow dCol``: the *positive*, in whose middle quarter the camera stands, and
+three *semi-positives*, which it stands in or near. Offsets are pixels of the 640 x 640 tile from
+the camera to its centre, down and right counted so that the camera is at row ``320 + dRow`` and
+column ``320 - dCol``.
+
+Splits: ``same`` area trains and tests in all four cities; ``cross`` area trains on NewYork and
+Seattle and tests on SanFrancisco and Chicago. There is no validation split: here a fifth of the
+training panoramas, those whose hash of seed and name is low, is set apart, written to
+``cvsegguide_splits/val_<area>_seed<seed>.txt`` and read from there ever after. Training and
+validation share tiles, as is the custom; compare methods on the test split alone.
+
+Known faults of the labels: the original offsets rest on a wrong ground resolution; the corrected
+ones agree with the coordinates in the file names to 0.6 m. Some semi-positives do not contain the
+camera: such pairs are left out and counted.
+"""
+
+import hashlib
+import logging
+import math
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.data.base import (
+    CrossViewDataset,
+    packed,
+    parse_numbers,
+    read_lines,
+    require_folder,
+)
+from cvsegguide.data.sample import Sample
+from cvsegguide.errors import ConfigurationError, DatasetError, InputError
+from cvsegguide.geo import Bounds
+from cvsegguide.geo.bounds import EARTH_RADIUS
+from cvsegguide.io.atomic import write_text
+
+if TYPE_CHECKING:
+    import pandas
+
+logger = logging.getLogger(__name__)
+
+SIZE = 640
+"""Side of a satellite tile, in whose pixels the offsets are given."""
+
+GSD = {"NewYork": 0.113248, "Seattle": 0.100817, "SanFrancisco": 0.118141, "Chicago": 0.111262}
+"""Metres per pixel of the 640 x 640 tiles of each city."""
+
+CITIES = tuple(sorted(GSD))
+CROSS_AREA = {"train": ("NewYork", "Seattle"), "test": ("Chicago", "SanFrancisco")}
+"""Cities of the cross-area protocol."""
+
+VALIDATION_SHARE = 0.2
+_FOLDERS = {"corrected": "splits__corrected", "original": "splits"}
+
+
+class Vigor(CrossViewDataset):
+    """Pairs of a panorama and a satellite tile, in the order of cities, then of the label files.
+
+    Args:
+        root: Folder that holds the cities' folders and the labels, in the layout above. Positions
+            need the label files alone, pictures are opened when a sample is read.
+        area: ``"same"`` or ``"cross"``.
+        split: ``"train"`` (without the validation panoramas), ``"val"`` or ``"test"``.
+        labels: ``"corrected"`` or ``"original"``.
+        pairs: ``"positive"``, ``"semi-positive"``, or ``"all"`` of the tiles of a panorama.
+        cities: Only these of the split's cities.
+        seed: Chooses the validation panoramas.
+        split_folder: Where the validation list is kept; ``cvsegguide_splits`` under ``root`` by
+            default. Where it cannot be written, the list is made anew each time (it is the same).
+        overhead_size, street_size, street_extent: See :class:`CrossViewDataset`.
+
+    Attributes:
+        left_out: Number of pairs left out because the camera stands outside the tile.
+
+    Raises:
+        DatasetError: A label file is missing or malformed, naming file and line.
+        ConfigurationError: An argument that is none of the above.
+    """
+
+    def __init__(
+        self,
+        root: str | PathLike[str],
+        area: Literal["same", "cross"] = "same",
+        split: Literal["train", "val", "test"] = "train",
+        labels: Literal["corrected", "original"] = "corrected",
+        pairs: Literal["positive", "semi-positive", "all"] = "positive",
+        cities: Sequence[str] | None = None,
+        seed: int = 0,
+        split_folder: str | PathLike[str] | None = None,
+        overhead_size: int | None = 256,
+        street_size: tuple[int, int] | None = (128, 512),
+        street_extent: float | None = 90.0,
+    ) -> None:
+        super().__init__(overhead_size, street_size, street_extent)
+        for name, value, allowed in (
+            ("area", area, ("same", "cross")),
+            ("split", split, ("train", "val", "test")),
+            ("labels", labels, tuple(_FOLDERS)),
+            ("pairs", pairs, ("positive", "semi-positive", "all")),
+        ):
+            if value not in allowed:
+                raise ConfigurationError(f"{name}: must be one of {allowed}, got '{value}'")
+        self.root = require_folder(root, "the root of VIGOR")
+        self.area, self.split = area, split
+        part = "test" if split == "test" else "train"
+        members = CITIES if area == "same" else CROSS_AREA[part]
+        if cities is not None:
+            unknown = [city for city in cities if city not in members]
+            if unknown:
+                raise ConfigurationError(
+                    f"cities: {unknown[0]} is not among those of this split ({', '.join(members)})"
+                )
+            members = tuple(city for city in members if city in cities)
+        self.cities = members
+
+        stem = "pano_label_balanced" if area == "cross" else f"same_area_balanced_{part}"
+        suffix = "__corrected" if labels == "corrected" else ""
+        folder = self.root / _FOLDERS[labels]
+        read = [_read_labels(folder / city / f"{stem}{suffix}.txt") for city in members]
+        panoramas = [name for names, _, _, _ in read for name in names]
+        city_of = np.repeat(np.arange(len(members)), [len(names) for names, _, _, _ in read])
+        satellites = [name for _, names, _, _ in read for name in names]
+        first = np.cumsum([0] + [len(names) for names, _, _, _ in read])
+        links = np.concatenate(
+            [
+                np.add(table, [start, 0, 0])
+                for start, (_, _, table, _) in zip(first, read, strict=False)
+            ]
+        )
+        offsets = np.concatenate([offset for _, _, _, offset in read])
+        base = np.cumsum([0] + [len(names) for _, names, _, _ in read])
+        links[:, 1] += base[city_of[links[:, 0]]]
+
+        keep = np.ones(len(links), np.bool_)
+        if pairs != "all":
+            keep &= (links[:, 2] == 0) == (pairs == "positive")
+        if split != "test":
+            place = self.root / "cvsegguide_splits" if split_folder is None else Path(split_folder)
+            chosen = _validation(place / f"val_{area}_seed{seed}.txt", panoramas, seed, cities)
+            keep &= chosen[links[:, 0]] == (split == "val")
+        rowcol = np.stack([SIZE / 2 + offsets[:, 0], SIZE / 2 - offsets[:, 1]], axis=1)
+        inside = ((rowcol >= 0) & (rowcol <= SIZE)).all(axis=1)
+        self.left_out = int((keep & ~inside).sum())
+        keep &= inside
+
+        self._links = links[keep].astype(np.int32)
+        self._rowcol = rowcol[keep]
+        self._panoramas = packed(panoramas)
+        self._satellites = packed(satellites)
+        self._city_of = city_of.astype(np.int8)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def __getitem__(self, index: int) -> Sample:
+        index = self._checked_index(index)
+        satellite, panorama = self.paths(index)
+        overhead = self._overhead(satellite)
+        height, width = overhead.shape[1:]
+        row, col = self._rowcol[index]
+        return Sample(
+            id=self.sample_id(index),
+            overhead=overhead,
+            street=self._street(panorama),
+            landcover=None,
+            row=float(row) * height / SIZE,
+            col=float(col) * width / SIZE,
+            heading=0.0,
+            fov=360.0,
+            gsd=GSD[self.city(index)] * SIZE / width,
+            bounds=self.bounds(index),
+        )
+
+    def sample_id(self, index: int) -> str:
+        """``City/ID,lat,lon,`` of a positive, with ``/1`` to ``/3`` behind for semi-positives."""
+        panorama, _, rank = self._links[index].tolist()
+        name = self._panoramas[panorama].decode().rsplit(".", 1)[0]
+        return f"{self.city(index)}/{name}" + (f"/{rank}" if rank else "")
+
+    def city(self, index: int) -> str:
+        """The city of a sample."""
+        return self.cities[int(self._city_of[self._links[index, 0]])]
+
+    def paths(self, index: int) -> tuple[Path, Path]:
+        """Files of the satellite tile and of the panorama of a sample."""
+        panorama, satellite, _ = self._links[index]
+        folder = self.root / self.city(index)
+        return (
+            folder / "satellite" / self._satellites[satellite].decode(),
+            folder / "panorama" / self._panoramas[panorama].decode(),
+        )
+
+    def position(self, index: int) -> tuple[float, float]:
+        """``(row, col)`` of a sample's camera in pixels of ``overhead_size`` (or of 640)."""
+        row, col = self._rowcol[self._checked_index(index)] * ((self.overhead_size or SIZE) / SIZE)
+        return float(row), float(col)
+
+    def bounds(self, index: int) -> Bounds:
+        """Bounds of a sample's tile: its centre by name, its side by the city's resolution."""
+        name = self._satellites[self._links[index, 1]].decode()
+        lon, lat = satellite_lonlat(name)
+        north = math.degrees(GSD[self.city(index)] * SIZE / 2 / EARTH_RADIUS)
+        east = north / math.cos(math.radians(lat))
+        return Bounds(lon - east, lat - north, lon + east, lat + north).validated(name)
+
+    @property
+    def table(self) -> "pandas.DataFrame":
+        """A row a sample, without opening pictures.
+
+        Columns: ``id``, ``city``, ``panorama``, ``satellite``, ``rank`` (0 positive, 1 to 3
+        semi-positive), ``row``, ``col`` (pixels of 640 x 640), ``gsd`` (metres per such pixel),
+        ``lat``, ``lon`` (of the camera, from the panorama's name).
+        """
+        import pandas
+
+        lonlat = np.array([panorama_lonlat(name.decode()) for name in self._panoramas])
+        panorama, satellite, rank = self._links.T
+        city = np.array(self.cities)[self._city_of[panorama]]
+        return pandas.DataFrame(
+            {
+                "id": [self.sample_id(index) for index in range(len(self))],
+                "city": city,
+                "panorama": self._panoramas[panorama].astype(str),
+                "satellite": self._satellites[satellite].astype(str),
+                "rank": rank,
+                "row": self._rowcol[:, 0],
+                "col": self._rowcol[:, 1],
+                "gsd": [GSD[name] for name in city],
+                "lat": lonlat[panorama, 1],
+                "lon": lonlat[panorama, 0],
+            }
+        )
+
+
+def panorama_lonlat(name: str) -> tuple[float, float]:
+    """``(lon, lat)`` out of ``ID,lat,lon,.jpg``."""
+    parts = name.split(",")
+    return float(parts[2]), float(parts[1])
+
+
+def satellite_lonlat(name: str) -> tuple[float, float]:
+    """``(lon, lat)`` of a tile's centre out of ``satellite_lat_lon.png``."""
+    _, lat, lon = name.rsplit(".", 1)[0].split("_")
+    return float(lon), float(lat)
+
+
+def _read_labels(
+    path: Path,
+) -> tuple[list[str], list[str], NDArray[np.int64], NDArray[np.float64]]:
+    """Panoramas, tiles, ``(K, 3)`` panorama, tile and rank of each pair, ``(K, 2)`` offsets."""
+    panoramas: list[str] = []
+    satellites: dict[str, int] = {}
+    links: list[tuple[int, int, int]] = []
+    offsets: list[tuple[float, ...]] = []
+    for number, line in enumerate(read_lines(path), 1):
+        name, *entries = line.split() or [""]
+        if not entries or len(entries) % 3:
+            raise DatasetError(
+                f"{path}: line {number}: expected a panorama and then satellite, dRow and dCol "
+                f"for each of its tiles, got '{line[:80]}'"
+            )
+        try:
+            panorama_lonlat(name)
+            for tile in entries[::3]:
+                satellite_lonlat(tile)
+        except (ValueError, IndexError):
+            raise DatasetError(
+                f"{path}: line {number}: names are ID,lat,lon,.jpg and satellite_lat_lon.png, "
+                f"got '{line[:80]}'"
+            ) from None
+        for rank in range(len(entries) // 3):
+            tile, *numbers = entries[3 * rank : 3 * rank + 3]
+            row = satellites.setdefault(tile, len(satellites))
+            links.append((len(panoramas), row, rank))
+            offsets.append(parse_numbers(path, number, numbers, 2))
+        panoramas.append(name)
+    return (
+        panoramas,
+        list(satellites),
+        np.array(links, np.int64).reshape(-1, 3),
+        np.array(offsets, np.float64).reshape(-1, 2),
+    )
+
+
+def _validation(
+    path: Path, panoramas: list[str], seed: int, cities: Sequence[str] | None
+) -> NDArray[np.bool_]:
+    """Which panoramas are for validation: as the file says, or chosen and written to it."""
+    if path.exists():
+        listed = {line for line in read_lines(path) if not line.startswith("#")}
+        chosen = np.array([name in listed for name in panoramas], np.bool_)
+        if cities is None and int(chosen.sum()) != len(listed):
+            raise DatasetError(
+                f"{path}: names {len(listed) - int(chosen.sum())} panoramas that are not in the "
+                "training lists; it belongs to other data (remove it or give split_folder)"
+            )
+        return chosen
+    # By each name alone, so that a part of the cities gets its part of the list.
+    limit = round(VALIDATION_SHARE * 2**64)
+    hashes = (hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8) for name in panoramas)
+    chosen = np.array([int.from_bytes(value.digest(), "big") < limit for value in hashes], np.bool_)
+    if cities is None:
+        names = sorted(name for name, taken in zip(panoramas, chosen, strict=True) if taken)
+        head = f"# validation panoramas of VIGOR: {VALIDATION_SHARE:.0%} of training, seed {seed}"
+        try:
+            write_text(path, "\n".join([head, *names]) + "\n")
+        except InputError as error:
+            logger.warning("the validation list is not kept: %s", error)
+    return chosen

@@ -1,0 +1,240 @@
+"""VIGOR: the real label lists against the coordinates in their names, and made trees."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvsegguide.data import Vigor
+from cvsegguide.data.vigor import GSD, panorama_lonlat, satellite_lonlat
+from cvsegguide.errors import ConfigurationError, DatasetError
+from cvsegguide.geo import GeoReference
+
+RADIUS = 6378137.0
+CENTERS = {
+    "Chicago": (41.9, -87.65),
+    "NewYork": (40.75, -73.98),
+    "SanFrancisco": (37.77, -122.42),
+    "Seattle": (47.61, -122.33),
+}
+
+
+def _tile(lat: float, lon: float) -> str:
+    return f"satellite_{lat:.10f}_{lon:.10f}.png"
+
+
+def _line(city: str, number: int) -> tuple[str, list[tuple[str, float, float]]]:
+    """A panorama and its four tiles (name, row, column at 640): positions from arithmetic.
+
+    The camera stands at (200 + number, 300) of the positive; the others lie 320 pixels north,
+    west, and north-west of it. In every fifth line the last tile lies 400 pixels off instead.
+    """
+    lat, lon = CENTERS[city]
+    metres = GSD[city]
+    degree = math.degrees(metres / RADIUS)
+    lat += 0.01 * number
+    row, col = 200.0 + number, 300.0
+    across = degree / math.cos(math.radians(lat))
+    pano = f"id{number},{lat + (320 - row) * degree:.9f},{lon + (col - 320) * across:.9f},.jpg"
+    far = 400 if number % 5 == 4 else 320
+    tiles = []
+    for north, west in ((0, 0), (320, 0), (0, 320), (far, far)):
+        name = _tile(lat + north * degree, lon - west * across)
+        tiles.append((name, row + north, col + west))
+    return pano, tiles
+
+
+def make_vigor(root: Path, count: int = 10, pictures: bool = False) -> None:
+    """Label files of both kinds for four cities; the original ones are a pixel off."""
+    for city in CENTERS:
+        for folder, suffix, shift in (("splits__corrected", "__corrected", 0), ("splits", "", 1)):
+            lines = []
+            for number in range(count):
+                pano, tiles = _line(city, number)
+                entries = [
+                    f"{name} {row - 320 + shift:.1f} {320 - col:.1f}" for name, row, col in tiles
+                ]
+                lines.append(" ".join([pano, *entries]) + "\n")
+                if pictures:
+                    _pictures(root / city, pano, tiles[0][0])
+            place = root / folder / city
+            place.mkdir(parents=True)
+            (place / f"same_area_balanced_train{suffix}.txt").write_text(
+                "".join(lines[: count // 2])
+            )
+            (place / f"same_area_balanced_test{suffix}.txt").write_text(
+                "".join(lines[count // 2 :])
+            )
+            (place / f"pano_label_balanced{suffix}.txt").write_text("".join(lines))
+
+
+def _pictures(folder: Path, panorama: str, satellite: str) -> None:
+    for name, size in (
+        (f"panorama/{panorama}", (256, 128)),
+        (f"satellite/{satellite}", (640, 640)),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, (10, 200, 30)).save(folder / name)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make_vigor(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_real_offsets_agree_with_the_names(shared: Path, tmp_path: Path, split: str) -> None:
+    cities = ("NewYork", "Chicago")
+    dataset = Vigor(
+        shared / "real/vigor", split=split, cities=cities, split_folder=tmp_path / "splits"
+    )
+    table = dataset.table
+    assert len(table) == len(dataset)
+    assert dataset.left_out == 0
+    for city in cities:
+        part = table[table.city == city]
+        low, high = {"train": (1500, 1700), "val": (300, 500), "test": (2000, 2000)}[split]
+        assert low <= len(part) <= high
+        center = np.array([satellite_lonlat(name) for name in part.satellite])
+        north = RADIUS * np.radians(part.lat - center[:, 1])
+        east = RADIUS * np.radians(part.lon - center[:, 0]) * np.cos(np.radians(center[:, 1]))
+        error = np.hypot((320 - part.row) * part.gsd - north, (part.col - 320) * part.gsd - east)
+        assert float(error.median()) < 0.25
+        assert float(error.max()) < 0.6
+
+
+def test_real_positions_and_bounds_give_the_coordinates_in_the_names(
+    shared: Path, tmp_path: Path
+) -> None:
+    """The same through the public door: position within bounds -> longitude and latitude."""
+    dataset = Vigor(
+        shared / "real/vigor", split="test", cities=["NewYork"], pairs="all", split_folder=tmp_path
+    )
+    assert 0 < dataset.left_out < 500
+    errors = []
+    for index in range(0, len(dataset), 97):
+        frame = GeoReference.from_bounds(dataset.bounds(index), 256, 256)
+        assert frame.gsd * 256 == pytest.approx(GSD["NewYork"] * 640, rel=1e-5)
+        lon, lat = frame.rowcol_to_lonlat(*dataset.position(index))
+        true_lon, true_lat = panorama_lonlat(dataset.paths(index)[1].name)
+        east = (float(lon) - true_lon) * math.cos(math.radians(true_lat))
+        errors.append(math.radians(math.hypot(east, float(lat) - true_lat)) * RADIUS)
+    assert np.median(errors) < 0.4  # semi-positives reach twice as far from the centre
+    assert max(errors) < 0.8
+
+
+def test_protocols(root: Path) -> None:
+    count = {
+        (area, split): len(Vigor(root, area, split))
+        for area in ("same", "cross")
+        for split in ("train", "val", "test")
+    }
+    assert count["same", "test"] == 20
+    assert count["cross", "test"] == 20
+    assert count["same", "train"] + count["same", "val"] == 20
+    assert count["cross", "train"] + count["cross", "val"] == 20
+    assert set(Vigor(root, "cross", "train").table.city) == {"NewYork", "Seattle"}
+    assert set(Vigor(root, "cross", "test").table.city) == {"SanFrancisco", "Chicago"}
+    assert set(Vigor(root, "same", "test").table.city) == set(GSD)
+
+
+def test_samples(tmp_path: Path) -> None:
+    make_vigor(tmp_path, count=2, pictures=True)
+    dataset = Vigor(tmp_path, split="test")
+    for index, city in enumerate(sorted(GSD)):
+        sample = dataset[index]
+        assert sample.id.startswith(f"{city}/id1,")
+        assert sample.landcover is None
+        assert sample.overhead.shape == (3, 256, 256)
+        assert sample.street.shape == (3, 128, 512)
+        assert (sample.row, sample.col) == pytest.approx((201 * 0.4, 300 * 0.4))
+        assert sample.gsd == pytest.approx(GSD[city] * 2.5)
+        assert (sample.heading, sample.fov) == (0.0, 360.0)
+        assert sample.bounds is not None
+        frame = GeoReference.from_bounds(sample.bounds, 256, 256)
+        lon, lat = frame.rowcol_to_lonlat(sample.row, sample.col)
+        _, true_lat, true_lon, _ = _line(city, 1)[0].split(",")
+        assert (lon, lat) == pytest.approx((float(true_lon), float(true_lat)), abs=1e-8)
+    native = Vigor(tmp_path, split="test", overhead_size=None)[0]
+    assert native.overhead.shape == (3, 640, 640)
+    assert (native.row, native.col) == pytest.approx((201, 300))
+
+
+def test_pairs_and_the_rule_that_leaves_some_out(root: Path) -> None:
+    positive = Vigor(root, split="test")
+    semi = Vigor(root, split="test", pairs="semi-positive")
+    every = Vigor(root, split="test", pairs="all")
+    # Each city has one panorama of five whose last tile does not hold the camera.
+    assert (len(positive), positive.left_out) == (20, 0)
+    assert (len(semi), semi.left_out) == (56, 4)
+    assert (len(every), every.left_out) == (76, 4)
+    assert len(set(every.table.id)) == 76
+    assert set(semi.table["rank"]) == {1, 2, 3}
+    assert every.table[["row", "col"]].to_numpy().min() >= 0
+    north = semi.table[semi.table["rank"] == 1].iloc[0]
+    assert (north.row, north.col) == (205 + 320, 300)
+
+
+def test_original_labels_are_other_labels(root: Path) -> None:
+    corrected = Vigor(root, split="test")
+    original = Vigor(root, split="test", labels="original", overhead_size=640)
+    assert original.position(3)[0] == corrected.position(3)[0] * 2.5 + 1
+
+
+def test_validation_is_fixed_by_seed_and_kept(tmp_path: Path) -> None:
+    make_vigor(tmp_path, count=400)
+    folder = tmp_path / "kept"
+    val = Vigor(tmp_path, split="val", split_folder=folder)
+    train = Vigor(tmp_path, split="train", split_folder=folder)
+    assert len(val) + len(train) == 800
+    assert 120 < len(val) < 200  # a fifth, by hash
+    assert not set(val.table.panorama) & set(train.table.panorama)
+    listed = (folder / "val_same_seed0.txt").read_text().splitlines()[1:]
+    assert listed == sorted(val.table.panorama)
+    again = Vigor(tmp_path, split="val", split_folder=tmp_path / "other")
+    assert list(again.table.id) == list(val.table.id)
+    seeded = Vigor(tmp_path, split="val", split_folder=folder, seed=1)
+    assert set(seeded.table.panorama) != set(val.table.panorama)
+    one = Vigor(tmp_path, split="val", split_folder=tmp_path / "one", cities=["Chicago"])
+    assert list(one.table.id) == list(val.table[val.table.city == "Chicago"].id)
+    # What the file says counts from then on.
+    (folder / "val_same_seed0.txt").write_text(f"# mine\n{train.table.panorama[0]}\n")
+    assert list(Vigor(tmp_path, split="val", split_folder=folder).table.id) == [train.table.id[0]]
+    (folder / "val_same_seed0.txt").write_text("elsewhere,1,2,.jpg\n")
+    with pytest.raises(DatasetError, match=r"val_same_seed0\.txt: names 1 panoramas that are not"):
+        Vigor(tmp_path, split="val", split_folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("id,1.0,2.0,.jpg", "line 2: expected a panorama and then"),
+        ("id,1.0,2.0,.jpg satellite_1_2.png 3", "line 2: expected a panorama and then"),
+        ("id,1.0,2.0,.jpg satellite_1_2.png 3 x", "line 2: expected 2 numbers"),
+        ("id,1.0,2.0,.jpg satellite_1_2.png 3 nan", "line 2: expected 2 numbers"),
+        ("id.jpg satellite_1_2.png 3 4", "line 2: names are"),
+    ],
+)
+def test_bad_lines(root: Path, line: str, message: str) -> None:
+    path = root / "splits__corrected/Chicago/same_area_balanced_test__corrected.txt"
+    first = path.read_text().splitlines()[0]
+    path.write_text(f"{first}\n{line}\n")
+    with pytest.raises(DatasetError, match=message):
+        Vigor(root, split="test")
+
+
+def test_bad_arguments(root: Path) -> None:
+    for bad in ({"area": "near"}, {"split": "all"}, {"labels": "new"}, {"pairs": "none"}):
+        (name,) = bad
+        with pytest.raises(ConfigurationError, match=f"^{name}: must be one of"):
+            Vigor(root, **bad)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="Seattle is not among"):
+        Vigor(root, "cross", "test", cities=["Seattle"])
+    (root / "splits__corrected/Seattle/same_area_balanced_test__corrected.txt").unlink()
+    with pytest.raises(
+        DatasetError, match=r"same_area_balanced_test__corrected\.txt: no such file"
+    ):
+        Vigor(root, split="test")
