@@ -1,0 +1,167 @@
+"""All metrics of one run, fed batch by batch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cvsegguide.data.sample import Batch
+from cvsegguide.evaluation.baselines import Baselines
+from cvsegguide.evaluation.position import HeadingError, PositionError
+from cvsegguide.evaluation.posterior import PosteriorScores, RegionScores, read_posterior
+from cvsegguide.evaluation.segmentation import LandCoverScores
+from cvsegguide.landcover import NYC, ClassScheme
+from cvsegguide.models.base import Prediction
+
+Row = dict[str, Any]
+
+
+def estimate_position(log_posterior: Tensor) -> Tensor:
+    """``(B, 2)`` row and column of the mode of ``(B, H, W)``, refined below a pixel.
+
+    The same estimate as that of :class:`cvsegguide.Localizer`.
+    """
+    from cvsegguide.inference.posterior import refined_mode
+
+    modes = [refined_mode(scores) for scores in log_posterior.float().cpu().numpy()]
+    return torch.tensor(modes, dtype=torch.float32, device=log_posterior.device).reshape(-1, 2)
+
+
+class Evaluator(nn.Module):
+    """Position, heading, posterior, regions, land cover and baselines in one pass.
+
+    Args:
+        channels: Names of the land-cover channels that the model predicts.
+        scheme: Class scheme of the data set's land cover.
+        full: Also regions, baselines and bootstrap intervals, which cost time: for testing, not
+            for the validation between two epochs.
+    """
+
+    def __init__(
+        self, channels: Sequence[str], scheme: ClassScheme = NYC, full: bool = True
+    ) -> None:
+        super().__init__()
+        self.full = full
+        self.position = PositionError(resamples=1000 if full else 0)
+        self.heading = HeadingError()
+        self.posterior = PosteriorScores()
+        self.landcover = LandCoverScores(channels)
+        self.regions = RegionScores()
+        self.baselines = Baselines(scheme.ids)
+
+    def update(
+        self,
+        prediction: Prediction,
+        log_posterior: Tensor,
+        batch: Batch,
+        target: Tensor | None,
+    ) -> list[Row]:
+        """Add a batch and return a row per sample for the table of predictions.
+
+        Args:
+            prediction: What the network returned.
+            log_posterior: ``(B, H, W)`` log-probabilities.
+            batch: The truth.
+            target: ``(B, H, W)`` land cover as channel indices, 255 where ignored, or None.
+        """
+        log_posterior = log_posterior.float()
+        height, width = log_posterior.shape[-2:]
+        estimate = estimate_position(log_posterior)
+        self.position.update(estimate, batch.position, batch.gsd, batch.heading)
+        reading = read_posterior(log_posterior, batch.position, batch.gsd)
+        self.posterior.update(reading, height * width)
+        if prediction.landcover is not None and target is not None:
+            self.landcover.update(prediction.landcover, target)
+        columns: dict[str, list[Any]] = {
+            "id": list(batch.id),
+            "row": estimate[:, 0].tolist(),
+            "col": estimate[:, 1].tolist(),
+            "row_true": batch.position[:, 0].tolist(),
+            "col_true": batch.position[:, 1].tolist(),
+            "error_m": self.position.error[-1].tolist(),
+            "p_true": reading.p_true.tolist(),
+            "nll": reading.nll.tolist(),
+            "mass_above": reading.mass_above.tolist(),
+            "hdr50_area_m2": reading.hdr_area_m2[:, 0].tolist(),
+            "hdr90_area_m2": reading.hdr_area_m2[:, 1].tolist(),
+            "gsd": batch.gsd.tolist(),
+            "lateral_m": self.position.lateral[-1].tolist(),
+            "longitudinal_m": self.position.longitudinal[-1].tolist(),
+        }
+        columns.update(self._coordinates(batch, estimate, (height, width)))
+        heading = getattr(prediction, "heading", None)
+        if heading is not None:
+            self.heading.update(heading, batch.heading)
+            columns["heading_true"] = batch.heading.tolist()
+            columns["heading"] = heading.tolist()
+        if self.full:
+            columns.update(self._regions(log_posterior, batch))
+            self.baselines.update(
+                batch.position, batch.gsd, (height, width), batch.id, batch.landcover
+            )
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def _regions(self, log_posterior: Tensor, batch: Batch) -> dict[str, list[Any]]:
+        from cvsegguide.evaluation.regions import true_region
+
+        found = [
+            true_region(log_posterior[i].exp().cpu().numpy(), *batch.position[i].tolist())
+            for i in range(len(batch))
+        ]
+        ranks = torch.tensor([rank for rank, _, _ in found], device=log_posterior.device)
+        masses = torch.tensor([mass for _, mass, _ in found], device=log_posterior.device)
+        self.regions.update(ranks, masses)
+        return {
+            "region_rank_true": [rank for rank, _, _ in found],
+            "region_p_true": [mass for _, mass, _ in found],
+            "region_p": [probabilities for _, _, probabilities in found],
+        }
+
+    @staticmethod
+    def _coordinates(batch: Batch, estimate: Tensor, size: tuple[int, int]) -> dict[str, list[Any]]:
+        from cvsegguide.geo import GeoReference
+
+        lons: list[float | None] = []
+        lats: list[float | None] = []
+        for bounds, (row, col) in zip(batch.bounds, estimate.tolist(), strict=True):
+            if bounds is None:
+                lons.append(None)
+                lats.append(None)
+                continue
+            lon, lat = GeoReference.from_bounds(bounds, *size).rowcol_to_lonlat(row, col)
+            lons.append(float(lon))
+            lats.append(float(lat))
+        return {"lon": lons, "lat": lats}
+
+    def compute(self) -> dict[str, Any]:
+        """Figures by group: ``position``, ``heading``, ``posterior``, ``regions``, ``landcover``
+        (with ``confusion``: pixels by true and predicted class, and ``classes``), ``baselines``.
+        Groups without figures are left out."""
+        result: dict[str, Any] = {"position": self.position.compute()}
+        if self.heading.update_called:
+            result["heading"] = self.heading.compute()
+        result["posterior"] = self.posterior.compute()
+        if self.full:
+            result["regions"] = self.regions.compute()
+        result["landcover"] = self.landcover.compute()
+        if self.full:
+            result["baselines"] = self.baselines.compute()
+        return {name: group for name, group in result.items() if group}
+
+    def reset(self) -> None:
+        """Forget everything."""
+        for metric in self.children():
+            metric.reset()  # type: ignore[operator]
+
+
+def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Nested figures as ``group/name``; only finite numbers are kept."""
+    result: dict[str, float] = {}
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            result.update(flat(value, f"{prefix}{name}/"))
+        elif isinstance(value, int | float) and math.isfinite(value):
+            result[f"{prefix}{name}"] = float(value)
+    return result

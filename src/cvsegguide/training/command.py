@@ -1,0 +1,366 @@
+"""``fit``, ``validate``, ``test`` and ``predict``: LightningCLI, its files and its defaults."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from cvsegguide.data.datamodule import DataModule
+from cvsegguide.errors import CheckpointError, ConfigurationError
+from cvsegguide.io.atomic import write_text
+from cvsegguide.progress import enabled
+from cvsegguide.training.callbacks import EMA, EpochLines, LastCheckpoint, PredictionTable
+from cvsegguide.training.callbacks.record import RECORD, RunRecord, describe_machine
+from cvsegguide.training.callbacks.resume import LAST
+from cvsegguide.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from cvsegguide.training.module import MONITOR, LocalizationTask
+
+BEST = "best.ckpt"
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+_DEFAULTS = {
+    "max_epochs": 100,
+    "gradient_clip_val": 1.0,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 10,
+    "use_distributed_sampler": False,
+}
+
+
+class Command(LightningCLI):
+    """Parses ``[subcommand, options...]`` and runs it.
+
+    Args:
+        argv: Sub-command and options.
+    """
+
+    def __init__(self, argv: list[str]) -> None:
+        quiet = {"exit_on_error": False}
+        super().__init__(
+            LocalizationTask,
+            DataModule,
+            save_config_callback=None,
+            trainer_defaults=dict(_DEFAULTS),
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            parser_kwargs={
+                "prog": "cvsegguide",
+                **quiet,
+                **{name: dict(quiet) for name in SUBCOMMANDS},
+            },
+            args=argv,
+        )
+
+    # -- options ----------------------------------------------------------------------------
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Sub-commands and which arguments of the trainer's methods are ours to give."""
+        ours = {"model", "datamodule", "ckpt_path", "weights_only", "verbose"}
+        return {
+            "fit": {*ours, "train_dataloaders", "val_dataloaders"},
+            "validate": {*ours, "dataloaders"},
+            "test": {*ours, "dataloaders"},
+            "predict": {*ours, "dataloaders", "return_predictions"},
+        }
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.add_argument(
+            "--out",
+            type=str | None,
+            default=None,
+            help="Folder of the run or of the results (default: runs/NAME after the configuration; "
+            "for results a folder inside that of the weights).",
+        )
+        if subcommand == "fit":
+            parser.add_argument(
+                "--resume",
+                action="store_true",
+                help=f"Go on from {LAST} in the folder of the run where there is one.",
+            )
+        else:
+            parser.add_argument(
+                "--weights",
+                type=str | None,
+                default=None,
+                help="What to evaluate: folder of a run, its .ckpt, or anything that "
+                "Localizer.from_pretrained reads.",
+            )
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Options that every sub-command knows, so that one YAML file serves all."""
+        for target in ("model.seed", "data.seed"):
+            parser.link_arguments("seed_everything", target, compute_fn=int)
+        parser.add_argument(
+            "--ema",
+            type=float,
+            default=0.999,
+            help="Decay of the moving average of the weights; 0 for none.",
+        )
+        parser.add_argument(
+            "--save_every_minutes",
+            type=float,
+            default=10.0,
+            help=f"How often {LAST} is written within an epoch; 0 for never.",
+        )
+        parser.add_argument(
+            "--save_every_steps",
+            type=int,
+            default=0,
+            help=f"Steps after which {LAST} is written within an epoch; 0 for never.",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse what the caller gave, whatever ``sys.argv`` says."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Checkpoints do not change the configuration."""
+
+    # -- instances --------------------------------------------------------------------------
+
+    @property
+    def options(self) -> Any:
+        """The options of the chosen sub-command."""
+        return self.config[self.subcommand]
+
+    def before_instantiate_classes(self) -> None:
+        """Find the folder and the weights."""
+        options = self.options
+        self.weights: Path | None = None
+        run = self._run_folder()
+        if self.subcommand == "fit":
+            self.out = Path(options.out or run or Path("runs") / self._name())
+            if (self.out / LAST).exists() and not options.resume:
+                raise ConfigurationError(
+                    f"{self.out}: holds a run already: --resume goes on with it, another --out "
+                    "starts afresh"
+                )
+            return
+        source = options.weights
+        if source is None and options.model.weights is None and run is not None:
+            source = options.weights = str(run)
+        if source is None and options.model.weights is None:
+            raise ConfigurationError(
+                f"--weights: say which weights to {self.subcommand} (folder of a run, .ckpt, or a "
+                "name)"
+            )
+        home = Path("results") / self._name()
+        if source is not None:
+            path = Path(source)
+            if path.is_dir() and not (path / "model.safetensors").exists():
+                found = [path / name for name in (BEST, LAST) if (path / name).exists()]
+                if not found:
+                    raise CheckpointError(
+                        f"{path}: holds neither model.safetensors nor {BEST} nor {LAST}"
+                    )
+                path = found[0]
+            if path.suffix == ".ckpt" and path.is_file():
+                self.weights = path
+            else:
+                options.model.weights = source
+            if Path(source).exists():
+                home = (Path(source) if Path(source).is_dir() else Path(source).parent) / str(
+                    self.subcommand
+                )
+        self.out = Path(options.out or home)
+
+    def _config_file(self) -> Path | None:
+        configs = self.options.get("config") or []
+        return Path(str(getattr(configs[0], "relative", configs[0]))) if configs else None
+
+    def _name(self) -> str:
+        path = self._config_file()
+        return path.stem if path else "run"
+
+    def _run_folder(self) -> Path | None:
+        """The folder of the run whose saved configuration was given, or None."""
+        path = self._config_file()
+        return path.parent if path and (path.parent / RECORD).exists() else None
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer with this project's callbacks, logger and precision."""
+        config = {**dict(self._get(self.config_init, "trainer", default={})), **kwargs}
+        config["default_root_dir"] = str(self.out)
+        if config.get("precision") is None:
+            config["precision"] = automatic_precision(str(config.get("accelerator", "auto")))
+        fit = self.subcommand == "fit"
+        if config.get("logger") in (None, True):
+            config["logger"] = _logger(self.out) if fit else False
+        config["plugins"] = [*_listed(config.get("plugins")), AtomicCheckpointIO()]
+        config["callbacks"] = [*_listed(config.get("callbacks")), *self._callbacks(config)]
+        config["enable_checkpointing"] = fit
+        config["enable_model_summary"] = False
+        if config.get("enable_progress_bar") is None:
+            config["enable_progress_bar"] = enabled()
+        return self.trainer_class(**config)
+
+    def _callbacks(self, config: Mapping[str, Any]) -> list[Callback]:
+        options = self.options
+        callbacks: list[Callback] = []
+        if enabled() and config.get("enable_progress_bar") is not False:
+            from lightning.pytorch.callbacks import RichProgressBar
+
+            callbacks.append(RichProgressBar(leave=True, console_kwargs={"stderr": True}))
+        if self.subcommand in ("test", "predict"):
+            return [*callbacks, PredictionTable(str(self.out))]
+        if self.subcommand != "fit":
+            return callbacks
+        if not enabled():
+            callbacks.append(EpochLines())
+        if config["logger"]:
+            callbacks.append(LearningRateMonitor("step"))
+        if options.ema:
+            callbacks.append(EMA(options.ema))
+        callbacks.append(
+            ModelCheckpoint(
+                dirpath=str(self.out),
+                filename=Path(BEST).stem,
+                monitor=MONITOR,
+                mode="min",
+                save_top_k=1,
+                enable_version_counter=False,
+                save_on_train_epoch_end=False,
+            )
+        )
+        callbacks.append(
+            LastCheckpoint(str(self.out), options.save_every_minutes, options.save_every_steps)
+        )
+        parser = self._parser(self.subcommand)
+        callbacks.append(RunRecord(parser, options, str(self.out)))
+        return callbacks
+
+    # -- running ----------------------------------------------------------------------------
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if self.weights is not None:
+            load_task_weights(self.model, self.weights)
+        data = self.datamodule
+        if subcommand == "fit":
+            self._fit()
+            return
+        if subcommand == "predict":
+            self.trainer.predict(self.model, datamodule=data, return_predictions=False)
+            return
+        evaluate = self.trainer.test if subcommand == "test" else self.trainer.validate
+        if subcommand == "validate":
+            self.model.validation = self.model.evaluation
+        evaluate(self.model, datamodule=data, verbose=False)
+        if self.trainer.is_global_zero:
+            self._report()
+
+    def _fit(self) -> None:
+        last = self.out / LAST
+        resumed = str(last) if self.options.resume and last.exists() else None
+        try:
+            self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=resumed)
+        except RuntimeError as error:
+            if resumed and "loading state_dict" in str(error):
+                raise CheckpointError(f"{last}: is of another network ({_short(error)})") from None
+            raise
+        if self.trainer.is_global_zero:
+            self._export()
+
+    def _export(self) -> None:
+        from cvsegguide.models.hub import save_model
+
+        best = self.out / BEST
+        figures: dict[str, Any] = {}
+        if best.exists():
+            load_task_weights(self.model, best)
+            score = self.trainer.checkpoint_callback.best_model_score  # type: ignore[union-attr]
+            if score is not None:
+                figures["validation_error_median_m"] = float(score)
+        machine = describe_machine()
+        card = {
+            "data": _data_name(self.options, "train"),
+            "command": " ".join(machine["command"]),
+            "seed": int(self.options.seed_everything),
+            "revision": machine["git"],
+            "hardware": ", ".join(machine["gpus"]) or f"CPU, {machine['threads']} threads",
+            "epochs": self.trainer.current_epoch,
+            "steps": self.trainer.global_step,
+            "losses": str(self.options.model.losses),
+            **figures,
+        }
+        save_model(self.model.network, self.out, card)
+        print(f"best weights: {self.out / 'model.safetensors'}", file=sys.stderr)
+
+    def _report(self) -> None:
+        from cvsegguide.evaluation.report import markdown, print_table
+
+        source = self.options.weights or self.options.model.weights
+        split = "val" if self.subcommand == "validate" else "test"
+        content = {
+            "weights": str(source),
+            "data": _data_name(self.options, split),
+            "split": split,
+            **describe_machine(),
+            **self.model.figures,
+        }
+        write_text(self.out / "metrics.json", json.dumps(content, indent=2) + "\n")
+        write_text(self.out / "report.md", markdown(content))
+        print_table(content)
+        print(f"written to {self.out}", file=sys.stderr)
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list) else [value]
+
+
+def _data_name(options: Any, split: str) -> str:
+    given = options.data.get(split)
+    names = [str(entry.class_path).rsplit(".", 1)[-1] for entry in _listed(given) if entry]
+    return ", ".join(names) or "unknown"
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _logger(out: Path) -> Any:
+    """TensorBoard where it is installed, CSV elsewhere; the files lie in the folder of the run."""
+    if importlib.util.find_spec("tensorboard") is not None:
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        return TensorBoardLogger(str(out), name="", version="", default_hp_metric=False)
+    from lightning.pytorch.loggers import CSVLogger
+
+    return CSVLogger(str(out), name="", version="")
+
+
+def automatic_precision(accelerator: str = "auto") -> str:
+    """bf16 on GPUs that have it, fp16 on older ones, 32 bits elsewhere."""
+    if accelerator not in ("auto", "gpu", "cuda") or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def load_task_weights(task: LocalizationTask, path: Path) -> None:
+    """Put the network of a training checkpoint into a task.
+
+    Raises:
+        CheckpointError: The file is unusable, or of another network; names what differs.
+    """
+    prefix = "network."
+    state = {
+        name.removeprefix(prefix): value
+        for name, value in read_checkpoint(path)["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    try:
+        task.network.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: is of another network ({_short(error)})") from None

@@ -1,0 +1,206 @@
+"""The Lightning module that trains, evaluates and runs every localisation network."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from cvsegguide.data.sample import Batch
+from cvsegguide.errors import ConfigurationError, TrainingError
+from cvsegguide.evaluation.evaluator import Evaluator, Row, flat
+from cvsegguide.geo.panorama import street_canvas
+from cvsegguide.landcover import NYC, ClassScheme
+from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.training.losses import create_loss
+from cvsegguide.training.networks import build_network
+from cvsegguide.training.optimisation import create_optimizer, create_schedule
+from cvsegguide.training.seeding import mixed_seed, seed_everywhere
+
+MONITOR = "val/error_median_m"
+"""What the best checkpoint is chosen by."""
+
+
+class LocalizationTask(LightningModule):
+    """Trains a network to find where a street view was taken, and measures how well it does.
+
+    Args:
+        network: Name of a model configuration (``mst``, ``mst-small``, ``featup``, ...) or the
+            dotted path of a :class:`~cvsegguide.models.base.LocalizationModel`.
+        network_arguments: What to change in the configuration; constructor arguments.
+        weights: Weights to start from: anything that ``Localizer.from_pretrained`` reads. The
+            network then comes from there, and ``network`` is not looked at.
+        losses: ``corrected``, or ``published`` for the recipe of the original system.
+        loss_weights: Factors of single terms; see :mod:`cvsegguide.training.losses`.
+        position_sigma_m: Width of the label of the position loss, metres.
+        learning_rate: Peak learning rate of AdamW.
+        weight_decay: Decay of matrices; vectors do not decay.
+        schedule: ``cosine`` (down to ``final_factor`` at the last step) or ``constant``.
+        warmup_steps: Optimiser steps over which the learning rate rises; at most a tenth of the
+            run.
+        final_factor: Last learning rate as a share of the peak.
+        class_scheme: TOML file of the land-cover classes; by default New York City's.
+        seed: Every random draw of step k is a function of this and k.
+    """
+
+    def __init__(
+        self,
+        network: str = "mst-small",
+        network_arguments: dict[str, Any] | None = None,
+        weights: str | None = None,
+        losses: Literal["corrected", "published"] = "corrected",
+        loss_weights: dict[str, float] | None = None,
+        position_sigma_m: float = 0.5,
+        learning_rate: float = 3e-4,
+        weight_decay: float = 0.05,
+        schedule: Literal["cosine", "constant"] = "cosine",
+        warmup_steps: int = 500,
+        final_factor: float = 0.01,
+        class_scheme: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not learning_rate > 0:
+            raise ConfigurationError(f"learning_rate: must be above 0, got {learning_rate}")
+        if warmup_steps < 0:
+            raise ConfigurationError(f"warmup_steps: must not be negative, got {warmup_steps}")
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+        self.final_factor = final_factor
+        self.seed = seed
+        self.scheme = NYC if class_scheme is None else ClassScheme.from_file(class_scheme)
+        seed_everywhere(mixed_seed(seed, 0x1A17))
+        self.network: LocalizationModel = build_network(network, network_arguments, weights)
+        if tuple(self.scheme.channels) != tuple(self.network.channels):
+            raise ConfigurationError(
+                f"class scheme '{self.scheme.name}' has the channels "
+                f"{', '.join(self.scheme.channels)}, the network {', '.join(self.network.channels)}"
+            )
+        self.loss = create_loss(losses, loss_weights, position_sigma_m)
+        self.validation = Evaluator(self.network.channels, self.scheme, full=False)
+        self.evaluation = Evaluator(self.network.channels, self.scheme)
+        self.figures: dict[str, Any] = {}
+        lookup = torch.from_numpy(self.scheme.channel_lookup.copy())
+        self.register_buffer("lookup", lookup, persistent=False)
+
+    def forward(self, batch: Batch) -> Prediction:
+        """Run the network on a batch of samples as data sets yield them."""
+        canvas, _ = street_canvas(
+            batch.street,
+            batch.heading,
+            batch.fov,
+            self.network.street_size,
+            self.network.street_extent,
+        )
+        landcover = None
+        if self.network.guidance == "truth":
+            if batch.landcover is None:
+                raise ConfigurationError(
+                    "guidance: 'truth' needs land cover, and the data set yields none"
+                )
+            landcover = batch.landcover
+        prediction: Prediction = self.network(batch.overhead, canvas, landcover)
+        return prediction
+
+    def target(self, batch: Batch) -> Tensor | None:
+        """``(B, H, W)`` land cover as channel indices, 255 where ignored, or None."""
+        if batch.landcover is None:
+            return None
+        lookup: Tensor = self.get_buffer("lookup")
+        return lookup[batch.landcover.long()]
+
+    def on_fit_start(self) -> None:
+        """Let processes validate different numbers of batches.
+
+        DistributedDataParallel broadcasts buffers before every forward pass, of validation too,
+        which would wait for a process that has no batch left.
+        """
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, torch.nn.parallel.DistributedDataParallel):
+            wrapped.broadcast_buffers = False
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Give the step its own random state, so that a resumed run draws the same numbers."""
+        seed_everywhere(mixed_seed(self.seed, self.current_epoch, batch_idx, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of a batch; raises TrainingError when it is not finite."""
+        prediction = self(batch)
+        terms = self.loss(self.network, prediction, batch, self.target(batch))
+        if not terms:
+            raise ConfigurationError("losses: every term is switched off or lacks its labels")
+        total = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(total):
+            raise self._not_finite(batch, terms)
+        figures = {f"train/{name}": value.detach() for name, value in terms.items()}
+        self.log_dict(figures, batch_size=len(batch))
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(batch))
+        return total
+
+    def _not_finite(self, batch: Batch, terms: dict[str, Tensor]) -> TrainingError:
+        from dataclasses import asdict
+
+        from cvsegguide.io.atomic import atomic_path
+
+        step = self.global_step
+        values = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
+        folder = Path(self.trainer.default_root_dir)
+        path = folder / f"nonfinite-step{step}-rank{self.global_rank}.pt"
+        content = asdict(batch.to("cpu"))
+        content["bounds"] = [None if b is None else tuple(b) for b in batch.bounds]
+        with atomic_path(path) as temporary:
+            torch.save(content, temporary)
+        return TrainingError(
+            f"the loss of step {step} is not finite ({values}); its batch ({', '.join(batch.id)}) "
+            f"is saved as {path}"
+        )
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the validation figures."""
+        self._measure(self.validation, batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin afresh."""
+        self.validation.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation figures: ``val/error_median_m``, ``val/position/...`` and so on."""
+        figures = self.validation.compute()
+        self.figures = figures
+        self.log(MONITOR, figures["position"]["median"], prog_bar=True)
+        self.log_dict({f"val/{name}": value for name, value in flat(figures).items()})
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Row]]:
+        """Add a batch to the figures; returns its ``rows`` of the table of predictions."""
+        return {"rows": self._measure(self.evaluation, batch)}
+
+    def on_test_epoch_start(self) -> None:
+        """Begin afresh."""
+        self.evaluation.reset()
+
+    def on_test_epoch_end(self) -> None:
+        """Leave the figures in :attr:`figures`."""
+        self.figures = self.evaluation.compute()
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Row]]:
+        """``rows`` of the table of predictions."""
+        return {"rows": self._measure(self.evaluation, batch)}
+
+    def _measure(self, evaluator: Evaluator, batch: Batch) -> list[Row]:
+        prediction = self(batch)
+        log_posterior = self.network.log_posterior(prediction)
+        return evaluator.update(prediction, log_posterior, batch, self.target(batch))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up; see :mod:`cvsegguide.training.optimisation`."""
+        optimizer = create_optimizer(self.network, self.learning_rate, self.weight_decay)
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = min(self.warmup_steps, total // 10)
+        schedule = create_schedule(optimizer, self.schedule, warmup, total, self.final_factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,162 @@
+"""A run that was interrupted anywhere goes on as if it had not been."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cvsegguide.cli.main import main
+from helpers.tiny import write_config
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These runs end with their checkpoints; exporting is tested elsewhere."""
+    monkeypatch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
+
+
+def trace_callback(path: Path, signal_at: int = 0, number: int = 15) -> list[dict[str, Any]]:
+    return [
+        {
+            "class_path": "helpers.tiny.LossTrace",
+            "init_args": {"path": str(path), "signal_at": signal_at, "number": int(number)},
+        }
+    ]
+
+
+def fit(folder: Path, trainer: dict[str, Any], *extra: str, **callback: int) -> int:
+    trace = folder.parent / f"{folder.name}.trace"
+    config = write_config(
+        folder.parent / f"{folder.name}.yaml",
+        trainer={
+            "max_epochs": 3,
+            "accelerator": "cpu",
+            "logger": False,
+            **trainer,
+            "callbacks": trace_callback(trace, **callback),
+        },
+    )
+    return main(["fit", "--config", str(config), "--out", str(folder), *extra])
+
+
+def steps(folder: Path) -> dict[int, str]:
+    """Batch number -> loss (bit for bit) and names; what was done twice counts the second time."""
+    lines = (folder.parent / f"{folder.name}.trace").read_text().splitlines()
+    return {int(number): rest for number, rest in (line.split(" ", 1) for line in lines)}
+
+
+def assert_same_state(first: Path, second: Path) -> None:
+    one, two = (torch.load(path / "last.ckpt", weights_only=True) for path in (first, second))
+    for group in ("state_dict", "current_model_state"):
+        assert one[group].keys() == two[group].keys()
+        for name, value in one[group].items():
+            assert torch.equal(value, two[group][name]), name
+    assert one["lr_schedulers"] == two["lr_schedulers"]
+    assert one["global_step"] == two["global_step"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Uninterrupted runs by kind."""
+    folder = tmp_path_factory.mktemp("whole")
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
+        for kind, trainer in KINDS.items():
+            assert fit(folder / kind, trainer) == 0
+            found[kind] = folder / kind
+    return found
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "accumulating": {"accumulate_grad_batches": 2},
+    "by steps": {"max_epochs": None, "max_steps": 12},
+    "without validation": {"limit_val_batches": 0},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("interrupted", [4, 5, 7])
+def test_sigterm_and_resume(
+    whole: dict[str, Path], tmp_path: Path, kind: str, interrupted: int
+) -> None:
+    # 13 samples in batches of 3: an epoch has 5 batches, so 5 ends one.
+    run = tmp_path / kind
+    assert fit(run, KINDS[kind], signal_at=interrupted) == 128 + signal.SIGTERM
+    before = steps(run)
+    assert max(before) < 12
+    assert fit(run, KINDS[kind], "--resume") == 0
+    expected = steps(whole[kind])
+    assert steps(run) == expected
+    # Nothing was trained on twice: the request was answered between two steps.
+    lines = (tmp_path / f"{kind}.trace").read_text().splitlines()
+    assert len(lines) == len(expected)
+    assert_same_state(run, whole[kind])
+
+
+@pytest.mark.parametrize("killed", [4, 14])
+def test_kill_9_and_resume(whole: dict[str, Path], tmp_path: Path, killed: int) -> None:
+    run = tmp_path / "plain"
+    config = write_config(
+        tmp_path / "kill.yaml",
+        trainer={
+            "max_epochs": 3,
+            "accelerator": "cpu",
+            "logger": False,
+            "callbacks": trace_callback(tmp_path / "plain.trace", killed, signal.SIGKILL),
+        },
+    )
+    command = [sys.executable, "-m", "cvsegguide", "fit", "--config", str(config)]
+    done = subprocess.run(
+        [*command, "--out", str(run), "--save_every_steps", "3"],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert max(steps(run)) == killed
+    assert not list(run.glob(".last*")), "a half-written checkpoint"
+    assert fit(run, {}, "--resume") == 0
+    assert steps(run) == steps(whole["plain"])
+    assert_same_state(run, whole["plain"])
+
+
+def test_ctrl_c(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert fit(tmp_path / "run", {}, signal_at=2, number=signal.SIGINT) == 130
+    error = capfd.readouterr().err
+    assert "stopped on request at step 2" in error
+    assert "Traceback" not in error
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    trainer = {"max_epochs": 1}
+    assert fit(tmp_path / "run", trainer) == 0
+    content = (tmp_path / "run" / "last.ckpt").read_bytes()
+    assert fit(tmp_path / "run", trainer) == 2
+    assert "holds a run already" in capfd.readouterr().err
+    assert (tmp_path / "run" / "last.ckpt").read_bytes() == content
+
+
+def test_resume_with_another_network(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert fit(tmp_path / "run", {"max_epochs": 1}) == 0
+    arguments = ["--resume", "--model.network_arguments", "{width: 5}", "--trainer.max_epochs", "2"]
+    assert fit(tmp_path / "run", {"max_epochs": 1}, *arguments) == 2
+    error = capfd.readouterr().err.splitlines()[-1]
+    assert "last.ckpt: is of another network" in error
+
+
+def test_damaged_checkpoint(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert fit(tmp_path / "run", {"max_epochs": 1}) == 0
+    last = tmp_path / "run" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:5000])
+    assert fit(tmp_path / "run", {"max_epochs": 2}, "--resume") == 2
+    assert "last.ckpt: not a readable checkpoint" in capfd.readouterr().err
