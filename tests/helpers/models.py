@@ -18,7 +18,7 @@ class ColourModel(LocalizationModel):
     The score of a pixel is ``-sharpness`` times the squared distance between its colour and that
     of the street canvas's centre; its land cover is the nearest of :data:`PROTOTYPES`. Both look at
     one pixel alone, so that no answer may depend on how an image is cut into windows. It counts
-    the tiles that it has seen.
+    the tiles that it has localised in and segmented.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ColourModel(LocalizationModel):
         self.guidance = guidance
         self.channels = tuple(NYC.channels)
         self.sharpness = sharpness
-        self.tiles = 0
+        self.tiles = self.segmented = 0
         self.last_street: Tensor | None = None
         self.last_landcover: Tensor | None = None
 
@@ -63,6 +63,7 @@ class ColourModel(LocalizationModel):
         return Prediction(landcover=cover, heatmap=heatmap)
 
     def segment(self, overhead: Tensor) -> Tensor:
+        self.segmented += len(overhead)
         prototypes = PROTOTYPES.to(overhead)[None, :, :, None, None]
         return -(overhead[:, None] - prototypes).square().sum(dim=2)
 

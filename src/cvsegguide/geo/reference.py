@@ -125,14 +125,13 @@ class GeoReference:
         if {source, target} == {"EPSG:3857", "EPSG:4326"}:
             return _mercator(x, y) if target == "EPSG:3857" else _mercator_inverse(x, y)
         from rasterio.crs import CRS
-        from rasterio.errors import CRSError, RasterioError
         from rasterio.warp import transform
 
         try:
             xs, ys = transform(
                 CRS.from_user_input(source), CRS.from_user_input(target), x.ravel(), y.ravel()
             )
-        except (CRSError, RasterioError, RuntimeError) as error:
+        except Exception as error:  # GDAL's own errors share no public base
             other = source if target == "EPSG:4326" else target
             raise InputError(
                 f"coordinate reference system '{other[:60]}' has no way to longitude and "

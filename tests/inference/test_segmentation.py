@@ -1,0 +1,177 @@
+"""Rasters by parts: a network that sees one pixel at a time shows any seam."""
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+
+from cvsegguide.errors import InputError
+from cvsegguide.inference.localizer import Localizer
+from cvsegguide.inference.segmentation import segment_array, segment_file
+from cvsegguide.inference.windows import Blender, lattice, taper, window_starts
+from cvsegguide.io.rasters import open_raster
+from cvsegguide.landcover import NYC
+from helpers.models import PROTOTYPES, ColourModel
+
+CPU = torch.device("cpu")
+IDS = np.array([1, 5, 6, 7], np.uint8)
+
+
+def patchwork(shape, seed=0, cell=7):
+    """An image of random patches of the four prototypes' colours, and its class ids."""
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(0, 4, (shape[0] // cell + 1, shape[1] // cell + 1))
+    classes = classes.repeat(cell, 0).repeat(cell, 1)[: shape[0], : shape[1]]
+    colors = np.rint(PROTOTYPES.numpy() * 255).astype(np.uint8)
+    return colors[classes], IDS[classes]
+
+
+def write(path, image, transform=None, crs="EPSG:32618", **options):
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=image.shape[0],
+        width=image.shape[1],
+        count=3,
+        dtype="uint8",
+        crs=crs,
+        transform=transform or Affine(0.5, 0, 587000, 0, -0.5, 4511000),
+        **options,
+    ) as dataset:
+        dataset.write(image.transpose(2, 0, 1))
+    return path
+
+
+@pytest.mark.parametrize(("length", "window"), [(10, 64), (64, 64), (65, 64), (1000, 64), (7, 3)])
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.9])
+def test_windows_cover_everything_and_overlap(length, window, overlap):
+    starts = window_starts(length, window, overlap)
+    assert starts[0] == 0
+    assert starts[-1] == max(0, length - window)
+    gaps = np.diff(starts)
+    assert (gaps <= max(1, window * (1 - overlap))).all()
+    assert (gaps > 0).all()
+
+
+def test_blending_restores_what_all_windows_agree_on():
+    truth = torch.rand(2, 50, 70)
+    blender = Blender(2, (50, 70), (16, 24), CPU)
+    for window in lattice((50, 70), (16, 24), 0.3):
+        part = truth[:, window.top : window.top + 16, window.left : window.left + 24]
+        blender.add(part, window.top, window.left)
+    assert torch.allclose(blender.result(), truth, atol=1e-6)
+
+
+def test_blending_has_no_step():
+    # Two windows of constant scores 0 and 1: between them a ramp, not a cliff.
+    blender = Blender(1, (8, 24), (8, 16), CPU)
+    blender.add(torch.zeros(1, 8, 16), 0, 0)
+    blender.add(torch.ones(1, 8, 16), 0, 8)
+    line = blender.result()[0, 4]
+    assert line[:8].max() == 0
+    assert line[16:].min() == 1
+    assert line.diff().max() < 0.2
+    assert taper((4, 6)).min() > 0
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (300, 170), (40, 700), (10, 9)])
+@pytest.mark.parametrize("block", [256, 2048])
+def test_every_pixel_of_an_array(shape, block):
+    image, ids = patchwork(shape)
+    with open_raster(image) as raster:
+        result = segment_array(ColourModel(), raster, CPU, NYC, block=block)
+    assert np.array_equal(result, ids)
+
+
+class PositionModel(ColourModel):
+    """Scores that also depend on where in its window a pixel lies: windows disagree."""
+
+    def segment(self, overhead):
+        ramp = torch.linspace(-0.3, 0.3, self.overhead_size[1])
+        return (
+            super().segment(overhead) + torch.stack((ramp, -ramp, ramp**2, 0 * ramp))[None, :, None]
+        )
+
+
+@pytest.mark.parametrize("gsd", [None, 0.5, 0.31, 1.1])
+def test_blocks_make_no_difference(gsd):
+    # Even where windows disagree and pixels are resampled, every block holds what one large
+    # block would.
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (600, 530, 3), np.uint8)
+    with open_raster(image, gsd=gsd) as raster:
+        many = segment_array(PositionModel(), raster, CPU, NYC, block=256)
+        one = segment_array(PositionModel(), raster, CPU, NYC, block=4096)
+    assert len(np.unique(one)) > 2
+    # Resampled pixels are rounded to 8 bits, here or there one step apart: ties break otherwise.
+    assert (many != one).mean() < (1e-5 if gsd in (None, 0.5) else 5e-4)
+
+
+def test_another_resolution_is_met():
+    image, ids = patchwork((320, 320), cell=40)
+    model = ColourModel()
+    with open_raster(image, gsd=0.125) as raster:
+        result = segment_array(model, raster, CPU, NYC)
+    assert model.segmented == 4  # 80 x 80 pixels at 0.5 m
+    inner = np.zeros((320, 320), bool)
+    for r in range(0, 320, 40):
+        for c in range(0, 320, 40):
+            inner[r + 5 : r + 35, c + 5 : c + 35] = True
+    assert np.array_equal(result[inner], ids[inner])
+
+
+def test_file(tmp_path):
+    image, ids = patchwork((700, 530))
+    path = write(tmp_path / "a.tif", image)
+    out = tmp_path / "new" / "cover.tif"
+    with open_raster(path) as raster:
+        segment_file(ColourModel(), raster, out, CPU, NYC, block=256)
+    with rasterio.open(path) as source, rasterio.open(out) as cover:
+        assert np.array_equal(cover.read(1), ids)
+        assert cover.crs == source.crs
+        assert cover.transform == source.transform
+        assert cover.profile["tiled"]
+        assert cover.profile["compress"] == "deflate"
+        assert cover.nodata == 0
+        assert cover.colormap(1)[1][:3] == (38, 115, 0)
+    assert [file.name for file in out.parent.iterdir()] == ["cover.tif"]
+
+
+def test_rotated_rasters_keep_their_grid(tmp_path):
+    image, ids = patchwork((90, 80))
+    transform = Affine(0.4, 0.3, 587000, 0.3, -0.4, 4511000)
+    path = write(tmp_path / "a.tif", image, transform)
+    Localizer(ColourModel(), device="cpu").segment(path, tmp_path / "b.tif")
+    with rasterio.open(tmp_path / "b.tif") as cover:
+        assert cover.transform == transform
+        assert np.array_equal(cover.read(1), ids)
+
+
+def test_nodata_stays_nodata(tmp_path):
+    image, ids = patchwork((400, 400))
+    image[:130, 170:] = 0
+    image[300:, :300] = 0
+    path = write(tmp_path / "a.tif", image, nodata=0)
+    result = Localizer(ColourModel(), device="cpu").segment(path)
+    assert result[:130, 170:].max() == 0
+    assert result[300:, :300].max() == 0
+    valid = image.max(axis=2) > 0
+    assert np.array_equal(result[valid], ids[valid])
+
+
+def test_a_failure_leaves_no_file(tmp_path):
+    image, _ = patchwork((700, 300))
+    path = write(tmp_path / "a.tif", image)
+    with rasterio.open(path) as dataset:
+        offset = dataset.height  # strips follow each other: cut the file in the middle
+    path.write_bytes(path.read_bytes()[: 300 * offset])
+    with pytest.raises(InputError, match=r"a\.tif: damaged"):
+        Localizer(ColourModel(), device="cpu").segment(path, tmp_path / "out.tif")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tif"]
+
+
+def test_absurd_resolution():
+    with pytest.raises(InputError, match="too far"):
+        Localizer(ColourModel(), device="cpu").segment(patchwork((50, 50))[0], gsd=100.0)
