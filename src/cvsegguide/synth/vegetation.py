@@ -32,7 +32,8 @@ def paint_crowns(
         gsd: Metres per pixel.
         clumps: Periodic noise texture, standard deviation 1.
         base, top: ``(H, W)`` metres above the ground, changed in place.
-        species: ``(H, W)``, 1 + species where there is canopy; changed in place.
+        species: ``(H, W)``, 1 + species + 8 * variant (0 to 30) where there is canopy; changed in
+            place.
         roofs: ``(H, W)`` building height; a crown shows only where it is above the roof.
     """
     rows, cols = top.shape
@@ -71,6 +72,6 @@ def paint_crowns(
                     else:
                         base[r, c] = min(base[r, c], low)
                     top[r, c] = surface
-                    species[r, c] = 1 + kind
+                    species[r, c] = 1 + kind + 8 * (shift % 31)
                 elif top[r, c] > 0.0:
                     base[r, c] = min(base[r, c], low)

@@ -1,0 +1,114 @@
+"""Heights, shadows and sky light on the grid of a scene."""
+
+import numpy as np
+
+from cvsegguide.synth.compiled import F32, compiled
+
+
+@compiled
+def cast_shadows(height: F32, row0: int, col0: int, step_row: float, step_col: float,
+                 drop: float, ceiling: float) -> F32:  # fmt: skip
+    """Height of the shadow's upper edge above every pixel, 0 where nothing shades it.
+
+    A surface at height z in pixel p lies in shadow when ``result[p] > z``. One sweep along the
+    light: each line hands its height, less the drop per step, to the next. Steps to the side are
+    taken by whole pixels at places that the world's grid fixes, so that windows agree.
+
+    Args:
+        height: ``(H, W)`` metres above the ground; nothing casts from above ``ceiling``.
+        row0, col0: World pixel of the first pixel.
+        step_row, step_col: Direction in which shadows fall, pixels; the larger of the two in
+            magnitude is 1.
+        drop: Metres by which light descends per step.
+        ceiling: Metres.
+    """
+    rows, cols = height.shape
+    out = np.zeros((rows, cols), np.float32)
+    if abs(step_row) >= abs(step_col):
+        sign = 1 if step_row > 0 else -1
+        for k in range(1, rows):
+            r = k if sign > 0 else rows - 1 - k
+            before = r - sign
+            # columns that the light has gone sideways since the previous row, in world steps
+            world = row0 + r
+            shift = int(np.floor(sign * world * step_col)) - int(
+                np.floor((sign * world - 1) * step_col)
+            )
+            first, last = max(0, shift), min(cols, cols + shift)
+            for c in range(first, last):
+                up = min(height[before, c - shift], np.float32(ceiling))
+                if out[before, c - shift] > up:
+                    up = out[before, c - shift]
+                up -= np.float32(drop)
+                out[r, c] = up if up > 0.0 else np.float32(0.0)
+    else:
+        sign = 1 if step_col > 0 else -1
+        for k in range(1, cols):
+            c = k if sign > 0 else cols - 1 - k
+            before = c - sign
+            world = col0 + c
+            shift = int(np.floor(sign * world * step_row)) - int(
+                np.floor((sign * world - 1) * step_row)
+            )
+            first, last = max(0, shift), min(rows, rows + shift)
+            for r in range(first, last):
+                up = min(height[r - shift, before], np.float32(ceiling))
+                if out[r - shift, before] > up:
+                    up = out[r - shift, before]
+                up -= np.float32(drop)
+                out[r, c] = up if up > 0.0 else np.float32(0.0)
+    return out
+
+
+@compiled
+def surroundings(height: F32, row0: int, col0: int, cell: int, reach: int) -> F32:
+    """Mean height around each cell of a coarse grid that is anchored in the world.
+
+    Args:
+        height: ``(H, W)`` metres.
+        row0, col0: World pixel of the first pixel.
+        cell: Pixels per cell.
+        reach: Cells to each side over which the mean goes.
+
+    Returns:
+        ``(h, w)`` for cells ``row0 // cell ...``; cells cut by the border hold what is inside.
+    """
+    rows, cols = height.shape
+    first_row, first_col = row0 // cell, col0 // cell
+    h = (row0 + rows - 1) // cell - first_row + 1
+    w = (col0 + cols - 1) // cell - first_col + 1
+    total = np.zeros((h, w), np.float32)
+    for r in range(rows):
+        i = (row0 + r) // cell - first_row
+        for c in range(cols):
+            total[i, (col0 + c) // cell - first_col] += height[r, c]
+    total /= np.float32(cell * cell)
+    across = np.zeros((h, w), np.float32)
+    out = np.zeros((h, w), np.float32)
+    scale = np.float32(1.0 / (2 * reach + 1))
+    for i in range(h):
+        for j in range(w):
+            value = np.float32(0.0)
+            for k in range(-reach, reach + 1):
+                value += total[i, min(max(j + k, 0), w - 1)]
+            across[i, j] = value * scale
+    for i in range(h):
+        for j in range(w):
+            value = np.float32(0.0)
+            for k in range(-reach, reach + 1):
+                value += across[min(max(i + k, 0), h - 1), j]
+            out[i, j] = value * scale
+    return out
+
+
+@compiled
+def tallest(height: F32, cell: int) -> F32:
+    """Maximum over cells of ``cell`` pixels from the first pixel on, ``(h, w)``."""
+    rows, cols = height.shape
+    out = np.zeros(((rows + cell - 1) // cell, (cols + cell - 1) // cell), np.float32)
+    for r in range(rows):
+        i = r // cell
+        for c in range(cols):
+            if height[r, c] > out[i, c // cell]:
+                out[i, c // cell] = height[r, c]
+    return out

@@ -1,0 +1,153 @@
+"""Puts the overhead photograph together."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from cvsegguide.errors import InputError
+from cvsegguide.synth.compiled import F32, U8
+from cvsegguide.synth.noise import texture
+from cvsegguide.synth.overhead.camera import develop, optics, response
+from cvsegguide.synth.overhead.light import cast_shadows, surroundings, tallest
+from cvsegguide.synth.overhead.materials import (
+    CLASS_MATERIAL,
+    FACADES,
+    METAL_HUES,
+    SHINGLE_HUES,
+    grain,
+    leaves,
+    linear,
+    palette,
+)
+from cvsegguide.synth.overhead.shade import Light, Surfaces, radiance, spread_tall
+from cvsegguide.synth.overhead.vehicles import draw_objects, object_table
+from cvsegguide.synth.scene import Scene
+from cvsegguide.synth.styles import PhotoStyle
+from cvsegguide.synth.vegetation import CONIFER
+
+MARGIN = 192
+"""Pixels of scene around a window that its photograph depends on (shadows, lean, sky light)."""
+
+
+@lru_cache(maxsize=4)
+def _textures(seed: int) -> tuple[F32, F32, F32, F32]:
+    """Fine, medium, coarse and white noise; periods without common divisors."""
+    white = np.random.default_rng([seed, 47]).standard_normal((521, 521)).astype(np.float32)
+    return (
+        texture(seed + 41, 509, (110, 200), 0.9),
+        texture(seed + 42, 617, (30, 60, 110), 0.8),
+        texture(seed + 43, 751, (5, 11, 24, 50), 0.8),
+        white,
+    )
+
+
+@lru_cache(maxsize=1)
+def _tables() -> tuple[F32, F32, F32, F32, F32]:
+    return palette(), grain(), linear(FACADES), linear(SHINGLE_HUES), linear(METAL_HUES)
+
+
+def shadow_reach(scene_margin: int, gsd: float, elevation: float) -> float:
+    """Height in metres above which things cast no longer shadow, so that margins suffice."""
+    return float(scene_margin * gsd * np.tan(np.radians(elevation)))
+
+
+def render_overhead(
+    scene: Scene, style: PhotoStyle | None = None, window: tuple[int, int, int, int] | None = None
+) -> U8:
+    """Photograph a scene from the air.
+
+    Args:
+        scene: The place. Its ``overhead_objects`` are what stands there at the time.
+        style: Sun, lean, season, camera; drawn from the scene's seed when None.
+        window: ``(row0, row1, col0, col1)`` of the scene to photograph, all of it when None. What
+            lies :data:`MARGIN` pixels inside the scene does not depend on the scene's borders.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
+
+    Raises:
+        InputError: The window does not lie in the scene.
+    """
+    if style is None:
+        style = PhotoStyle.draw(scene.seed)
+    rows, cols = scene.ground.shape
+    r0, r1, c0, c1 = (0, rows, 0, cols) if window is None else window
+    if not (0 <= r0 < r1 <= rows and 0 <= c0 < c1 <= cols):
+        raise InputError(f"window {window} does not lie in a scene of {rows} x {cols} pixels")
+    row0, col0 = scene.origin
+    gsd = scene.gsd
+    labels = scene.labels
+    material = labels.get("material")
+    kinds = CLASS_MATERIAL[scene.ground] if material is None else material.astype(np.uint8)
+    tone = labels.get("tone")
+    tones = np.full(scene.ground.shape, 128, np.uint8) if tone is None else tone.astype(np.uint8)
+    marks = labels.get("species")
+    species = (scene.canopy_top > 0).astype(np.uint8) if marks is None else marks.astype(np.uint8)
+
+    zeros = np.zeros(scene.ground.shape, np.uint8)
+    canopy = scene.canopy_top
+    if style.season == "leaf-off":
+        evergreen = (species > 0) & (((species - 1) & 7) == CONIFER)
+        crown = np.where(evergreen, canopy, np.float32(0.0))
+        twigs = ((canopy > 0) & ~evergreen).astype(np.uint8)
+    else:
+        crown, twigs = canopy, zeros
+    objects = np.zeros(scene.ground.shape, np.float32)
+    color = np.zeros((*scene.ground.shape, 3), np.float32)
+    covered = np.zeros(scene.ground.shape, np.uint8)
+    draw_objects(object_table(scene.overhead_objects), gsd, objects, color, covered)
+    solid = np.maximum(scene.building_height, objects)
+    surface = np.maximum(solid, crown)
+
+    azimuth, elevation = np.radians(style.sun_azimuth), np.radians(style.sun_elevation)
+    away_r, away_c = np.cos(azimuth), -np.sin(azimuth)  # where shadows fall
+    largest = max(abs(away_r), abs(away_c))
+    drop = float(np.tan(elevation) * gsd / largest)
+    ceiling = shadow_reach(MARGIN - 8, gsd, style.sun_elevation)
+    sweep = (float(away_r / largest), float(away_c / largest), drop, ceiling)
+    shadow = cast_shadows(solid, row0, col0, *sweep)
+    leaf_shadow = cast_shadows(canopy, row0, col0, *sweep)
+    around = surroundings(surface, row0, col0, 8, 2)
+
+    lean = np.radians(style.lean_azimuth)
+    lean_r, lean_c = -np.cos(lean) * style.lean / gsd, np.sin(lean) * style.lean / gsd
+    tall = spread_tall(tallest(surface, 16), lean_r, lean_c)
+    # walls that the camera sees face against the lean
+    wall = float(np.sin(lean) * -np.sin(azimuth) + np.cos(lean) * -np.cos(azimuth))
+    dry = 0.10 - 0.16 * style.vegetation + (0.22 if style.season == "leaf-off" else 0.0)
+    fine, medium, coarse, white = _textures(scene.seed)
+    colors, grains, facades, shingles, metals = _tables()
+    sun_z = float(np.sin(elevation))
+    horizontal = float(np.cos(elevation))
+    numbers = np.array(
+        [
+            -away_r * horizontal,  # towards the sun: rows, columns, up
+            -away_c * horizontal,
+            sun_z,
+            style.sky,
+            lean_r,
+            lean_c,
+            gsd,
+            dry,
+            0.78 if style.season == "leaf-off" else 0.10,
+            max(wall, 0.0) * horizontal,
+            0.42,
+        ],
+        dtype=np.float32,
+    )
+    surfaces = Surfaces(
+        scene.ground, kinds, tones, scene.markings, scene.building_id, scene.building_height, crown,
+        twigs, species, objects, color, covered, surface, shadow, leaf_shadow, around, tall,
+    )  # fmt: skip
+    light = Light(
+        numbers, colors, grains, leaves(style.season), facades, shingles, metals, fine, medium,
+        coarse,
+    )  # fmt: skip
+    b0, b1 = max(r0 - 3, 0), min(r1 + 3, rows)
+    d0, d1 = max(c0 - 3, 0), min(c1 + 3, cols)
+    image = np.empty((b1 - b0, d1 - d0, 3), np.float32)
+    radiance(surfaces, light, row0, col0, b0, b1, d0, d1, image)
+    out = np.empty((r1 - r0, c1 - c0, 3), np.uint8)
+    develop(image, optics(style), response(style), style.saturation, style.noise, white,
+            row0 + r0, col0 + c0, r0 - b0, c0 - d0, out)  # fmt: skip
+    return out
