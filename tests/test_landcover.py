@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cvsegguide.errors import ConfigurationError
-from cvsegguide.landcover import NYC, ClassScheme
+from cvsegguide.landcover import NYC, NYC_CLASSES, ClassScheme, scheme_of
 
 SCHEME = """
 name = "two"
@@ -47,6 +47,15 @@ def test_nyc_keeps_bare_soil_apart_from_grass() -> None:
 
 def test_channel_ids_name_the_class_that_stands_for_the_channel() -> None:
     assert NYC.fold(NYC.channel_ids).tolist() == [0, 1, 2, 3]
+
+
+def test_every_class_its_own_channel() -> None:
+    assert NYC_CLASSES.fold(np.arange(9, dtype=np.uint8)).tolist() == [255, *range(8)]
+    assert NYC_CLASSES.obstacles == (5,)
+    assert scheme_of(list(NYC_CLASSES.channels)) is NYC_CLASSES
+    assert scheme_of(list(NYC.channels)) is NYC
+    with pytest.raises(ConfigurationError, match="no built-in class scheme"):
+        scheme_of(["sea"])
 
 
 def test_scheme_from_file(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ and other impervious; the last one takes in every remaining class (Xavier et al.
 """
 
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -195,3 +196,29 @@ NYC = ClassScheme(
     channels={"tree canopy": 1, "building": 5, "road": 6, "other impervious": 7},
 )
 """Land cover of New York City (ids as in the city's 2010 raster), four published channels."""
+
+NYC_CLASSES = ClassScheme(
+    name="nyc-classes",
+    classes=tuple(
+        replace(entry, channel=None if entry.id == 0 else entry.name) for entry in NYC.classes
+    ),
+    channels={entry.name: entry.id for entry in NYC.classes if entry.id != 0},
+)
+"""The same raster with every class a channel of its own: what the geometric network predicts."""
+
+SCHEMES = {scheme.name: scheme for scheme in (NYC, NYC_CLASSES)}
+"""Built-in schemes by name."""
+
+
+def scheme_of(channels: Sequence[str]) -> ClassScheme:
+    """The built-in scheme whose guidance channels are ``channels``, in this order.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    for scheme in SCHEMES.values():
+        if tuple(scheme.channels) == tuple(channels):
+            return scheme
+    raise ConfigurationError(
+        f"no built-in class scheme has the channels {', '.join(channels)}: name a TOML file"
+    )
