@@ -120,7 +120,7 @@ def _heights(task: FileTask) -> FileState:
 
     with zipfile.ZipFile(task.path) as archive:
         # Refuse before anything is unpacked.
-        if sum(entry.file_size for entry in archive.infolist()) > 16 * MAX_PIXELS:
+        if sum(entry.file_size for entry in archive.infolist()) > 4 * MAX_PIXELS:
             return FileState(task, None, "unreadable", "unpacks to an array that is too large")
     dense = read_sparse(task.path)
     if not np.isfinite(dense).all():

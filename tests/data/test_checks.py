@@ -1,0 +1,272 @@
+"""Checks of data sets: each fault is put in by hand and must be found, alone."""
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvsegguide.data import BrooklynQueens
+from cvsegguide.data.checks import Report, check
+from cvsegguide.errors import DatasetError
+from helpers.brooklyn_queens import make_tree, panorama_name, tile_lonlat
+
+TILE = "19/154514/197033"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A tree of two cities in which nothing is wrong."""
+    root = tmp_path / "tree"
+    make_tree(root, street_size=(52, 104))
+    for city in ("brooklyn", "queens"):
+        for name in ("images.txt", "locations.txt"):  # without the panorama outside of all tiles
+            path = root / city / "streetview" / name
+            path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    return root
+
+
+def found(report: Report) -> dict[str, list[str]]:
+    return {
+        kind: sorted(item.path for item in report.findings if item.kind == kind)
+        for kind in report.totals
+    }
+
+
+def first_panorama(root: Path, city: str = "queens") -> Path:
+    name = (root / city / "streetview/images.txt").read_text().splitlines()[0]
+    return root / city / "streetview/images" / name
+
+
+def test_a_clean_tree_is_clean(tree: Path) -> None:
+    report = check(tree, workers=2)
+    assert report.clean, report.findings
+    assert report.layout == "brooklyn-queens"
+    kinds = ("overhead", "landcover", "landuse", "age", "function", "height")
+    for city in ("brooklyn", "queens"):
+        assert all(report.counts[f"{city} {kind}"] == 2 for kind in kinds)
+        assert report.counts[f"{city} streetview"] == 4
+        assert report.counts[f"{city} pairs"] == 4
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def resize(path: Path) -> None:
+    with Image.open(path) as image:
+        small = image.resize((100, 100), Image.Resampling.NEAREST)
+    small.save(path)
+
+
+def put_unknown_id(path: Path) -> None:
+    with Image.open(path) as image:
+        values = np.array(image)
+    values[7, 9] = 254
+    Image.fromarray(values).save(path)
+
+
+def hollow_out(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "kind"),
+    [
+        (f"overhead/images/{TILE}.jpg", Path.unlink, "missing"),
+        (f"overhead/images/{TILE}.jpg", truncate, "truncated"),
+        (f"overhead/images/{TILE}.jpg", lambda path: path.write_bytes(b""), "truncated"),
+        (f"overhead/images/{TILE}.jpg", lambda path: path.write_bytes(b"GIF?"), "unreadable"),
+        (f"overhead/images/{TILE}.jpg", hollow_out, "unreadable"),
+        (f"overhead/images/{TILE}.jpg", resize, "wrong size"),
+        (f"labels/landcover/{TILE}.png", Path.unlink, "missing"),
+        (f"labels/landcover/{TILE}.png", truncate, "truncated"),
+        (f"labels/landcover/{TILE}.png", put_unknown_id, "unknown id"),
+        (f"labels/function/{TILE}.png", put_unknown_id, "unknown id"),
+        (f"labels/age/{TILE}.png", resize, "wrong size"),
+        (f"labels/height/{TILE}.npz", lambda path: path.write_bytes(b"PK?"), "unreadable"),
+    ],
+)
+def test_a_damaged_file_is_found(
+    tree: Path, name: str, damage: Callable[[Path], object], kind: str
+) -> None:
+    damage(tree / "queens" / name)
+    report = check(tree, workers=2, fix=True)
+    assert found(report) == {kind: [f"queens/{name}"]}
+    # The cleaned index leaves the tile's pairs out, and the data set takes it.
+    index = tree / "queens" / "index.cleaned.txt"
+    samples = BrooklynQueens(tree, "queens", index=index)
+    assert len(samples) == 2
+    assert all(TILE not in samples.sample_id(row) for row in range(2))
+
+
+def test_damaged_panoramas_are_found(tree: Path) -> None:
+    path = first_panorama(tree)
+    truncate(path)
+    name = path.relative_to(tree).as_posix()
+    assert found(check(tree, fix=True)) == {"truncated": [name]}
+    assert path.name not in (tree / "queens/index.cleaned.txt").read_text()
+    Image.new("RGB", (104, 30)).save(path)
+    assert found(check(tree)) == {"wrong size": [name]}
+
+
+def test_a_decompression_bomb_is_not_unpacked(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check_sum = zlib.crc32(name + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + name + content + check_sum
+
+    side = (60000).to_bytes(4, "big")
+    header = chunk(b"IHDR", side + side + bytes([1, 0, 0, 0, 0]))
+    rows = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    picture = tree / f"queens/overhead/images/{TILE}.jpg"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b""))
+    monkeypatch.setattr("cvsegguide.data.checks.files.MAX_PIXELS", 1 << 16)
+    heights = tree / f"queens/labels/height/{TILE}.npz"
+    with zipfile.ZipFile(heights, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.npy", bytes(1 << 22))
+    report = check(tree)
+    assert set(found(report)) == {"unreadable"}
+    assert "too large" in " ".join(item.detail for item in report.findings)
+    assert len(report.findings) == 2
+
+
+def test_positions_and_names(tree: Path) -> None:
+    queens = tree / "queens"
+    lon, lat = tile_lonlat(154400, 197033, 10, 10)
+    outside = panorama_name(lon, lat)
+    picture = queens / "streetview/images" / outside
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (104, 52)).save(picture)
+    with (queens / "streetview/images.txt").open("a") as file:
+        file.write(f"{outside}\n")
+    with (queens / "streetview/locations.txt").open("a") as file:
+        file.write(f"{lat},{lon}\n")
+    assert found(check(tree)) == {"outside": [f"queens/streetview/images/{outside}"]}
+
+
+def test_a_repeated_name_shifts_no_position(tree: Path) -> None:
+    for name in ("images.txt", "locations.txt"):
+        path = tree / "queens/streetview" / name
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([lines[0], *lines]))
+    assert found(check(tree)) == {"duplicate": ["queens/streetview/images.txt"]}
+
+
+def test_contradictions(tree: Path) -> None:
+    boxes = tree / "queens/overhead/bboxes.txt"
+    boxes.write_text(boxes.read_text().replace("-73.90", "-73.80"))
+    places = tree / "queens/streetview/locations.txt"
+    lines = places.read_text().splitlines()
+    lat, lon = map(float, lines[0].split(","))
+    places.write_text("\n".join([f"{lat + 2e-5},{lon}", *lines[1:]]))
+    report = check(tree)
+    assert set(found(report)) == {"contradiction"}
+    assert set(found(report)["contradiction"]) == {
+        "queens/overhead/bboxes.txt",
+        "queens/streetview/locations.txt",
+    }
+
+
+def test_names_do_not_lead_out_of_the_tree(tree: Path) -> None:
+    path = tree / "queens/overhead/images.txt"
+    path.write_text(path.read_text() + "../../../etc/passwd\n/etc/passwd\n")
+    report = check(tree)
+    assert report.totals["malformed"] == 2
+    assert set(report.totals) == {"malformed"}
+
+
+def test_what_two_cities_share_is_a_leak(tree: Path) -> None:
+    for kind, name in (("overhead", f"{TILE}.jpg"), ("streetview", "")):
+        source = first_panorama(tree) if kind == "streetview" else None
+        name = name or str(source.relative_to(tree / "queens/streetview/images"))  # type: ignore[union-attr]
+        target = tree / "brooklyn" / kind / "images" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((tree / "queens" / kind / "images" / name).read_bytes())
+        for file in ("images.txt", "locations.txt", "bboxes.txt"):
+            source_list = tree / "queens" / kind / file
+            if source_list.exists():
+                with (tree / "brooklyn" / kind / file).open("a") as out:
+                    out.write(source_list.read_text().splitlines()[0] + "\n")
+    for label in ("landcover", "landuse", "age", "function", "height"):
+        suffix = "npz" if label == "height" else "png"
+        target = tree / f"brooklyn/labels/{label}/{TILE}.{suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((tree / f"queens/labels/{label}/{TILE}.{suffix}").read_bytes())
+    report = check(tree, fix=True)
+    name = first_panorama(tree).relative_to(tree / "queens/streetview/images").as_posix()
+    assert found(report) == {"leak": sorted([f"{TILE}.jpg", name])}
+    # Brooklyn keeps what they share.
+    assert TILE in (tree / "brooklyn/index.cleaned.txt").read_text()
+    assert TILE not in (tree / "queens/index.cleaned.txt").read_text()
+
+
+def test_json_tells_the_same(tree: Path) -> None:
+    first_panorama(tree).unlink()
+    told = json.loads(check(tree).to_json())
+    assert told["clean"] is False
+    assert told["findings"]["missing"]["count"] == 1
+    assert told["counts"]["queens streetview"] == 3
+
+
+def make_vigor(root: Path) -> Path:
+    folder = root / "splits__corrected" / "Chicago"
+    folder.mkdir(parents=True)
+    tiles = [f"satellite_41.{n}_-87.0.png" for n in range(6)]
+    (folder / "satellite_list.txt").write_text("".join(f"{name}\n" for name in tiles))
+    for name in tiles:
+        (root / "Chicago/satellite").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64)).save(root / "Chicago/satellite" / name)
+    for split, first in (("train", 0), ("test", 3)):
+        lines = []
+        for number in range(first, first + 3):
+            view = f"view{number},41.{number},-87.0,.jpg"
+            (root / "Chicago/panorama").mkdir(exist_ok=True)
+            Image.new("RGB", (64, 32)).save(root / "Chicago/panorama" / view)
+            rest = " ".join(f"{name} 100.0 -50.5" for name in tiles[2:5])
+            lines.append(f"{view} {tiles[number]} 10.0 -20.0 {rest}\n")
+        name = f"same_area_balanced_{split}__corrected.txt"
+        (folder / name).write_text("".join(lines))
+    return folder
+
+
+def test_vigor(tmp_path: Path) -> None:
+    folder = make_vigor(tmp_path)
+    assert check(tmp_path).clean
+    train = folder / "same_area_balanced_train__corrected.txt"
+    test = folder / "same_area_balanced_test__corrected.txt"
+    lines = train.read_text().splitlines(keepends=True)
+    with test.open("a") as file:
+        file.write(lines[0])  # a leak
+        file.write(lines[1].replace("view1", "view9").replace(" 10.0", " 330.0", 1))
+        file.write("three words only\n")
+    (tmp_path / "Chicago/panorama/view4,41.4,-87.0,.jpg").unlink()
+    report = check(tmp_path, fix=True)
+    name = test.relative_to(tmp_path).as_posix()
+    assert found(report) == {
+        "leak": [name],
+        "malformed": [name],
+        "missing": ["Chicago/panorama/view4,41.4,-87.0,.jpg"],
+        "outside": [name],
+    }
+    cleaned = folder / "same_area_balanced_test__corrected.cleaned.txt"
+    assert [line[:5] for line in cleaned.read_text().splitlines()] == ["view3", "view5"]
+    assert check(tmp_path).totals == report.totals  # cleaned lists are not taken for splits
+
+
+def test_real_vigor_lists_are_consistent(shared: Path) -> None:
+    report = check(shared / "real" / "vigor")
+    assert set(report.totals) == {"missing"}  # lists without pictures
+    assert report.counts["splits__corrected/NewYork/same_area_balanced_test__corrected.txt pairs"]
+
+
+def test_unknown_layouts_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="neither a tree of Brooklyn & Queens"):
+        check(tmp_path)
+    with pytest.raises(DatasetError, match=r"absent: no such file or folder"):
+        check(tmp_path / "absent")
