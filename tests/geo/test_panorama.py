@@ -123,3 +123,14 @@ def test_impossible_fov(fov):
         street_canvas(
             torch.zeros(1, 3, 8, 16), torch.zeros(1), torch.tensor([fov]), (8, 16), (90.0, 360.0)
         )
+
+
+@pytest.mark.parametrize("fov", [360.0, 100.0])
+def test_bytes_are_as_good_as_floats(fov):
+    view = torch.randint(0, 256, (2, 3, 300, 900), dtype=torch.uint8)
+    heading, fovs = torch.tensor([5.0, 200.0]), torch.tensor([fov, 360.0])
+    ours, mask = street_canvas(view, heading, fovs, (32, 128), (90.0, 360.0))
+    theirs, same = street_canvas(view / 255.0, heading, fovs, (32, 128), (90.0, 360.0))
+    assert ours.dtype == mask.dtype == torch.float32
+    assert torch.equal(mask, same)
+    assert (ours - theirs).abs().max() < 1.1 / 255

@@ -24,8 +24,10 @@ def street_canvas(
     panorama wraps around at 360 degrees in both steps.
 
     Args:
-        street: ``(B, 3, h, w)`` float equirectangular views with square pixels, centred on the
-            horizon: view i spans ``fov[i]`` by ``fov[i] * h / w`` degrees.
+        street: ``(B, 3, h, w)`` equirectangular views with square pixels, centred on the horizon:
+            view i spans ``fov[i]`` by ``fov[i] * h / w`` degrees. Floating point, or uint8 0..255,
+            which is shrunk as such (four times less memory; rounded to 8 bits) and then scaled to
+            [0, 1].
         heading: ``(B,)`` azimuth of each view's centre column, degrees clockwise from north.
         fov: ``(B,)`` horizontal extent of each view in degrees, in (0, 360].
         size: ``(H, W)`` of the canvas in pixels.
@@ -33,7 +35,7 @@ def street_canvas(
             north.
 
     Returns:
-        The canvas ``(B, 3, H, W)``, zero where a view shows nothing, and the mask
+        The canvas ``(B, 3, H, W)``, floating point, zero where a view shows nothing, and the mask
         ``(B, 1, H, W)`` of the same type: 1 where the centre of the pixel was seen, else 0.
 
     Raises:
@@ -48,8 +50,9 @@ def street_canvas(
     distinct = sorted(set(fovs))
     if len(distinct) == 1:
         return _canvas_of_one_fov(street, heading, distinct[0], size, extent)
-    canvas = street.new_zeros((batch, street.shape[1], *size))
-    mask = street.new_zeros((batch, 1, *size))
+    kind = street.dtype if street.is_floating_point() else torch.float32
+    canvas = street.new_zeros((batch, street.shape[1], *size), dtype=kind)
+    mask = street.new_zeros((batch, 1, *size), dtype=kind)
     for value in distinct:
         members = torch.tensor([i for i, other in enumerate(fovs) if other == value])
         members = members.to(street.device)
@@ -83,6 +86,7 @@ def _canvas_of_one_fov(
     street = _shrink(
         street, min(rows, street.shape[2]), min(columns, street.shape[3]), periodic=full
     )
+    street = _as_float(street)
     height, width = street.shape[2:]
 
     aligned = (
@@ -131,6 +135,8 @@ def _shrink(street: Tensor, rows: int, columns: int, periodic: bool) -> Tensor:
     height, width = street.shape[2:]
     if (rows, columns) == (height, width):
         return street
+    if street.device.type != "cpu":
+        street = _as_float(street)  # 8-bit resizing is the CPU's alone
     if periodic and columns < width:
         # The filter reaches one target pixel beyond the edge. Pad by a whole number of target
         # pixels, so that their grid is kept.
@@ -141,6 +147,10 @@ def _shrink(street: Tensor, rows: int, columns: int, periodic: bool) -> Tensor:
         street = torch.cat((street[..., -source:], street, street[..., :source]), dim=-1)
         return _resize(street, rows, columns + 2 * pad)[..., pad:-pad].contiguous()
     return _resize(street, rows, columns)
+
+
+def _as_float(street: Tensor) -> Tensor:
+    return street if street.is_floating_point() else street.to(torch.float32) / 255.0
 
 
 def _resize(street: Tensor, rows: int, columns: int) -> Tensor:

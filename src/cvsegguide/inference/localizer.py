@@ -19,7 +19,7 @@ from cvsegguide.inference.posterior import mass_from_log, refined_mode, regrid
 from cvsegguide.inference.regions import regions
 from cvsegguide.inference.result import Localization
 from cvsegguide.inference.segmentation import landcover_ids, segment_array, segment_file
-from cvsegguide.inference.windows import Blender, Window, batches, lattice, to_tensor
+from cvsegguide.inference.windows import Blender, Window, batches, lattice, to_bytes, to_tensor
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.rasters import (
     MAX_PIXELS,
@@ -271,19 +271,14 @@ class Localizer:
     def _street(self, view: NDArray[np.uint8], heading: float, fov: float) -> Tensor:
         """The street view on the model's canvas, ``(1, 3, h, w)``."""
         model = self.model
-        # Rows beyond the canvas are dropped before the costly conversion.
-        degrees = fov / view.shape[1]
-        spare = int(max(0.0, (degrees * view.shape[0] - model.street_extent[0]) / 2) / degrees)
-        if spare:
-            view = view[spare : view.shape[0] - spare]
         canvas, _ = street_canvas(
-            to_tensor(view, self.device),
-            torch.tensor([heading], dtype=torch.float32, device=self.device),
+            to_bytes(view),
+            torch.tensor([heading], dtype=torch.float32),
             torch.tensor([fov], dtype=torch.float32),
             model.street_size,
             model.street_extent,
         )
-        return canvas
+        return canvas.to(self.device)
 
     def _predict(
         self,

@@ -96,7 +96,11 @@ def batches(windows: Sequence[Window], size: int) -> Iterator[Sequence[Window]]:
 
 def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     """``(H, W, 3)`` uint8 to ``(1, 3, H, W)`` float32 in [0, 1]."""
+    return to_bytes(image).to(device).to(torch.float32).div_(255.0)
+
+
+def to_bytes(image: NDArray[np.uint8]) -> Tensor:
+    """``(H, W, 3)`` uint8 to ``(1, 3, H, W)`` uint8, sharing memory where that is allowed."""
     if not image.flags.writeable:
-        image = image.copy()
-    tensor = torch.from_numpy(image).to(device)
-    return tensor.permute(2, 0, 1)[None].to(torch.float32).div_(255.0)
+        image = image.copy()  # PyTorch knows no read-only tensors
+    return torch.from_numpy(image).permute(2, 0, 1)[None]
