@@ -42,14 +42,14 @@ def develop(light: F32, taps: F32, table: F32, saturation: float, noise: float, 
         table: Response, see :func:`response`.
         saturation: Factor on colourfulness.
         noise: Standard deviation in grey levels.
-        grain: Periodic white noise.
+        grain: Periodic white noise, its size a power of two.
         row0, col0: World pixel of the first pixel of ``out``.
         r0, c0: Where ``out`` begins in ``light``.
         out: ``(H, W, 3)``, written.
     """
     h, w = light.shape[0], light.shape[1]
     rows, cols = out.shape[0], out.shape[1]
-    size = grain.shape[0]
+    mask = grain.shape[0] - 1
     # vertical pass one row at a time, then horizontal
     line = np.zeros((w, 3), np.float32)
     top = np.float32(LEVELS - 1)
@@ -63,7 +63,7 @@ def develop(light: F32, taps: F32, table: F32, saturation: float, noise: float, 
             for c in range(w):
                 for k in range(3):
                     line[c, k] += tap * source[c, k]
-        noise_row = grain[(row0 + r) % size]
+        noise_row = grain[(row0 + r) & mask]
         for c in range(cols):
             red = green = blue = np.float32(0.0)
             for t in range(7):
@@ -72,11 +72,11 @@ def develop(light: F32, taps: F32, table: F32, saturation: float, noise: float, 
                 green += taps[t] * line[at, 1]
                 blue += taps[t] * line[at, 2]
             grey = np.float32(0.3) * red + np.float32(0.59) * green + np.float32(0.11) * blue
-            speck = noise * noise_row[(col0 + c) % size]
+            speck = noise * noise_row[(col0 + c) & mask]
             for k in range(3):
                 value = red if k == 0 else (green if k == 1 else blue)
                 value = grey + (value - grey) * saturation
                 value = min(max(value, 0.0), 1.0)
                 level = table[int(value * top), k]
-                level += speck + 0.5 * noise * noise_row[(col0 + c + 97 * (k + 1)) % size]
+                level += speck + 0.5 * noise * noise_row[(col0 + c + 97 * (k + 1)) & mask]
                 out[r, c, k] = int(min(max(level + 0.5, 0.0), 255.0))

@@ -31,12 +31,12 @@ MARGIN = 192
 
 @lru_cache(maxsize=4)
 def _textures(seed: int) -> tuple[F32, F32, F32, F32]:
-    """Fine, medium, coarse and white noise; periods without common divisors."""
-    white = np.random.default_rng([seed, 47]).standard_normal((521, 521)).astype(np.float32)
+    """Fine, medium, coarse and white noise; periods are powers of two."""
+    white = np.random.default_rng([seed, 47]).standard_normal((512, 512)).astype(np.float32)
     return (
-        texture(seed + 41, 509, (110, 200), 0.9),
-        texture(seed + 42, 617, (30, 60, 110), 0.8),
-        texture(seed + 43, 751, (5, 11, 24, 50), 0.8),
+        texture(seed + 41, 512, (110, 200), 0.9),
+        texture(seed + 42, 1024, (50, 100, 180), 0.8),
+        texture(seed + 43, 1024, (7, 15, 33, 68), 0.8),
         white,
     )
 

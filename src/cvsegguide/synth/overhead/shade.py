@@ -7,7 +7,6 @@ import numpy as np
 from cvsegguide.synth.compiled import F32, I32, U8, compiled, inlined
 from cvsegguide.synth.noise import unit
 from cvsegguide.synth.plan.tables import (
-    ASPHALT,
     LAWN,
     MEADOW,
     MEMBRANE,
@@ -73,222 +72,213 @@ def _clip(value: float, low: float, high: float) -> float:
 
 
 @compiled
-def _albedo(
-    light: Light,
-    material: int,
-    tone: float,
-    identity: int,
-    fine: float,
-    medium: float,
-    coarse: float,
-    out: F32,
-) -> None:
-    """Linear reflectance of a surface into ``out[0:3]``."""
-    if material == SHINGLE and identity != 0:
-        pick = int(unit(identity, 61) * light.shingles.shape[0])
-        gain = 0.85 + tone / 255.0 * 0.35
-        for k in range(3):
-            out[k] = light.shingles[pick, k] * gain
-    elif material == METAL:
-        pick = int(tone / 256.0 * light.metals.shape[0])
-        for k in range(3):
-            out[k] = light.metals[pick, k]
-    else:
-        at = tone * (3.0 / 255.0)
-        stop = min(int(at), 2)
-        t = at - stop
-        for k in range(3):
-            low = light.palette[material, stop, k]
-            out[k] = low + (light.palette[material, stop + 1, k] - low) * t
-    row = light.grain[material]
-    if material in (MEMBRANE, TAR):
-        # stains where water stands, lighter repairs
-        if coarse > 0.6:
-            coarse = 0.6 + 0.3 * (coarse - 0.6)
-        elif coarse < -0.7:
-            coarse *= 1.8
-    gain = 1.0 + row[0] * fine + row[1] * medium + row[2] * coarse
-    gain = _clip(gain, 0.3, 1.9)
-    hue = row[3] * coarse
-    if material in (LAWN, MEADOW, TURF, PLANTING):
-        hue += light.numbers[DRY]
-    out[0] *= gain * (1.0 + hue)
-    out[1] *= gain * (1.0 + 0.25 * hue)
-    out[2] *= gain * (1.0 - 0.3 * hue)
-
-
-@compiled
-def _facade(light: Light, identity: int, z: float, along: float, out: F32) -> None:
-    pick = int(unit(identity, 62) * light.facades.shape[0])
-    floor = z % 3.1
-    bay = (along * 0.38) % 1.0
-    window = 0.9 < floor < 2.4 and bay < 0.45 and z > 1.0
-    for k in range(3):
-        out[k] = 0.03 if window else light.facades[pick, k]
-
-
-@compiled
-def _shade(s: Surfaces, light: Light, r: int, c: int, row0: int, col0: int, out: F32) -> None:
-    """Radiance of the top surface of pixel (r, c)."""
-    rows, cols = s.ground.shape
-    n = light.numbers
-    wr, wc = row0 + r, col0 + c
-    size_f, size_m, size_c = light.fine.shape[0], light.medium.shape[0], light.coarse.shape[0]
-    fine = light.fine[wr % size_f, wc % size_f]
-    medium = light.medium[wr % size_m, wc % size_m]
-    coarse = light.coarse[wr % size_c, wc % size_c]
-    up, down = max(r - 1, 0), min(r + 1, rows - 1)
-    west, east = max(c - 1, 0), min(c + 1, cols - 1)
-    slope_r = slope_c = 0.0
-    crown = s.crown[r, c]
-    z = s.surface[r, c]
-    occlusion = 1.0
-    leafy = False
-    gloss = 0.0
-    if crown > 0.0:
-        leafy = True
-        label = s.species[r, c]
-        species = ((label - 1) & 7) if label > 0 else 0
-        variant = label >> 3
-        span = 1.0 / (2.0 * n[GSD])
-        if s.crown[up, c] > 0 and s.crown[down, c] > 0:
-            slope_r = (s.crown[down, c] - s.crown[up, c]) * span
-        if s.crown[r, west] > 0 and s.crown[r, east] > 0:
-            slope_c = (s.crown[r, east] - s.crown[r, west]) * span
-        slope_r = _clip(slope_r, -1.6, 1.6) + 0.55 * (medium - light.medium[(wr - 2) % size_m, wc % size_m]) * 2.0
-        slope_c = _clip(slope_c, -1.6, 1.6) + 0.55 * (medium - light.medium[wr % size_m, (wc - 2) % size_m]) * 2.0
-        bright = 0.82 + 0.36 * unit(variant + 11, 3)
-        warm = 0.16 * (unit(variant + 11, 4) - 0.5) + 0.5 * n[DRY]
-        texture = _clip(1.0 + 0.26 * fine + 0.20 * medium, 0.25, 1.9)
-        out[0] = light.leaves[species, 0] * bright * texture * (1.0 + warm)
-        out[1] = light.leaves[species, 1] * bright * texture
-        out[2] = light.leaves[species, 2] * bright * texture * (1.0 - 0.5 * warm)
-        if fine + medium < -1.5:  # gaps that look into the dark
-            for k in range(3):
-                out[k] *= 0.55
-    elif s.covered[r, c]:
-        for k in range(3):
-            out[k] = s.object_color[r, c, k]
-        gloss = 0.05
-    else:
-        material = int(s.material[r, c])
-        identity = int(s.identity[r, c])
-        _albedo(light, material, float(s.tone[r, c]), identity, fine, medium, coarse, out)
-        if identity != 0:
-            scale = 1.0 / (2.0 * n[GSD])
-            dr = s.roof[down, c] - s.roof[up, c]
-            dc = s.roof[r, east] - s.roof[r, west]
-            if s.identity[up, c] == identity and s.identity[down, c] == identity and abs(dr) < 0.9:
-                slope_r = dr * scale
-            if s.identity[r, west] == identity and s.identity[r, east] == identity and abs(dc) < 0.9:
-                slope_c = dc * scale
-            if material == METAL:
-                gloss = 0.02
-        elif s.markings[r, c] > 0 and material != WATERBODY:
-            wear = _clip(0.75 + 0.16 * medium + 0.12 * fine, 0.0, 1.0)
-            if s.markings[r, c] == 1:
-                out[0] += (0.62 - out[0]) * wear
-                out[1] += (0.61 - out[1]) * wear
-                out[2] += (0.58 - out[2]) * wear
-            else:
-                out[0] += (0.52 - out[0]) * wear
-                out[1] += (0.36 - out[1]) * wear
-                out[2] += (0.10 - out[2]) * wear
-        elif material == ASPHALT and fine > 2.6:
-            for k in range(3):
-                out[k] *= 0.7
-        if material in (MEADOW, PLANTING):
-            slope_r = 0.5 * (medium - light.medium[(wr - 2) % size_m, wc % size_m]) * 1.6
-            slope_c = 0.5 * (medium - light.medium[wr % size_m, (wc - 2) % size_m]) * 1.6
-    # light
-    shaded = _clip((s.shadow[r, c] - z - 0.05) / 0.35, 0.0, 1.0)
-    direct = 1.0 - shaded
-    leaf = s.leaf_shadow[r, c] - z
-    if leaf > 0.1:
-        cover = _clip(leaf / 0.6, 0.0, 1.0)
-        through = n[LEAF_LIGHT]
-        if leafy:
-            through = max(through, 0.30)
-            cover = _clip(leaf / 1.6, 0.0, 1.0)
-        elif medium + 0.7 * fine > 1.5 and through < 0.5:
-            through += 0.35
-        direct *= 1.0 - cover * (1.0 - through)
-    norm = 1.0 / np.sqrt(1.0 + slope_r * slope_r + slope_c * slope_c)
-    facing = (n[SUN_Z] - slope_r * n[SUN_R] - slope_c * n[SUN_C]) * norm
-    if facing < 0.0:
-        facing = 0.0
-    cell_r = (wr >> 3) - (row0 >> 3)
-    cell_c = (wc >> 3) - (col0 >> 3)
-    around = s.around[cell_r, cell_c]
-    # bilinear over cells costs more than it shows: the grain hides the steps
-    occlusion = 1.0 / (1.0 + 0.17 * max(0.0, around - z))
-    if leafy:
-        occlusion *= 0.55 + 0.45 * norm
-    total = direct * facing + n[SKY] * occlusion
-    for k in range(3):
-        sky_tint = 0.93 if k == 0 else (1.0 if k == 1 else 1.12)
-        out[k] = out[k] * (direct * facing + n[SKY] * occlusion * sky_tint) + gloss * direct
-    if s.twigs[r, c] and not leafy:
-        label = s.species[r, c]
-        species = ((label - 1) & 7) if label > 0 else 0
-        branch = _clip(n[TWIG] + 0.22 * fine + 0.12 * medium, 0.0, 0.85)
-        for k in range(3):
-            out[k] += (light.leaves[species, k] * total * 0.8 - out[k]) * branch
-
-
-@compiled
 def radiance(s: Surfaces, light: Light, row0: int, col0: int, r0: int, r1: int, c0: int, c1: int,
              out: F32) -> None:  # fmt: skip
     """What the camera sees of rows r0..r1, columns c0..c1 into ``out (r1 - r0, c1 - c0, 3)``.
 
     The camera leans: a surface at height z shows displaced by ``lean * z``. For each pixel the
-    line of sight is followed from the tallest thing around down to the first surface.
+    line of sight is followed from the tallest thing around down to the first surface, which is
+    then lit by the sun, as far as it is not shaded, and by the sky. One long loop over local
+    names: handing the tables to helpers costs more than the arithmetic.
     """
     n = light.numbers
-    rows, cols = s.ground.shape
-    lean_r, lean_c = n[LEAN_R], n[LEAN_C]  # pixels per metre
+    sun_r, sun_c, sun_z, sky = n[SUN_R], n[SUN_C], n[SUN_Z], n[SKY]
+    lean_r, lean_c, gsd = n[LEAN_R], n[LEAN_C], n[GSD]  # lean in pixels per metre
+    dry, leaf_light, facade_sun, twig = n[DRY], n[LEAF_LIGHT], n[FACADE_SUN], n[TWIG]
+    colors, grain, leaves, facades = light.palette, light.grain, light.leaves, light.facades
+    shingles, metals = light.shingles, light.metals
+    fines, mediums, coarses = light.fine, light.medium, light.coarse
+    mask_f, mask_m, mask_c = fines.shape[0] - 1, mediums.shape[0] - 1, coarses.shape[0] - 1
+    material_of, tone_of, markings, ids = s.material, s.tone, s.markings, s.identity
+    roof, crowns, twigs, species_of = s.roof, s.crown, s.twigs, s.species
+    object_color, covered, top_of = s.object_color, s.covered, s.surface
+    shadow, leaf_shadow, around_of, tall = s.shadow, s.leaf_shadow, s.around, s.tall
+    rows, cols = ids.shape
     lean = max(np.sqrt(lean_r * lean_r + lean_c * lean_c), 1e-6)
-    step = 0.7 / lean
-    color = np.zeros(3, np.float32)
+    step = 0.8 / lean
+    half_step = 0.5 * step
+    span = 0.5 / gsd
     for r in range(r0, r1):
         for c in range(c0, c1):
-            top = s.tall[r >> 4, c >> 4]
-            steps = int(np.ceil(top / step))
-            done = False
-            for k in range(steps, 0, -1):
-                z = k * step
-                qr = int(np.floor(r + 0.5 - lean_r * z))
-                qc = int(np.floor(c + 0.5 - lean_c * z))
-                if qr < 0 or qr >= rows or qc < 0 or qc >= cols:
-                    continue
-                surface = s.surface[qr, qc]
-                if surface < z - 0.5 * step:
-                    continue
-                if surface <= z + 1.1 * step or s.crown[qr, qc] > 0.0:
-                    _shade(s, light, qr, qc, row0, col0, color)
-                    if surface > z + 1.6 * step:  # the side of a crown
-                        for i in range(3):
-                            color[i] *= 0.75
-                elif s.identity[qr, qc] != 0:
-                    along = (col0 + qc) * lean_r - (row0 + qr) * lean_c
-                    _facade(light, int(s.identity[qr, qc]), z, along / lean * n[GSD], color)
-                    shaded = _clip((s.shadow[qr, qc] - z) / 0.4, 0.0, 1.0)
-                    sky = n[SKY] * 0.55 / (1.0 + 0.1 * max(0.0, s.around[
-                        ((row0 + qr) >> 3) - (row0 >> 3), ((col0 + qc) >> 3) - (col0 >> 3)] - z))  # fmt: skip
-                    glow = n[FACADE_SUN] * (1.0 - shaded) + sky
-                    for i in range(3):
-                        color[i] *= glow
+            highest = tall[r >> 4, c >> 4]
+            pr, pc = r, c
+            gain = 1.0
+            wall = -1.0
+            if highest > 0.0:
+                for k in range(int(np.ceil(highest / step)), 0, -1):
+                    z = k * step
+                    qr = int(np.floor(r + 0.5 - lean_r * z))
+                    qc = int(np.floor(c + 0.5 - lean_c * z))
+                    if qr < 0 or qr >= rows or qc < 0 or qc >= cols:
+                        continue
+                    reach = top_of[qr, qc]
+                    if reach < z - half_step:
+                        continue
+                    pr, pc = qr, qc
+                    if reach > z + 1.1 * step:
+                        if crowns[qr, qc] > 0.0:
+                            gain = 0.75
+                        elif ids[qr, qc] != 0:
+                            wall = z
+                        else:
+                            gain = 0.7
+                    break
+            wr, wc = row0 + pr, col0 + pc
+            fine = fines[wr & mask_f, wc & mask_f]
+            medium = mediums[wr & mask_m, wc & mask_m]
+            coarse = coarses[wr & mask_c, wc & mask_c]
+            around = around_of[(wr >> 3) - (row0 >> 3), (wc >> 3) - (col0 >> 3)]
+            z = top_of[pr, pc]
+            identity = int(ids[pr, pc])
+            if wall >= 0.0:  # a facade
+                along = ((col0 + pc) * lean_r - (row0 + pr) * lean_c) / lean * gsd
+                pick = int(unit(identity, 62) * facades.shape[0])
+                bay = along * 0.38
+                bay -= np.floor(bay)
+                floor = wall / 3.1
+                floor -= np.floor(floor)
+                shaded = _clip((shadow[pr, pc] - wall) / 0.4, 0.0, 1.0)
+                gain = facade_sun * (1.0 - shaded) + sky * 0.55 / (
+                    1.0 + 0.1 * max(0.0, around - wall)
+                )
+                if 0.3 < floor < 0.78 and bay < 0.45 and wall > 1.0:
+                    red = green = blue = 0.03
                 else:
-                    _shade(s, light, qr, qc, row0, col0, color)
-                    for i in range(3):
-                        color[i] *= 0.7
-                done = True
-                break
-            if not done:
-                _shade(s, light, r, c, row0, col0, color)
-            out[r - r0, c - c0, 0] = color[0]
-            out[r - r0, c - c0, 1] = color[1]
-            out[r - r0, c - c0, 2] = color[2]
+                    red, green, blue = facades[pick, 0], facades[pick, 1], facades[pick, 2]
+                out[r - r0, c - c0, 0] = red * gain
+                out[r - r0, c - c0, 1] = green * gain
+                out[r - r0, c - c0, 2] = blue * gain
+                continue
+            up, down = max(pr - 1, 0), min(pr + 1, rows - 1)
+            west, east = max(pc - 1, 0), min(pc + 1, cols - 1)
+            slope_r = slope_c = 0.0
+            leafy = crowns[pr, pc] > 0.0
+            gloss = 0.0
+            rough = 0.0
+            if leafy:
+                label = int(species_of[pr, pc])
+                species = ((label - 1) & 7) if label > 0 else 0
+                variant = label >> 3
+                if crowns[up, pc] > 0 and crowns[down, pc] > 0:
+                    slope_r = (crowns[down, pc] - crowns[up, pc]) * span
+                if crowns[pr, west] > 0 and crowns[pr, east] > 0:
+                    slope_c = (crowns[pr, east] - crowns[pr, west]) * span
+                slope_r = _clip(slope_r, -1.6, 1.6)
+                slope_c = _clip(slope_c, -1.6, 1.6)
+                rough = 1.1
+                bright = 0.80 + 0.013 * variant
+                warm = 0.16 * (((variant * 11) % 31) / 31.0 - 0.5) + 0.5 * dry
+                bright *= _clip(1.0 + 0.28 * fine + 0.24 * medium, 0.2, 2.0)
+                if fine + medium < -1.4:  # gaps that look into the dark
+                    bright *= 0.5
+                red = leaves[species, 0] * bright * (1.0 + warm)
+                green = leaves[species, 1] * bright
+                blue = leaves[species, 2] * bright * (1.0 - 0.5 * warm)
+            elif covered[pr, pc]:
+                red = object_color[pr, pc, 0]
+                green = object_color[pr, pc, 1]
+                blue = object_color[pr, pc, 2]
+                gloss = 0.05
+            else:
+                material = int(material_of[pr, pc])
+                tone = float(tone_of[pr, pc])
+                if material == SHINGLE:
+                    pick = int(unit(identity, 61) * shingles.shape[0])
+                    bright = 0.85 + tone * (0.35 / 255.0)
+                    red = shingles[pick, 0] * bright
+                    green = shingles[pick, 1] * bright
+                    blue = shingles[pick, 2] * bright
+                elif material == METAL:
+                    pick = int(tone * metals.shape[0] / 256.0)
+                    red, green, blue = metals[pick, 0], metals[pick, 1], metals[pick, 2]
+                    gloss = 0.02
+                else:
+                    at = tone * (3.0 / 255.0)
+                    stop = min(int(at), 2)
+                    t = at - stop
+                    red = colors[material, stop, 0] * (1.0 - t) + colors[material, stop + 1, 0] * t
+                    green = (
+                        colors[material, stop, 1] * (1.0 - t) + colors[material, stop + 1, 1] * t
+                    )
+                    blue = colors[material, stop, 2] * (1.0 - t) + colors[material, stop + 1, 2] * t
+                if material == MEMBRANE or material == TAR:
+                    # stains where water stands
+                    coarse = coarse * 1.7 if coarse < -0.7 else min(coarse, 0.9)
+                bright = _clip(
+                    1.0
+                    + grain[material, 0] * fine
+                    + grain[material, 1] * medium
+                    + grain[material, 2] * coarse,
+                    0.3,
+                    1.9,
+                )
+                hue = grain[material, 3] * coarse
+                green_ground = material in (LAWN, MEADOW, TURF, PLANTING)
+                if green_ground:
+                    hue += dry
+                red *= bright * (1.0 + hue)
+                green *= bright * (1.0 + 0.25 * hue)
+                blue *= bright * (1.0 - 0.3 * hue)
+                paint = markings[pr, pc]
+                if identity != 0:
+                    fall_r = roof[down, pc] - roof[up, pc]
+                    fall_c = roof[pr, east] - roof[pr, west]
+                    if ids[up, pc] == identity and ids[down, pc] == identity and abs(fall_r) < 0.9:
+                        slope_r = fall_r * span
+                    if (
+                        ids[pr, west] == identity
+                        and ids[pr, east] == identity
+                        and abs(fall_c) < 0.9
+                    ):
+                        slope_c = fall_c * span
+                elif paint > 0:
+                    wear = _clip(0.75 + 0.16 * medium + 0.12 * fine, 0.0, 1.0)
+                    if paint == 1:
+                        red += (0.62 - red) * wear
+                        green += (0.61 - green) * wear
+                        blue += (0.58 - blue) * wear
+                    else:
+                        red += (0.52 - red) * wear
+                        green += (0.36 - green) * wear
+                        blue += (0.10 - blue) * wear
+                elif material == MEADOW or material == PLANTING:
+                    rough = 0.8
+                elif material == WATERBODY:
+                    gloss = 0.012 * max(0.0, 1.0 + 0.5 * medium)
+            if rough > 0.0:
+                slope_r += rough * (medium - mediums[(wr - 2) & mask_m, wc & mask_m])
+                slope_c += rough * (medium - mediums[wr & mask_m, (wc - 2) & mask_m])
+            direct = 1.0 - _clip((shadow[pr, pc] - z - 0.05) / 0.35, 0.0, 1.0)
+            leaf = leaf_shadow[pr, pc] - z
+            if leaf > 0.1:
+                through = leaf_light
+                cover = leaf / 0.6
+                if leafy:
+                    through = max(through, 0.25)
+                    cover = leaf / 1.6
+                elif medium + 0.7 * fine > 1.5 and through < 0.5:
+                    through += 0.35
+                direct *= 1.0 - min(cover, 1.0) * (1.0 - through)
+            norm = 1.0 / np.sqrt(1.0 + slope_r * slope_r + slope_c * slope_c)
+            facing = max((sun_z - slope_r * sun_r - slope_c * sun_c) * norm, 0.0)
+            ambient = sky / (1.0 + 0.17 * max(0.0, around - z))
+            if leafy:
+                ambient *= 0.5 + 0.5 * norm
+            sunlight = direct * facing
+            red = red * (sunlight + 0.93 * ambient) + gloss * direct
+            green = green * (sunlight + ambient) + gloss * direct
+            blue = blue * (sunlight + 1.12 * ambient) + gloss * direct
+            if twigs[pr, pc] and not leafy:
+                label = int(species_of[pr, pc])
+                species = ((label - 1) & 7) if label > 0 else 0
+                branch = _clip(twig + 0.22 * fine + 0.12 * medium, 0.0, 0.85)
+                lit = (sunlight + ambient) * 0.8
+                red += (leaves[species, 0] * lit - red) * branch
+                green += (leaves[species, 1] * lit - green) * branch
+                blue += (leaves[species, 2] * lit - blue) * branch
+            out[r - r0, c - c0, 0] = red * gain
+            out[r - r0, c - c0, 1] = green * gain
+            out[r - r0, c - c0, 2] = blue * gain
 
 
 @compiled

@@ -191,9 +191,13 @@ def paint_ground(
             for f in range(FIELDS):
                 value[f] = left[f] + slope[f] * s
             a, b = value[0], value[1]
-            guess = find_cell(cells, a, b, guess)
-            if guess < 0:
-                continue
+            if guess < 0 or not (
+                cells[guess, A0] <= a < cells[guess, A1]
+                and cells[guess, B0] <= b < cells[guess, B1]
+            ):
+                guess = find_cell(cells, a, b)
+                if guess < 0:
+                    continue
             cell = cells[guess]
             noise = grain[world_row % period, world_col % period]
             heights[r, c] = value[8]

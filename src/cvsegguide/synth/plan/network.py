@@ -241,12 +241,8 @@ def _side(plan: Plan, cell: F64, side: int, hashed: int, avenue: bool) -> None:
 
 
 @compiled
-def find_cell(cells: F64, a: float, b: float, guess: int) -> int:
+def find_cell(cells: F64, a: float, b: float) -> int:
     """Index of the cell that holds a point of the plan plane; -1 when none does."""
-    if guess >= 0:
-        cell = cells[guess]
-        if cell[A0] <= a < cell[A1] and cell[B0] <= b < cell[B1]:
-            return guess
     for n in range(cells.shape[0]):
         if cells[n, A0] <= a < cells[n, A1] and cells[n, B0] <= b < cells[n, B1]:
             return n
