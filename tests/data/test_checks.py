@@ -126,7 +126,7 @@ def test_a_decompression_bomb_is_not_unpacked(tree: Path, monkeypatch: pytest.Mo
     rows = chunk(b"IDAT", zlib.compress(bytes(1000)))
     picture = tree / f"queens/overhead/images/{TILE}.jpg"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b""))
-    monkeypatch.setattr("cvsegguide.data.checks.files.MAX_PIXELS", 1 << 16)
+    monkeypatch.setattr("cvsegguide.data.checks.files.MAX_BYTES", 1 << 21)
     heights = tree / f"queens/labels/height/{TILE}.npz"
     with zipfile.ZipFile(heights, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data.npy", bytes(1 << 22))

@@ -20,6 +20,9 @@ MAX_PIXELS = 1 << 26
 """Pixels that are decoded at most, so that memory stays bounded (JPEG panoramas may have 64 times
 as many: an eighth of their size is enough)."""
 
+MAX_BYTES = 1 << 28
+"""Bytes to which a sparse array may unpack."""
+
 
 @dataclass(frozen=True)
 class FileTask:
@@ -120,7 +123,7 @@ def _heights(task: FileTask) -> FileState:
 
     with zipfile.ZipFile(task.path) as archive:
         # Refuse before anything is unpacked.
-        if sum(entry.file_size for entry in archive.infolist()) > 4 * MAX_PIXELS:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
             return FileState(task, None, "unreadable", "unpacks to an array that is too large")
     dense = read_sparse(task.path)
     if not np.isfinite(dense).all():
