@@ -163,7 +163,7 @@ class BatchLoader:
     and it can be saved and resumed in the middle of an epoch.
 
     Attributes:
-        sampler, batch_sampler: The order; Lightning tells it the epoch.
+        sampler: The order; Lightning tells it the epoch.
         broken: Broken files met so far, or None where they are errors.
     """
 
@@ -195,7 +195,6 @@ class BatchLoader:
             drop_last=drop_last,
             persistent_workers=num_workers > 0,
         )
-        self.batch_sampler = self._loader.batch_sampler
 
     def __len__(self) -> int:
         """Batches in an epoch."""
