@@ -1,0 +1,58 @@
+"""``cvsegguide segment`` from file to file."""
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from cvsegguide.cli.main import main
+from helpers import hub
+from helpers.models import PROTOTYPES
+
+
+@pytest.fixture
+def raster(tmp_path, monkeypatch):
+    hub.install(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    image = np.zeros((150, 200, 3), np.uint8)
+    image[:] = np.rint(PROTOTYPES[1].numpy() * 255)
+    image[70:] = np.rint(PROTOTYPES[0].numpy() * 255)
+    with rasterio.open(
+        "in.tif", "w", driver="GTiff", height=150, width=200, count=3, dtype="uint8",
+        crs="EPSG:32618", transform=Affine(0.5, 0, 587000, 0, -0.5, 4511000),
+    ) as dataset:  # fmt: skip
+        dataset.write(image.transpose(2, 0, 1))
+    return tmp_path
+
+
+def test_land_cover(raster, capsys):
+    assert main(["segment", "in.tif", "--model", "colour", "--out", "new/out.tif"]) == 0
+    assert "new/out.tif written" in capsys.readouterr().out
+    with rasterio.open("new/out.tif") as cover:
+        ids = cover.read(1)
+        assert cover.crs.to_epsg() == 32618
+        assert cover.transform == Affine(0.5, 0, 587000, 0, -0.5, 4511000)
+        assert cover.colormap(1)[5][:3] == (204, 78, 66)
+    assert (ids[:70] == 5).all()
+    assert (ids[70:] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--out", "out.png"], "must end in .tif"),
+        (["--out", "in.tif"], "overwrite its own input"),
+        (["--out", "out.tif", "--batch-size", "0"], "--batch-size"),
+        (["--out", "out.tif", "--gsd", "3"], "--gsd 3 contradicts"),
+        (["--out", "out.tif", "--device", "quantum"], "--device"),
+        (["--out", "in.tif/x/out.tif"], "cannot be written"),
+    ],
+)
+def test_mistakes(raster, capsys, arguments, fault):
+    before = (raster / "in.tif").read_bytes()
+    assert main(["segment", "in.tif", "--model", "colour", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert fault in error
+    assert error.count("\n") == 1
+    assert [file.name for file in raster.iterdir()] == ["in.tif"]
+    assert (raster / "in.tif").read_bytes() == before
