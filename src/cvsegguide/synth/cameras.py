@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from cvsegguide.synth.scene import Objects, Scene
-
 
 @dataclass(frozen=True)
 class Camera:

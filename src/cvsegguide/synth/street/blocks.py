@@ -68,9 +68,7 @@ def wall_directions(solid: Floats, building: NDArray[np.int32], step: float) -> 
 
 
 @compiled
-def building_frames(
-    building: NDArray[np.int32], wall: Floats, count: int, gsd: float
-) -> Floats:
+def building_frames(building: NDArray[np.int32], wall: Floats, count: int, gsd: float) -> Floats:
     """Main axes and extents of each building, from the directions of its walls.
 
     Returns:
@@ -186,7 +184,9 @@ def count_in_blocks(
         reach = things[k, 8] / gsd
         x = things[k, 0]
         y = things[k, 1]
-        for i in range(max(0, int((y - reach) // COARSE)), min(rows, int((y + reach) // COARSE) + 1)):
+        for i in range(
+            max(0, int((y - reach) // COARSE)), min(rows, int((y + reach) // COARSE) + 1)
+        ):
             for j in range(
                 max(0, int((x - reach) // COARSE)), min(cols, int((x + reach) // COARSE) + 1)
             ):
@@ -207,7 +207,9 @@ def fill_blocks(
         reach = things[k, 8] / gsd
         x = things[k, 0]
         y = things[k, 1]
-        for i in range(max(0, int((y - reach) // COARSE)), min(rows, int((y + reach) // COARSE) + 1)):
+        for i in range(
+            max(0, int((y - reach) // COARSE)), min(rows, int((y + reach) // COARSE) + 1)
+        ):
             for j in range(
                 max(0, int((x - reach) // COARSE)), min(cols, int((x + reach) // COARSE) + 1)
             ):

@@ -9,8 +9,10 @@ WALL, TRIM, ROOF, SHOP_COLOR = 0, 3, 6, 9
 FLOOR, GROUND_FLOOR, BAY = 12, 13, 14
 WINDOW_WIDTH, WINDOW_HEIGHT = 15, 16
 MATERIAL, SHOP, DOOR, CORNICE, GLASS, CURTAIN, LOOK_SEED, BASE, ESCAPE = range(17, 26)
-LOOKS = 26
-"""Columns of the table of looks; colours are linear, lengths in metres."""
+FRAME = 26
+LOOKS = 34
+"""Columns of the table of buildings; colours are linear, lengths in metres. From FRAME on: centre
+x, y (cells), cosine and sine of the main axis, and the extents umin, umax, vmin, vmax."""
 
 PLASTER, BRICK, SIDING, STONE, CURTAIN_WALL = range(5)
 """Materials."""
@@ -51,7 +53,9 @@ def building_looks(
 
     p = draw()
     material = np.where(p < 0.42, BRICK, np.where(p < 0.72, PLASTER, STONE))
-    material = np.where(small, np.where(p < 0.4, BRICK, np.where(p < 0.8, SIDING, PLASTER)), material)
+    material = np.where(
+        small, np.where(p < 0.4, BRICK, np.where(p < 0.8, SIDING, PLASTER)), material
+    )
     material = np.where(
         tall, np.where(p < 0.3, CURTAIN_WALL, np.where(p < 0.62, STONE, BRICK)), material
     )
@@ -89,6 +93,7 @@ def building_looks(
     looks[:, CURTAIN] = draw() * 0.7
     looks[:, LOOK_SEED] = np.floor(draw() * 60000)
     looks[:, ESCAPE] = (material == BRICK) & (height > 11) & (height < 24) & (draw() < 0.4)
+    looks[:, FRAME : FRAME + 8] = frames
     return looks
 
 

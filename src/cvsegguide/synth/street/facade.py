@@ -2,7 +2,7 @@
 
 import math
 
-from cvsegguide.synth.compiled import F32, compiled
+from cvsegguide.synth.compiled import F32, compiled, inlined
 from cvsegguide.synth.street.buildings import (
     BASE,
     BAY,
@@ -13,6 +13,7 @@ from cvsegguide.synth.street.buildings import (
     DOOR,
     ESCAPE,
     FLOOR,
+    FRAME,
     GLASS,
     GROUND_FLOOR,
     LOOK_SEED,
@@ -27,18 +28,17 @@ from cvsegguide.synth.street.buildings import (
     WINDOW_WIDTH,
 )
 from cvsegguide.synth.street.noise import band, hash_unit, plane, ramp
-from cvsegguide.synth.street.world import World
 
 
-@compiled
-def wall_face(world: World, b: int, angle: float, dx: float, dy: float, side: int) -> int:
+@inlined
+def wall_face(buildings: F32, b: int, angle: float, dx: float, dy: float, side: int) -> int:
     """Which of the four faces of building ``b`` a ray met: 0 = +u, 1 = +v, 2 = -u, 3 = -v.
 
     ``angle`` is the wall's own direction (nan when unknown, then ``side`` of the cell decides);
     the face must look towards the ray.
     """
-    cos = world.frames[b, 2]
-    sin = world.frames[b, 3]
+    cos = buildings[b, FRAME + 2]
+    sin = buildings[b, FRAME + 3]
     if math.isnan(angle):
         if side == 0:
             angle = math.pi if dx > 0 else 0.0
@@ -58,7 +58,8 @@ def wall_face(world: World, b: int, angle: float, dx: float, dy: float, side: in
 
 @compiled
 def facade_color(
-    world: World,
+    gsd: float,
+    buildings: F32,
     table: F32,
     b: int,
     face: int,
@@ -72,7 +73,7 @@ def facade_color(
     """Look of a wall at a point.
 
     Args:
-        world, table: Tables of the scene, plane noise.
+        gsd, buildings, table: Tables of the scene, plane noise.
         b, face: Building and face.
         x, y, z: Point: column, row, absolute height.
         top: Absolute height of the wall's top.
@@ -83,29 +84,28 @@ def facade_color(
         Linear albedo (3), how much of it is glass that mirrors the sky, and how matt it is lit
         (0 for the dark of a room behind glass).
     """
-    look = world.looks[b]
-    seed = int(look[LOOK_SEED])
-    ex = (x - world.frames[b, 0]) * world.gsd
-    ey = (y - world.frames[b, 1]) * world.gsd
-    cos = world.frames[b, 2]
-    sin = world.frames[b, 3]
+    seed = int(buildings[b, LOOK_SEED])
+    ex = (x - buildings[b, FRAME + 0]) * gsd
+    ey = (y - buildings[b, FRAME + 1]) * gsd
+    cos = buildings[b, FRAME + 2]
+    sin = buildings[b, FRAME + 3]
     if face & 1:
         u = ex * cos + ey * sin
-        low = world.frames[b, 4]
-        high = world.frames[b, 5]
+        low = buildings[b, FRAME + 4]
+        high = buildings[b, FRAME + 5]
     else:
         u = ey * cos - ex * sin
-        low = world.frames[b, 6]
-        high = world.frames[b, 7]
+        low = buildings[b, FRAME + 6]
+        high = buildings[b, FRAME + 7]
     length = max(1.0, high - low)
-    bays = max(1.0, math.floor(length / look[BAY] + 0.5))
+    bays = max(1.0, math.floor(length / buildings[b, BAY] + 0.5))
     wide = length / bays
     s = (u - low) / wide
     bay = math.floor(s)
     s -= bay
-    h = z - look[BASE]
+    h = z - buildings[b, BASE]
     below = top - z  # metres under the parapet
-    material = int(look[MATERIAL])
+    material = int(buildings[b, MATERIAL])
     blur_u = pixel / max(0.15, slant) / wide
     blur_h = pixel
 
@@ -124,21 +124,27 @@ def facade_color(
         slab = h / 1.1
         shade *= 1.0 - 0.22 * band(slab - math.floor(slab), 0.0, 0.04, blur_h / 1.1)
     shade *= 0.82 + 0.18 * ramp(h, 0.0, 1.5)
-    r = look[WALL] * shade
-    g = look[WALL + 1] * shade
-    bl = look[WALL + 2] * shade
+    r = buildings[b, WALL] * shade
+    g = buildings[b, WALL + 1] * shade
+    bl = buildings[b, WALL + 2] * shade
     glass = 0.0
     matt = 1.0
 
-    ground_floor = look[GROUND_FLOOR]
-    floor_height = look[FLOOR]
-    if below < look[CORNICE]:
-        edge = 1.0 - 0.5 * ramp(below, 0.6 * look[CORNICE], look[CORNICE])
-        return look[TRIM] * edge, look[TRIM + 1] * edge, look[TRIM + 2] * edge, 0.0, 1.0
+    ground_floor = buildings[b, GROUND_FLOOR]
+    floor_height = buildings[b, FLOOR]
+    if below < buildings[b, CORNICE]:
+        edge = 1.0 - 0.5 * ramp(below, 0.6 * buildings[b, CORNICE], buildings[b, CORNICE])
+        return (
+            buildings[b, TRIM] * edge,
+            buildings[b, TRIM + 1] * edge,
+            buildings[b, TRIM + 2] * edge,
+            0.0,
+            1.0,
+        )
     if h < 0.35:
         return r * 0.6, g * 0.6, bl * 0.6, 0.0, 1.0
 
-    shop = look[SHOP] > 0 and hash_unit(face, seed, 5) < 0.72
+    shop = buildings[b, SHOP] > 0 and hash_unit(face, seed, 5) < 0.72
     if h < ground_floor and shop and below > 0.4:
         sign = ground_floor - 0.75
         # One shop per three bays or so, each with its own sign.
@@ -152,9 +158,9 @@ def facade_color(
                 mark = 1.0 if hash_unit(int(u * 4.0), unit, seed) < 0.55 else 0.0
                 letters = 1.0 + 1.6 * row * mark * band(s, 0.02, 0.98, blur_u)
             return (
-                look[SHOP_COLOR + int(p * 29) % 3] * light * letters,
-                look[SHOP_COLOR + (1 + int(p * 29)) % 3] * light * letters,
-                look[SHOP_COLOR + (2 + int(p * 29)) % 3] * light * letters,
+                buildings[b, SHOP_COLOR + int(p * 29) % 3] * light * letters,
+                buildings[b, SHOP_COLOR + (1 + int(p * 29)) % 3] * light * letters,
+                buildings[b, SHOP_COLOR + (2 + int(p * 29)) % 3] * light * letters,
                 0.0,
                 1.0,
             )
@@ -182,19 +188,19 @@ def facade_color(
         return r, g, bl, 0.0, 1.0
     blur_v = blur_h / storey
 
-    door_bay = math.floor(look[DOOR] * bays)
+    door_bay = math.floor(buildings[b, DOOR] * bays)
     if level == 0.0 and (bay == door_bay or (bays > 6 and (bay - door_bay) % 5 == 0)):
         tall = min(0.85, 2.2 / storey)
         half = min(0.42, 0.55 / wide)
         leaf = band(s, 0.5 - half, 0.5 + half, blur_u) * band(v, 0.0, tall, blur_v)
         around = band(s, 0.38 - half, 0.62 + half, blur_u) * band(v, 0.0, tall + 0.07, blur_v)
         if around > 0:
-            r += around * (look[TRIM] - r)
-            g += around * (look[TRIM + 1] - g)
-            bl += around * (look[TRIM + 2] - bl)
-            r += leaf * (0.35 * look[SHOP_COLOR] - r)
-            g += leaf * (0.35 * look[SHOP_COLOR + 1] - g)
-            bl += leaf * (0.35 * look[SHOP_COLOR + 2] - bl)
+            r += around * (buildings[b, TRIM] - r)
+            g += around * (buildings[b, TRIM + 1] - g)
+            bl += around * (buildings[b, TRIM + 2] - bl)
+            r += leaf * (0.35 * buildings[b, SHOP_COLOR] - r)
+            g += leaf * (0.35 * buildings[b, SHOP_COLOR + 1] - g)
+            bl += leaf * (0.35 * buildings[b, SHOP_COLOR + 2] - bl)
         return r, g, bl, 0.0, 1.0
 
     # Blind sides of rows, and bays without a window.
@@ -203,8 +209,8 @@ def facade_color(
         if blind < 0.12 or hash_unit(int(bay), seed, 13) < 0.08 * blind:
             return r, g, bl, 0.0, 1.0
 
-    ww = look[WINDOW_WIDTH]
-    wh = look[WINDOW_HEIGHT]
+    ww = buildings[b, WINDOW_WIDTH]
+    wh = buildings[b, WINDOW_HEIGHT]
     sill = 0.28 if wh < 0.7 else 0.07
     s0 = 0.5 - 0.5 * ww
     s1 = 0.5 + 0.5 * ww
@@ -215,7 +221,7 @@ def facade_color(
         v, sill - 1.4 * frame_v, v1 + frame_v, blur_v
     )
     if outer <= 0:
-        if look[ESCAPE] > 0 and level > 0 and int(bay) % 4 == 1 and face == seed % 4:
+        if buildings[b, ESCAPE] > 0 and level > 0 and int(bay) % 4 == 1 and face == seed % 4:
             rail = band(v, 0.03, 0.08, blur_v) + 0.6 * band(v, 0.22, 0.25, blur_v)
             r *= 1.0 - 0.75 * min(1.0, rail)
             g *= 1.0 - 0.75 * min(1.0, rail)
@@ -227,13 +233,13 @@ def facade_color(
         inner *= 1.0 - 0.8 * band(v, middle - 0.3 * frame_v, middle + 0.3 * frame_v, blur_v)
         if ww * wide > 1.3:
             inner *= 1.0 - 0.8 * band(s, 0.5 - 0.3 * frame_s, 0.5 + 0.3 * frame_s, blur_u)
-    r += outer * (look[TRIM] - r)
-    g += outer * (look[TRIM + 1] - g)
-    bl += outer * (look[TRIM + 2] - bl)
+    r += outer * (buildings[b, TRIM] - r)
+    g += outer * (buildings[b, TRIM + 1] - g)
+    bl += outer * (buildings[b, TRIM + 2] - bl)
     p = hash_unit(int(bay) * 4 + face, int(level), seed + 17)
-    room = look[GLASS] * (0.4 + 1.2 * p)
+    room = buildings[b, GLASS] * (0.4 + 1.2 * p)
     mirror = 0.55
-    if p < look[CURTAIN]:
+    if p < buildings[b, CURTAIN]:
         drawn = 0.3 + 0.65 * hash_unit(int(bay), int(level), seed + 23)
         cloth = band(v, v1 - drawn * wh, 1.0, blur_v)
         room += cloth * (0.28 + 0.25 * p - room)

@@ -2,18 +2,18 @@
 
 import math
 
-from cvsegguide.synth.compiled import F32, compiled
+from cvsegguide.synth.compiled import F32, U8, compiled, inlined
 from cvsegguide.synth.street.noise import band, hash_unit, plane, ramp
 from cvsegguide.synth.street.style import StreetStyle
-from cvsegguide.synth.street.world import World
+from cvsegguide.synth.street.world import GROUND, PAINT, ROAD_SHARE
 
 GRASS, SOIL, WATER, BUILDING, ROAD, PAVED, RAIL = 2, 3, 4, 5, 6, 7, 8
 
 
-@compiled
-def _share(raster: object, x: float, y: float, value: int, exact: bool) -> float:
+@inlined
+def _share(surface: U8, layer: int, x: float, y: float, value: int, exact: bool) -> float:
     """Interpolated share of cells around a point that hold ``value`` (or their value / 255)."""
-    height, width = raster.shape  # type: ignore[attr-defined]
+    height, width = surface.shape[:2]
     fx = x - 0.5
     fy = y - 0.5
     c = int(math.floor(fx))
@@ -25,24 +25,24 @@ def _share(raster: object, x: float, y: float, value: int, exact: bool) -> float
         for j in range(2):
             rr = min(height - 1, max(0, r + i))
             cc = min(width - 1, max(0, c + j))
-            cell = raster[rr, cc]  # type: ignore[index]
+            cell = surface[rr, cc, layer]
             share = (1.0 if cell == value else 0.0) if exact else cell / 255.0
             total += share * (u if j else 1.0 - u) * (v if i else 1.0 - v)
     return total
 
 
-@compiled
-def smooth_class(world: World, x: float, y: float, r: int, c: int) -> int:
+@inlined
+def smooth_class(surface: U8, x: float, y: float, r: int, c: int) -> int:
     """The class with most weight among the four nearest cells: smooth edges for the eye."""
-    height, width = world.ground.shape
+    height, width = surface.shape[:2]
     c0 = int(math.floor(x - 0.5))
     r0 = int(math.floor(y - 0.5))
     if c0 < 0 or r0 < 0 or c0 + 1 >= width or r0 + 1 >= height:
-        return int(world.ground[r, c])
-    a = world.ground[r0, c0]
-    b = world.ground[r0, c0 + 1]
-    d = world.ground[r0 + 1, c0]
-    e = world.ground[r0 + 1, c0 + 1]
+        return int(surface[r, c, GROUND])
+    a = surface[r0, c0, GROUND]
+    b = surface[r0, c0 + 1, GROUND]
+    d = surface[r0 + 1, c0, GROUND]
+    e = surface[r0 + 1, c0 + 1, GROUND]
     if a == b and a == d and a == e:
         return int(a)
     u = x - 0.5 - c0
@@ -51,7 +51,7 @@ def smooth_class(world: World, x: float, y: float, r: int, c: int) -> int:
     wb = u * (1 - v)
     wd = (1 - u) * v
     we = u * v
-    own = int(world.ground[r, c])
+    own = int(surface[r, c, GROUND])
     best = own
     weight = 0.0
     for k in (a, b, d, e):
@@ -69,7 +69,10 @@ def smooth_class(world: World, x: float, y: float, r: int, c: int) -> int:
 
 @compiled
 def ground_color(
-    world: World,
+    gsd: float,
+    seed: int,
+    surface: U8,
+    tracks: F32,
     style: StreetStyle,
     table: F32,
     x: float,
@@ -83,15 +86,15 @@ def ground_color(
     """Linear albedo (3) of the ground, and how much it mirrors the sky.
 
     Args:
-        world, style, table: Tables of the scene, light and season, plane noise.
+        gsd, seed, surface, tracks, style, table: Tables of the scene, light and season, plane noise.
         x, y: Point in cells; r, c: the cell that holds it.
         pixel: Length of a picture's pixel on the ground, in metres.
         street_cos, street_sin: Direction of the street, which slabs are laid along.
     """
-    mx = x * world.gsd
-    my = y * world.gsd
-    kind = smooth_class(world, x, y, r, c)
-    own = 17.0 * (world.seed % 113)
+    mx = x * gsd
+    my = y * gsd
+    kind = smooth_class(surface, x, y, r, c)
+    own = 17.0 * (seed % 113)
     coarse = plane(table, mx * 0.9 + own, my * 0.9)
     fine = plane(table, mx * 11.0, my * 11.0 + own)
     # Fine grain averages out where a pixel covers much of it.
@@ -113,9 +116,9 @@ def ground_color(
         if hx * hx + hy * hy < 0.14:
             value *= 0.55
         red, green, blue = 1.02 * value, value, 0.99 * value
-        paint = world.markings[r, c]
-        white = _share(world.markings, x, y, 1, True)
-        yellow = _share(world.markings, x, y, 2, True)
+        paint = surface[r, c, PAINT]
+        white = _share(surface, PAINT, x, y, 1, True)
+        yellow = _share(surface, PAINT, x, y, 2, True)
         if white + yellow > 0 or paint:
             worn = 0.45 + 0.55 * ramp(plane(table, mx * 2.3, my * 2.3 + 50.0), 0.12, 0.55)
             edge = 0.12 + 0.3 * min(1.0, pixel)
@@ -144,7 +147,7 @@ def ground_color(
         wave = 0.8 + 0.5 * (coarse - 0.5) + 0.3 * grain
         return 0.03 * wave, 0.05 * wave, 0.055 * wave, 1.0
     if kind == RAIL:
-        return _rail_color(world, table, mx, my, r, c, pixel, coarse, grain)
+        return _rail_color(tracks, table, mx, my, r, c, pixel, coarse, grain)
     # Sidewalks, yards, parking lots: slabs, or a plain surface away from roads.
     level = 0.33 + 0.10 * (wide - 0.5)
     value = level * (0.85 + 0.2 * coarse + 0.45 * grain)
@@ -162,7 +165,7 @@ def ground_color(
         value *= 0.93 + 0.14 * hash_unit(int(math.floor(a)), int(math.floor(b)), 21)
     if plane(table, mx * 7.0 + 30.0, my * 7.0) > 0.965:
         value *= 0.75
-    near = _share(world.road, x, y, 0, False)
+    near = _share(surface, ROAD_SHARE, x, y, 0, False)
     if near > 0.16:
         value = 0.40 * (0.85 + 0.3 * coarse)
         if near > 0.42:
@@ -170,9 +173,9 @@ def ground_color(
     return 1.03 * value, value, 0.95 * value, 0.0
 
 
-@compiled
+@inlined
 def _rail_color(
-    world: World,
+    tracks: F32,
     table: F32,
     mx: float,
     my: float,
@@ -185,7 +188,7 @@ def _rail_color(
     """Ballast, sleepers and rails along the track's own direction."""
     value = 0.16 * (0.7 + 0.4 * coarse + 1.1 * grain)
     red, green, blue = 1.08 * value, value, 0.9 * value
-    track = world.tracks[r // 32, c // 32]
+    track = tracks[r // 32, c // 32]
     if track[2] * track[2] + track[3] * track[3] < 0.5:
         return red, green, blue, 0.0
     along = (mx - track[0]) * track[2] + (my - track[1]) * track[3]

@@ -11,10 +11,15 @@ import math
 
 import numpy as np
 
+from cvsegguide.synth.compiled import F32, F64, I32, U8, compiled, inlined
 from cvsegguide.synth.street.blocks import COARSE
-from cvsegguide.synth.compiled import compiled
 from cvsegguide.synth.street.things import hit_thing
-from cvsegguide.synth.street.world import World
+from cvsegguide.synth.street.world import (
+    BY_TREE,
+    CANOPY_HIGH,
+    CANOPY_LOW,
+    SOLID_Z,
+)
 
 NOTHING, TOP, SIDE, LEAF, THING = range(5)
 """What a ray ended on: nothing, a column from above, a column's side, a crown, a thing."""
@@ -23,35 +28,43 @@ FINE = 8
 _NUDGE = 1e-6
 
 
-@compiled
+@inlined
 def leaf_share(
-    world: World, noise: np.ndarray, r: int, c: int, z: float, bare: float
+    gsd: float, owner: I32, trees: F32, noise: U8, r: int, c: int, z: float, bare: float
 ) -> float:
     """How much of a canopy cell is leaf at one height, about 0 to 1.
 
     ``noise`` is the table of solid noise; ``bare`` (0 to 1) turns crowns into branches.
     """
-    k = world.crown[r, c]
-    offset = np.int64(world.trees[k, 7])
-    x = c * world.gsd
-    y = r * world.gsd
+    k = owner[r, c, BY_TREE]
+    offset = np.int64(trees[k, 7])
+    x = c * gsd
+    y = r * gsd
     n = noise[
         np.int64(z * 4.0 + offset) & 63,
         np.int64(y * 4.0 + 2 * offset) & 63,
         np.int64(x * 4.0 + 3 * offset) & 63,
     ]
-    fine = noise[
+    small = noise[
         np.int64(z * 13.0 + offset) & 63, np.int64(y * 13.0) & 63, np.int64(x * 13.0) & 63
     ]
-    if np.int64(world.trees[k, 5]) % 6 == 0:  # evergreen
+    if np.int64(trees[k, 5]) % 6 == 0:  # evergreen
         bare = 0.0
-    return (0.7 * n + 0.3 * fine) / 255.0 - 0.55 * bare
+    return (0.7 * n + 0.3 * small) / 255.0 - 0.55 * bare
 
 
 @compiled
 def trace(
-    world: World,
-    noise: np.ndarray,
+    gsd: float,
+    relief: F32,
+    owner: I32,
+    fine: F32,
+    coarse: F32,
+    things: F64,
+    block_start: I32,
+    block_things: I32,
+    trees: F32,
+    noise: U8,
     x: float,
     y: float,
     z: float,
@@ -66,7 +79,8 @@ def trace(
     """Follow a ray to the first thing in its way.
 
     Args:
-        world: The tables of the scene.
+        gsd, relief, owner, fine, coarse, things, block_start, block_things, trees: Tables of
+            :class:`~cvsegguide.synth.street.world.World`.
         noise: Table of solid noise.
         x, y, z: Origin: column and row in cells, absolute height in metres.
         dx, dy, dz: Unit direction in metres, ``x`` east, ``y`` south (as rows run), ``z`` up.
@@ -80,16 +94,16 @@ def trace(
         ``(kind, distance in metres, row, col, index)``: the cell that was hit; ``index`` is the
         thing's row, or for :data:`SIDE` 0 for a side that faces east or west, 1 north or south.
     """
-    height, width = world.solid_z.shape
-    sx = dx / world.gsd
-    sy = dy / world.gsd
+    height, width = relief.shape[:2]
+    sx = dx / gsd
+    sy = dy / gsd
     flat = math.sqrt(dx * dx + dy * dy)
     # Steps are bounded by the exit of a cell or block; a zero speed never exits.
     ix = 1.0 / sx if abs(sx) > 1e-12 else 1e30
     iy = 1.0 / sy if abs(sy) > 1e-12 else 1e30
-    right = 1 if sx > 0 else 0
-    down = 1 if sy > 0 else 0
-    cols = world.coarse_solid.shape[1]
+    right = 1 if sx > -1e-12 else 0
+    down = 1 if sy > -1e-12 else 0
+    cols = coarse.shape[1]
 
     best = reach
     kind = NOTHING
@@ -116,28 +130,24 @@ def trace(
         if block != last:
             last = block
             low = min(z0, z1)
-            for i in range(world.block_start[block], world.block_start[block + 1]):
-                k = world.block_things[i]
-                if low > world.things[k, 7]:
+            for i in range(block_start[block], block_start[block + 1]):
+                k = block_things[i]
+                if low > things[k, 7]:
                     continue
-                rx = (world.things[k, 0] - x) * world.gsd
-                ry = (world.things[k, 1] - y) * world.gsd
-                size = world.things[k, 8]
+                rx = (things[k, 0] - x) * gsd
+                ry = (things[k, 1] - y) * gsd
+                size = things[k, 8]
                 if abs(rx * dy - ry * dx) > size * flat or rx * dx + ry * dy < -size * flat:
                     continue
-                hit = hit_thing(world.things[k], -rx, -ry, z, dx, dy, dz, best)
+                hit = hit_thing(things, k, -rx, -ry, z, dx, dy, dz, best)
                 if hit < best:
                     best = hit
                     kind = THING
                     index = k
             if only_blocked and kind == THING:
                 return kind, best, r, c, index
-            if (
-                min(z0, z1) > world.coarse_solid[br, bc]
-                and (
-                    min(z0, z1) > world.coarse_high[br, bc]
-                    or max(z0, z1) < world.coarse_low[br, bc]
-                )
+            if min(z0, z1) > coarse[br, bc, 0] and (
+                min(z0, z1) > coarse[br, bc, 2] or max(z0, z1) < coarse[br, bc, 1]
             ):
                 side = 0 if tx < ty else 1
                 t = max(leave, t + _NUDGE)
@@ -150,9 +160,7 @@ def trace(
         z1 = z + dz * leave
         low = min(z0, z1)
         high = max(z0, z1)
-        if low > world.fine_solid[fr, fc] and (
-            low > world.fine_high[fr, fc] or high < world.fine_low[fr, fc]
-        ):
+        if low > fine[fr, fc, 0] and (low > fine[fr, fc, 2] or high < fine[fr, fc, 1]):
             side = 0 if tx < ty else 1
             t = max(leave, t + _NUDGE)
             continue
@@ -168,7 +176,7 @@ def trace(
             if t >= best:
                 break
             low = min(z0, z1)
-            top = world.solid_z[r, c]
+            top = relief[r, c, SOLID_Z]
             stop = best
             hit_kind = NOTHING
             if z0 < top:
@@ -177,15 +185,16 @@ def trace(
             elif low < top:
                 stop = t if dz >= 0 else min(max((top - z) / dz, t), leave)
                 hit_kind = TOP
-            if low < world.canopy_high[r, c] and max(z0, z1) > world.canopy_low[r, c]:
+            if low < relief[r, c, CANOPY_HIGH] and max(z0, z1) > relief[r, c, CANOPY_LOW]:
                 enter = t
-                if dz > 0 and z0 < world.canopy_low[r, c]:
-                    enter = (world.canopy_low[r, c] - z) / dz
-                elif dz < 0 and z0 > world.canopy_high[r, c]:
-                    enter = (world.canopy_high[r, c] - z) / dz
+                if dz > 0 and z0 < relief[r, c, CANOPY_LOW]:
+                    enter = (relief[r, c, CANOPY_LOW] - z) / dz
+                elif dz < 0 and z0 > relief[r, c, CANOPY_HIGH]:
+                    enter = (relief[r, c, CANOPY_HIGH] - z) / dz
                 if enter < stop and (
                     leaf_threshold < 0
-                    or leaf_share(world, noise, r, c, z + dz * enter, bare) > leaf_threshold
+                    or leaf_share(gsd, owner, trees, noise, r, c, z + dz * enter, bare)
+                    > leaf_threshold
                 ):
                     stop = enter
                     hit_kind = LEAF

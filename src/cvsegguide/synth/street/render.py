@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.cameras import Camera
-from cvsegguide.synth.compiled import F32, F64, U8, compiled
+from cvsegguide.synth.compiled import F32, F64, I32, U8, compiled
 from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.street.noise import plane_noise, solid_noise
 from cvsegguide.synth.street.photometry import develop
 from cvsegguide.synth.street.shade import shade_ray
 from cvsegguide.synth.street.style import StreetStyle, draw_style
-from cvsegguide.synth.street.world import World, prepare
+from cvsegguide.synth.street.world import GROUND_Z, SOLID_Z, World, prepare
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ def render_street(
     height, width = size
     if height < 1 or width < 1 or not (0 < extent[0] <= 180) or not (0 < extent[1] <= 360):
         raise InputError(f"a street view of size {size} and extent {extent} cannot be made")
-    rows, cols = world.ground.shape
+    rows, cols = world.surface.shape[:2]
     if not (0 <= camera.row < rows and 0 <= camera.col < cols):
         raise InputError(
             f"the camera at row {camera.row:.1f}, column {camera.col:.1f} stands outside the "
             f"scene of {rows} x {cols} pixels"
         )
     cell = int(camera.row), int(camera.col)
-    z = float(world.ground_z[cell]) + camera.height
-    if z <= world.solid_z[cell]:
+    z = float(world.relief[cell][GROUND_Z]) + camera.height
+    if z <= world.relief[cell][SOLID_Z]:
         raise InputError(
             f"the camera at row {camera.row:.1f}, column {camera.col:.1f} stands inside a building"
         )
@@ -86,10 +86,10 @@ def render_street(
     sun = _direction(style.sun_azimuth, style.sun_elevation)
     street = math.radians(camera.street_azimuth)
     linear, depth, landcover = _render(
-        world,
-        style,
+        *world,
         plane_noise(),
         solid_noise(),
+        style,
         np.array([camera.col, camera.row, z]),
         camera_axes(camera.heading, camera.pitch, camera.roll),
         sun,
@@ -133,10 +133,23 @@ def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
 
 @compiled
 def _render(
-    world: World,
-    style: StreetStyle,
+    gsd: float,
+    seed: int,
+    relief: F32,
+    surface: U8,
+    owner: I32,
+    wall: F32,
+    fine: F32,
+    coarse: F32,
+    things: F64,
+    block_start: I32,
+    block_things: I32,
+    buildings: F32,
+    trees: F32,
+    tracks: F32,
     table: F32,
     noise: U8,
+    style: StreetStyle,
     origin: F64,
     axes: F64,
     sun: F64,
@@ -174,7 +187,8 @@ def _render(
                 dy = a * axes[0, 1] + b * axes[1, 1] + u * axes[2, 1]
                 dz = a * axes[0, 2] + b * axes[1, 2] + u * axes[2, 2]
                 red, green, blue, distance, kind = shade_ray(
-                    world, style, table, noise, origin[0], origin[1], origin[2], dx, dy, dz,
+                    gsd, seed, relief, surface, owner, wall, fine, coarse, things, block_start,
+                    block_things, buildings, trees, tracks, table, noise, style, origin[0], origin[1], origin[2], dx, dy, dz,
                     reach, pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
                 )  # fmt: skip
                 if i == 0:

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, compiled
-from cvsegguide.synth.street.buildings import ROOF
+from cvsegguide.synth.compiled import F32, F64, I32, U8, compiled
+from cvsegguide.synth.street.buildings import FRAME, ROOF
 from cvsegguide.synth.street.facade import facade_color, wall_face
 from cvsegguide.synth.street.ground import ground_color
 from cvsegguide.synth.street.noise import plane
@@ -13,7 +13,15 @@ from cvsegguide.synth.street.rays import LEAF, NOTHING, SIDE, THING, TOP, trace
 from cvsegguide.synth.street.sky import sky_color, skyline_height
 from cvsegguide.synth.street.style import StreetStyle
 from cvsegguide.synth.street.surfaces import leaf_color, thing_color
-from cvsegguide.synth.street.world import World
+from cvsegguide.synth.street.world import (
+    BY_BUILDING,
+    BY_TREE,
+    CANOPY_HIGH,
+    CONTACT,
+    GROUND,
+    GROUND_Z,
+    SOLID_Z,
+)
 
 CANOPY, BUILDING = 1, 5
 _SHADOW_REACH = 90.0
@@ -21,10 +29,23 @@ _SHADOW_REACH = 90.0
 
 @compiled
 def shade_ray(
-    world: World,
-    style: StreetStyle,
+    gsd: float,
+    seed: int,
+    relief: F32,
+    surface: U8,
+    owner: I32,
+    wall: F32,
+    fine: F32,
+    coarse: F32,
+    things: F64,
+    block_start: I32,
+    block_things: I32,
+    buildings: F32,
+    trees: F32,
+    tracks: F32,
     table: F32,
-    noise: np.ndarray,
+    noise: U8,
+    style: StreetStyle,
     x: float,
     y: float,
     z: float,
@@ -41,8 +62,9 @@ def shade_ray(
 ) -> tuple[float, float, float, float, int]:
     """Linear colour (3), distance in metres (inf for nothing), land-cover id (0 for nothing)."""
     kind, distance, r, c, index = trace(
-        world, noise, x, y, z, dx, dy, dz, reach, style.leaf_threshold, style.bare, False
-    )
+        gsd, relief, owner, fine, coarse, things, block_start, block_things, trees, noise,
+        x, y, z, dx, dy, dz, reach, style.leaf_threshold, style.bare, False,
+    )  # fmt: skip
     sun_cos = dx * sun_x + dy * sun_y + dz * sun_z
     if kind == NOTHING:
         red, green, blue = sky_color(style, table, dx, dy, dz, sun_cos)
@@ -50,8 +72,8 @@ def shade_ray(
             red, green, blue = _beyond(style, table, dx, dy, dz, z, red, green, blue)
         return red, green, blue, np.inf, 0
 
-    px = x + dx * distance / world.gsd
-    py = y + dy * distance / world.gsd
+    px = x + dx * distance / gsd
+    py = y + dy * distance / gsd
     pz = z + dz * distance
     pixel = pixel_angle * distance
     nx = 0.0
@@ -63,46 +85,58 @@ def shade_ray(
     through = 0.0
     wrap = 0.0
     if kind == THING:
-        a0, a1, a2, nx, ny, nz, mirror = thing_color(world, table, index, px, py, pz)
-        landcover = int(world.thing_ground[index])
-        if world.things[index, 9] == 100.0:
+        a0, a1, a2, nx, ny, nz, mirror = thing_color(gsd, things, table, index, px, py, pz)
+        landcover = int(things[index, 13])
+        if things[index, 9] == 100.0:
             landcover = CANOPY
-        ambient = 0.55 + 0.45 * min(1.0, (pz - world.things[index, 6]) / 0.8)
+        ambient = 0.55 + 0.45 * min(1.0, (pz - things[index, 6]) / 0.8)
     elif kind == LEAF:
         a0, a1, a2, nx, ny, nz = leaf_color(
-            world, style, table, int(world.crown[r, c]), px, py, pz
+            gsd, trees, style, table, int(owner[r, c, BY_TREE]), px, py, pz
         )
         landcover = CANOPY
         ambient = 0.75 + 0.25 * nz
         through = 0.35
         wrap = 0.25
     else:
-        b = int(world.building[r, c])
-        ground_z = float(world.ground_z[r, c])
+        b = int(owner[r, c, BY_BUILDING])
+        ground_z = float(relief[r, c, GROUND_Z])
         if b == 0:
             length = pixel / max(0.05, -dz) if kind == TOP else pixel
             a0, a1, a2, mirror = ground_color(
-                world, style, table, px, py, r, c, length, street_cos, street_sin
+                gsd,
+                seed,
+                surface,
+                tracks,
+                style,
+                table,
+                px,
+                py,
+                r,
+                c,
+                length,
+                street_cos,
+                street_sin,
             )
-            landcover = int(world.ground[r, c])
-            if kind == SIDE and world.solid_z[r, c] - pz > 0.03:
+            landcover = int(surface[r, c, GROUND])
+            if kind == SIDE and relief[r, c, SOLID_Z] - pz > 0.03:
                 a0, a1, a2 = 0.75 * a0, 0.75 * a1, 0.75 * a2
             if mirror > 0:
-                a0, a1, a2, mirror = _water(style, table, px, py, world.gsd, dx, dy, dz, pixel)
+                a0, a1, a2, mirror = _water(style, table, px, py, gsd, dx, dy, dz, pixel)
                 return a0, a1, a2, distance, landcover
-            ambient = 1.0 - 0.75 * world.contact[r, c] / 255.0
-            if world.canopy_high[r, c] > -1e30:
+            ambient = 1.0 - 0.75 * surface[r, c, CONTACT] / 255.0
+            if relief[r, c, CANOPY_HIGH] > -1e30:
                 ambient *= 1.0 - 0.3 * (1.0 - style.bare)
         else:
             landcover = BUILDING
-            top = float(world.solid_z[r, c])
+            top = float(relief[r, c, SOLID_Z])
             # A step within one roof is roof, not wall.
-            wall = kind == SIDE and _drop(world, r, c, index, dx, dy) > 0.9
-            if wall:
-                angle = float(world.wall[r, c])
-                face = wall_face(world, b, angle, dx, dy, index)
-                cos = float(world.frames[b, 2])
-                sin = float(world.frames[b, 3])
+            upright = kind == SIDE and _drop(relief, owner, r, c, index, dx, dy) > 0.9
+            if upright:
+                angle = float(wall[r, c])
+                face = wall_face(buildings, b, angle, dx, dy, index)
+                cos = float(buildings[b, FRAME + 2])
+                sin = float(buildings[b, FRAME + 3])
                 if face == 0:
                     nx, ny = cos, sin
                 elif face == 1:
@@ -114,14 +148,15 @@ def shade_ray(
                 nz = 0.0
                 slant = abs(nx * dx + ny * dy)
                 a0, a1, a2, mirror, ambient = facade_color(
-                    world, table, b, face, px, py, pz, top, pixel, slant
+                    gsd, buildings, table, b, face, px, py, pz, top, pixel, slant
                 )
                 ambient *= 0.72 + 0.28 * min(1.0, (pz - ground_z) / 9.0)
             else:
                 stain = 0.7 + 0.6 * plane(table, px * 0.9, py * 0.9 + pz * 5.0)
-                look = world.looks[b]
-                a0, a1, a2 = look[ROOF] * stain, look[ROOF + 1] * stain, look[ROOF + 2] * stain
-                nx, ny, nz = _roof_normal(world, r, c)
+                a0 = buildings[b, ROOF] * stain
+                a1 = buildings[b, ROOF + 1] * stain
+                a2 = buildings[b, ROOF + 2] * stain
+                nx, ny, nz = _roof_normal(gsd, relief, owner, r, c)
 
     facing = nx * sun_x + ny * sun_y + nz * sun_z
     direct = 0.0
@@ -130,12 +165,20 @@ def shade_ray(
         if through > 0.0:
             direct = max(direct, through * max(0.0, 0.5 - 0.5 * facing))
         if direct > 0.02:
-            lift = 0.02 + 0.6 * world.gsd
+            lift = 0.02 + 0.6 * gsd
             blocked, _, _, _, _ = trace(
-                world,
+                gsd,
+                relief,
+                owner,
+                fine,
+                coarse,
+                things,
+                block_start,
+                block_things,
+                trees,
                 noise,
-                px + nx * lift / world.gsd,
-                py + ny * lift / world.gsd,
+                px + nx * lift / gsd,
+                py + ny * lift / gsd,
                 pz + 0.02 + nz * (0.7 if kind == LEAF else 0.05),
                 sun_x,
                 sun_y,
@@ -154,9 +197,7 @@ def shade_ray(
         sky_light *= 1.25
     red = a0 * (sky_light * (1.0 - 0.10 * style.sky_blue) + direct * (1.0 + 0.5 * style.warmth))
     green = a1 * (sky_light + direct)
-    blue = a2 * (
-        sky_light * (1.0 + 0.14 * style.sky_blue) + direct * (1.0 - 0.7 * style.warmth)
-    )
+    blue = a2 * (sky_light * (1.0 + 0.14 * style.sky_blue) + direct * (1.0 - 0.7 * style.warmth))
     if mirror > 0.0:
         # The sky in a pane: brighter at grazing angles.
         cosine = abs(nx * dx + ny * dy + nz * dz)
@@ -186,9 +227,9 @@ def _haze(
 
 
 @compiled
-def _drop(world: World, r: int, c: int, side: int, dx: float, dy: float) -> float:
+def _drop(relief: F32, owner: I32, r: int, c: int, side: int, dx: float, dy: float) -> float:
     """How far the wall that a ray met goes down to the cell that it came from."""
-    height, width = world.solid_z.shape
+    height, width = relief.shape[:2]
     if side == 0:
         c2 = c - 1 if dx > 0 else c + 1
         r2 = r
@@ -197,25 +238,25 @@ def _drop(world: World, r: int, c: int, side: int, dx: float, dy: float) -> floa
         r2 = r - 1 if dy > 0 else r + 1
     if r2 < 0 or c2 < 0 or r2 >= height or c2 >= width:
         return 1e9
-    if world.building[r2, c2] == 0:
+    if owner[r2, c2, BY_BUILDING] == 0:
         return 1e9
-    return float(world.solid_z[r, c] - world.solid_z[r2, c2])
+    return float(relief[r, c, SOLID_Z] - relief[r2, c2, SOLID_Z])
 
 
 @compiled
-def _roof_normal(world: World, r: int, c: int) -> tuple[float, float, float]:
-    height, width = world.solid_z.shape
-    b = world.building[r, c]
+def _roof_normal(gsd: float, relief: F32, owner: I32, r: int, c: int) -> tuple[float, float, float]:
+    height, width = relief.shape[:2]
+    b = owner[r, c, BY_BUILDING]
     r0 = max(0, r - 2)
     r1 = min(height - 1, r + 2)
     c0 = max(0, c - 2)
     c1 = min(width - 1, c + 2)
     gx = 0.0
     gy = 0.0
-    if world.building[r, c0] == b and world.building[r, c1] == b and c1 > c0:
-        gx = (world.solid_z[r, c1] - world.solid_z[r, c0]) / ((c1 - c0) * world.gsd)
-    if world.building[r0, c] == b and world.building[r1, c] == b and r1 > r0:
-        gy = (world.solid_z[r1, c] - world.solid_z[r0, c]) / ((r1 - r0) * world.gsd)
+    if owner[r, c0, BY_BUILDING] == b and owner[r, c1, BY_BUILDING] == b and c1 > c0:
+        gx = (relief[r, c1, SOLID_Z] - relief[r, c0, SOLID_Z]) / ((c1 - c0) * gsd)
+    if owner[r0, c, BY_BUILDING] == b and owner[r1, c, BY_BUILDING] == b and r1 > r0:
+        gy = (relief[r1, c, SOLID_Z] - relief[r0, c, SOLID_Z]) / ((r1 - r0) * gsd)
     if abs(gx) > 2.0 or abs(gy) > 2.0:
         return 0.0, 0.0, 1.0
     size = math.sqrt(gx * gx + gy * gy + 1.0)

@@ -2,25 +2,30 @@
 
 import math
 
-from cvsegguide.synth.compiled import F32, compiled
+from cvsegguide.synth.compiled import F32, F64, compiled
 from cvsegguide.synth.scene import BUS, CAR, FENCE, HYDRANT, LAMP, POLE, SIGN, VAN
 from cvsegguide.synth.street.noise import hash_unit, plane
 from cvsegguide.synth.street.style import StreetStyle
 from cvsegguide.synth.street.things import TRUNK
-from cvsegguide.synth.street.world import World
 
 
 @compiled
 def leaf_color(
-    world: World, style: StreetStyle, table: F32, k: int, x: float, y: float, z: float
+    gsd: float,
+    trees: F32,
+    style: StreetStyle,
+    table: F32,
+    k: int,
+    x: float,
+    y: float,
+    z: float,
 ) -> tuple[float, float, float, float, float, float]:
     """Albedo (3) of a leaf of tree ``k`` and the outward direction of its crown there (3)."""
-    tree = world.trees[k]
-    mx = (x - tree[0]) * world.gsd
-    my = (y - tree[1]) * world.gsd
-    middle = 0.6 * tree[2] + 0.4 * tree[3]
-    half = max(0.5, 0.6 * (tree[3] - tree[2]))
-    radius = max(0.5, tree[4])
+    mx = (x - trees[k, 0]) * gsd
+    my = (y - trees[k, 1]) * gsd
+    middle = 0.6 * trees[k, 2] + 0.4 * trees[k, 3]
+    half = max(0.5, 0.6 * (trees[k, 3] - trees[k, 2]))
+    radius = max(0.5, trees[k, 4])
     nx = mx / radius
     ny = my / radius
     nz = (z - middle) / half
@@ -30,17 +35,17 @@ def leaf_color(
     nx /= size
     ny /= size
     nz /= size
-    grain = 0.65 + 0.7 * plane(table, (mx + my) * 9.0 + tree[7], z * 9.0 + my * 5.0)
-    species = int(tree[5])
-    hue = tree[6]
+    grain = 0.65 + 0.7 * plane(table, (mx + my) * 9.0 + trees[k, 7], z * 9.0 + my * 5.0)
+    species = int(trees[k, 5])
+    hue = trees[k, 6]
     evergreen = species % 6 == 0
     if evergreen:
         r, g, b = 0.035 + 0.02 * hue, 0.065 + 0.02 * hue, 0.03
     else:
         r = 0.075 + 0.05 * hue
-        g = 0.125 + 0.035 * hash_unit(species, int(tree[7]), 1)
+        g = 0.125 + 0.035 * hash_unit(species, int(trees[k, 7]), 1)
         b = 0.030 + 0.02 * hue
-        turned = style.autumn * (0.4 + 0.6 * hash_unit(int(tree[7]), species, 2))
+        turned = style.autumn * (0.4 + 0.6 * hash_unit(int(trees[k, 7]), species, 2))
         r += turned * (0.32 - r)
         g += turned * (0.13 + 0.09 * hue - g)
         b += turned * (0.03 - b)
@@ -54,24 +59,23 @@ def leaf_color(
 
 @compiled
 def thing_color(
-    world: World, table: F32, k: int, x: float, y: float, z: float
+    gsd: float, things: F64, table: F32, k: int, x: float, y: float, z: float
 ) -> tuple[float, float, float, float, float, float, float]:
     """Albedo (3) of a thing at a point of its surface, its outward normal (3), and gloss."""
-    thing = world.things[k]
-    kind = int(thing[9])
-    r = world.thing_color[k, 0]
-    g = world.thing_color[k, 1]
-    b = world.thing_color[k, 2]
-    ex = (x - thing[0]) * world.gsd
-    ey = (y - thing[1]) * world.gsd
-    cos = thing[2]
-    sin = thing[3]
+    kind = int(things[k, 9])
+    r = things[k, 10]
+    g = things[k, 11]
+    b = things[k, 12]
+    ex = (x - things[k, 0]) * gsd
+    ey = (y - things[k, 1]) * gsd
+    cos = things[k, 2]
+    sin = things[k, 3]
     u = ex * cos + ey * sin
     v = ey * cos - ex * sin
-    w = z - thing[6]
-    tall = thing[7] - thing[6]
-    length = thing[4]
-    wide = thing[5]
+    w = z - things[k, 6]
+    tall = things[k, 7] - things[k, 6]
+    length = things[k, 4]
+    wide = things[k, 5]
     if kind in (TRUNK, POLE, LAMP, SIGN, HYDRANT):
         size = math.sqrt(ex * ex + ey * ey) + 1e-9
         nx = ex / size
@@ -80,7 +84,7 @@ def thing_color(
             bark = 0.6 + 0.8 * plane(table, math.atan2(ey, ex) * 24.0 + k * 7.0, z * 5.0)
             return r * bark, g * bark, b * bark, nx, ny, 0.0, 0.0
         if kind == SIGN and w > tall - 0.66:
-            p = hash_unit(k, int(thing[0]), 3)
+            p = hash_unit(k, int(things[k, 0]), 3)
             if p < 0.3:
                 return 0.45, 0.03, 0.03, nx, ny, 0.0, 0.0
             if p < 0.6:

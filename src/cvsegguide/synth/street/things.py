@@ -2,11 +2,8 @@
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cvsegguide.synth.compiled import F64, compiled
 from cvsegguide.synth.scene import BENCH, BUS, CAR, LAMP, POLE, SIGN, VAN
-from cvsegguide.synth.compiled import compiled
 
 FAR = 1e30
 TRUNK = 100
@@ -115,7 +112,8 @@ def _cylinder(
 
 @compiled
 def hit_thing(
-    thing: NDArray[np.float64],
+    things: F64,
+    k: int,
     rx: float,
     ry: float,
     z: float,
@@ -129,21 +127,21 @@ def hit_thing(
     Cars are a body and a cabin within the box of the scene, vans a box with a sloped front,
     lamps and signs a pole with an arm or a plate; everything else is its box.
     """
-    kind = int(thing[9])
-    low = thing[6]
-    high = thing[7]
+    kind = int(things[k, 9])
+    low = things[k, 6]
+    high = things[k, 7]
     if kind in (TRUNK, POLE):
-        return _cylinder(rx, ry, dx, dy, z, dz, thing[4], low, high)
-    cos = thing[2]
-    sin = thing[3]
+        return _cylinder(rx, ry, dx, dy, z, dz, things[k, 4], low, high)
+    cos = things[k, 2]
+    sin = things[k, 3]
     u = rx * cos + ry * sin
     v = ry * cos - rx * sin
     du = dx * cos + dy * sin
     dv = dy * cos - dx * sin
     w = z - low
     tall = high - low
-    length = thing[4]
-    wide = thing[5]
+    length = things[k, 4]
+    wide = things[k, 5]
     if kind in (LAMP, SIGN):
         pole = _cylinder(rx, ry, dx, dy, z, dz, length, low, high)
         if kind == LAMP:

@@ -23,6 +23,17 @@ from cvsegguide.synth.street.things import TRUNK
 
 Floats = NDArray[np.float32]
 
+GROUND_Z, SOLID_Z, CANOPY_LOW, CANOPY_HIGH = range(4)
+"""Layers of :attr:`World.relief`: absolute metres; everything below ``SOLID_Z`` is full; without
+canopy the last two are +inf and -inf."""
+
+GROUND, ROAD_SHARE, PAINT, CONTACT = range(4)
+"""Layers of :attr:`World.surface`: land-cover id, share of road within 3 x 3 cells (0..255), paint,
+darkness below vehicles (0..255)."""
+
+BY_BUILDING, BY_TREE = range(2)
+"""Layers of :attr:`World.owner`."""
+
 
 class World(NamedTuple):
     """A scene made ready for :func:`~cvsegguide.synth.street.render.render_street`.
@@ -34,32 +45,19 @@ class World(NamedTuple):
 
     gsd: float
     seed: int
-    ground_z: Floats
-    solid_z: Floats  # ground plus building: everything below is full
-    canopy_low: Floats  # +inf where there is no canopy
-    canopy_high: Floats  # -inf where there is no canopy
-    ground: NDArray[np.uint8]
-    building: NDArray[np.int32]  # row of the building tables, 0 = none
+    relief: Floats  # (H, W, 4), layers GROUND_Z to CANOPY_HIGH
+    surface: NDArray[np.uint8]  # (H, W, 4), layers GROUND to CONTACT
+    owner: NDArray[np.int32]  # (H, W, 2), rows of `buildings` and `trees`, 0 = none
     wall: Floats  # outward direction of a wall, radians from +col towards +row; nan elsewhere
-    road: NDArray[np.uint8]  # share of road within 3 x 3 cells, 0..255
-    markings: NDArray[np.uint8]
-    tracks: Floats  # per coarse block: point on a railway's middle line and its direction
-    contact: NDArray[np.uint8]  # darkness below vehicles, 0..255
-    crown: NDArray[np.int32]  # row of the tree table, 0 = none
-    fine_solid: Floats
-    fine_low: Floats
-    fine_high: Floats
-    coarse_solid: Floats
-    coarse_low: Floats
-    coarse_high: Floats
-    things: NDArray[np.float64]  # x, y, cos, sin, half length, half width, z0, z1, radius, kind
-    thing_color: Floats
-    thing_ground: NDArray[np.uint8]
+    fine: Floats  # (h, w, 3): highest solid, lowest canopy, highest canopy of each fine block
+    coarse: Floats  # the same of each coarse block
+    things: NDArray[np.float64]
+    # x, y, cos, sin, half length, half width, z0, z1, radius, kind, color (3), ground
     block_start: NDArray[np.int32]
     block_things: NDArray[np.int32]
-    frames: Floats  # per building: x, y, cos, sin, then the extents umin, umax, vmin, vmax (m)
-    looks: Floats  # per building, see buildings.py
+    buildings: Floats  # see buildings.py
     trees: Floats  # x, y, base, top, radius, species, hue, clump offset
+    tracks: Floats  # per coarse block: point on a railway's middle line and its direction
 
 
 def prepare(scene: Scene) -> World:
@@ -67,6 +65,7 @@ def prepare(scene: Scene) -> World:
     height, width = scene.ground.shape
     elevation = np.ascontiguousarray(scene.elevation, dtype=np.float32)
     roof = np.ascontiguousarray(scene.building_height, dtype=np.float32)
+    gsd = float(scene.gsd)
     solid = elevation + np.where(scene.building_id > 0, roof, np.float32(0))
     has_canopy = scene.canopy_top > 0
     low = np.where(has_canopy, elevation + scene.canopy_base, np.float32(np.inf))
@@ -77,46 +76,34 @@ def prepare(scene: Scene) -> World:
 
     ids, building = _dense_ids(scene.building_id)
     wall = wall_directions(solid, building, 1.0)
-    frames = building_frames(building, wall, len(ids), float(scene.gsd))
+    frames = building_frames(building, wall, len(ids), gsd)
     looks = building_looks(ids, frames, _means(building, roof, len(ids)), scene.seed)
     looks[:, BASE] = _means(building, elevation, len(ids))
 
-    things, colors = _things(scene, elevation)
-    cells = np.clip(things[:, :2], 0, (width - 1, height - 1)).astype(np.int64)
-    counts = count_in_blocks(things, float(scene.gsd), height, width)
+    things = _things(scene, elevation)
+    counts = count_in_blocks(things, gsd, height, width)
     start = np.zeros(counts.size + 1, np.int32)
     np.cumsum(counts, out=start[1:])
     vehicle = np.isin(scene.street_objects.kind, (CAR, VAN, BUS))
     trees = _trees(scene, elevation)
+    ground = np.ascontiguousarray(scene.ground)
+    contact = paint_contact(things[: len(vehicle)][vehicle], gsd, height, width)
+    crown = paint_crowns(trees, gsd, has_canopy)
     return World(
-        gsd=float(scene.gsd),
+        gsd=gsd,
         seed=int(scene.seed) & 0x7FFFFFFF,
-        ground_z=elevation,
-        solid_z=np.ascontiguousarray(solid),
-        canopy_low=low,
-        canopy_high=high,
-        ground=np.ascontiguousarray(scene.ground),
-        building=building,
+        relief=np.stack([elevation, solid, low, high], axis=-1),
+        surface=np.stack([ground, road_share(ground), scene.markings, contact], axis=-1),
+        owner=np.stack([building, crown], axis=-1),
         wall=wall,
-        road=road_share(np.ascontiguousarray(scene.ground)),
-        markings=np.ascontiguousarray(scene.markings),
-        tracks=track_frames(np.ascontiguousarray(scene.ground), float(scene.gsd)),
-        contact=paint_contact(things[: len(vehicle)][vehicle], float(scene.gsd), height, width),
-        crown=paint_crowns(trees, float(scene.gsd), has_canopy),
-        fine_solid=fine[0],
-        fine_low=fine[1],
-        fine_high=fine[2],
-        coarse_solid=coarse[0],
-        coarse_low=coarse[1],
-        coarse_high=coarse[2],
+        fine=np.stack(fine, axis=-1),
+        coarse=np.stack(coarse, axis=-1),
         things=things,
-        thing_color=colors,
-        thing_ground=np.ascontiguousarray(scene.ground[cells[:, 1], cells[:, 0]]),
         block_start=start,
-        block_things=fill_blocks(things, float(scene.gsd), height, width, start),
-        frames=frames,
-        looks=looks,
+        block_things=fill_blocks(things, gsd, height, width, start),
+        buildings=looks,
         trees=trees,
+        tracks=track_frames(ground, gsd),
     )
 
 
@@ -140,11 +127,10 @@ def _means(building: NDArray[np.int32], values: Floats, count: int) -> NDArray[n
     return np.asarray(total / np.maximum(cells, 1))
 
 
-def _things(scene: Scene, elevation: Floats) -> tuple[NDArray[np.float64], Floats]:
+def _things(scene: Scene, elevation: Floats) -> NDArray[np.float64]:
     """Objects first, in their order, then the trunks; x = col, y = row in cells."""
     objects, trees = scene.street_objects, scene.trees
-    table = np.zeros((len(objects) + len(trees), 10))
-    colors = np.zeros((len(table), 3), np.float32)
+    table = np.zeros((len(objects) + len(trees), 14))
     parts: tuple[tuple[Any, int], ...] = ((objects, 0), (trees, len(objects)))
     for part, offset in parts:
         rows = slice(offset, offset + len(part))
@@ -152,16 +138,17 @@ def _things(scene: Scene, elevation: Floats) -> tuple[NDArray[np.float64], Float
         row = np.clip(part.row.astype(np.int64), 0, elevation.shape[0] - 1)
         col = np.clip(part.col.astype(np.int64), 0, elevation.shape[1] - 1)
         table[rows, 6] = elevation[row, col]
+        table[rows, 13] = scene.ground[row, col]
     n = len(objects)
     _fill_objects(table[:n], objects)
-    colors[:n] = (objects.color / 255.0) ** 2.2
+    table[:n, 10:13] = (objects.color / 255.0) ** 2.2
     table[n:, 4] = table[n:, 5] = table[n:, 8] = trees.trunk_radius
     # Into the crown, not out of its top.
     reach = trees.crown_base + 0.6 * (trees.crown_top - trees.crown_base)
     table[n:, 7] = table[n:, 6] + reach
     table[n:, 9] = TRUNK
-    colors[n:] = (0.105, 0.082, 0.062)
-    return table, colors
+    table[n:, 10:13] = (0.105, 0.082, 0.062)
+    return table
 
 
 def _fill_objects(table: NDArray[np.float64], objects: Objects) -> None:
