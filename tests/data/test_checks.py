@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvsegguide.data import BrooklynQueens
+from cvsegguide.data import BrooklynQueens, Manifest
 from cvsegguide.data.checks import Report, check
 from cvsegguide.errors import DatasetError
 from helpers.brooklyn_queens import make_tree, panorama_name, tile_lonlat
@@ -263,6 +263,104 @@ def test_real_vigor_lists_are_consistent(shared: Path) -> None:
     report = check(shared / "real" / "vigor")
     assert set(report.totals) == {"missing"}  # lists without pictures
     assert report.counts["splits__corrected/NewYork/same_area_balanced_test__corrected.txt pairs"]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Three rows of two splits on tiles that lie side by side."""
+    rows = ["overhead,street,lon,lat,west,south,east,north,split,landcover"]
+    for number, split in enumerate(("train", "train", "test")):
+        Image.new("RGB", (64, 64)).save(tmp_path / f"tile{number}.png")
+        Image.new("L", (64, 64), 6).save(tmp_path / f"cover{number}.png")
+        Image.new("RGB", (64, 32)).save(tmp_path / f"view{number}.jpg")
+        west, east = 10 + number * 0.001, 10 + (number + 1) * 0.001
+        rows.append(
+            f"tile{number}.png,view{number}.jpg,{(west + east) / 2:.4f},50.0005,"
+            f"{west:.4f},50,{east:.4f},50.001,{split},cover{number}.png"
+        )
+    path = tmp_path / "manifest.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_manifest(manifest: Path) -> None:
+    report = check(manifest.parent)
+    assert report.clean, report.findings
+    assert report.layout == "manifest"
+    assert report.counts == {
+        "rows": 3,
+        "overhead": 3,
+        "street": 3,
+        "landcover": 3,
+        "rows of train": 2,
+        "rows of test": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "left"),
+    [
+        ("tile0.png,view0", "absent.png,view0", "missing", 2),
+        ("view2.jpg,10.0025", "view2.jpg,10.0035", "outside", 2),
+        ("view2.jpg,10.0025", "view2.jpg,east", "malformed", 2),
+        ("view2.jpg,10.0025", "view2.jpg,", "malformed", 2),
+        ("view2.jpg", "view0.jpg", "leak", 2),
+        ("10.0025,50.0005,10.0020,50,10.0030", "10.0015,50.0005,10.0012,50,10.0022", "leak", 2),
+    ],
+)
+def test_manifest_faults(manifest: Path, old: str, new: str, kind: str, left: int) -> None:
+    text = manifest.read_text()
+    assert old in text
+    manifest.write_text(text.replace(old, new))
+    report = check(manifest, fix=True)
+    assert set(report.totals) == {kind}, report.findings
+    cleaned = Manifest(manifest.with_name("manifest.cleaned.csv"))
+    assert len(cleaned) == left
+    assert check(manifest.with_name("manifest.cleaned.csv")).clean
+
+
+def test_manifest_files_and_repeated_rows(manifest: Path) -> None:
+    truncate(manifest.with_name("tile1.png"))
+    put_unknown_id(manifest.with_name("cover2.png"))
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([*lines, lines[1]]))
+    assert found(check(manifest)) == {
+        "truncated": ["tile1.png"],
+        "unknown id": ["cover2.png"],
+        "duplicate": ["manifest.csv"],
+    }
+
+
+def test_manifest_of_geotiffs(tmp_path: Path) -> None:
+    import rasterio
+    from rasterio.transform import from_origin
+
+    for name in ("view.jpg", "other.jpg"):
+        Image.new("RGB", (64, 32)).save(tmp_path / name)
+    with rasterio.open(
+        tmp_path / "tile.tif",
+        "w",
+        driver="GTiff",
+        width=64,
+        height=64,
+        count=3,
+        dtype="uint8",
+        crs="EPSG:32618",
+        transform=from_origin(590000, 4510000, 0.5, 0.5),
+    ) as raster:
+        raster.write(np.ones((3, 64, 64), np.uint8))
+    path = tmp_path / "pairs.csv"
+    # 16 m east and south of the corner is the middle; another camera is 32 m further east
+    # (both rounded to 0.1 m).
+    path.write_text(
+        "overhead,street,lon,lat\ntile.tif,view.jpg,-73.933928,40.735876\n"
+        "tile.tif,other.jpg,-73.933549,40.735872\n"
+    )
+    report = check(path)
+    assert found(report) == {"outside": ["pairs.csv"]}
+    assert report.findings[0].detail == "row 2: camera at row 32.1, column 96.1 of 64 x 64"
+    truncate(tmp_path / "tile.tif")
+    assert list(found(check(path)).values()) == [["tile.tif"]]
 
 
 def test_unknown_layouts_are_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.data.checks.files import FileState, FileTask, inspect_all, usual_size
 from cvsegguide.data.checks.lists import numbers, read_names, read_rows
+from cvsegguide.data.checks.overlap import overlapping
 from cvsegguide.data.checks.report import Report
 from cvsegguide.data.layout import LIST
 from cvsegguide.data.linking import LinkTable, link_table
@@ -269,8 +270,8 @@ def _check_sizes(city: City, root: Path, report: Report, labels: list[FileState]
 
 
 def _link(city: City, root: Path, report: Report) -> None:
-    placed: NDArray[np.bool_] = ~np.isnan(city.bounds).any(axis=1)
-    here: NDArray[np.bool_] = ~np.isnan(city.lonlat).any(axis=1)
+    placed = _known(city.bounds)
+    here = _known(city.lonlat)
     # A tile or panorama without a place becomes one that nothing can meet.
     bounds = np.where(placed[:, None], city.bounds, -1e9)
     lonlat = np.where(here[:, None], city.lonlat, 1e9)
@@ -294,38 +295,11 @@ def _find_leaks(first: City, second: City, root: Path, report: Report) -> None:
             detail = f"panorama of both {first.name} and {second.name}"
             report.add("leak", name, detail)
             second.bad_views[row] = True
-    for row in _overlaps(first.bounds, second.bounds).tolist():
+    for row in overlapping(first.bounds, second.bounds).tolist():
         detail = f"its ground belongs to tiles of both {first.name} and {second.name}"
         report.add("leak", second.tiles[row], detail)
         second.bad_tiles[row] = True
 
 
-def _overlaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows of the second bounds that share ground with any of the first.
-
-    Two tiles overlap when a corner or the centre of one lies inside the other (which leaves out
-    long strips that cross each other). Tiles that only touch do not overlap.
-    """
-    first = first[~np.isnan(first).any(axis=1)]
-    rows = np.flatnonzero(~np.isnan(second).any(axis=1))
-    found = np.zeros(len(rows), np.bool_)
-    for own, other, swap in ((first, second[rows], False), (second[rows], first, True)):
-        if not len(own) or not len(other):
-            continue
-        west, south, east, north = other.T
-        margin_x, margin_y = 1e-3 * (east - west), 1e-3 * (north - south)
-        xs = west + margin_x, east - margin_x, east - margin_x, west + margin_x, (west + east) / 2
-        ys = (
-            south + margin_y,
-            south + margin_y,
-            north - margin_y,
-            north - margin_y,
-            (south + north) / 2,
-        )
-        points = np.stack([np.concatenate(xs), np.concatenate(ys)], axis=1)
-        table = link_table(own, points)
-        if swap:
-            found |= table.counts > 0
-        else:
-            found[table.indices % len(other)] = True
-    return rows[found]
+def _known(table: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(table).all(axis=1))

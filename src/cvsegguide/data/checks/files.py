@@ -14,7 +14,7 @@ import numpy as np
 from cvsegguide.data.parallel import bounded_map
 from cvsegguide.progress import track
 
-Role = Literal["picture", "ids", "heights", "unit"]
+Role = Literal["picture", "raster", "ids", "heights", "unit"]
 
 MAX_PIXELS = 1 << 26
 """Pixels that are decoded at most, so that memory stays bounded (JPEG panoramas may have 64 times
@@ -22,6 +22,8 @@ as many: an eighth of their size is enough)."""
 
 MAX_BYTES = 1 << 28
 """Bytes to which a sparse array may unpack."""
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class FileTask:
     Attributes:
         path: The file.
         group: What it belongs to, e.g. ``"queens landcover"``: the name of its count.
-        role: ``picture``; ``ids``, a raster of class ids; ``heights``, a sparse array;
-            ``unit``, a grey picture for values from 0 to 1.
+        role: ``picture``; ``raster``, anything that GDAL reads; ``ids``, a raster of class ids;
+            ``heights``, a sparse array; ``unit``, a grey picture for values from 0 to 1.
         number: The caller's number for it (a tile, a panorama).
         known: Ids that a raster may hold.
     """
@@ -82,7 +84,11 @@ def inspect(task: FileTask) -> FileState:
     if information.st_size == 0:
         return FileState(task, None, "truncated", "the file is empty")
     try:
-        return _heights(task) if task.role == "heights" else _picture(task)
+        if task.role == "heights":
+            return _heights(task)
+        if task.role == "raster" and task.path.suffix.lower() not in _PICTURES:
+            return _raster(task)
+        return _picture(task)
     except Exception as error:  # a decoder may fail in any way on a damaged file
         reason = _reason(error)
         kind = "truncated" if _is_truncation(error, reason) else "unreadable"
@@ -95,13 +101,13 @@ def _picture(task: FileTask) -> FileState:
     with Image.open(task.path) as image:
         width, height = image.size
         size = (height, width)
-        if task.role == "picture":
+        if task.role in ("picture", "raster"):
             # An eighth of the size needs the whole file all the same, but a fraction of the time.
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
         if image.width * image.height > MAX_PIXELS:
             return FileState(task, size, "unreadable", f"{width} x {height} pixels is too large")
         image.load()
-        if task.role == "picture":
+        if task.role in ("picture", "raster"):
             return FileState(task, size)
         mode = image.mode
         if task.role == "unit":
@@ -115,6 +121,20 @@ def _picture(task: FileTask) -> FileState:
     if unknown:
         shown = ", ".join(map(str, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
         return FileState(task, size, "unknown id", shown)
+    return FileState(task, size)
+
+
+def _raster(task: FileTask) -> FileState:
+    import rasterio
+
+    with rasterio.open(task.path) as raster:
+        size = (int(raster.height), int(raster.width))
+        windows = [window for _, window in raster.block_windows(1)]
+        largest = max((window.height * window.width for window in windows), default=0)
+        if largest * raster.count > MAX_PIXELS:
+            return FileState(task, size, "unreadable", "its blocks are too large")
+        for window in windows:
+            raster.read(window=window)
     return FileState(task, size)
 
 

@@ -1,0 +1,296 @@
+"""Check of a manifest: every row on its own, every file once, and what the splits share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.data.checks.files import FileTask, Role, inspect_all
+from cvsegguide.data.checks.overlap import overlapping
+from cvsegguide.data.checks.report import Report
+from cvsegguide.errors import CVSegGuideError
+from cvsegguide.geo import Bounds, GeoReference, parse_tile_name, tile_bounds
+from cvsegguide.io.atomic import atomic_path
+from cvsegguide.landcover import NYC
+
+FILES: tuple[tuple[str, Role], ...] = (
+    ("overhead", "raster"),
+    ("street", "picture"),
+    ("landcover", "ids"),
+)
+GROUPS = (("lon", "lat"), ("row", "col"), ("west", "south", "east", "north"))
+LIMITS = {"lon": 180.0, "lat": 90.0, "west": 180.0, "east": 180.0, "south": 90.0, "north": 90.0}
+POSITIVE = ("fov", "gsd")
+
+
+@dataclass
+class _Table:
+    """The rows while they are checked.
+
+    Attributes:
+        path: The table.
+        words: Column -> cells, stripped, for paths, split and id.
+        numbers: Column -> numbers, NaN where empty or faulty.
+        bad: Which rows cannot be used.
+        sizes: File -> ``(height, width)`` of those that could be read.
+    """
+
+    path: Path
+    words: dict[str, list[str]]
+    numbers: dict[str, NDArray[np.float64]]
+    bad: NDArray[np.bool_]
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def number(self, column: str, row: int) -> float:
+        values = self.numbers.get(column)
+        return float("nan") if values is None else float(values[row])
+
+    def file(self, cell: str) -> Path:
+        return self.path.parent / cell
+
+    def fault(self, report: Report, kind: str, row: int, detail: str) -> None:
+        """Record a finding about a row, which cannot be used then."""
+        report.add(kind, self.path.name, f"row {row + 1}: {detail}")
+        self.bad[row] = True
+
+
+def check_manifest(path: Path, workers: int, fix: bool) -> Report:
+    """Check a table of pairs (see :func:`cvsegguide.data.checks.check`).
+
+    Raises:
+        DatasetError: The file is no table, or has no columns ``overhead`` and ``street``.
+    """
+    report = Report(str(path), "manifest")
+    table = _read(path, report)
+    report.counts["rows"] = len(table.bad)
+    _check_rows(table, report)
+    _read_files(table, report, workers)
+    bounds = _check_positions(table, report)
+    _find_leaks(table, bounds, report)
+    if fix:
+        report.written.append(str(_write_good_rows(table)))
+    return report
+
+
+def _read(path: Path, report: Report) -> _Table:
+    from cvsegguide.data.manifest import NUMBERS, REQUIRED, WORDS, _read_frame
+    from cvsegguide.errors import DatasetError
+
+    frame: dict[str, list[Any]] = _read_frame(path)
+    for column in REQUIRED:
+        if column not in frame:
+            raise DatasetError(
+                f"{path}: has no column '{column}' (it has: {', '.join(map(str, frame))})"
+            )
+    words = {
+        column: ["" if cell is None else str(cell).strip() for cell in frame[column]]
+        for column in (*REQUIRED, *WORDS)
+        if column in frame
+    }
+    count = len(words["overhead"])
+    table = _Table(path, words, {}, np.zeros(count, np.bool_))
+    for column in NUMBERS:
+        if column not in frame:
+            continue
+        values = np.full(count, np.nan)
+        for row, cell in enumerate(frame[column]):
+            if cell is None or str(cell).strip() in ("", "nan"):
+                continue
+            try:
+                values[row] = float(cell)
+            except (TypeError, ValueError):
+                table.fault(report, "malformed", row, f"{column} '{cell}' is no number")
+        table.numbers[column] = values
+    return table
+
+
+def _check_rows(table: _Table, report: Report) -> None:
+    names: dict[str, int] = {}
+    pairs: dict[tuple[str, str], int] = {}
+    for row in range(len(table.bad)):
+        overhead, street = table.words["overhead"][row], table.words["street"][row]
+        for column in ("overhead", "street"):
+            if not table.words[column][row]:
+                table.fault(report, "malformed", row, f"{column} is empty")
+        for group in GROUPS:
+            given = [name for name in group if not np.isnan(table.number(name, row))]
+            if given and len(given) < len(group):
+                table.fault(report, "malformed", row, f"{' and '.join(group)} go together")
+        if all(np.isnan(table.number(name, row)) for name in ("lon", "row")):
+            table.fault(report, "malformed", row, "no position: neither lon, lat nor row, col")
+        for name, limit in LIMITS.items():
+            value = table.number(name, row)
+            if abs(value) > limit:
+                table.fault(report, "malformed", row, f"{name} is {value:g}")
+        for name in POSITIVE:
+            value = table.number(name, row)
+            if value <= 0 or not (np.isfinite(value) or np.isnan(value)):
+                table.fault(report, "malformed", row, f"{name} is {value:g}")
+        west, south, east, north = (table.number(name, row) for name in GROUPS[2])
+        if west >= east or south >= north:
+            table.fault(report, "malformed", row, "bounds are inverted")
+        first = pairs.setdefault((overhead, street), row)
+        if first != row:
+            table.fault(report, "duplicate", row, f"the same pair as row {first + 1}")
+        elif "id" in table.words and table.words["id"][row]:
+            first = names.setdefault(table.words["id"][row], row)
+            if first != row:
+                table.fault(report, "duplicate", row, f"the same id as row {first + 1}")
+
+
+def _read_files(table: _Table, report: Report, workers: int) -> None:
+    known = frozenset(NYC.ids)
+    users: dict[tuple[str, str], list[int]] = {}
+    for column, _ in FILES:
+        for row, cell in enumerate(table.words.get(column, ())):
+            if cell:
+                users.setdefault((column, cell), []).append(row)
+    listed = list(users)
+    roles = dict(FILES)
+
+    def tasks() -> Iterator[FileTask]:
+        for number, (column, cell) in enumerate(listed):
+            yield FileTask(table.file(cell), column, roles[column], number, known)
+
+    for column, _ in FILES:
+        report.counts[column] = 0
+    for state in inspect_all(tasks(), len(listed), workers, f"reading {table.path.name}"):
+        column, cell = listed[state.task.number]
+        if state.kind != "missing":
+            report.counts[column] += 1
+        if state.kind:
+            report.add(state.kind, cell, state.detail)
+            table.bad[users[column, cell]] = True
+        if state.size is None:
+            continue
+        height, width = state.size
+        if column == "street":
+            row = users[column, cell][0]
+            fov = table.number("fov", row)
+            if (360.0 if np.isnan(fov) else fov) * height / width > 180.0 * (1 + 1e-3):
+                report.add("wrong size", cell, f"{width} x {height} reach beyond the poles")
+                table.bad[users[column, cell]] = True
+        elif column == "overhead":
+            table.sizes[cell] = state.size
+
+
+def _check_positions(table: _Table, report: Report) -> NDArray[np.float64]:
+    """Find cameras outside of their tile; the bounds of each row's tile, NaN where unknown."""
+    bounds = np.full((len(table.bad), 4), np.nan)
+    references: dict[str, GeoReference | None] = {}
+    for row, cell in enumerate(table.words["overhead"]):
+        if cell not in table.sizes:
+            continue
+        height, width = table.sizes[cell]
+        reference = _reference_of_row(table, row)
+        if reference is None:
+            if cell not in references:
+                references[cell] = _reference_of_file(table.file(cell), height, width)
+            reference = references[cell]
+        down, right = table.number("row", row), table.number("col", row)
+        if reference is not None:
+            try:
+                bounds[row] = reference.bounds
+                if np.isnan(down):
+                    point = table.number("lon", row), table.number("lat", row)
+                    place = reference.lonlat_to_rowcol(*point)
+                    down, right = float(place[0]), float(place[1])
+            except CVSegGuideError as error:
+                table.fault(report, "malformed", row, str(error))
+                continue
+        elif np.isnan(down):
+            table.fault(report, "malformed", row, "the overhead image has no place on earth")
+            continue
+        if np.isnan(down) or np.isnan(right):
+            continue  # a finding already
+        if not (-1e-6 <= down <= height + 1e-6 and -1e-6 <= right <= width + 1e-6):
+            detail = f"camera at row {down:.1f}, column {right:.1f} of {height} x {width}"
+            table.fault(report, "outside", row, detail)
+    return bounds
+
+
+def _reference_of_row(table: _Table, row: int) -> GeoReference | None:
+    box = [table.number(name, row) for name in GROUPS[2]]
+    if np.isnan(box).any() or box[0] >= box[2] or box[1] >= box[3]:
+        return None
+    height, width = table.sizes[table.words["overhead"][row]]
+    try:
+        return GeoReference.from_bounds(Bounds(*box), height, width)
+    except CVSegGuideError:
+        return None
+
+
+def _reference_of_file(path: Path, height: int, width: int) -> GeoReference | None:
+    import warnings
+
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with rasterio.open(path) as raster:
+                if raster.crs is not None:
+                    transform = tuple(float(value) for value in tuple(raster.transform)[:6])
+                    a, b, c, d, e, f = transform
+                    return GeoReference(raster.crs.to_wkt(), (a, b, c, d, e, f), height, width)
+    except (RasterioError, OSError):
+        pass
+    tile = parse_tile_name(path)
+    if tile is None:
+        return None
+    tile_bounds(*tile)
+    return GeoReference.from_tile(*tile, height, width)
+
+
+def _find_leaks(table: _Table, bounds: NDArray[np.float64], report: Report) -> None:
+    """What two splits share; train keeps it, then val, then test, then the rest by name."""
+    if "split" not in table.words:
+        report.notes.append("the table has no column 'split': nothing can leak")
+        return
+    order = {"train": 0, "val": 1, "test": 2}
+    splits = sorted(set(table.words["split"]) - {""}, key=lambda name: (order.get(name, 3), name))
+    members = np.array(table.words["split"])
+    for number, second in enumerate(splits):
+        rows = np.flatnonzero(members == second)
+        report.counts[f"rows of {second}"] = len(rows)
+        for first in splits[:number]:
+            others = np.flatnonzero(members == first)
+            for column, what in (("street", "street view"), ("overhead", "overhead image")):
+                cells = {table.words[column][row] for row in others.tolist()}
+                for row in rows.tolist():
+                    cell = table.words[column][row]
+                    if cell in cells:
+                        detail = f"the {what} '{cell}' is in {first} and {second}"
+                        table.fault(report, "leak", row, detail)
+            shared = {table.words["overhead"][row] for row in others.tolist()}
+            for place in overlapping(bounds[others], bounds[rows]).tolist():
+                row = int(rows[place])
+                if table.words["overhead"][row] not in shared:
+                    detail = f"its ground is in {first} and {second}"
+                    table.fault(report, "leak", row, detail)
+
+
+def _write_good_rows(table: _Table) -> Path:
+    good = np.flatnonzero(~table.bad)
+    path = table.path.with_name(f"{table.path.stem}.cleaned{table.path.suffix}")
+    with atomic_path(path) as temporary:
+        if table.path.suffix.lower() == ".csv":
+            import pandas
+
+            frame = pandas.read_csv(
+                table.path,
+                dtype=str,
+                keep_default_na=False,
+                skipinitialspace=True,
+                encoding="utf-8-sig",
+            )
+            frame.iloc[good].to_csv(temporary, index=False)
+        else:
+            from pyarrow import parquet
+
+            parquet.write_table(parquet.read_table(table.path).take(good), temporary)
+    return path
