@@ -4,6 +4,8 @@ import logging
 import re
 import sys
 import warnings
+from itertools import pairwise
+from pathlib import Path
 
 from cvsegguide.errors import ConfigurationError
 
@@ -16,6 +18,7 @@ _NOISE = (
     ".*isinstance.treespec, LeafSpec.*",
     ".*find_unused_parameters=True was specified.*",
     ".*Found .* module.s. in eval mode.*",
+    ".*recommended to use .self.log.*sync_dist.*",  # the metrics are joined already
 )
 
 
@@ -25,7 +28,9 @@ def run(argv: list[str]) -> int:
     Raises:
         ConfigurationError: An option, the configuration file or what it asks for is unusable.
     """
+    _check_files(argv)
     from jsonargparse import ArgumentError
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     from cvsegguide.training.command import Command
 
@@ -38,9 +43,26 @@ def run(argv: list[str]) -> int:
         Command(argv)
     except ArgumentError as error:
         raise ConfigurationError(_line(str(error), argv[0])) from None
+    except MisconfigurationException as error:
+        raise ConfigurationError(_line(str(error), argv[0])) from None
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+def _check_files(argv: list[str]) -> None:
+    """Name the configuration file that is missing or no YAML: the parser would not."""
+    import yaml
+
+    names = [after for option, after in pairwise(argv) if option in ("--config", "-c")]
+    names += [option.removeprefix("--config=") for option in argv if option.startswith("--config=")]
+    for name in names:
+        try:
+            yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"--config {name}: cannot be read ({error})") from None
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"--config {name}: no valid YAML ({error})") from None
 
 
 def _line(message: str, subcommand: str) -> str:

@@ -33,7 +33,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Read tensors and plain values, never code; raises CheckpointError when unusable."""
-        return read_checkpoint(path)
+        return _read(path)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -42,6 +42,13 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         CheckpointError: There is none, or it is damaged or unsafe.
     """
+    content = _read(path)
+    if "state_dict" not in content:
+        raise CheckpointError(f"{path}: not a training checkpoint (it has no 'state_dict')")
+    return content
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
     try:
@@ -49,6 +56,6 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     except Exception as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: not a readable checkpoint ({reason})") from None
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise CheckpointError(f"{path}: not a training checkpoint (it has no 'state_dict')")
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: not a checkpoint (it holds a {type(content).__name__})")
     return content

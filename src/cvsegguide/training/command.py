@@ -167,7 +167,9 @@ class Command(LightningCLI):
                         f"{path}: holds neither model.safetensors nor {BEST} nor {LAST}"
                     )
                 path = found[0]
-            if path.suffix == ".ckpt" and path.is_file():
+            if path.suffix == ".ckpt":
+                if not path.is_file():
+                    raise CheckpointError(f"{path}: there is no such checkpoint")
                 self.weights = path
             else:
                 options.model.weights = source
@@ -205,7 +207,11 @@ class Command(LightningCLI):
         config["enable_model_summary"] = False
         if config.get("enable_progress_bar") is None:
             config["enable_progress_bar"] = enabled()
-        return self.trainer_class(**config)
+        try:
+            return self.trainer_class(**config)
+        except (ValueError, TypeError, ImportError, RuntimeError) as error:
+            # Lightning raises all of these for a device, precision or strategy that is not there.
+            raise ConfigurationError(f"trainer: {_short(error)}") from None
 
     def _callbacks(self, config: Mapping[str, Any]) -> list[Callback]:
         options = self.options

@@ -1,0 +1,128 @@
+"""The first minute: a city that no weights have seen, its street views localised and measured."""
+
+import json
+import sys
+import time
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cvsegguide.data.brooklyn_queens import BrooklynQueens
+from cvsegguide.data.sample import Batch, collate
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.evaluation.evaluator import Evaluator, Row
+from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
+from cvsegguide.evaluation.report import print_table
+from cvsegguide.geo.panorama import street_canvas
+from cvsegguide.inference.localizer import Localizer
+from cvsegguide.io.atomic import write_text
+from cvsegguide.landcover import scheme_of
+from cvsegguide.models.base import LocalizationModel
+from cvsegguide.progress import track
+
+
+def demonstrate(
+    out: str | PathLike[str],
+    tiles: int,
+    seed: int,
+    model: str | PathLike[str] | None = None,
+    samples: int = 24,
+    as_json: bool = False,
+) -> dict[str, Any]:
+    """Make a city, localise street views in it, print the errors and write the figures.
+
+    Args:
+        out: Folder; gets ``city/`` (Brooklyn & Queens layout), ``metrics.json``,
+            ``predictions.parquet`` and, for the best, the median and the worst street view,
+            ``best/``, ``median/`` and ``worst/`` with all files of a localisation.
+        tiles: Overhead tiles of the city.
+        seed: Seed of the city.
+        model: Weights; the bundled ones by default.
+        samples: Street views at most, spread evenly over the city.
+        as_json: Print the metrics as JSON instead of tables.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        CVSegGuideError: The weights or the folder cannot be used, or the city has no street.
+    """
+    from cvsegguide.models.hub import default_weights
+    from cvsegguide.synth import generate
+
+    source = default_weights() if model is None else model
+    localizer = Localizer.from_pretrained(source)
+    out = Path(out)
+    _say(f"making a synthetic city of {tiles} tiles (seed {seed}) ...")
+    start = time.perf_counter()
+    generate(out / "city", tiles=tiles, seed=seed)
+    made = time.perf_counter() - start
+    dataset = BrooklynQueens(out / "city", labels=("landcover",))
+    if len(dataset) == 0:
+        raise ConfigurationError(
+            "--tiles: this city has no street; take more tiles or another seed"
+        )
+    step = max(1, -(-len(dataset) // samples))
+    chosen = range(step // 2, len(dataset), step) if step > 1 else range(len(dataset))
+
+    _say(f"localising {len(chosen)} street views with '{source}' ...")
+    start = time.perf_counter()
+    evaluator = Evaluator(localizer.model.channels, scheme_of(localizer.model.channels))
+    writer = PredictionWriter(out / "predictions.parquet")
+    rows: list[Row] = []
+    try:
+        for index in track(chosen, "localising"):
+            rows += measure(localizer.model, evaluator, collate([dataset[index]]))
+        writer.add(rows)
+        writer.close()
+    except BaseException:
+        writer.discard()
+        raise
+    merge_shards(out / "predictions.parquet", 1)
+    elapsed = time.perf_counter() - start
+    figures: dict[str, Any] = {
+        **evaluator.compute(),
+        "weights": str(source),
+        "data": f"SynthCity, seed {seed}, {tiles} tiles",
+        "split": "demonstration",
+        "seconds": {"city": round(made, 2), "localisation": round(elapsed, 2)},
+    }
+    write_text(out / "metrics.json", json.dumps(figures, indent=2) + "\n")
+
+    order = sorted(range(len(rows)), key=lambda i: float(rows[i]["error_m"]))
+    picks = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    for name, place in picks.items():
+        sample = dataset[chosen[place]]
+        overhead, street = dataset.paths(chosen[place])
+        result = localizer.localize(overhead, street, heading=sample.heading, fov=sample.fov)
+        result.save(out / name, truth=(sample.row, sample.col))
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        print_table(figures)
+        pictures = ", ".join(str(out / name / "figure.png") for name in picks)
+        print(f"Figures: {pictures}")
+    return figures
+
+
+def measure(model: LocalizationModel, evaluator: Evaluator, batch: Batch) -> list[Row]:
+    """Localise a batch with a network in evaluation mode and add it to the figures."""
+    device = next(model.parameters()).device
+    batch = batch.to(device)
+    with torch.inference_mode():
+        street, _ = street_canvas(
+            batch.street, batch.heading, batch.fov, model.street_size, model.street_extent
+        )
+        guide = batch.landcover if model.guidance == "truth" else None
+        prediction = model(batch.overhead, street, guide)
+        target = None
+        if batch.landcover is not None:
+            lookup = torch.from_numpy(scheme_of(model.channels).channel_lookup).to(device)
+            target = lookup[batch.landcover.long()]
+        return evaluator.update(prediction, model.log_posterior(prediction), batch, target)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,144 @@
+"""Losses of the geometric network.
+
+Besides the posterior and the overhead land cover, three things are known wherever the land cover
+is: how probable the camera's place is from land cover alone, which places around the camera are
+hidden by buildings, and what land cover the visible ones have. They teach the prior, the
+visibility and the street branch's land cover. Nothing else than position and land cover is needed,
+so any data set that has those trains them.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from cvsegguide.data.sample import Batch
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.landcover import NYC_CLASSES
+from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.geometric.network import GeometricModel, GeometricPrediction
+from cvsegguide.models.geometric.polar import PolarGrid
+from cvsegguide.training.losses import (
+    IGNORED,
+    LocalizationLoss,
+    gaussian_label,
+    landcover_loss,
+    position_nll,
+)
+
+DEPTH_OF_A_WALL = 2.0
+"""Metres into an obstacle that still count as seen: its face."""
+
+
+class GeometricLoss(LocalizationLoss):
+    """Posterior, prior, visibility, and land cover of both branches.
+
+    Args:
+        weights: Factors of ``position``, ``landcover``, ``prior``, ``visibility``,
+            ``street_landcover``.
+        sigma_m: Standard deviation in metres of the label of the position term.
+    """
+
+    defaults: Mapping[str, float] = {
+        "position": 4.0,
+        "landcover": 0.5,
+        "prior": 1.0,
+        "visibility": 0.3,
+        "street_landcover": 0.3,
+    }
+
+    def __init__(self, weights: Mapping[str, float] | None = None, sigma_m: float = 0.3) -> None:
+        super().__init__(weights)
+        if not sigma_m > 0:
+            raise ConfigurationError(f"position_sigma_m: must be above 0, got {sigma_m}")
+        self.sigma_m = sigma_m
+
+    def forward(
+        self,
+        model: LocalizationModel,
+        prediction: Prediction,
+        batch: Batch,
+        landcover: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """See :meth:`LocalizationLoss.forward`."""
+        if not isinstance(model, GeometricModel) or not isinstance(prediction, GeometricPrediction):
+            raise ConfigurationError("losses: 'geometric' trains the geometric network only")
+        above, around = prediction.overhead, prediction.street
+        assert above is not None
+        assert around is not None
+        log_posterior = model.log_posterior(prediction).float()
+        size = (log_posterior.shape[-2], log_posterior.shape[-1])
+        sigma = self.sigma_m / batch.gsd
+        label = gaussian_label(batch.position, size, sigma)
+        losses = {"position": position_nll(log_posterior, label)}
+        prior = above.prior[:, 0].float()
+        scale = prior.shape[-1] / size[1]
+        prior_size = (prior.shape[-2], prior.shape[-1])
+        coarse = gaussian_label(batch.position * scale, prior_size, sigma * scale)
+        losses["prior"] = position_nll(prior.flatten(1).log_softmax(dim=1).view_as(prior), coarse)
+        if landcover is not None:
+            losses["landcover"] = landcover_loss(above.landcover, landcover)
+            target, visible, known = surroundings(landcover, batch.position, batch.gsd, model.grid)
+            losses["visibility"] = _masked_mean(
+                functional.binary_cross_entropy_with_logits(
+                    around.visibility[:, 0].float(), visible.float(), reduction="none"
+                ),
+                known,
+            )
+            losses["street_landcover"] = functional.cross_entropy(
+                around.landcover.float(),
+                torch.where(visible & known, target, IGNORED),
+                ignore_index=IGNORED,
+                reduction="sum",
+            ) / (visible & known & (target != IGNORED)).sum().clamp(min=1)
+        return {name: self.weights[name] * value for name, value in losses.items()}
+
+
+def surroundings(
+    landcover: Tensor, position: Tensor, gsd: Tensor, grid: PolarGrid
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What stands around a camera, on a polar grid, and what of it is not hidden by buildings.
+
+    Args:
+        landcover: ``(B, H, W)`` channel indices of the eight-class scheme, 255 where ignored.
+        position: ``(B, 2)`` row and column of the cameras in pixels.
+        gsd: ``(B,)`` metres per pixel.
+        grid: The polar grid of (R, D).
+
+    Returns:
+        ``(B, R, D)`` int64 classes (255 where ignored or outside), bool visible, bool inside the
+        tile.
+    """
+    obstacle = list(NYC_CLASSES.channels).index("building")
+    distances = grid.distances().to(position)
+    steps = torch.linspace(0.0, grid.last, 2 * round(grid.last) + 1, device=position.device)
+    hidden_from = torch.where(
+        _along_rays(landcover, position, gsd, steps, grid.directions) == obstacle,
+        steps[:, None],
+        torch.inf,
+    ).amin(dim=1)
+    classes = _along_rays(landcover, position, gsd, distances, grid.directions)
+    visible = distances[:, None] <= hidden_from[:, None] + DEPTH_OF_A_WALL
+    inside = classes >= 0
+    return torch.where(inside, classes, IGNORED), visible, inside
+
+
+def _along_rays(
+    landcover: Tensor, position: Tensor, gsd: Tensor, distances: Tensor, directions: int
+) -> Tensor:
+    """``(B, N, D)`` int64: the pixel at each distance in each direction; -1 outside."""
+    height, width = landcover.shape[-2:]
+    azimuth = torch.arange(directions, device=position.device, dtype=torch.float32) + 0.5
+    azimuth = (azimuth - directions / 2) * (2 * torch.pi / directions)
+    pixels = distances[None, :, None] / gsd[:, None, None]
+    rows = (position[:, 0, None, None] - pixels * torch.cos(azimuth)).floor().long()
+    cols = (position[:, 1, None, None] + pixels * torch.sin(azimuth)).floor().long()
+    inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+    index = rows.clamp(0, height - 1) * width + cols.clamp(0, width - 1)
+    values = landcover.flatten(1).long().gather(1, index.flatten(1)).view_as(index)
+    return torch.where(inside, values, -1)
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    return (values * mask).sum() / mask.sum().clamp(min=1)

@@ -1,0 +1,356 @@
+"""The commands fit, validate, test and predict on a tiny network."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from cvsegguide.cli.main import main
+from helpers.tiny import write_config
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny network has no place in the registry; exporting is tested with a real one."""
+    monkeypatch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run; its configuration is beside it as ``tiny.yaml``."""
+    folder = tmp_path_factory.mktemp("trained")
+    config = write_config(folder / "tiny.yaml", trainer={"max_epochs": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
+        assert main(["fit", "--config", str(config), "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def error_line(capfd: pytest.CaptureFixture[str]) -> str:
+    """The only line of an error on stderr."""
+    error = capfd.readouterr().err
+    assert "Traceback" not in error
+    lines = [line for line in error.splitlines() if line.startswith("cvsegguide: error: ")]
+    assert len(lines) == 1, error
+    return lines[0]
+
+
+def test_what_a_run_leaves(trained: Path) -> None:
+    assert {"best.ckpt", "last.ckpt", "config.yaml", "run.json"} <= {
+        path.name for path in trained.iterdir()
+    }
+    record = json.loads((trained / "run.json").read_text())
+    assert record[0]["versions"]["torch"] == torch.__version__.split("+")[0]
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    assert config["model"]["network"] == "helpers.tiny.TinyNetwork"
+    assert config["seed_everything"] == 0
+    assert not list(trained.glob(".*")), "temporary files"
+
+
+def test_test_command(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["test", "--config", str(trained / "config.yaml"), "--out", str(tmp_path / "r")]
+    assert main(arguments) == 0
+    shown = capfd.readouterr().out
+    assert "tile centre" in shown
+    assert "land-cover prior" in shown
+    figures = json.loads((tmp_path / "r" / "metrics.json").read_text())
+    table = pd.read_parquet(tmp_path / "r" / "predictions.parquet")
+    assert table["id"].tolist() == [f"tiny-{200 + i}" for i in range(7)]
+    distance = 0.5 * ((table.row - table.row_true) ** 2 + (table.col - table.col_true) ** 2) ** 0.5
+    assert (distance - table.error_m).abs().max() < 1e-4
+    position = figures["position"]
+    assert position["mean"] == pytest.approx(table.error_m.mean(), abs=1e-5)
+    assert position["median"] == pytest.approx(table.error_m.median(), abs=1e-5)
+    assert position["mean_low"] <= position["mean"] <= position["mean_high"]
+    assert figures["posterior"]["nll"] == pytest.approx(table.nll.mean(), abs=1e-4)
+    assert figures["regions"]["hit_1"] == pytest.approx((table.region_rank_true == 1).mean())
+    assert set(figures["baselines"]) == {"tile centre", "uniform", "land-cover prior"}
+    assert figures["landcover"]["confusion"][3][3] > 0
+    # The ignored pixel of each tile counts for nothing.
+    assert sum(map(sum, figures["landcover"]["confusion"])) == 7 * (32 * 32 - 1)
+    assert table.lon.between(-73.71, -73.69).all()
+    report = (tmp_path / "r" / "report.md").read_text()
+    assert "| model |" in report
+    assert "Confusion" in report
+
+
+def test_predict_writes_the_same_rows(trained: Path, tmp_path: Path) -> None:
+    config = str(trained / "config.yaml")
+    for command in ("test", "predict"):
+        assert main([command, "--config", config, "--out", str(tmp_path / command)]) == 0
+    tables = [
+        pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("test", "predict")
+    ]
+    pd.testing.assert_frame_equal(*tables)
+    assert sorted(path.name for path in (tmp_path / "predict").iterdir()) == ["predictions.parquet"]
+
+
+def test_batch_size_changes_nothing(trained: Path, tmp_path: Path) -> None:
+    config = str(trained / "config.yaml")
+    for size in ("1", "7"):
+        arguments = ["--data.eval_batch_size", size, "--out", str(tmp_path / size)]
+        assert main(["test", "--config", config, *arguments]) == 0
+    one, seven = (json.loads((tmp_path / size / "metrics.json").read_text()) for size in "17")
+    for group in ("position", "posterior", "regions", "landcover", "baselines"):
+        assert flattened(one[group]) == pytest.approx(flattened(seven[group]), abs=1e-4), group
+
+
+def flattened(figures: Any) -> list[float]:
+    if isinstance(figures, dict):
+        return [number for value in figures.values() for number in flattened(value)]
+    if isinstance(figures, list):
+        return [number for value in figures for number in flattened(value)]
+    return [figures] if isinstance(figures, int | float) else []
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_figures_of_one(trained: Path, tmp_path: Path) -> None:
+    config = str(trained / "config.yaml")
+    assert main(["test", "--config", config, "--out", str(tmp_path / "one")]) == 0
+    for command in ("test", "predict"):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "cvsegguide", command, "--config", config),
+                *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
+                *("--out", str(tmp_path / command), "--weights", str(trained)),
+            ],
+            env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        tables = [
+            pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("one", command)
+        ]
+        pd.testing.assert_frame_equal(*tables, check_exact=False, atol=1e-4)
+        assert [path.name for path in (tmp_path / command).glob(".*")] == []
+    one, two = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "test")
+    )
+    for group in ("position", "posterior", "regions", "landcover", "baselines"):
+        assert flattened(two[group]) == pytest.approx(flattened(one[group]), abs=1e-4), group
+
+
+@pytest.mark.slow
+def test_two_processes_train(tmp_path: Path) -> None:
+    """Seven validation samples do not divide by two: nobody waits for a batch that never comes."""
+    config = write_config(tmp_path / "two.yaml", trainer={"max_epochs": 2})
+    script = tmp_path / "launch.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [
+            *(sys.executable, str(script), "fit", "--config", str(config)),
+            *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
+            *("--out", str(tmp_path / "run"), "--data.eval_batch_size", "1"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2/2" in done.stderr
+    assert (tmp_path / "run" / "best.ckpt").exists()
+
+
+SCRIPT = """
+import sys
+from cvsegguide.training.command import Command
+Command._export = lambda self: None
+if __name__ == "__main__":
+    from cvsegguide.cli.main import main
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_best_is_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The validation says 3 m, 1 m, 2 m: best.ckpt holds the weights of the second epoch."""
+    from cvsegguide.training.module import LocalizationTask
+
+    medians = iter([3.0, 1.0, 2.0])
+    weights = []
+
+    def start(self: LocalizationTask) -> None:
+        weights.append(self.network.scale.item())  # type: ignore[operator, union-attr]
+
+    def end(self: LocalizationTask) -> None:
+        self.log("val/error_median_m", next(medians))
+
+    monkeypatch.setattr(LocalizationTask, "on_validation_epoch_start", start)
+    monkeypatch.setattr(LocalizationTask, "on_validation_epoch_end", end)
+    config = write_config(tmp_path / "best.yaml", trainer={"max_epochs": 3})
+    assert main(["fit", "--config", str(config), "--out", str(tmp_path / "run")]) == 0
+    best = torch.load(tmp_path / "run" / "best.ckpt", weights_only=True)
+    last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert len(set(weights)) == 3
+    assert best["state_dict"]["network.scale"].item() == weights[1]
+    assert last["state_dict"]["network.scale"].item() == weights[2]
+
+
+def test_validation_sees_the_average_and_training_goes_on_without(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "ema.yaml", trainer={"max_epochs": 1})
+    for decay in ("0", "0.5"):
+        arguments = ["--out", str(tmp_path / decay), "--ema", decay]
+        assert main(["fit", "--config", str(config), *arguments]) == 0
+    plain = torch.load(tmp_path / "0" / "last.ckpt", weights_only=True)
+    averaged = torch.load(tmp_path / "0.5" / "last.ckpt", weights_only=True)
+    name = "network.cover.weight"
+    assert torch.equal(plain["state_dict"][name], averaged["current_model_state"][name])
+    assert not torch.equal(plain["state_dict"][name], averaged["state_dict"][name])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.precision", "bf16-mixed"],
+        ["--trainer.accumulate_grad_batches", "2", "--trainer.gradient_clip_val", "0.1"],
+        ["--model.losses", "published"],
+        ["--model.schedule", "constant", "--ema", "0"],
+        ["--data.num_workers", "1", "--trainer.overfit_batches", "1"],
+        ["--trainer.logger", "CSVLogger", "--trainer.logger.save_dir", "logs"],
+        ["--model.network_arguments.guidance", "truth"],
+    ],
+    ids=["bf16", "accumulate", "published", "constant", "workers", "csv", "truth"],
+)
+def test_flags_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write_config(tmp_path / "tiny.yaml", trainer={"max_epochs": 1})
+    assert main(["fit", "--config", str(config), "--out", "run", *options]) == 0
+    assert (tmp_path / "run" / "best.ckpt").exists()
+
+
+def test_tensorboard_by_default(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "tiny.yaml", trainer={"max_epochs": 1, "logger": None})
+    assert main(["fit", "--config", str(config), "--out", str(tmp_path / "run")]) == 0
+    assert list((tmp_path / "run").glob("events.out.tfevents.*"))
+
+
+def test_a_line_per_epoch_in_a_pipe(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    config = write_config(tmp_path / "tiny.yaml", trainer={"max_epochs": 2})
+    assert main(["fit", "--config", str(config), "--out", str(tmp_path / "run")]) == 0
+    shown = capfd.readouterr()
+    lines = [line for line in shown.err.splitlines() if line.startswith("epoch ")]
+    assert len(lines) == 2
+    assert "loss" in lines[0]
+    assert "validation median" in lines[0]
+    assert "\x1b" not in shown.err + shown.out
+
+
+def test_losses_that_are_not_finite(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    broken = {
+        "class_path": "helpers.tiny.TinyPairs",
+        "init_args": {"length": 3, "broken": 1},
+    }
+    config = write_config(tmp_path / "nan.yaml", data={"train": broken})
+    assert main(["fit", "--config", str(config), "--out", str(tmp_path / "run")]) == 1
+    line = error_line(capfd)
+    assert "loss of step 0 is not finite" in line
+    assert "tiny-1" in line
+    (saved,) = (tmp_path / "run").glob("nonfinite-*.pt")
+    batch = torch.load(saved, weights_only=True)
+    assert sorted(batch["id"]) == ["tiny-0", "tiny-1", "tiny-2"]
+    assert math.isnan(batch["overhead"][batch["id"].index("tiny-1")].mean())
+
+
+def test_disk_full_keeps_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path / "tiny.yaml", trainer={"max_epochs": 1})
+    run = tmp_path / "run"
+    assert main(["fit", "--config", str(config), "--out", str(run)]) == 0
+    content = (run / "last.ckpt").read_bytes()
+    capfd.readouterr()
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    arguments = ["--out", str(run), "--resume", "--trainer.max_epochs", "2"]
+    assert main(["fit", "--config", str(config), *arguments]) == 1
+    assert "cannot be written" in error_line(capfd)
+    assert (run / "last.ckpt").read_bytes() == content
+    assert not list(run.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--config", "missing.yaml"], "missing.yaml"),
+        (["--config", "tiny.yaml", "--model.learning_rate", "fast"], "learning_rate"),
+        (["--config", "tiny.yaml", "--model.learning_rate", "-1"], "learning_rate"),
+        (["--config", "tiny.yaml", "--model.velocity", "3"], "velocity"),
+        (["--config", "tiny.yaml", "--model.losses", "hopeful"], "losses"),
+        (["--config", "tiny.yaml", "--model.loss_weights", "{speed: 1}"], "speed"),
+        (["--config", "tiny.yaml", "--model.network", "no.such.Network"], "no.such.Network"),
+        (["--config", "tiny.yaml", "--model.network_arguments", "{size: 3}"], "size"),
+        (["--config", "tiny.yaml", "--data.batch_size", "0"], "batch_size"),
+        (["--config", "tiny.yaml", "--data.train", "null"], "data.train"),
+        (["--config", "tiny.yaml", "--ema", "1.5"], "EMA decay"),
+        (["--config", "tiny.yaml", "--trainer.accelerator", "abacus"], "abacus"),
+        (["--config", "tiny.yaml", "--trainer.devices", "0"], "devices"),
+        (["--config", "tiny.yaml", "--trainer.max_epochs", "x"], "max_epochs"),
+        (["--config", "broken.yaml"], "broken.yaml"),
+    ],
+)
+def test_unusable_configurations(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path / "tiny.yaml")
+    (tmp_path / "broken.yaml").write_text("model: [1, 2\n")
+    assert main(["fit", *options, "--out", "run"]) == 2
+    assert message in error_line(capfd)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--weights"),
+        (["--weights", "empty"], "empty"),
+        (["--weights", "absent.ckpt"], "absent.ckpt"),
+        (["--weights", "wrong.ckpt"], "is of another network"),
+        (["--weights", "text.ckpt"], "not a readable checkpoint"),
+    ],
+)
+def test_unusable_weights(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path / "tiny.yaml")
+    (tmp_path / "empty").mkdir()
+    content = torch.load(trained / "best.ckpt", weights_only=True)
+    content["state_dict"].pop("network.scale")
+    torch.save(content, tmp_path / "wrong.ckpt")
+    (tmp_path / "text.ckpt").write_text("hello")
+    assert main(["test", "--config", "tiny.yaml", "--out", "out", *options]) == 2
+    assert message in error_line(capfd)
+    assert not (tmp_path / "out").exists()
+
+
+def test_help(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--help"]) == 0
+    shown = capfd.readouterr().out
+    assert "--resume" in shown
+    assert "--model.learning_rate" in shown

@@ -1,0 +1,188 @@
+"""Metrics against arithmetic."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from cvsegguide.evaluation.baselines import CENTRE, PRIOR, UNIFORM, Baselines, fit_prior
+from cvsegguide.evaluation.bootstrap import bootstrap_intervals
+from cvsegguide.evaluation.position import HeadingError, PositionError
+from cvsegguide.evaluation.posterior import PosteriorScores, RegionScores, read_posterior
+from cvsegguide.evaluation.regions import true_region
+from cvsegguide.evaluation.segmentation import LandCoverScores
+
+
+def test_position_error_in_metres() -> None:
+    metric = PositionError()
+    truth = torch.tensor([[10.0, 10.0], [10.0, 10.0]])
+    estimate = torch.tensor([[13.0, 14.0], [10.0, 10.0]])
+    metric.update(estimate, truth, torch.tensor([0.5, 0.5]))
+    metric.update(torch.tensor([[0.0, 8.0]]), torch.tensor([[0.0, 0.0]]), torch.tensor([1.0]))
+    figures = metric.compute()
+    assert figures["count"] == 3
+    assert figures["mean"] == pytest.approx((2.5 + 0 + 8) / 3)
+    assert figures["median"] == 2.5
+    assert figures["p25"] == 1.25
+    assert figures["recall_1m"] == pytest.approx(1 / 3)
+    assert figures["recall_3m"] == pytest.approx(2 / 3)
+    assert figures["recall_10m"] == 1.0
+    assert "lateral_mean" not in figures
+
+
+def test_lateral_and_longitudinal() -> None:
+    metric = PositionError()
+    # 3 m north and 4 m east of the truth; one street runs north, the other east, one is unknown.
+    truth = torch.tensor([[10.0, 10.0]] * 3)
+    estimate = torch.tensor([[7.0, 14.0]] * 3)
+    azimuth = torch.tensor([0.0, 90.0, math.nan])
+    metric.update(estimate, truth, torch.ones(3), azimuth)
+    assert metric.longitudinal[0][:2].tolist() == pytest.approx([3.0, 4.0], abs=1e-5)
+    assert metric.lateral[0][:2].tolist() == pytest.approx([4.0, 3.0], abs=1e-5)
+    assert metric.compute()["lateral_mean"] == pytest.approx(3.5)
+
+
+def test_heading_error_wraps_and_skips_unknown() -> None:
+    metric = HeadingError()
+    metric.update(torch.tensor([359.0, 10.0, math.nan]), torch.tensor([3.0, 350.0, 0.0]))
+    figures = metric.compute()
+    assert figures["count"] == 2
+    assert figures["mean"] == pytest.approx(12.0, abs=1e-4)
+
+
+def test_land_cover_scores() -> None:
+    metric = LandCoverScores(("road", "tree"))
+    target = torch.tensor([[[0, 0, 0, 1]], [[1, 255, 255, 255]]])
+    predicted = torch.tensor([[[0, 0, 1, 1]], [[1, 0, 0, 0]]])
+    metric.update(predicted, target)
+    figures = metric.compute()
+    assert figures["confusion"] == [[2, 1], [0, 2]]
+    assert figures["accuracy"] == pytest.approx(4 / 5)
+    assert figures["iou"]["road"] == pytest.approx(2 / 3)
+    assert figures["iou"]["tree"] == pytest.approx(2 / 3)
+    assert figures["dice_of"]["road"] == pytest.approx(4 / 5)
+    scores = torch.nn.functional.one_hot(predicted, 2).movedim(-1, 1).float()
+    again = LandCoverScores(("road", "tree"))
+    again.update(scores, target)
+    assert again.compute() == figures
+
+
+def test_reading_a_posterior() -> None:
+    mass = torch.tensor([[[0.4, 0.3], [0.2, 0.1]]])
+    reading = read_posterior(mass.log(), torch.tensor([[1.5, 0.5]]), torch.tensor([2.0]))
+    assert reading.p_true.item() == pytest.approx(0.2)
+    assert reading.nll.item() == pytest.approx(-math.log(0.2))
+    assert reading.mass_above.item() == pytest.approx(0.7)
+    # Half the mass is in two pixels, 90 % in three; a pixel has 4 square metres.
+    assert reading.hdr_area_m2.tolist() == [[8.0, 12.0]]
+    metric = PosteriorScores()
+    metric.update(reading, 4)
+    figures = metric.compute()
+    assert figures["hdr50_coverage"] == 0.0
+    assert figures["hdr90_coverage"] == 1.0
+    assert figures["nll_gain"] == pytest.approx(math.log(4) + math.log(0.2), abs=1e-6)
+
+
+def test_a_position_on_the_far_edge_is_in_the_last_pixel() -> None:
+    mass = torch.tensor([[[0.4, 0.3], [0.2, 0.1]]])
+    reading = read_posterior(mass.log(), torch.tensor([[2.0, 2.0]]), torch.tensor([1.0]))
+    assert reading.p_true.item() == pytest.approx(0.1)
+
+
+def test_coverage_of_a_calibrated_posterior() -> None:
+    """Cameras drawn from the posterior itself lie in its 90 % set nine times out of ten."""
+    generator = torch.Generator().manual_seed(1)
+    scores = 2 * torch.randn(1, 16, 16, generator=generator)
+    log = scores.flatten(1).log_softmax(1).reshape(1, 16, 16)
+    drawn = torch.multinomial(log.exp().flatten(), 4000, replacement=True, generator=generator)
+    position = torch.stack([drawn // 16, drawn % 16], 1) + 0.5
+    metric = PosteriorScores()
+    metric.update(read_posterior(log.expand(4000, 16, 16), position, torch.ones(4000)), 256)
+    figures = metric.compute()
+    assert figures["hdr50_coverage"] == pytest.approx(0.5, abs=0.03)
+    assert figures["hdr90_coverage"] == pytest.approx(0.9, abs=0.02)
+
+
+def test_region_of_the_camera() -> None:
+    posterior = np.zeros((64, 64))
+    posterior[8:12, 8:12] = 0.7 / 16
+    posterior[40:44, 50:54] = 0.3 / 16
+    assert true_region(posterior, 10.5, 9.5)[:2] == (1, pytest.approx(0.7))
+    rank, probability, probabilities = true_region(posterior, 41.5, 51.5)
+    # The regions divide the 90 % set, so the second has what is left of it.
+    assert rank == 2
+    assert probability == probabilities[1] == pytest.approx(0.2, abs=0.02)
+    assert true_region(posterior, 63.9, 0.0)[:2] == (0, 0.0)
+
+
+def test_region_scores() -> None:
+    metric = RegionScores()
+    metric.update(torch.tensor([1, 3, 0, 6]), torch.tensor([0.5, 0.2, 0.0, 0.1]))
+    assert metric.compute() == {
+        "hit_1": 0.25,
+        "hit_3": 0.5,
+        "hit_5": 0.5,
+        "true_mass": pytest.approx(0.2),
+    }
+
+
+def test_bootstrap_covers_and_does_not_mind_the_order() -> None:
+    generator = np.random.default_rng(0)
+    hits = 0
+    for trial in range(60):
+        errors = generator.exponential(size=80)
+        low, high = bootstrap_intervals(errors, resamples=300, seed=trial)["mean"]
+        hits += low <= 1.0 <= high
+    assert 50 <= hits <= 60
+    errors = generator.exponential(size=101)
+    intervals = bootstrap_intervals(errors, (1.0,))
+    assert intervals == bootstrap_intervals(errors[::-1], (1.0,))
+    low, high = intervals["median"]
+    assert low < np.median(errors) < high
+    low, high = intervals["recall_1m"]
+    assert low < (errors <= 1).mean() < high
+
+
+def test_bootstrap_of_equal_values() -> None:
+    for count in (1, 2, 5):
+        intervals = bootstrap_intervals(np.full(count, 2.0), (1.0, 3.0))
+        assert intervals["mean"] == intervals["median"] == (2.0, 2.0)
+        assert intervals["recall_1m"] == (0.0, 0.0)
+        assert intervals["recall_3m"] == (1.0, 1.0)
+
+
+def test_bootstrap_median_of_an_even_count() -> None:
+    """Every resampled median of {0, 1} is 0, 0.5 or 1."""
+    intervals = bootstrap_intervals([0.0, 1.0], resamples=4000)
+    assert intervals["median"] == (0.0, 1.0)
+
+
+def test_prior_finds_the_ratio_of_densities() -> None:
+    # Roads cover a tenth of each tile and hold half of the cameras; buildings hold none.
+    areas = np.tile([10.0, 60.0, 30.0], (40, 1))
+    standing = np.array([0] * 20 + [1] * 20)
+    weights = fit_prior(areas, standing)
+    density = weights / weights[1]
+    assert density[0] == pytest.approx(6.0)
+    assert density[2] == 0.0
+
+
+def test_baselines() -> None:
+    cover = torch.full((2, 8, 8), 5, dtype=torch.uint8)
+    cover[:, :, 3] = 6
+    metric = Baselines((0, 5, 6))
+    position = torch.tensor([[0.5, 3.5], [7.5, 3.5]])
+    metric.update(position, torch.tensor([2.0, 2.0]), (8, 8), ["a", "b"], cover)
+    figures = metric.compute()
+    assert figures[CENTRE]["mean"] == pytest.approx(2 * math.hypot(3.5, 0.5))
+    assert figures[UNIFORM]["nll"] == pytest.approx(math.log(64))
+    # Cameras stand on the road only: the prior is uniform on its 8 pixels, its mean their middle.
+    assert figures[PRIOR]["nll"] == pytest.approx(math.log(8))
+    assert figures[PRIOR]["mean"] == pytest.approx(2 * 3.5)
+
+
+def test_baselines_without_land_cover() -> None:
+    metric = Baselines((0, 5, 6))
+    metric.update(torch.tensor([[4.0, 4.0]]), torch.ones(1), (8, 8), ["a"])
+    assert set(metric.compute()) == {CENTRE, UNIFORM}
