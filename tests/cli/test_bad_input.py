@@ -2,8 +2,6 @@
 
 import pickle
 import struct
-import subprocess
-import sys
 import zlib
 
 import numpy as np
@@ -243,19 +241,6 @@ def test_no_numbers(folder, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def localize(folder, model):
-    """In a process of its own, with the real loader of models."""
-    return subprocess.run(
-        [
-            sys.executable, "-m", "cvsegguide", "localize", str(folder / "overhead.png"),
-            str(folder / "street.png"), "--model", str(model), "--out", str(folder / "out"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-
-
 class Hostile:
     """Unpickling it would make a file."""
 
@@ -283,13 +268,16 @@ def foreign_network(path):
     ],
     ids=["missing", "empty", "garbage", "hostile", "another architecture"],
 )
-def test_checkpoints(folder, make):
-    path = folder / "model.pth.tar"
+def test_checkpoints(tmp_path, capsys, make):
+    # With the real loader of models.
+    Image.fromarray(RGB).save(tmp_path / "picture.png")
+    path = tmp_path / "model.pth.tar"
     make(path)
-    done = localize(folder, path)
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("cvsegguide: error: ")
-    assert done.stderr.count("\n") == 1
-    assert str(path) in done.stderr
-    assert not (folder / "hacked").exists()
-    assert not (folder / "out").exists()
+    picture, out = str(tmp_path / "picture.png"), tmp_path / "out"
+    assert main(["localize", picture, picture, "--model", str(path), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("cvsegguide: error: ")
+    assert error.count("\n") == 1
+    assert str(path) in error
+    assert not (tmp_path / "hacked").exists()
+    assert not out.exists()
