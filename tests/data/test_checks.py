@@ -331,6 +331,18 @@ def test_manifest_files_and_repeated_rows(manifest: Path) -> None:
     }
 
 
+def test_manifest_with_another_class_scheme(manifest: Path) -> None:
+    Image.new("L", (64, 64), 40).save(manifest.with_name("cover2.png"))
+    assert found(check(manifest)) == {"unknown id": ["cover2.png"]}
+    scheme = manifest.with_name("scheme.toml")
+    entries = "".join(
+        f'[[classes]]\nid = {value}\nname = "c{value}"\ncolor = [0, 0, 0]\nchannel = "road"\n'
+        for value in (6, 40)
+    )
+    scheme.write_text(f'name = "own"\n[channels]\nroad = 6\n{entries}')
+    assert check(manifest, scheme=scheme).clean
+
+
 def test_manifest_of_geotiffs(tmp_path: Path) -> None:
     import rasterio
     from rasterio.transform import from_origin

@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--fix", action="store_true", help="write cleaned indices beside the originals"
     )
+    check.add_argument(
+        "--scheme",
+        type=Path,
+        metavar="FILE",
+        help="class scheme (TOML) of a manifest's land cover (default: New York's)",
+    )
     check.set_defaults(function=_check)
 
     link = jobs.add_parser("link", help="write which panoramas lie in which tile")
@@ -89,7 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from cvsegguide.data.checks import check
 
-    report = check(arguments.root, workers=arguments.workers, fix=arguments.fix)
+    report = check(
+        arguments.root, workers=arguments.workers, fix=arguments.fix, scheme=arguments.scheme
+    )
     if arguments.json:
         print(report.to_json())
     else:

@@ -22,13 +22,19 @@ from cvsegguide.errors import DatasetError, InputError
 __all__ = ["KINDS", "Finding", "Report", "check"]
 
 
-def check(root: str | PathLike[str], workers: int | None = None, fix: bool = False) -> Report:
+def check(
+    root: str | PathLike[str],
+    workers: int | None = None,
+    fix: bool = False,
+    scheme: str | PathLike[str] | None = None,
+) -> Report:
     """Check a data set.
 
     Args:
         root: Root folder of a tree, or a manifest file (``.csv``, ``.parquet``).
         workers: Threads; by default as many as there are processors.
         fix: Write cleaned indices (see above).
+        scheme: TOML file of the class scheme of a manifest's land cover; by default New York's.
 
     Raises:
         DatasetError: The root is missing, or in none of the known layouts.
@@ -42,7 +48,7 @@ def check(root: str | PathLike[str], workers: int | None = None, fix: bool = Fal
     if root.is_file():
         from cvsegguide.data.checks.manifest import check_manifest
 
-        return check_manifest(root, workers, fix)
+        return check_manifest(root, workers, fix, scheme)
     if not root.is_dir():
         raise DatasetError(f"{root}: no such file or folder")
 
@@ -58,7 +64,7 @@ def check(root: str | PathLike[str], workers: int | None = None, fix: bool = Fal
         if path.is_file():
             from cvsegguide.data.checks.manifest import check_manifest
 
-            return check_manifest(path, workers, fix)
+            return check_manifest(path, workers, fix, scheme)
     raise DatasetError(
         f"{root}: neither a tree of Brooklyn & Queens (CITY/overhead/images.txt), nor one of VIGOR "
         "(splits*/CITY/*.txt), nor a manifest (manifest.csv)"

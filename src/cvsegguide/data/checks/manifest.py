@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cvsegguide.data.checks.report import Report
 from cvsegguide.errors import CVSegGuideError
 from cvsegguide.geo import Bounds, GeoReference, parse_tile_name, tile_bounds
 from cvsegguide.io.atomic import atomic_path
-from cvsegguide.landcover import NYC
+from cvsegguide.landcover import NYC, ClassScheme
 
 FILES: tuple[tuple[str, Role], ...] = (
     ("overhead", "raster"),
@@ -57,7 +58,9 @@ class _Table:
         self.bad[row] = True
 
 
-def check_manifest(path: Path, workers: int, fix: bool) -> Report:
+def check_manifest(
+    path: Path, workers: int, fix: bool, scheme: str | PathLike[str] | None = None
+) -> Report:
     """Check a table of pairs (see :func:`cvsegguide.data.checks.check`).
 
     Raises:
@@ -67,7 +70,8 @@ def check_manifest(path: Path, workers: int, fix: bool) -> Report:
     table = _read(path, report)
     report.counts["rows"] = len(table.bad)
     _check_rows(table, report)
-    _read_files(table, report, workers)
+    known = NYC if scheme is None else ClassScheme.from_file(scheme)
+    _read_files(table, report, workers, frozenset(known.ids))
     bounds = _check_positions(table, report)
     _find_leaks(table, bounds, report)
     if fix:
@@ -141,8 +145,7 @@ def _check_rows(table: _Table, report: Report) -> None:
                 table.fault(report, "duplicate", row, f"the same id as row {first + 1}")
 
 
-def _read_files(table: _Table, report: Report, workers: int) -> None:
-    known = frozenset(NYC.ids)
+def _read_files(table: _Table, report: Report, workers: int, known: frozenset[int]) -> None:
     users: dict[tuple[str, str], list[int]] = {}
     for column, _ in FILES:
         for row, cell in enumerate(table.words.get(column, ())):
