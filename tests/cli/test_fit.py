@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from cvsegguide.cli.main import main
+from helpers.brooklyn_queens import make_tree
 from helpers.tiny import write_config
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -347,6 +348,25 @@ def test_unusable_weights(
     assert main(["test", "--config", "tiny.yaml", "--out", "out", *options]) == 2
     assert message in error_line(capfd)
     assert not (tmp_path / "out").exists()
+
+
+def test_bundled_configurations_and_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A bundled configuration by name trains on a made tree that ``--root`` names."""
+    make_tree(tmp_path / "tree", tiles=1, panoramas=2)
+    monkeypatch.chdir(tmp_path)
+    options = ["--root", "tree", "--model.network", "helpers.tiny.TinyNetwork", "--out", "run"]
+    options += ["--data.train.overhead_size", "32", "--data.val.overhead_size", "32"]
+    assert main(["fit", "--config", "mst-small-brooklyn-queens", *options, *SHORT]) == 0
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert {config["data"][split]["init_args"]["root"] for split in ("train", "val")} == {"tree"}
+    capfd.readouterr()
+    assert main(["fit", "--config", "mst-huge-mars", "--root", "tree"]) == 2
+    assert "bundled configuration (featup-brooklyn-queens" in error_line(capfd)
+
+
+SHORT = ["--trainer.max_epochs", "1", "--data.num_workers", "0", "--trainer.logger", "false"]
 
 
 def test_help(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,19 @@
-"""``cvsegguide fit | validate | test | predict --config FILE.yaml [--option value ...]``."""
+"""``cvsegguide fit | validate | test | predict --config FILE.yaml [--option value ...]``.
+
+Two conveniences on top of LightningCLI: ``--config`` takes the name of a bundled configuration,
+and ``--root DIR`` gives every data set of the configurations its folder.
+"""
 
 import logging
 import re
 import sys
 import warnings
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from cvsegguide.errors import ConfigurationError
+
+SPLITS = ("train", "val", "test", "predict")
 
 _NOISE = (
     ".*does not have many workers.*",
@@ -28,9 +34,9 @@ def run(argv: list[str]) -> int:
     Raises:
         ConfigurationError: An option, the configuration file or what it asks for is unusable.
     """
-    _check_files(argv)
+    argv = _expand(argv)
     from jsonargparse import ArgumentError
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from cvsegguide.training.command import Command
 
@@ -50,19 +56,65 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _check_files(argv: list[str]) -> None:
-    """Name the configuration file that is missing or no YAML: the parser would not."""
+def _expand(argv: list[str]) -> list[str]:
+    """Replace names of bundled configurations by their files, and ``--root`` by each data set's."""
     import yaml
 
-    names = [after for option, after in pairwise(argv) if option in ("--config", "-c")]
-    names += [option.removeprefix("--config=") for option in argv if option.startswith("--config=")]
-    for name in names:
-        try:
-            yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"--config {name}: cannot be read ({error})") from None
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"--config {name}: no valid YAML ({error})") from None
+    argv = [part for option in argv for part in _split(option)]
+    root: str | None = None
+    expanded: list[str] = []
+    merged: dict[str, Any] = {}
+    options = iter(argv)
+    for option in options:
+        if option == "--root":
+            root = next(options, None)
+            if root is None:
+                raise ConfigurationError("--root: names a folder")
+            continue
+        expanded.append(option)
+        if option in ("--config", "-c"):
+            name = next(options, None)
+            if name is None:
+                break
+            path = _configuration(name)
+            expanded.append(str(path))
+            try:
+                content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError(f"--config {name}: cannot be read ({error})") from None
+            except yaml.YAMLError as error:
+                raise ConfigurationError(f"--config {name}: no valid YAML ({error})") from None
+            if not isinstance(content, dict):
+                raise ConfigurationError(f"--config {name}: holds no configuration")
+            merged.update(content.get("data") or {})
+    if root is not None:
+        given = [name for name in SPLITS if isinstance(merged.get(name), dict)]
+        if not given:
+            raise ConfigurationError("--root: no configuration before it names a single data set")
+        for name in given:
+            expanded += [f"--data.{name}.root", root]
+    return expanded
+
+
+def _split(option: str) -> list[str]:
+    for name in ("--config", "--root"):
+        if option.startswith(f"{name}="):
+            return [name, option.removeprefix(f"{name}=")]
+    return [option]
+
+
+def _configuration(name: str) -> Path:
+    """The file of that name, else the bundled configuration of that name."""
+    path = Path(name)
+    if path.exists() or path.suffix:
+        return path
+    bundled = Path(__file__).resolve().parents[1] / "configs"
+    if not (bundled / f"{name}.yaml").exists():
+        names = ", ".join(sorted(entry.stem for entry in bundled.glob("*.yaml")))
+        raise ConfigurationError(
+            f"--config {name}: there is neither such a file nor a bundled configuration ({names})"
+        )
+    return bundled / f"{name}.yaml"
 
 
 def _line(message: str, subcommand: str) -> str:

@@ -56,7 +56,8 @@ def landcover_loss(scores: Tensor, target: Tensor, ignored: int = IGNORED) -> Te
         scores.float(), target.long(), ignore_index=ignored, reduction="sum"
     )
     count = (target != ignored).sum().clamp(min=1)
-    return total / count + dice_loss(scores.float(), target, ignored)
+    result: Tensor = total / count + dice_loss(scores.float(), target, ignored)
+    return result
 
 
 def gaussian_label(position: Tensor, size: tuple[int, int], sigma: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ class LastCheckpoint(Callback):
         Lightning keeps that too, but loses it when the loader was opened before the checkpoint
         was read, as it is for the number of steps that the learning-rate schedule asks for.
         """
-        loader = trainer.train_dataloader
+        loader: Any = trainer.train_dataloader
         if hasattr(loader, "state_dict"):
             checkpoint["train_loader"] = loader.state_dict()
 
@@ -69,7 +69,7 @@ class LastCheckpoint(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set the loader to its place; take over SIGINT and SIGTERM (in the main thread only)."""
-        loader = trainer.train_dataloader
+        loader: Any = trainer.train_dataloader
         if self._loader is not None and hasattr(loader, "load_state_dict"):
             loader.load_state_dict(self._loader)
             self._loader = None
