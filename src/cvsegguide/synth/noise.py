@@ -7,57 +7,57 @@ The mixing function is SplitMix64 (Steele, Lea and Flood 2014).
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, I64, compiled, inlined
+from cvsegguide.synth.compiled import F32, U64, compiled, inlined
 
-_C1 = -4658895280553007687  # 0xBF58476D1CE4E5B9 as a signed integer
-_C2 = -7723592293110705685  # 0x94D049BB133111EB
-_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15
-KEY_MASK = (1 << 52) - 1
-"""Keys are cut to 52 bits so that they survive in float64 tables."""
+# Unsigned throughout: overflow of signed integers is undefined to the compiler, which did use that.
+_C1 = np.uint64(0xBF58476D1CE4E5B9)
+_C2 = np.uint64(0x94D049BB133111EB)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_S30, _S27, _S31, _S12 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(12)
+_UNIT = 1.0 / 4503599627370496.0
 
 
 @inlined
-def mix(value: int) -> int:
-    """SplitMix64's finaliser on a signed 64-bit integer."""
-    x = np.int64(value)
-    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * _C1
-    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * _C2
-    return x ^ ((x >> 31) & 0x1FFFFFFFF)
+def mix(value: np.uint64) -> np.uint64:
+    """SplitMix64's finaliser."""
+    x = (value ^ (value >> _S30)) * _C1
+    x = (x ^ (x >> _S27)) * _C2
+    return x ^ (x >> _S31)
 
 
 @inlined
 def key(a: int, b: int, c: int, d: int) -> int:
-    """A 52-bit hash of four integers."""
-    h = mix(np.int64(a) + _GOLDEN)
-    h = mix(h ^ (np.int64(b) * _C1 + _GOLDEN))
-    h = mix(h ^ (np.int64(c) * _C2 + _GOLDEN))
-    h = mix(h ^ (np.int64(d) + _GOLDEN))
-    return h & KEY_MASK
+    """A 52-bit hash of four integers: 52 bits survive in float64 tables."""
+    h = mix(np.uint64(a) + _GOLDEN)
+    h = mix(h ^ (np.uint64(b) * _C1 + _GOLDEN))
+    h = mix(h ^ (np.uint64(c) * _C2 + _GOLDEN))
+    h = mix(h ^ (np.uint64(d) + _GOLDEN))
+    return np.int64(h >> _S12)  # type: ignore[return-value]
 
 
 @inlined
 def unit(hashed: int, salt: int) -> float:
     """A uniform number in [0, 1) from a hash and a small integer."""
-    return float((mix(np.int64(hashed) + np.int64(salt) * _GOLDEN) >> 11) & KEY_MASK) / 4503599627370496.0
+    return float(mix(np.uint64(hashed) + np.uint64(salt) * _GOLDEN) >> _S12) * _UNIT
 
 
 @compiled
-def start(seed: int) -> I64:
+def start(seed: int) -> U64:
     """A random stream: one 64-bit state."""
-    state = np.empty(1, np.int64)
-    state[0] = mix(np.int64(seed))
+    state = np.empty(1, np.uint64)
+    state[0] = mix(np.uint64(seed))
     return state
 
 
 @inlined
-def draw(state: I64) -> float:
+def draw(state: U64) -> float:
     """Next uniform number in [0, 1) of a stream."""
     state[0] += _GOLDEN
-    return float((mix(state[0]) >> 11) & KEY_MASK) / 4503599627370496.0
+    return float(mix(state[0]) >> _S12) * _UNIT
 
 
 @inlined
-def between(state: I64, low: float, high: float) -> float:
+def between(state: U64, low: float, high: float) -> float:
     """Next uniform number in [low, high)."""
     return low + (high - low) * draw(state)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F64, I64, compiled
+from cvsegguide.synth.compiled import F64, U64, compiled
 from cvsegguide.synth.noise import between, draw, start
 from cvsegguide.synth.plan.fields import Plan, clear_of_corridors
 from cvsegguide.synth.plan.frames import front, mark, mass, paint, paint_form, parking, roof_plant
@@ -79,7 +79,7 @@ IDENTITY_MASK = (1 << 30) - 1
 def _identity(hashed: int, number: int) -> int:
     """A building's id: a hash that fits int32, room for outbuildings next to it, never 0."""
     stream = start(hashed + 7919 * number)
-    return ((int(stream[0]) & IDENTITY_MASK) | 4) & ~3
+    return ((np.int64(stream[0] >> np.uint64(34)) & IDENTITY_MASK) | 4) & ~3
 
 
 @compiled
@@ -149,7 +149,7 @@ def _near_roundabout(plan: Plan, cell: F64, low: bool, side_high: bool) -> bool:
 
 
 @compiled
-def _built(plan: Plan, cell: F64, tables: Tables, random: I64, kind: int, p0: float, p1: float,
+def _built(plan: Plan, cell: F64, tables: Tables, random: U64, kind: int, p0: float, p1: float,
            breadth: float, end_low: bool, end_high: bool) -> None:  # fmt: skip
     """Lots along the two long sides of a block, back to back."""
     hashed = int(cell[KEY])
@@ -218,7 +218,7 @@ def _built(plan: Plan, cell: F64, tables: Tables, random: I64, kind: int, p0: fl
 
 @compiled
 def _vacant(
-    plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float
+    plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float
 ) -> None:
     """An empty lot: weeds, bare soil, or a few parked cars."""
     u = draw(random)
@@ -237,7 +237,7 @@ def _vacant(
 
 
 @compiled
-def _walk(tables: Tables, frame: Frame, random: I64, width: float, depth: float, s0: float,
+def _walk(tables: Tables, frame: Frame, random: U64, width: float, depth: float, s0: float,
           t0: float, s1: float, t1: float, half: float, material: int) -> None:  # fmt: skip
     """A curved path from one point of a park to another, as a chain of discs."""
     bow = between(random, -0.3, 0.3)
@@ -254,7 +254,7 @@ def _walk(tables: Tables, frame: Frame, random: I64, width: float, depth: float,
 
 
 @compiled
-def _court(tables: Tables, frame: Frame, random: I64, s: float, t: float) -> None:
+def _court(tables: Tables, frame: Frame, random: U64, s: float, t: float) -> None:
     """A tennis or basketball court."""
     paint(tables, frame, s, t, 9.0, 16.5, 7, COURT, between(random, 0.0, 255.0))
     for edge in (-5.4, 5.4):
@@ -265,7 +265,7 @@ def _court(tables: Tables, frame: Frame, random: I64, s: float, t: float) -> Non
 
 
 @compiled
-def _diamond(tables: Tables, frame: Frame, random: I64, s: float, t: float, size: float) -> None:
+def _diamond(tables: Tables, frame: Frame, random: U64, s: float, t: float, size: float) -> None:
     """A ball field: outfield of turf, infield of clay."""
     paint_form(tables, frame, s, t, size, size, 2, TURF, between(random, 60.0, 200.0), ELLIPSE)
     paint_form(tables, frame, s, t - size * 0.45, size * 0.46, size * 0.42, 3, CLAY,
@@ -274,7 +274,7 @@ def _diamond(tables: Tables, frame: Frame, random: I64, s: float, t: float, size
 
 
 @compiled
-def _grove(plan: Plan, tables: Tables, random: I64, frame: Frame, s: float, t: float, radius: float,
+def _grove(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float, radius: float,
            number: int) -> None:  # fmt: skip
     for _ in range(number):
         angle = between(random, 0.0, 6.2832)
@@ -285,7 +285,7 @@ def _grove(plan: Plan, tables: Tables, random: I64, frame: Frame, s: float, t: f
 
 @compiled
 def _park(
-    plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float
+    plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float
 ) -> None:
     """Lawns, paths, groves, and one or two of: pond, ball field, courts, playground."""
     half = width / 2
@@ -350,7 +350,7 @@ def _park(
 
 
 @compiled
-def _school(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float,
+def _school(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
             identity: int) -> None:  # fmt: skip
     """A large building with wings, a paved yard, a field."""
     half = width / 2
@@ -406,7 +406,7 @@ def _shifted(frame: Frame, s: float, t: float) -> Frame:
 
 
 @compiled
-def _car_park(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float,
+def _car_park(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
               identity: int) -> None:  # fmt: skip
     """A shopping centre: a big store and its parking."""
     half = width / 2
@@ -435,7 +435,7 @@ def _car_park(plan: Plan, tables: Tables, random: I64, frame: Frame, width: floa
 
 
 @compiled
-def _site(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float,
+def _site(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
           identity: int) -> None:  # fmt: skip
     """A construction site or cleared land: bare soil, heaps, containers, a shell."""
     half = width / 2

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F64, I64, compiled
+from cvsegguide.synth.compiled import F64, U64, compiled
 from cvsegguide.synth.noise import between, draw
 from cvsegguide.synth.plan.fields import Plan, jacobian, to_world
 from cvsegguide.synth.plan.tables import (
@@ -137,7 +137,7 @@ def fixture(
 
 @compiled
 def roof_plant(
-    tables: Tables, frame: Frame, random: I64, s: float, t: float, half_s: float, half_t: float,
+    tables: Tables, frame: Frame, random: U64, s: float, t: float, half_s: float, half_t: float,
     identity: int, height: float, amount: float,
 ) -> None:  # fmt: skip
     """Bulkheads, air conditioners, skylights and vents on a flat roof."""
@@ -185,7 +185,7 @@ CAR_COLORS = np.array(
 
 
 @compiled
-def add_car(tables: Tables, random: I64, x: float, y: float, azimuth: float, when: int) -> None:
+def add_car(tables: Tables, random: U64, x: float, y: float, azimuth: float, when: int) -> None:
     """A car or a van of random make at a place."""
     color = CAR_COLORS[int(draw(random) * len(CAR_COLORS))]
     turn = 180.0 if draw(random) < 0.5 else 0.0
@@ -201,7 +201,7 @@ def add_car(tables: Tables, random: I64, x: float, y: float, azimuth: float, whe
 
 @compiled
 def place_cars(
-    tables: Tables, random: I64, x: float, y: float, azimuth: float, occupancy: float
+    tables: Tables, random: U64, x: float, y: float, azimuth: float, occupancy: float
 ) -> None:
     """A parking place as it was at the two times: other cars, some still there."""
     now, later, stays = draw(random), draw(random), draw(random)
@@ -216,7 +216,7 @@ def place_cars(
 
 @compiled
 def parking(
-    tables: Tables, frame: Frame, random: I64, s0: float, s1: float, t0: float, t1: float,
+    tables: Tables, frame: Frame, random: U64, s0: float, s1: float, t0: float, t1: float,
     occupancy: float,
 ) -> None:  # fmt: skip
     """A parking lot: asphalt, stalls in rows along s, cars."""

@@ -7,7 +7,7 @@ to ``depth``, world metres.
 from typing import NamedTuple
 
 
-from cvsegguide.synth.compiled import I64, compiled
+from cvsegguide.synth.compiled import U64, compiled
 from cvsegguide.synth.noise import between, draw
 from cvsegguide.synth.plan.fields import Plan, clear_of_corridors
 from cvsegguide.synth.plan.frames import (
@@ -73,7 +73,7 @@ class Group(NamedTuple):
 
 
 @compiled
-def make_group(random: I64, suburban: bool) -> Group:
+def make_group(random: U64, suburban: bool) -> Group:
     """Draw what a row of houses has in common."""
     u = draw(random)
     if suburban:
@@ -94,7 +94,7 @@ def make_group(random: I64, suburban: bool) -> Group:
 
 @compiled
 def yard_tree(
-    plan: Plan, tables: Tables, random: I64, frame: Frame, s: float, t: float, size: float
+    plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float, size: float
 ) -> None:
     """A tree in a yard, unless the city's trees are too few or a corridor is there."""
     u = draw(random)
@@ -122,7 +122,7 @@ def yard_tree(
 
 
 @compiled
-def shrub(plan: Plan, tables: Tables, random: I64, frame: Frame, s: float, t: float) -> None:
+def shrub(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float) -> None:
     """A bush: a crown that begins near the ground."""
     x = frame.x + s * frame.sx + t * frame.tx
     y = frame.y + s * frame.sy + t * frame.ty
@@ -133,7 +133,7 @@ def shrub(plan: Plan, tables: Tables, random: I64, frame: Frame, s: float, t: fl
 
 
 @compiled
-def _ground(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float,
+def _ground(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
             green: float, use: int) -> None:  # fmt: skip
     """The lot's own ground."""
     u = draw(random)
@@ -160,7 +160,7 @@ def _label(tables: Tables, n: int, use: int, age: int, function: int) -> None:
 
 
 @compiled
-def row_house(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float,
+def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
               group: Group, identity: int, alley: bool, mirrored: bool) -> None:  # fmt: skip
     """A house between party walls with a small front yard and a back yard."""
     _ground(plan, tables, random, frame, width, depth, 0.55, 2)
@@ -230,7 +230,7 @@ def row_house(plan: Plan, tables: Tables, random: I64, frame: Frame, width: floa
 
 
 @compiled
-def detached_house(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float,
+def detached_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float,
                    depth: float, group: Group, identity: int, mirrored: bool) -> None:  # fmt: skip
     """A house in its garden, drive on one side, often a garage behind."""
     _ground(plan, tables, random, frame, width, depth, 0.85, 2)
@@ -322,7 +322,7 @@ def detached_house(plan: Plan, tables: Tables, random: I64, frame: Frame, width:
 
 
 @compiled
-def shop(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float,
+def shop(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
          identity: int) -> None:  # fmt: skip
     """A commercial building at the sidewalk, flats above it."""
     _ground(plan, tables, random, frame, width, depth, 0.1, 4)
@@ -337,7 +337,7 @@ def shop(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, de
 
 
 @compiled
-def flats(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float,
+def flats(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
           identity: int) -> None:  # fmt: skip
     """An apartment house: slab, L, U around a court, H, or a tower; lawns, paths, parking."""
     _ground(plan, tables, random, frame, width, depth, 0.8, 3)
@@ -422,7 +422,7 @@ def flats(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, d
 
 
 @compiled
-def hall(plan: Plan, tables: Tables, random: I64, frame: Frame, width: float, depth: float,
+def hall(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
          identity: int) -> None:  # fmt: skip
     """A factory, a warehouse or a workshop with its yard."""
     half = width / 2

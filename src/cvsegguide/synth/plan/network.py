@@ -9,7 +9,7 @@ the plane lies in exactly one cell.
 import numpy as np
 
 from cvsegguide.synth.compiled import F64, I64, compiled
-from cvsegguide.synth.noise import KEY_MASK, key, unit
+from cvsegguide.synth.noise import key, unit
 from cvsegguide.synth.plan.fields import Plan
 from cvsegguide.synth.plan.tables import (
     A0,
@@ -237,7 +237,7 @@ def _side(plan: Plan, cell: F64, side: int, hashed: int, avenue: bool) -> None:
     """Fill in one side of a cell; sides count a-low, a-high, b-low, b-high."""
     cell[HA0 + side] = avenue_half(plan, hashed) if avenue else street_half(plan, hashed)
     cell[MA0 + side] = 1.0 if avenue else 0.0
-    cell[LA0 + side] = hashed & KEY_MASK
+    cell[LA0 + side] = hashed
 
 
 @compiled

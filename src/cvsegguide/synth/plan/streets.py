@@ -1,6 +1,6 @@
 """What stands and drives on the streets: trees, parked and moving cars, furniture, cameras."""
 
-from cvsegguide.synth.compiled import F64, I64, compiled
+from cvsegguide.synth.compiled import F64, U64, compiled
 from cvsegguide.synth.noise import between, draw, start, unit
 from cvsegguide.synth.plan.fields import RAIL, WATER, Plan, corridor
 from cvsegguide.synth.plan.frames import add_car, azimuth_of, frame_at, place_cars
@@ -72,7 +72,7 @@ def fill_streets(plan: Plan, cells: F64, tables: Tables) -> None:
 
 
 @compiled
-def _side(plan: Plan, cell: F64, tables: Tables, random: I64, side: int) -> None:
+def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None:
     """Kerb side of one street, from one corner of the block to the other."""
     half = cell[HA0 + side]
     avenue = cell[MA0 + side] > 0
