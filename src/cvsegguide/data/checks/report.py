@@ -130,7 +130,8 @@ class Report:
             console.print(f"note: {escape(note)}")
         for path in self.written:
             console.print(f"written: {escape(path)}")
-        console.print("nothing is wrong" if self.clean else f"{self.totals.total()} findings")
+        total = self.totals.total()
+        console.print(f"{total} finding{'s' if total > 1 else ''}" if total else "nothing is wrong")
 
 
 def _printable(text: str) -> str:
