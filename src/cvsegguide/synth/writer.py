@@ -1,0 +1,198 @@
+"""SynthCity on disk: the Brooklyn & Queens layout, with the truth that only a made world has.
+
+Beside the layout of Workman et al. (CVPR 2022), which
+:class:`~cvsegguide.data.brooklyn_queens.BrooklynQueens` documents::
+
+    synthcity.json                           seed, version, settings, styles, licence
+    {city}/streetview/truth.csv              a row a panorama, see TRUTH_COLUMNS
+    {city}/labels/street_depth/LAT/LON/LAT_LON.png       16 bits, centimetres along the ray,
+                                             0 where nothing was met
+    {city}/labels/street_landcover/LAT/LON/LAT_LON.png   NYC ids, 0 where nothing was met
+
+Tiles bear slippy names on a spot of the Atlantic at New York's latitude.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cvsegguide.geo.slippy import tile_at, tile_bounds
+from cvsegguide.io.atomic import atomic_path
+from cvsegguide.synth.cameras import Camera
+from cvsegguide.synth.street import StreetView
+
+ZOOM = 19
+TILE = 256
+"""Side of a tile in pixels."""
+
+FOOT = 1200 / 3937
+"""The US survey foot in metres."""
+
+ANCHOR_LATITUDE = 40.746
+"""Where a pixel of zoom 19 is 0.2262 m, as in Queens."""
+
+ANCHOR_LONGITUDES = {"brooklyn": -50.0, "queens": -45.0}
+"""The cities' spots in the Atlantic."""
+
+DEPTH_UNIT = 0.01
+"""Metres per step of the depth pictures."""
+
+TRUTH_COLUMNS = (
+    "name", "lat", "lon", "heading", "fov", "vertical_fov", "pitch", "roll", "height",
+    "street_azimuth", "town", "sun_azimuth", "sun_elevation", "sun", "bare",
+)  # fmt: skip
+"""Of ``truth.csv``: degrees and metres; ``heading`` is the true azimuth of the centre column."""
+
+
+def anchor(city: str) -> tuple[int, int]:
+    """Slippy ``(x, y)`` of the north-western tile of a city."""
+    return tile_at(ANCHOR_LONGITUDES[city], ANCHOR_LATITUDE, ZOOM)
+
+
+def position_name(lat: float, lon: float) -> str:
+    """``LAT/LON/LAT_LON`` as the published data name panoramas: 6 decimals, folders cut to 3."""
+
+    def parts(value: float) -> tuple[str, str]:
+        text = f"{value:.6f}"
+        full = text.rstrip("0")
+        return text[: text.index(".") + 4], full + "0" if full.endswith(".") else full
+
+    (lat_folder, lat_text), (lon_folder, lon_text) = parts(lat), parts(lon)
+    return f"{lat_folder}/{lon_folder}/{lat_text}_{lon_text}"
+
+
+def lonlat_of(row: float, col: float, x: int, y: int) -> tuple[float, float]:
+    """``(lon, lat)`` of a pixel counted from the corner of tile ``x``, ``y``, Web Mercator."""
+    count = TILE * (1 << ZOOM)
+    lon = (x * TILE + col) / count * 360.0 - 180.0
+    lat = math.degrees(math.atan(math.sinh(math.pi * (1.0 - 2.0 * (y * TILE + row) / count))))
+    return lon, lat
+
+
+def rowcol_of(lon: float, lat: float, x: int, y: int) -> tuple[float, float]:
+    """The inverse of :func:`lonlat_of`."""
+    count = TILE * (1 << ZOOM)
+    col = (lon + 180.0) / 360.0 * count - x * TILE
+    row = (1.0 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2.0 * count - y * TILE
+    return row, col
+
+
+def snap(row: float, col: float, x: int, y: int) -> tuple[float, float, float, float]:
+    """Move a position to where its name can say it: ``(row, col, lat, lon)``, by 6 cm at most."""
+    lon, lat = lonlat_of(row, col, x, y)
+    lat, lon = round(lat, 6), round(lon, 6)
+    row, col = rowcol_of(lon, lat, x, y)
+    return row, col, lat, lon
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one city.
+
+    Attributes:
+        folder: ``DIR/brooklyn`` or ``DIR/queens``.
+    """
+
+    folder: Path
+
+    def write_tile(
+        self,
+        name: str,
+        image: NDArray[np.uint8],
+        landcover: NDArray[np.uint8],
+        height: NDArray[np.float32],
+        labels: dict[str, NDArray[np.uint8]],
+        quality: int,
+    ) -> None:
+        """Write the files of the tile ``19/x/y``; the land cover comes last."""
+        _jpeg(self.folder / "overhead" / "images" / f"{name}.jpg", image, quality)
+        for kind, values in labels.items():
+            _png(self.folder / "labels" / kind / f"{name}.png", values)
+        _sparse(self.folder / "labels" / "height" / f"{name}.npz", height / np.float32(FOOT))
+        _png(self.folder / "labels" / "landcover" / f"{name}.png", landcover)
+
+    def write_panorama(self, name: str, view: StreetView, quality: int) -> None:
+        """Write picture, depth and land cover of the panorama ``LAT/LON/LAT_LON``."""
+        steps = np.where(np.isfinite(view.depth), view.depth / DEPTH_UNIT + 0.5, 0.0)
+        depth = np.minimum(steps, 65535.0).astype(np.uint16)
+        _png(self.folder / "labels" / "street_depth" / f"{name}.png", depth)
+        _png(self.folder / "labels" / "street_landcover" / f"{name}.png", view.landcover)
+        _jpeg(self.folder / "streetview" / "images" / f"{name}.jpg", view.image, quality)
+
+    def write_lists(self, tiles: list[str], truth: list[str]) -> None:
+        """Write the lists, which make the folder a data set: last of all.
+
+        Args:
+            tiles: Names ``19/x/y`` in their order.
+            truth: Rows of ``truth.csv`` in their order.
+        """
+        boxes, centers = [], []
+        for name in tiles:
+            zoom, x, y = (int(part) for part in name.split("/"))
+            west, south, east, north = tile_bounds(zoom, x, y)
+            lon, lat = lonlat_of(TILE / 2, TILE / 2, x, y)
+            boxes.append(f"{name}.jpg,{south!r},{west!r},{north!r},{east!r}")
+            centers.append(f"{lat!r},{lon!r}")
+        fields = [row.split(",") for row in truth]
+        overhead, street = self.folder / "overhead", self.folder / "streetview"
+        _lines(street / "truth.csv", [",".join(TRUTH_COLUMNS), *truth])
+        _lines(street / "locations.txt", [f"{lat},{lon}" for _, lat, lon, *_ in fields])
+        _lines(street / "images.txt", [f"{name}.jpg" for name, *_ in fields])
+        _lines(overhead / "locations.txt", centers)
+        _lines(overhead / "bboxes.txt", boxes)
+        _lines(overhead / "images.txt", [f"{name}.jpg" for name in tiles])
+
+
+def truth_row(
+    name: str, lat: float, lon: float, camera: Camera, extent: tuple[float, float],
+    town: int, light: tuple[float, float, float, float],
+) -> str:  # fmt: skip
+    """A row of ``truth.csv``."""
+    numbers = (
+        camera.heading, extent[1], extent[0], camera.pitch, camera.roll, camera.height,
+        camera.street_azimuth,
+    )  # fmt: skip
+    parts = [name, f"{lat:.6f}", f"{lon:.6f}", *(f"{value:.6g}" for value in numbers), str(town)]
+    return ",".join([*parts, *(f"{value:.4g}" for value in light)])
+
+
+def _lines(path: Path, lines: list[str]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, "JPEG", quality=quality)
+
+
+def _png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    with atomic_path(path) as temporary:
+        Image.fromarray(values).save(temporary, "PNG", compress_level=1)
+
+
+def _sparse(path: Path, dense: NDArray[np.float32]) -> None:
+    """Coordinate format as ``sparse.save_npz`` writes it, without time stamps in the archive."""
+    import zipfile
+
+    rows, cols = np.nonzero(dense)
+    entries = {
+        "coords": np.stack([rows, cols]).astype(np.int64),
+        "data": dense[rows, cols],
+        "shape": np.array(dense.shape, np.int64),
+        "fill_value": np.float32(0),
+    }
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name, values in entries.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.asarray(values), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(),
+                             zipfile.ZIP_DEFLATED, 1)  # fmt: skip
