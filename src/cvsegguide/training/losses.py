@@ -264,9 +264,15 @@ def _maximum(values: Tensor) -> Tensor:
 def create_loss(
     recipe: str, weights: Mapping[str, float] | None = None, sigma_m: float = 0.5
 ) -> LocalizationLoss:
-    """The loss called ``corrected`` or ``published``."""
+    """The loss called ``corrected``, ``geometric`` or ``published``."""
+    if recipe == "geometric":
+        from cvsegguide.training.geometric import GeometricLoss
+
+        return GeometricLoss(weights, sigma_m)
     if recipe == "corrected":
         return CorrectedLoss(weights, sigma_m)
     if recipe == "published":
         return PublishedLoss(weights)
-    raise ConfigurationError(f"losses: must be 'corrected' or 'published', got '{recipe}'")
+    raise ConfigurationError(
+        f"losses: must be 'corrected', 'geometric' or 'published', got '{recipe}'"
+    )

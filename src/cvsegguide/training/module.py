@@ -11,7 +11,7 @@ from cvsegguide.data.sample import Batch
 from cvsegguide.errors import ConfigurationError, TrainingError
 from cvsegguide.evaluation.evaluator import Evaluator, Row, flat
 from cvsegguide.geo.panorama import street_canvas
-from cvsegguide.landcover import NYC, ClassScheme
+from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.training.losses import create_loss
 from cvsegguide.training.networks import build_network
@@ -31,7 +31,8 @@ class LocalizationTask(LightningModule):
         network_arguments: What to change in the configuration; constructor arguments.
         weights: Weights to start from: anything that ``Localizer.from_pretrained`` reads. The
             network then comes from there, and ``network`` is not looked at.
-        losses: ``corrected``, or ``published`` for the recipe of the original system.
+        losses: ``corrected``, ``geometric`` for the geometric network, or ``published`` for the
+            recipe of the original system.
         loss_weights: Factors of single terms; see :mod:`cvsegguide.training.losses`.
         position_sigma_m: Width of the label of the position loss, metres.
         learning_rate: Peak learning rate of AdamW.
@@ -40,7 +41,8 @@ class LocalizationTask(LightningModule):
         warmup_steps: Optimiser steps over which the learning rate rises; at most a tenth of the
             run.
         final_factor: Last learning rate as a share of the peak.
-        class_scheme: TOML file of the land-cover classes; by default New York City's.
+        class_scheme: TOML file of the land-cover classes; by default the built-in
+            one that has the network's channels.
         seed: Every random draw of step k is a function of this and k.
     """
 
@@ -49,7 +51,7 @@ class LocalizationTask(LightningModule):
         network: str = "mst-small",
         network_arguments: dict[str, Any] | None = None,
         weights: str | None = None,
-        losses: Literal["corrected", "published"] = "corrected",
+        losses: Literal["corrected", "geometric", "published"] = "corrected",
         loss_weights: dict[str, float] | None = None,
         position_sigma_m: float = 0.5,
         learning_rate: float = 3e-4,
@@ -71,10 +73,11 @@ class LocalizationTask(LightningModule):
         self.warmup_steps = warmup_steps
         self.final_factor = final_factor
         self.seed = seed
-        self.scheme = NYC if class_scheme is None else ClassScheme.from_file(class_scheme)
         seed_everywhere(mixed_seed(seed, 0x1A17))
         self.network: LocalizationModel = build_network(network, network_arguments, weights)
-        if tuple(self.scheme.channels) != tuple(self.network.channels):
+        channels = self.network.channels
+        self.scheme = ClassScheme.from_file(class_scheme) if class_scheme else scheme_of(channels)
+        if tuple(self.scheme.channels) != tuple(channels):
             raise ConfigurationError(
                 f"class scheme '{self.scheme.name}' has the channels "
                 f"{', '.join(self.scheme.channels)}, the network {', '.join(self.network.channels)}"

@@ -60,9 +60,9 @@ class GeometricModel(LocalizationModel):
         guidance: str = "predicted",
         features: int = 32,
         template_radius: float = 29.0,
-        overhead_widths: tuple[int, ...] = (24, 48, 96, 128),
+        overhead_widths: tuple[int, ...] = (16, 32, 64, 96),
         overhead_depths: tuple[int, ...] = (0, 1, 2, 2),
-        street_widths: tuple[int, ...] = (24, 48, 96, 128),
+        street_widths: tuple[int, ...] = (16, 32, 64, 96),
         street_depths: tuple[int, ...] = (0, 1, 2, 2),
         camera_height: float = 2.5,
     ) -> None:

@@ -18,7 +18,7 @@ class OverheadFeatures:
     Attributes:
         features: ``(B, C, H / 4, W / 4)``, unit length over channels.
         landcover: ``(B, K, H, W)`` logits per land-cover class.
-        prior: ``(B, 1, H / 2, W / 2)`` logits of a camera standing there, from what is there.
+        prior: ``(B, 1, H / 4, W / 4)`` logits of a camera standing there, from what is there.
     """
 
     features: Tensor
@@ -55,7 +55,7 @@ class OverheadBranch(nn.Module):
         )
         self.prior = nn.Sequential(
             unit(nn.Conv2d(classes, 16, 5, padding=2, bias=False)),
-            unit(nn.Conv2d(16, 16, 5, padding=4, dilation=2, bias=False)),
+            unit(nn.Conv2d(16, 16, 5, padding=2, bias=False)),
             nn.Conv2d(16, 1, 1),
         )
 
@@ -71,7 +71,7 @@ class OverheadBranch(nn.Module):
             raise ValueError("the encoder needs at least two levels")
         landcover = self.landcover(decoded)
         # the prior explains positions by land cover; it must not bend the segmentation
-        prior = self.prior(landcover.detach().softmax(dim=1))
+        prior = self.prior(F.avg_pool2d(landcover.detach().softmax(dim=1), 2))
         full = F.interpolate(landcover, size=image.shape[-2:], mode="bilinear", align_corners=False)
         features = F.normalize(self.project(quarter), dim=1)
         return OverheadFeatures(features, full, prior)

@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, convolution, unit
 from cvsegguide.models.geometric.polar import PolarGrid
 
+INNER = 48
+"""Channels of the polar grid before the heads."""
+
 
 @dataclass
 class StreetFeatures:
@@ -99,18 +102,16 @@ class StreetBranch(nn.Module):
         rows = size[0] // 2
         elevation = extent[0] * (0.5 - (torch.arange(rows) + 0.5) / rows)
         self.attention = ColumnAttention(
-            widths[1], 32, 32, _initial_attention(grid, elevation, camera_height)
+            widths[1], 32, INNER // 2, _initial_attention(grid, elevation, camera_height)
         )
         self.register_buffer("elevation", elevation / 45.0, persistent=False)
-        inner = 2 * 32
         self.refine = nn.Sequential(
-            unit(convolution(inner + 1, inner, circular=True)),
-            Residual(inner, circular=True),
-            Residual(inner, circular=True),
+            unit(convolution(INNER + 1, INNER, circular=True)),
+            Residual(INNER, circular=True),
         )
-        self.project = nn.Conv2d(inner, features, 1)
-        self.landcover = nn.Conv2d(inner, classes, 1)
-        self.visibility = nn.Conv2d(inner, 1, 1)
+        self.project = nn.Conv2d(INNER, features, 1)
+        self.landcover = nn.Conv2d(INNER, classes, 1)
+        self.visibility = nn.Conv2d(INNER, 1, 1)
 
     def forward(self, image: Tensor, seen: Tensor) -> StreetFeatures:
         """Lift B panoramas.

@@ -1,0 +1,96 @@
+"""What the geometric network is taught, in a world of one wall."""
+
+import math
+
+import pytest
+import torch
+
+from cvsegguide.data.sample import Batch
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.landcover import NYC_CLASSES
+from cvsegguide.models.geometric.network import GeometricModel
+from cvsegguide.models.geometric.polar import PolarGrid
+from cvsegguide.training.geometric import DEPTH_OF_A_WALL, surroundings
+from cvsegguide.training.losses import create_loss
+
+GSD = 0.25
+ROAD, BUILDING, GRASS = (
+    list(NYC_CLASSES.channels).index(name) for name in ("road", "building", "grass/shrub")
+)
+
+
+def one_wall() -> torch.Tensor:
+    """256 x 256 road; a wall 10 m east of the centre, 4 m deep; grass in the far north."""
+    landcover = torch.full((1, 256, 256), ROAD, dtype=torch.uint8)
+    landcover[:, :, 168:184] = BUILDING
+    landcover[:, :28] = GRASS
+    return landcover
+
+
+def test_the_wall_hides_what_lies_behind_it_and_nothing_else() -> None:
+    grid = PolarGrid()
+    classes, visible, inside = surroundings(
+        one_wall(), torch.tensor([[128.0, 128.0]]), torch.tensor([GSD]), grid
+    )
+    distances = grid.distances()
+    east, north, west = 3 * grid.directions // 4, grid.directions // 2, grid.directions // 4
+    wall = 10.0 / math.cos(math.pi / grid.directions)
+    for distance, seen in zip(distances.tolist(), visible[0, :, east].tolist(), strict=True):
+        if abs(distance - wall - DEPTH_OF_A_WALL) > 0.6:
+            assert seen == (distance < wall + DEPTH_OF_A_WALL), distance
+    assert visible[0, :, west].all()
+    assert visible[0, :, north].all()
+    near, far = int((distances < 20).sum()) - 1, int((distances < 30).sum()) - 1
+    assert classes[0, near, north] == ROAD
+    assert classes[0, far, north] == GRASS
+    assert classes[0, int((distances < 12).sum()) - 1, east] == BUILDING
+    # 128 px = 32 m to every side of the tile
+    assert inside[0, :, west].tolist() == (distances < 32.0).tolist()
+
+
+def test_a_few_steps_bring_the_losses_down_and_find_the_camera() -> None:
+    torch.manual_seed(0)
+    model = GeometricModel(
+        overhead_widths=(8, 16, 24), overhead_depths=(0, 1, 1),
+        street_widths=(8, 16, 24), street_depths=(0, 1, 1), features=12,
+    )  # fmt: skip
+    position = torch.tensor([[100.3, 140.8], [60.2, 200.1]])
+    batch = Batch(
+        id=["a", "b"],
+        overhead=torch.rand(2, 3, 256, 256),
+        street=torch.rand(2, 3, 128, 512),
+        landcover=None,
+        position=position,
+        heading=torch.zeros(2),
+        fov=torch.full((2,), 360.0),
+        gsd=torch.full((2,), GSD),
+        bounds=[None, None],
+    )
+    landcover = one_wall().expand(2, -1, -1)
+    loss = create_loss("geometric", sigma_m=0.5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    model.train()
+    first = last = 0.0
+    for _ in range(40):
+        prediction = model(batch.overhead, batch.street)
+        terms = loss(model, prediction, batch, landcover)
+        total = torch.stack(list(terms.values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        first, last = (first or float(total.detach())), float(total.detach())
+        assert set(terms) == {
+            "position", "prior", "landcover", "visibility", "street_landcover",
+        }  # fmt: skip
+    assert last < 0.6 * first
+    with torch.no_grad():
+        log_posterior = model.log_posterior(model(batch.overhead, batch.street))
+    index = log_posterior.flatten(1).argmax(dim=1)
+    found = torch.stack((index // 256, index % 256), dim=1) + 0.5
+    assert (GSD * (found - position).norm(dim=1)).max() < 1.5, found
+
+
+def test_other_networks_are_refused() -> None:
+    loss = create_loss("geometric")
+    with pytest.raises(ConfigurationError, match="geometric network only"):
+        loss(torch.nn.Identity(), None, None, None)  # type: ignore[arg-type]
