@@ -175,3 +175,22 @@ def test_a_failure_leaves_no_file(tmp_path):
 def test_absurd_resolution():
     with pytest.raises(InputError, match="too far"):
         Localizer(ColourModel(), device="cpu").segment(patchwork((50, 50))[0], gsd=100.0)
+
+
+@pytest.mark.parametrize("gsd", [0.5, 0.3])
+def test_what_is_held_at_once_does_not_grow(gsd, monkeypatch):
+    largest = {}
+    for side in (600, 1200):
+        image, _ = patchwork((side, side))
+        with open_raster(image, gsd=gsd) as raster:
+            read, areas = raster.read, []
+
+            def recording(*box, read=read, areas=areas):
+                areas.append((box[2] - box[0]) * (box[3] - box[1]))
+                return read(*box)
+
+            monkeypatch.setattr(raster, "read", recording)
+            segment_array(ColourModel(), raster, CPU, NYC, block=256)
+        largest[side] = max(areas)
+    assert largest[1200] <= largest[600] * 1.1
+    assert largest[1200] < 500**2

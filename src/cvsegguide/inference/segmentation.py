@@ -33,6 +33,9 @@ output's own tiles."""
 
 _MARGIN = 8
 
+_CACHE = 128
+"""Megabytes that GDAL may keep of what it reads and writes (a twentieth of memory otherwise)."""
+
 
 def landcover_ids(
     scores: Tensor, channels: Sequence[str], scheme: ClassScheme
@@ -74,20 +77,25 @@ def segment_file(
 
     Size, coordinate system and transform are the raster's own. The file appears when it is whole.
     """
+    import rasterio
+
     from cvsegguide.inference.result import class_tags
 
     work = _Work(model, raster, device, scheme, batch_size, block)
     tags = {"SOFTWARE": f"cvsegguide {cvsegguide.__version__}", **class_tags(scheme)}
-    with create_geotiff(
-        path,
-        raster.shape,
-        "uint8",
-        raster.reference,
-        nodata=0,
-        palette=scheme.palette,
-        description="land cover",
-        tags=tags,
-    ) as writer:
+    with (
+        rasterio.Env(GDAL_CACHEMAX=_CACHE),
+        create_geotiff(
+            path,
+            raster.shape,
+            "uint8",
+            raster.reference,
+            nodata=0,
+            palette=scheme.palette,
+            description="land cover",
+            tags=tags,
+        ) as writer,
+    ):
         for top, left in track(work.blocks, "segmenting"):
             writer.write(work.block(top, left), top, left)
 
