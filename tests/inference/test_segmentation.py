@@ -192,5 +192,5 @@ def test_what_is_held_at_once_does_not_grow(gsd, monkeypatch):
             monkeypatch.setattr(raster, "read", recording)
             segment_array(ColourModel(), raster, CPU, NYC, block=256)
         largest[side] = max(areas)
-    assert largest[1200] <= largest[600] * 1.1
-    assert largest[1200] < 500**2
+    # A block of 256 pixels, and the windows of 64 that reach over its edges.
+    assert max(largest.values()) < 500**2
