@@ -106,6 +106,28 @@ def test_batch_size_changes_nothing(trained: Path, tmp_path: Path) -> None:
         assert flattened(one[group]) == pytest.approx(flattened(seven[group]), abs=1e-4), group
 
 
+def test_sweep(trained: Path, tmp_path: Path) -> None:
+    arguments = ["--config", str(trained / "config.yaml"), "--out", str(tmp_path), "--sweep"]
+    assert main(["test", *arguments]) == 0
+    sweep = json.loads((tmp_path / "sweep.json").read_text())
+    assert list(sweep) == [
+        "360° view, known heading",
+        "180° view, known heading",
+        "108° view, known heading",
+        "70° view, known heading",
+        "360° view, heading ±10°",
+        "360° view, heading ±45°",
+        "360° view, unknown heading",
+    ]
+    figures = json.loads((tmp_path / "metrics.json").read_text())
+    assert sweep["360° view, known heading"]["position"] == pytest.approx(figures["position"])
+    # The tiny street views are of one colour: turning them changes nothing, cropping does.
+    turned = sweep["360° view, unknown heading"]["position"]
+    assert turned == pytest.approx(figures["position"], abs=1e-3)
+    assert sweep["70° view, known heading"]["position"]["mean"] != figures["position"]["mean"]
+    assert len((tmp_path / "sweep.md").read_text().splitlines()) == 2 + 7 + 3
+
+
 def flattened(figures: Any) -> list[float]:
     if isinstance(figures, dict):
         return [number for value in figures.values() for number in flattened(value)]

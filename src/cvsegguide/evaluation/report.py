@@ -102,7 +102,8 @@ def _tables(figures: Mapping[str, Any]) -> list[tuple[str, Table]]:
     return [(title, table) for title, table in found if table[1]]
 
 
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown."""
     lines = ["| " + " | ".join(head) + " |"]
     lines.append("|" + "|".join(["---"] + ["---:"] * (len(head) - 1)) + "|")
     lines += ["| " + " | ".join(row) + " |" for row in rows]
@@ -128,7 +129,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
     if facts:
         parts.append("; ".join(facts) + ".")
     for title, (head, rows) in _tables(figures):
-        parts += [f"## {title}", _markdown_table(head, rows)]
+        parts += [f"## {title}", markdown_table(head, rows)]
     scores = figures.get("landcover")
     if scores:
         parts.append(
@@ -138,7 +139,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
             [name, *(str(value) for value in line)]
             for name, line in zip(scores["classes"], scores["confusion"], strict=True)
         ]
-        parts.append(_markdown_table(["", *scores["classes"]], rows))
+        parts.append(markdown_table(["", *scores["classes"]], rows))
     parts.append(
         "Baselines never see the street view. The land-cover prior's weights maximise the "
         "likelihood of these very samples: no other prior by class does better."
@@ -148,16 +149,22 @@ def markdown(figures: Mapping[str, Any]) -> str:
 
 def print_table(figures: Mapping[str, Any]) -> None:
     """The same tables on standard output."""
+    for title, table in _tables(figures):
+        print_one(title, table)
+
+
+def print_one(title: str, table: Table) -> None:
+    """A table on standard output."""
     from rich.console import Console
     from rich.table import Table as RichTable
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    for title, (head, rows) in _tables(figures):
-        table = RichTable(title=title, title_justify="left")
-        for number, name in enumerate(head):
-            table.add_column(name, justify="left" if number == 0 else "right")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    shown = RichTable(title=title, title_justify="left")
+    head, rows = table
+    for number, name in enumerate(head):
+        shown.add_column(name, justify="left" if number == 0 else "right")
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown)

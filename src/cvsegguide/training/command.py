@@ -97,6 +97,12 @@ class Command(LightningCLI):
                 help="What to evaluate: folder of a run, its .ckpt, or anything that "
                 "Localizer.from_pretrained reads.",
             )
+        if subcommand == "test":
+            parser.add_argument(
+                "--sweep",
+                action="store_true",
+                help="Also measure narrower views and worse headings.",
+            )
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -266,6 +272,28 @@ class Command(LightningCLI):
         evaluate(self.model, datamodule=data, verbose=False)
         if self.trainer.is_global_zero:
             self._report()
+        if subcommand == "test" and self.options.sweep:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        from cvsegguide.evaluation.report import markdown_table, print_one
+        from cvsegguide.evaluation.sweeps import Degraded, conditions, sweep_table
+
+        whole = _listed(self.datamodule.datasets["test"])
+        results: dict[str, Any] = {}
+        trainer = self.instantiate_trainer()
+        trainer.callbacks = [
+            callback for callback in trainer.callbacks if not isinstance(callback, PredictionTable)
+        ]
+        for name, transforms in conditions().items():
+            self.datamodule.datasets["test"] = [Degraded(part, transforms) for part in whole]
+            trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+            results[name] = self.model.figures
+        if trainer.is_global_zero:
+            table = sweep_table(results)
+            write_text(self.out / "sweep.json", json.dumps(results, indent=2) + "\n")
+            write_text(self.out / "sweep.md", markdown_table(*table) + "\n")
+            print_one("Field of view and heading", table)
 
     def _fit(self) -> None:
         last = self.out / LAST
