@@ -160,6 +160,21 @@ def test_shards(total: int) -> None:
     assert [len(sampler) for sampler in test] == [len(list(sampler)) for sampler in test]
 
 
+def test_processes_get_their_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = DataModule(Numbers(11), Numbers(11), Numbers(11), batch_size=2, num_workers=0)
+    dealt: dict[str, list[list[str]]] = {"train": [], "val": [], "test": []}
+    for rank in range(4):
+        monkeypatch.setattr(module, "_process", lambda rank=rank: (rank, 4))
+        for stage, shards in dealt.items():
+            loader = getattr(module, f"{stage}_dataloader")()
+            shards.append([name for batch in loader for name in batch.id])
+    assert [len(shard) for shard in dealt["train"]] == [3, 3, 3, 3]
+    assert {name for shard in dealt["train"] for name in shard} == set(map(str, range(11)))
+    for stage in ("val", "test"):
+        assert [len(shard) for shard in dealt[stage]] == [3, 3, 3, 2]
+        assert sorted(int(name) for shard in dealt[stage] for name in shard) == list(range(11))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_broken_samples_are_replaced_counted_and_logged_once(
     workers: int, caplog: pytest.LogCaptureFixture
@@ -333,6 +348,9 @@ def test_configuration_by_class_path(tmp_path: Path) -> None:
     assert batch.bounds == [None, None]  # turned by 90 degrees
     (batch,) = module.val_dataloader()
     assert batch.landcover is not None
+    assert batch.labels["height"].shape == (2, 256, 256)
+    half = batch.to("cpu")._map(lambda tensor: tensor.half())
+    assert half.labels["height"].dtype == half.overhead.dtype == torch.float16
 
 
 def test_reader_crosses_to_spawned_workers(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ class Batch(_MappingAccess):
         heading, fov, gsd: ``(B,)`` float32.
         bounds: B bounds or Nones.
         sightline: ``(B, H, W)`` float32, or None when any sample has none.
+        labels: ``(B, H, W)`` by name, for the names that all samples have.
     """
 
     id: list[str]
@@ -82,6 +83,7 @@ class Batch(_MappingAccess):
     gsd: Tensor
     bounds: list[Bounds | None]
     sightline: Tensor | None = None
+    labels: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -100,6 +102,7 @@ class Batch(_MappingAccess):
             for entry in fields(self)
             for value in [getattr(self, entry.name)]
         }
+        values["labels"] = {name: function(label) for name, label in self.labels.items()}
         return Batch(**values)
 
 
@@ -169,4 +172,9 @@ def collate(samples: Sequence[Sample]) -> Batch:
         gsd=numbers("gsd"),
         bounds=[sample.bounds for sample in samples],
         sightline=_stack_optional([sample.sightline for sample in samples]),
+        labels={
+            name: torch.stack([sample.labels[name] for sample in samples])
+            for name in samples[0].labels
+            if all(name in sample.labels for sample in samples)
+        },
     )
