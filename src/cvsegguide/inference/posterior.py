@@ -92,14 +92,16 @@ def highest_density_mask(posterior: NDArray[np.floating], mass: float = 0.9) -> 
     if not 0.0 < mass <= 1.0:
         raise ValueError(f"mass must lie in (0, 1], got {mass}")
     flat = np.asarray(posterior, np.float64).ravel()
-    candidates = _candidates(flat, mass)
-    order = candidates[np.argsort(-flat[candidates], kind="stable")]
-    cumulative = np.cumsum(flat[order])
-    count = int(np.searchsorted(cumulative, mass * flat.sum() * (1 - 1e-9))) + 1
-    chosen = np.zeros(flat.shape, bool)
-    chosen[order[:count]] = True
+    falling = np.sort(flat[_candidates(flat, mass)])[::-1]
+    cumulative = np.cumsum(falling)
+    last = int(np.searchsorted(cumulative, mass * flat.sum() * (1 - 1e-9)))
+    least = falling[min(last, len(falling) - 1)]
+    chosen = flat > least
+    # Of those that equal the least, as many as are needed.
+    ties = np.flatnonzero(flat == least)
+    chosen[ties[: last + 1 - int(chosen.sum())]] = True
     chosen &= flat > 0
-    return chosen.reshape(posterior.shape)
+    return np.asarray(chosen.reshape(posterior.shape))
 
 
 def _candidates(flat: NDArray[np.float64], mass: float) -> NDArray[np.int64]:
