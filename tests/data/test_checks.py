@@ -206,6 +206,19 @@ def test_what_two_cities_share_is_a_leak(tree: Path) -> None:
     assert TILE not in (tree / "queens/index.cleaned.txt").read_text()
 
 
+def test_labels_of_panoramas_are_read_where_there_are_any(tree: Path) -> None:
+    views = (tree / "queens/streetview/images.txt").read_text().splitlines()
+    for number, name in enumerate(views):
+        path = (tree / "queens/labels/street_landcover" / name).with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (104, 52), 6 if number else 77).save(path)
+    report = check(tree, fix=True)
+    name = str(Path("queens/labels/street_landcover", views[0]).with_suffix(".png"))
+    assert found(report) == {"unknown id": [name]}
+    assert report.counts["queens street_landcover"] == 4
+    assert views[0] not in (tree / "queens/index.cleaned.txt").read_text()
+
+
 def test_json_tells_the_same(tree: Path) -> None:
     first_panorama(tree).unlink()
     told = json.loads(check(tree).to_json())

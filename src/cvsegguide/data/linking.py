@@ -172,7 +172,7 @@ def _links_of_block(
                 entries += np.arange(len(entries))
                 yield np.repeat(owner[part], sizes), by_lat[keys[entries] % count]
         left = (left + odd_left) >> 1
-        right = (right - odd_right) >> 1
+        right = right >> 1
         open_ = left < right
         tiles, left, right, low, high = (array[open_] for array in (tiles, left, right, low, high))
         level += 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.data.checks.files import FileState, FileTask, inspect_all, usual_size
+from cvsegguide.data.checks.files import FileState, FileTask, Role, inspect_all, usual_size
 from cvsegguide.data.checks.lists import numbers, read_names, read_rows
 from cvsegguide.data.checks.overlap import overlapping
 from cvsegguide.data.checks.report import Report
@@ -24,6 +24,9 @@ CLASS_LABELS = {
     "function": frozenset(range(208)),
 }
 """Label kinds with class ids, and the ids that they may hold."""
+
+VIEW_LABELS = ("street_landcover", "street_depth")
+"""Labels of panoramas, which a SynthCity alone has: class ids, and depth of 16 bits."""
 
 INDEX = "index.cleaned.txt"
 
@@ -63,6 +66,10 @@ class City:
         """Label kinds of tiles that the city has a folder of."""
         kinds = (*CLASS_LABELS, "height")
         return [kind for kind in kinds if (self.folder / "labels" / kind).is_dir()]
+
+    def view_kinds(self) -> list[str]:
+        """The same of panoramas."""
+        return [kind for kind in VIEW_LABELS if (self.folder / "labels" / kind).is_dir()]
 
 
 def find_cities(root: Path) -> dict[str, Path]:
@@ -198,6 +205,11 @@ def _tasks(city: City) -> Iterator[FileTask]:
     depth = city.folder / "labels" / "depth"
     for number, name in enumerate(city.panoramas):
         yield FileTask(street / name, f"{city.name} streetview", "picture", number)
+        for kind in city.view_kinds():
+            path = (city.folder / "labels" / kind / name).with_suffix(".png")
+            role: Role = "ids" if kind == "street_landcover" else "unit"
+            known = CLASS_LABELS["landcover"]
+            yield FileTask(path, f"{city.name} {kind}", role, number, known)
         path = (depth / name).with_suffix(".png")
         if path.exists():  # sightline maps need not be there
             yield FileTask(path, f"{city.name} depth", "unit", number)
@@ -205,9 +217,11 @@ def _tasks(city: City) -> Iterator[FileTask]:
 
 def _read_files(city: City, root: Path, report: Report, workers: int) -> None:
     kinds = city.label_kinds()
-    for group in ("overhead", *kinds, "streetview"):
+    view_kinds = city.view_kinds()
+    for group in ("overhead", *kinds, "streetview", *view_kinds):
         report.counts[f"{city.name} {group}"] = 0
-    total = len(city.tiles) * (1 + len(kinds)) + len(city.panoramas)
+    total = len(city.tiles) * (1 + len(kinds))
+    total += len(city.panoramas) * (1 + len(view_kinds))
     labels: list[FileState] = []
     for state in inspect_all(_tasks(city), total, workers, f"reading {city.name}"):
         task = state.task
@@ -216,7 +230,7 @@ def _read_files(city: City, root: Path, report: Report, workers: int) -> None:
             report.counts[task.group] = report.counts.get(task.group, 0) + 1
         if state.kind:
             report.add(state.kind, task.path.relative_to(root), state.detail)
-            if group == "streetview":
+            if group == "streetview" or group in view_kinds:
                 city.bad_views[task.number] = True
             elif group != "depth":
                 city.bad_tiles[task.number] = True
@@ -226,7 +240,7 @@ def _read_files(city: City, root: Path, report: Report, workers: int) -> None:
             city.sizes[task.number] = state.size
         elif group == "streetview":
             city.view_sizes[task.number] = state.size
-        elif state.size != (256, 256):
+        elif group not in view_kinds and state.size != (256, 256):
             labels.append(state)  # a size to be compared with that of the tile
     _check_sizes(city, root, report, labels)
 
