@@ -59,7 +59,7 @@ class CityStyle:
         """The style of the city with this seed."""
         random = np.random.default_rng([seed, 1])
         uniform = random.uniform
-        shares = random.dirichlet([7.0, 5.5, 3.0, 2.2])
+        shares = random.dirichlet([9.0, 5.0, 3.0, 2.2])
         return cls(
             rotation=uniform(0.0, 90.0),
             curvature=uniform(0.5, 1.4),
@@ -69,7 +69,7 @@ class CityStyle:
             street_half=uniform(4.6, 5.7),
             avenue_half=uniform(7.8, 9.6),
             sidewalk=uniform(3.1, 4.3),
-            trees=uniform(0.55, 0.95),
+            trees=uniform(0.62, 1.0),
             occupancy=uniform(0.5, 0.8),
             green=uniform(0.75, 1.15),
             alleys=uniform(0.05, 0.5),
@@ -129,19 +129,19 @@ class PhotoStyle:
         """The photograph's style that belongs to a seed."""
         random = np.random.default_rng([seed, 2])
         uniform = random.uniform
-        warm = uniform(-0.06, 0.08)
+        warm = uniform(-0.03, 0.11)
         return cls(
             sun_azimuth=uniform(105.0, 255.0),
             sun_elevation=uniform(36.0, 64.0),
             lean_azimuth=uniform(0.0, 360.0),
             lean=uniform(0.02, 0.22),
-            season=str(random.choice(SEASONS, p=[0.68, 0.16, 0.16])),
+            season=str(random.choice(SEASONS, p=[0.70, 0.14, 0.16])),
             exposure=uniform(0.82, 1.2),
             contrast=uniform(0.85, 1.25),
             saturation=uniform(0.75, 1.2),
             white_balance=(1.0 + warm, 1.0, 1.0 - warm),
             haze=uniform(0.0, 0.14),
-            sky=uniform(0.24, 0.42),
+            sky=uniform(0.15, 0.33),
             blur=uniform(0.65, 1.15),
             sharpening=uniform(0.0, 0.5),
             noise=uniform(0.5, 2.5),

@@ -184,13 +184,16 @@ def radiance(s: Surfaces, light: Light, row0: int, col0: int, r0: int, r1: int, 
                 tone = float(tone_of[pr, pc])
                 if material == SHINGLE:
                     pick = int(unit(identity, 61) * shingles.shape[0])
-                    bright = 0.85 + tone * (0.35 / 255.0)
+                    bright = 0.8 + tone * (0.4 / 255.0)
                     red = shingles[pick, 0] * bright
                     green = shingles[pick, 1] * bright
                     blue = shingles[pick, 2] * bright
                 elif material == METAL:
-                    pick = int(tone * metals.shape[0] / 256.0)
-                    red, green, blue = metals[pick, 0], metals[pick, 1], metals[pick, 2]
+                    pick = int(unit(identity, 63) * metals.shape[0])
+                    bright = 0.8 + tone * (0.4 / 255.0)
+                    red = metals[pick, 0] * bright
+                    green = metals[pick, 1] * bright
+                    blue = metals[pick, 2] * bright
                     gloss = 0.02
                 else:
                     at = tone * (3.0 / 255.0)

@@ -267,10 +267,21 @@ def _court(tables: Tables, frame: Frame, random: U64, s: float, t: float) -> Non
 @compiled
 def _diamond(tables: Tables, frame: Frame, random: U64, s: float, t: float, size: float) -> None:
     """A ball field: outfield of turf, infield of clay."""
-    paint_form(tables, frame, s, t, size, size, 2, TURF, between(random, 60.0, 200.0), ELLIPSE)
-    paint_form(tables, frame, s, t - size * 0.45, size * 0.46, size * 0.42, 3, CLAY,
-               between(random, 40.0, 220.0), ELLIPSE)  # fmt: skip
-    paint_form(tables, frame, s, t - size * 0.42, size * 0.24, size * 0.22, 2, TURF, 130.0, ELLIPSE)
+    paint_form(tables, frame, s, t, size * 1.15, size, 2, TURF, between(random, 60.0, 200.0), BLOB)
+    home = t - size * 0.72
+    skin = min(size * 0.62, 29.0)
+    paint_form(tables, frame, s, home + skin * 0.45, skin * 0.62, skin * 0.62, 3, CLAY,
+               between(random, 40.0, 220.0), BLOB)  # fmt: skip
+    root = 0.7071
+    turned = Frame(
+        frame.x + s * frame.sx + (home + skin * 0.42) * frame.tx,
+        frame.y + s * frame.sy + (home + skin * 0.42) * frame.ty,
+        root * (frame.sx + frame.tx), root * (frame.sy + frame.ty),
+        root * (frame.tx - frame.sx), root * (frame.ty - frame.sy), 1.0, 1.0,
+    )  # fmt: skip
+    half = skin * 0.27
+    paint(tables, turned, 0.0, 0.0, half, half, 2, TURF, 130.0)
+    paint_form(tables, turned, 0.0, 0.0, 1.4, 1.4, 3, CLAY, 130.0, ELLIPSE)
 
 
 @compiled

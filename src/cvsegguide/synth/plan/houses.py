@@ -98,7 +98,7 @@ def yard_tree(
 ) -> None:
     """A tree in a yard, unless the city's trees are too few or a corridor is there."""
     u = draw(random)
-    crown = size * between(random, 0.6, 1.25)
+    crown = size * between(random, 0.75, 1.7)
     species_draw = draw(random)
     color = int(draw(random) * 1e6)
     if u > plan.numbers[TREES]:
@@ -163,7 +163,7 @@ def _label(tables: Tables, n: int, use: int, age: int, function: int) -> None:
 def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
               group: Group, identity: int, alley: bool, mirrored: bool) -> None:  # fmt: skip
     """A house between party walls with a small front yard and a back yard."""
-    _ground(plan, tables, random, frame, width, depth, 0.55, 2)
+    _ground(plan, tables, random, frame, width, depth, 0.42, 2)
     half = width / 2
     flip = -1.0 if mirrored else 1.0
     # front yard
@@ -221,7 +221,7 @@ def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: floa
             if u < 0.3:
                 paint(tables, frame, 0.0, back + rest * 0.25, half, rest * 0.25, 7,
                       CONCRETE if u < 0.15 else DECK, between(random, 30.0, 220.0))  # fmt: skip
-            if draw(random) < 0.35:
+            if draw(random) < 0.5:
                 yard_tree(plan, tables, random, frame, between(random, -0.6, 0.6) * half,
                           back + rest * between(random, 0.45, 0.85), 3.0)  # fmt: skip
             for _ in range(int(draw(random) * 3.0)):
@@ -233,7 +233,7 @@ def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: floa
 def detached_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float,
                    depth: float, group: Group, identity: int, mirrored: bool) -> None:  # fmt: skip
     """A house in its garden, drive on one side, often a garage behind."""
-    _ground(plan, tables, random, frame, width, depth, 0.85, 2)
+    _ground(plan, tables, random, frame, width, depth, 0.74, 2)
     half = width / 2
     flip = -1.0 if mirrored else 1.0
     drive = width > 8.5 and draw(random) < 0.8
@@ -241,7 +241,7 @@ def detached_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width:
     left, right = -half + 0.9, half - 0.9
     if drive:
         right = half - 2 * drive_half - 0.4
-    house_half = min((right - left) / 2, between(random, 3.8, 5.4))
+    house_half = min((right - left) / 2, between(random, 4.2, 5.8))
     center = flip * (left + house_half if drive else (left + right) / 2)
     setback = group.setback + between(random, -0.5, 0.8)
     deep = min(group.depth * between(random, 0.85, 1.2), depth - setback - 4.0)
@@ -418,7 +418,7 @@ def flats(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, d
         t = between(random, 0.02, 1.0) * depth
         edge = abs(s) > inner + 0.6 or t < setback - 0.8 or t > setback + deep + 0.8
         if edge:
-            yard_tree(plan, tables, random, frame, s, t, 3.4)
+            yard_tree(plan, tables, random, frame, s, t, 3.6)
 
 
 @compiled

@@ -2,14 +2,17 @@
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, F64, I32, U8, U16, compiled
+from cvsegguide.synth.compiled import F32, F64, I32, U8, U16, compiled, inlined
+from cvsegguide.synth.noise import key, unit
 from cvsegguide.synth.plan.ground import ZONE_LOT
 from cvsegguide.synth.plan.tables import (
     AGE,
     BLOB,
     BUILDING,
     CLASS,
+    CONCRETE,
     COPING,
+    DECK,
     EX,
     EY,
     FLAT,
@@ -21,8 +24,11 @@ from cvsegguide.synth.plan.tables import (
     HU,
     HV,
     ID,
+    LOT_ASPHALT,
     MARK,
     MATERIAL,
+    MEMBRANE,
+    METAL,
     ON_ROOF,
     OP,
     PAINT,
@@ -31,7 +37,11 @@ from cvsegguide.synth.plan.tables import (
     ROOF,
     SAWTOOTH,
     SHED,
+    SHINGLE,
+    TAR,
+    TILE,
     TONE,
+    TURF,
     USE,
     VAULT,
     X,
@@ -55,6 +65,40 @@ def roof_height(roof: int, u: float, v: float, hu: float, hv: float, rise: float
     if roof == VAULT:
         f = v / hv if hu >= hv else u / hu
         return float(rise * np.sqrt(max(0.0, 1.0 - f * f)))
+    return 0.0
+
+
+@inlined
+def structure(material: int, u: float, v: float, phase: float) -> float:
+    """Change of tone at (u, v) metres of a surface: sheets, seams, slabs, boards, stripes."""
+    if material == MEMBRANE or material == TAR:
+        sheet = v / 1.9 + phase
+        at = sheet - np.floor(sheet)
+        change = 22.0 * (unit(int(np.floor(sheet)) + int(100.0 * phase), 71) - 0.5)
+        return change - 20.0 if at < 0.09 else change
+    if material == METAL:
+        panel = u / 1.1 + phase
+        change = 40.0 * (unit(int(np.floor(panel / 3.0)) + int(100.0 * phase), 72) - 0.5)
+        return change + (22.0 if panel - np.floor(panel) < 0.28 else 0.0)
+    if material == CONCRETE:
+        p, q = u / 2.7 + phase, v / 2.4 + phase
+        i, j = int(np.floor(p)), int(np.floor(q))
+        change = 34.0 * (unit(key(i, j, int(100.0 * phase), 0), 73) - 0.5)
+        return change - 24.0 if p - i < 0.07 or q - j < 0.07 else change
+    if material == LOT_ASPHALT:
+        p, q = u / 7.5 + phase, v / 11.0 + phase
+        return 30.0 * (
+            unit(key(int(np.floor(p)), int(np.floor(q)), int(100.0 * phase), 0), 74) - 0.5
+        )
+    if material == TURF:
+        band = u / 9.0 + phase
+        return 26.0 if band - np.floor(band) < 0.5 else -14.0
+    if material == DECK:
+        board = u / 0.9 + phase
+        return 40.0 * (unit(int(np.floor(board)), 75) - 0.5)
+    if material == SHINGLE or material == TILE:
+        row = v / 1.3 + phase
+        return 30.0 * (unit(int(np.floor(row)) + int(100.0 * phase), 76) - 0.5)
     return 0.0
 
 
@@ -132,7 +176,7 @@ def paint_shapes(
                         continue
                     ground[r, c] = landcover
                     material[r, c] = kind
-                    tone[r, c] = shade
+                    tone[r, c] = min(max(shade + structure(kind, u, v, phase), 0.0), 255.0)
                     markings[r, c] = 0
                     if shape[USE] > 0:
                         use[r, c] = shape[USE]
@@ -154,7 +198,7 @@ def paint_shapes(
                         building_height[r, c] = h
                         ground[r, c] = 5
                         material[r, c] = cover
-                        tone[r, c] = shade
+                        tone[r, c] = min(max(shade + structure(cover, u, v, phase), 0.0), 255.0)
                         markings[r, c] = 0
                         age[r, c] = shape[AGE]
                         function[r, c] = shape[FUNCTION]

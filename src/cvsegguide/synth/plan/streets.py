@@ -127,7 +127,7 @@ def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None
         if draw(random) < share:
             t = half + between(random, 0.7, 1.1)
             where = _point(plan, center, inward, t, s, along)
-            crown = between(random, 2.0, 5.2)
+            crown = between(random, 2.3, 6.4)
             species = main if draw(random) < 0.7 else int(draw(random) * 3.0)
             if draw(random) < 0.06:
                 species, crown = 4, crown * 0.7

@@ -1,0 +1,195 @@
+"""How much of what a city holds, against New York.
+
+``python -m cvsegguide.synth.statistics FILE.png`` measures windows of several cities and draws the
+plot of the documentation.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from cvsegguide.io.atomic import atomic_path
+from cvsegguide.landcover import NYC
+from cvsegguide.synth.city import City
+from cvsegguide.synth.compiled import F64
+from cvsegguide.synth.plan.tables import A0, A1, B0, B1, HA0, HA1, HB0, HB1, MA0, MA1, MB0, MB1
+
+TARGETS: dict[int, tuple[float, float]] = {
+    1: (0.15, 0.24),
+    2: (0.09, 0.17),
+    3: (0.005, 0.03),
+    4: (0.007, 0.03),
+    5: (0.22, 0.31),
+    6: (0.15, 0.22),
+    7: (0.14, 0.24),
+    8: (0.007, 0.03),
+}
+"""Ranges that the shares of land cover should fall in: built-up Brooklyn and Queens in New York
+City's 2010 land cover, but water and railway common enough to be learnt."""
+
+TILE = 256
+
+
+@dataclass
+class Statistics:
+    """Measurements over windows of cities.
+
+    Attributes:
+        shares: ``(windows, 9)`` share of each land-cover id as seen from above.
+        ground: ``(windows, 9)`` the same under the canopy.
+        heights: ``(buildings,)`` metres, the highest point of every building.
+        areas: ``(buildings,)`` square metres.
+        streets, avenues: Roadway widths in metres, kerb to kerb, one entry a block side.
+        block_short, block_long: Sides of blocks in metres, kerb to kerb.
+        cameras: ``(tiles,)`` cameras in each tile that has any road.
+    """
+
+    shares: F64
+    ground: F64
+    heights: F64
+    areas: F64
+    streets: F64
+    avenues: F64
+    block_short: F64
+    block_long: F64
+    cameras: F64
+
+
+def measure(seeds: Sequence[int], windows: int = 4, size: int = 1024) -> Statistics:
+    """Measure ``windows`` random windows of ``size`` pixels in the city of each seed."""
+    shares, ground, heights, areas = [], [], [], []
+    streets: list[float] = []
+    avenues: list[float] = []
+    short: list[float] = []
+    long: list[float] = []
+    cameras: list[int] = []
+    for seed in seeds:
+        city = City(seed)
+        random = np.random.default_rng([seed, 5])
+        for _ in range(windows):
+            row0, col0 = (int(v) for v in random.integers(-40_000, 40_000, 2))
+            scene = city.scene(row0, col0, size, size)
+            shares.append(np.bincount(scene.landcover.ravel(), minlength=9)[:9] / size**2)
+            ground.append(np.bincount(scene.ground.ravel(), minlength=9)[:9] / size**2)
+            ids, index = np.unique(scene.building_id, return_inverse=True)
+            top = np.zeros(len(ids))
+            np.maximum.at(top, index.ravel(), scene.building_height.ravel())
+            area = np.bincount(index.ravel()) * scene.gsd**2
+            heights.append(top[ids > 0])
+            areas.append(area[ids > 0])
+            cells, _tables = city.tables(row0, col0, size, size)
+            for cell in cells:
+                for half, major in ((HA0, MA0), (HA1, MA1), (HB0, MB0), (HB1, MB1)):
+                    (avenues if cell[major] else streets).append(2 * float(cell[half]))
+                sides = sorted(
+                    [
+                        float(cell[A1] - cell[A0] - cell[HA0] - cell[HA1]),
+                        float(cell[B1] - cell[B0] - cell[HB0] - cell[HB1]),
+                    ]
+                )
+                short.append(sides[0])
+                long.append(sides[1])
+            road = scene.ground == 6
+            for r in range(0, size - TILE + 1, TILE):
+                for c in range(0, size - TILE + 1, TILE):
+                    inside = (
+                        (scene.cameras[:, 0] >= r)
+                        & (scene.cameras[:, 0] < r + TILE)
+                        & (scene.cameras[:, 1] >= c)
+                        & (scene.cameras[:, 1] < c + TILE)
+                    )
+                    if inside.any() or road[r : r + TILE, c : c + TILE].mean() > 0.05:
+                        cameras.append(int(inside.sum()))
+    return Statistics(
+        np.array(shares),
+        np.array(ground),
+        np.concatenate(heights),
+        np.concatenate(areas),
+        np.array(streets),
+        np.array(avenues),
+        np.array(short),
+        np.array(long),
+        np.array(cameras, dtype=np.float64),
+    )
+
+
+def table(statistics: Statistics) -> str:
+    """The class shares beside their target ranges, as Markdown."""
+    lines = ["| class | share | target |", "|---|---|---|"]
+    for entry in NYC.classes:
+        if entry.id in TARGETS:
+            low, high = TARGETS[entry.id]
+            share = statistics.shares[:, entry.id].mean()
+            lines.append(f"| {entry.name} | {share:.1%} | {low:.1%} to {high:.1%} |")
+    return "\n".join(lines)
+
+
+def plot(statistics: Statistics, path: str | PathLike[str]) -> None:
+    """Draw shares with targets, heights, widths and cameras per tile into a small picture."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.5, 5.6), dpi=75, layout="constrained")
+    axes = figure.subplots(2, 3)
+    axis = axes[0, 0]
+    for k, (value, (low, high)) in enumerate(TARGETS.items()):
+        entry = next(e for e in NYC.classes if e.id == value)
+        share = statistics.shares[:, value].mean()
+        axis.bar(k, 100 * share, color=np.array(entry.color) / 255)
+        axis.plot([k - 0.3, k + 0.3, k + 0.3, k - 0.3, k - 0.3],
+                  [100 * v for v in (low, low, high, high, low)], "k-", lw=0.8)  # fmt: skip
+    axis.set_xticks(
+        range(len(TARGETS)),
+        [next(e for e in NYC.classes if e.id == v).name for v in TARGETS],
+        rotation=40,
+        ha="right",
+        fontsize=8,
+    )
+    axis.set_title("land cover, % (boxes: New York)", fontsize=9)
+    axes[0, 1].hist(
+        np.clip(statistics.heights, 0, 60),
+        bins=np.arange(0, 62, 1.5),
+        weights=statistics.areas / statistics.areas.sum() * 100,
+        color="#b55",
+    )
+    axes[0, 1].set_title("building height in m, % of built area", fontsize=9)
+    axes[0, 2].hist(statistics.streets, bins=np.arange(6, 28, 0.5), color="#777", label="streets")
+    axes[0, 2].hist(statistics.avenues, bins=np.arange(6, 28, 0.5), color="#333", label="avenues")
+    axes[0, 2].legend(fontsize=8)
+    axes[0, 2].set_title("roadway, kerb to kerb, m", fontsize=9)
+    axes[1, 0].hist(statistics.block_short, bins=np.arange(0, 320, 10), color="#68a", label="short")
+    axes[1, 0].hist(statistics.block_long, bins=np.arange(0, 320, 10), color="#a86", alpha=0.7,
+                    label="long")  # fmt: skip
+    axes[1, 0].legend(fontsize=8)
+    axes[1, 0].set_title("sides of blocks, m", fontsize=9)
+    axes[1, 1].hist(statistics.cameras, bins=np.arange(-0.5, 17), color="#5a5")
+    axes[1, 1].set_title(
+        f"cameras per tile with a street, mean {statistics.cameras.mean():.1f}", fontsize=9
+    )
+    axes[1, 2].boxplot([100 * statistics.shares[:, v] for v in TARGETS], showfliers=False)
+    axes[1, 2].set_xticks(range(1, len(TARGETS) + 1), [str(v) for v in TARGETS])
+    axes[1, 2].set_title("land cover by id, %, spread over windows", fontsize=9)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def main(path: str) -> None:
+    """Measure 16 cities, print the table, write the plot."""
+    statistics = measure(range(16), windows=4)
+    sys.stdout.write(table(statistics) + "\n")
+    heights = statistics.heights[statistics.areas > 25]
+    sys.stdout.write(
+        f"buildings: median {np.median(heights):.1f} m, 5 to 95 %: "
+        f"{np.percentile(heights, 5):.1f} to {np.percentile(heights, 95):.1f} m\n"
+        f"streets: median {np.median(statistics.streets):.1f} m, avenues: median "
+        f"{np.median(statistics.avenues):.1f} m\n"
+        f"cameras per tile with a street: {statistics.cameras.mean():.2f}\n"
+    )
+    plot(statistics, Path(path))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
