@@ -274,3 +274,16 @@ def test_published_samples(tmp_path: Path, shared: Path) -> None:
         both = ((computed > 0.05) & (published > 0.05)).sum()
         either = ((computed > 0.05) | (published > 0.05)).sum()
         assert both / either > 0.99
+
+
+def test_positions_follow_web_mercator_in_large_tiles(tmp_path: Path) -> None:
+    """At zoom 8 a tile is 1.4 degrees wide: rows even in latitude would be off by a pixel."""
+    make_tree(tmp_path, cities=("queens",), tiles=1, panoramas=1, bboxes=False)
+    (tmp_path / "queens/overhead/images.txt").write_text("8/75/96.jpg\n")
+    # Row 200, column 60 of the tile, by the textbook's formula at zoom 8.
+    lon = (75 + 60 / 256) / 2**8 * 360 - 180
+    lat = np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * (96 + 200 / 256) / 2**8))))
+    (tmp_path / "queens/streetview/images.txt").write_text("a.jpg\n")
+    (tmp_path / "queens/streetview/locations.txt").write_text(f"{lat:.9f},{lon:.9f}\n")
+    dataset = BrooklynQueens(tmp_path, "queens")
+    assert dataset.position(0) == pytest.approx((200.0, 60.0), abs=1e-4)
