@@ -115,7 +115,7 @@ def regions(
         raise ValueError(f"a posterior has shape (H, W), got {posterior.shape}")
     if method == "modes":
         limit = 10 if n is None else n
-        found = list(_modes(posterior, mass, separation))
+        found = list(_modes(posterior, mass, separation, limit))
     elif method == "grid":
         limit = posterior.size
         found = list(_cells(posterior, 8 if n is None else n))
@@ -145,7 +145,7 @@ def regions(
 
 
 def _modes(
-    posterior: NDArray[np.floating], mass: float, separation: float | None
+    posterior: NDArray[np.floating], mass: float, separation: float | None, limit: int
 ) -> Iterator[Region]:
     from scipy import ndimage
     from skimage import measure, segmentation
@@ -174,11 +174,14 @@ def _modes(
     rest = dense & (parts == 0)
     if rest.any():
         parts = np.where(rest, label(rest, connectivity=2) + parts.max(), parts)
-    for index, box in enumerate(ndimage.find_objects(parts)):
-        if box is None:
-            continue
-        rows, cols = box
-        yield _region(inner[box], parts[box] == index + 1, top + rows.start, left + cols.start)
+    probabilities = np.bincount(parts.ravel(), weights=inner.ravel())
+    probabilities[0] = 0.0  # outside of the set
+    boxes = ndimage.find_objects(parts)
+    for index in np.argsort(-probabilities, kind="stable")[:limit]:
+        box = boxes[index - 1] if index > 0 else None
+        if box is not None:
+            rows, cols = box
+            yield _region(inner[box], parts[box] == index, top + rows.start, left + cols.start)
 
 
 def _cells(posterior: NDArray[np.floating], n: int) -> Iterator[Region]:
