@@ -26,10 +26,8 @@ def test_plain_data_comes_back(tmp_path: Path, protocol: int) -> None:
     path = tmp_path / "plain.pkl"
     data = {
         "a": [1, 2.5, "x", b"\xff\x00", None, True, (3, 4)],
-        "s": {1, 2},
-        7: complex(1, 2),
-        "e": b"",
-        "m": bytearray(b"xy"),
+        7: -(2**70),
+        "e": "",
     }
     path.write_bytes(pickle.dumps(data, protocol))
     assert load_plain_pickle(path) == data
