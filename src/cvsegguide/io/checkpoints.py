@@ -1,0 +1,140 @@
+"""Weights files, read without running code: .pth.tar, .pt, .pth, .ckpt, .safetensors, pickles."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cvsegguide.errors import CheckpointError
+from cvsegguide.io.pickles import load_plain_pickle
+
+
+def read_checkpoint(path: str | PathLike[str]) -> Any:
+    """The content of a weights file, tensors on the CPU.
+
+    Files of ``torch.save`` (zip and legacy format) go through ``torch.load(weights_only=True)``,
+    plain pickles of numpy arrays through a restricted unpickler.
+
+    Raises:
+        CheckpointError: The file is missing, empty, damaged, or wants code to be run.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"{path}: a folder, not a weights file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+    if not head:
+        raise CheckpointError(f"{path}: the file is empty")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # damaged files raise nearly anything
+        reason = _reason(path, error)
+    # Legacy files of torch start with a pickled magic number; a plain pickle does not.
+    if not zipfile.is_zipfile(path) and head[:1] in (b"\x80", b"(", b"}", b"]", b"c"):
+        try:
+            return load_plain_pickle(path)
+        except CheckpointError:
+            pass
+    raise CheckpointError(f"{path}: {reason}")
+
+
+def _reason(path: Path, error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, pickle.UnpicklingError):
+        for line in text.splitlines():
+            if "GLOBAL" in line or "global" in line:
+                words = line.replace("`", "").split()
+                named = next((w for w in words if "." in w and not w.startswith("torch.")), "")
+                if named.strip("."):
+                    return f"refused, because reading it would run code ({named.strip('.,')})"
+        if "Unsupported" in text:
+            return "refused, because reading it would run code"
+    return f"not a weights file that can be read ({type(error).__name__}); is it whole?"
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: not a safetensors file ({reason})") from None
+
+
+def read_state_dict(path: str | PathLike[str]) -> dict[str, Tensor]:
+    """The parameters in a weights file: name -> tensor.
+
+    The dictionary is the file itself or its entry ``state_dict``; numpy arrays become tensors,
+    and the prefix ``module.`` of data-parallel training is taken off.
+
+    Raises:
+        CheckpointError: As :func:`read_checkpoint`; or there are no parameters in it.
+    """
+    path = Path(path)
+    content = read_checkpoint(path)
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path}: holds {type(content).__name__}, not named parameters")
+    state: dict[str, Tensor] = {}
+    for name, value in content.items():
+        if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub":
+            value = torch.from_numpy(np.array(value))
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f"{path}: entry '{name}' is no parameter")
+        state[name] = value
+    if all(name.startswith("module.") for name in state):
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+    return state
+
+
+def check_parameters(
+    path: str | PathLike[str],
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Compare names and shapes with what a network expects.
+
+    Raises:
+        CheckpointError: Names the first parameter that is missing, extra or misshapen, and says
+            how many more there are.
+    """
+    missing = [name for name in expected if name not in state]
+    extra = [name for name in state if name not in expected]
+    misshapen = [
+        name
+        for name, shape in expected.items()
+        if name in state and tuple(state[name].shape) != tuple(shape)
+    ]
+    faults = []
+    if missing:
+        faults.append(f"parameter '{missing[0]}' is missing{_more(missing)}")
+    if extra:
+        faults.append(f"parameter '{extra[0]}' is not part of the network{_more(extra)}")
+    if misshapen:
+        name = misshapen[0]
+        faults.append(
+            f"parameter '{name}' has shape {tuple(state[name].shape)}, not "
+            f"{tuple(expected[name])}{_more(misshapen)}"
+        )
+    if faults:
+        raise CheckpointError(f"{path}: {'; '.join(faults)}")
+
+
+def _more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

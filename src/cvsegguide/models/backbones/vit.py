@@ -1,0 +1,82 @@
+"""Any timm vision transformer as a dense feature extractor for images of any size.
+
+The published FeatUp model uses DINO ViT-S/16 (Caron et al. 2021, Apache-2.0 weights, in timm
+``vit_small_patch16_224.dino``).
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cvsegguide.errors import ConfigurationError
+
+
+class VisionTransformerFeatures(nn.Module):
+    """Normalised patch tokens of the last block, as a map.
+
+    Args:
+        name: timm model name.
+        pretrained: Download and load timm's weights (on first use; cached by huggingface_hub).
+        position_resampling: ``"dino"`` resizes position embeddings as DINO's own code does
+            (bicubic, no antialiasing, scale factors off by 0.1 patch); ``"timm"`` as timm does.
+        arguments: Further arguments of ``timm.create_model`` (``embed_dim``, ``depth``, ...).
+    """
+
+    def __init__(
+        self,
+        name: str = "vit_small_patch16_224.dino",
+        pretrained: bool = False,
+        position_resampling: str = "dino",
+        arguments: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        import timm
+
+        if position_resampling not in ("dino", "timm"):
+            raise ConfigurationError(
+                f"position_resampling is '{position_resampling}', not 'dino' or 'timm'"
+            )
+        try:
+            self.model = timm.create_model(
+                name,
+                pretrained=pretrained,
+                num_classes=0,
+                dynamic_img_size=True,
+                **(arguments or {}),
+            )
+        except (RuntimeError, TypeError) as error:
+            raise ConfigurationError(f"timm cannot make the backbone '{name}': {error}") from None
+        self.width = int(self.model.num_features)
+        self.patch_size = int(self.model.patch_embed.patch_size[0])
+        self.position_resampling = position_resampling
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, 3, H, W)``, already normalised, to ``(B, C, H / patch, W / patch)``."""
+        if self.position_resampling == "timm" or self.model.pos_embed is None:
+            features: Tensor = self.model.forward_intermediates(
+                image, indices=1, norm=True, intermediates_only=True
+            )[0]
+            return features
+        model = self.model
+        tokens = model.patch_embed(image)
+        batch, height, width, dim = tokens.shape
+        x = torch.cat([model.cls_token.expand(batch, -1, -1), tokens.flatten(1, 2)], dim=1)
+        x = model.norm_pre(x + resample_positions(model.pos_embed, height, width))
+        for block in model.blocks:
+            x = block(x)
+        x = model.norm(x)[:, 1:]
+        return x.transpose(1, 2).reshape(batch, dim, height, width)
+
+
+def resample_positions(embedding: Tensor, height: int, width: int) -> Tensor:
+    """Position embeddings ``(1, 1 + n * n, C)`` to ``(1, 1 + height * width, C)``, DINO's way."""
+    count = embedding.shape[1] - 1
+    side = round(count**0.5)
+    if height == side and width == side:
+        return embedding
+    grid = embedding[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    factors = ((height + 0.1) / side, (width + 0.1) / side)
+    grid = F.interpolate(grid, scale_factor=factors, mode="bicubic")
+    return torch.cat([embedding[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)

@@ -1,0 +1,196 @@
+"""The FeatUp model of the CVSegGuide paper: frozen features, upsampled to the pixel.
+
+Xavier et al. 2025, doi 10.1016/j.birob.2024.100208; the features are DINO ViT-S/16, the upsampler
+is FeatUp's stack of joint bilateral upsamplers. See docs/models.md for the two variants.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cvsegguide.models.backbones.vit import VisionTransformerFeatures
+from cvsegguide.models.base import PairModel, Prediction
+from cvsegguide.models.heads.pixel import ChannelNorm, PixelHead
+from cvsegguide.models.heads.similarity import PooledSimilarity
+from cvsegguide.models.mst import INITIAL_SCALE
+from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack
+
+
+class UpsampledFeatures(nn.Module):
+    """A vision transformer, a channel norm and the upsampler up to the pixel.
+
+    Args:
+        backbone: timm model name.
+        pretrained: Download timm's weights.
+        position_resampling: See :class:`VisionTransformerFeatures`.
+        arguments: Further arguments of ``timm.create_model``.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        pretrained: bool = False,
+        position_resampling: str = "dino",
+        arguments: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.vit = VisionTransformerFeatures(backbone, pretrained, position_resampling, arguments)
+        self.norm = ChannelNorm(self.vit.width)
+        steps = self.vit.patch_size.bit_length() - 1
+        if 2**steps != self.vit.patch_size:
+            raise ValueError(f"patches of {self.vit.patch_size} pixels are not a power of two")
+        self.upsampler = JointBilateralStack(self.vit.width, steps)
+
+    def features(self, image: Tensor) -> Tensor:
+        """``(B, C, H / patch, W / patch)``."""
+        result: Tensor = self.norm(self.vit(image))
+        return result
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, C, H, W)``."""
+        result: Tensor = self.upsampler(self.features(image), image)
+        return result
+
+    def pooled(self, image: Tensor) -> Tensor:
+        """Mean ``(B, C, 1, 1)`` of what :meth:`forward` returns, without making it."""
+        return self.upsampler.pooled(self.features(image), image)
+
+
+class FeatUpModel(PairModel):
+    """Frozen upsampled features, a land-cover head, a heatmap head.
+
+    Args:
+        guidance: ``"predicted"``, ``"none"`` or ``"truth"``.
+        variant: ``"corrected"`` or ``"published"``.
+        backbone: timm model name of a vision transformer with patches of 2^n pixels.
+        backbone_arguments: Further arguments of ``timm.create_model``.
+        pretrained: Download timm's weights now (never needed to load a checkpoint).
+        frozen: Whether backbone and upsampler stay as they are in training.
+        shared: One backbone for both views, or (published) a copy for each; None follows the
+            variant.
+        hidden_channels: Hidden channels of the land-cover head.
+        descriptor_channels: Channels in which the views are compared.
+        heatmap_channels: Hidden channels of the heatmap head.
+        overhead_size, street_size: Input sizes in pixels.
+        gsd: Metres per overhead pixel.
+    """
+
+    name = "featup"
+
+    def __init__(
+        self,
+        guidance: str = "predicted",
+        variant: str = "corrected",
+        backbone: str = "vit_small_patch16_224.dino",
+        backbone_arguments: dict[str, Any] | None = None,
+        pretrained: bool = False,
+        frozen: bool = True,
+        shared: bool | None = None,
+        hidden_channels: int = 1024,
+        descriptor_channels: int = 1024,
+        heatmap_channels: int = 10,
+        overhead_size: Sequence[int] = (256, 256),
+        street_size: Sequence[int] = (128, 512),
+        street_extent: Sequence[float] = (90.0, 360.0),
+        gsd: float = 0.2262,
+    ) -> None:
+        super().__init__(guidance, variant, overhead_size, street_size, street_extent, gsd)
+        published = variant == "published"
+        shared = not published if shared is None else shared
+        self._arguments = {
+            "backbone": backbone,
+            "backbone_arguments": backbone_arguments,
+            "frozen": frozen,
+            "shared": shared,
+            "hidden_channels": hidden_channels,
+            "descriptor_channels": descriptor_channels,
+            "heatmap_channels": heatmap_channels,
+        }
+        self.frozen = frozen
+        self.overhead = UpsampledFeatures(backbone, pretrained, arguments=backbone_arguments)
+        self.street = (
+            None
+            if shared
+            else UpsampledFeatures(backbone, pretrained, arguments=backbone_arguments)
+        )
+        self.stride = self.overhead.vit.patch_size
+        self.check_sizes()
+        width = self.overhead.vit.width
+        size = self.overhead_size if published else None
+        kernel = 1 if published else 3
+        self.landcover_head = (
+            PixelHead(width, hidden_channels, len(self.channels), size)
+            if published or guidance != "truth"
+            else None
+        )
+        self.similarity = PooledSimilarity(width, width, descriptor_channels)
+        self.fusion = PixelHead(
+            1 + (0 if guidance == "none" else len(self.channels)),
+            heatmap_channels,
+            1,
+            size,
+            kernel,
+            norm=published,
+            zero=not published,
+        )
+        if not published:
+            self.log_scale = nn.Parameter(torch.tensor(INITIAL_SCALE).log())
+        if frozen:
+            for view in (self.overhead, self.street):
+                if view is not None:
+                    view.requires_grad_(False)
+            self.train(self.training)
+
+    def train(self, mode: bool = True) -> "FeatUpModel":
+        """Set the mode; frozen parts stay in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            for view in (self.overhead, self.street):
+                if view is not None:
+                    view.eval()
+        return self
+
+    def config(self) -> dict[str, Any]:
+        """See :meth:`LocalizationModel.config`."""
+        return {**super().config(), **self._arguments}
+
+    def encode_overhead(self, overhead: Tensor) -> Tensor:
+        """``(B, C, H, W)`` features."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            features: Tensor = self.overhead(self.normalise(overhead))
+        return features
+
+    def encode_street(self, street: Tensor) -> Tensor:
+        """``(B, C, 1, 1)`` descriptor."""
+        view = self.overhead if self.street is None else self.street
+        image = self.normalise(street)
+        if self.frozen or not torch.is_grad_enabled():
+            with torch.no_grad():
+                return view.pooled(image)
+        result: Tensor = view(image).mean(dim=(2, 3), keepdim=True)
+        return result
+
+    def landcover_logits(self, overhead: Tensor) -> Tensor:
+        """See :meth:`PairModel.landcover_logits`."""
+        assert self.landcover_head is not None
+        logits: Tensor = self.landcover_head(self.encode_overhead(overhead))
+        return logits
+
+    def forward(
+        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+    ) -> Prediction:
+        """See :meth:`LocalizationModel.forward`."""
+        self.check_inputs(overhead, street)
+        features = self.encode_overhead(overhead)
+        logits = None
+        if self.predicts_landcover:
+            assert self.landcover_head is not None
+            logits = self.landcover_head(features)
+        guidance = self.guidance_channels(logits, landcover, overhead)
+        x: Tensor = self.similarity(features, self.encode_street(street))
+        if self.variant == "corrected":
+            x = x * self.log_scale.exp()
+        heatmap: Tensor = self.fusion(x if guidance is None else torch.cat([x, guidance], dim=1))
+        return self.prediction(logits, heatmap + x if self.variant == "corrected" else heatmap)

@@ -1,0 +1,1 @@
+"""What stands behind the backbones: heads per pixel, similarity with a street descriptor."""

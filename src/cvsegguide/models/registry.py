@@ -1,0 +1,97 @@
+"""Networks by name.
+
+A new network is one class and one line in :data:`MODELS`; a new size of one is one entry in
+:data:`CONFIGURATIONS`.
+"""
+
+import importlib
+from typing import Any
+
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.models.base import LocalizationModel
+
+MODELS = {
+    "mst": ("cvsegguide.models.mst", "MultiScaleTransformer"),
+    "featup": ("cvsegguide.models.featup", "FeatUpModel"),
+}
+"""Value of ``config()["model"]`` -> module and class."""
+
+_SMALL_VIT = "vit_tiny_patch16_224"
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "mst": {"model": "mst"},
+    "mst-small": {
+        "model": "mst",
+        "embed_dim": 48,
+        "depths": [2, 2, 2, 2],
+        "heads": [3, 6, 12, 24],
+        "descriptor_channels": 256,
+        "heatmap_channels": 16,
+    },
+    "mst-tiny": {
+        "model": "mst",
+        "embed_dim": 24,
+        "depths": [1, 1, 1, 1],
+        "heads": [1, 2, 4, 8],
+        "group_size": 4,
+        "descriptor_channels": 32,
+        "heatmap_channels": 8,
+        "overhead_size": [64, 64],
+        "street_size": [32, 128],
+    },
+    "featup": {"model": "featup"},
+    "featup-small": {
+        "model": "featup",
+        "backbone": _SMALL_VIT,
+        "backbone_arguments": {"depth": 4},
+        "frozen": False,
+        "hidden_channels": 128,
+        "descriptor_channels": 256,
+        "heatmap_channels": 16,
+    },
+    "featup-tiny": {
+        "model": "featup",
+        "backbone": _SMALL_VIT,
+        "backbone_arguments": {"depth": 1, "embed_dim": 24, "num_heads": 2},
+        "frozen": False,
+        "hidden_channels": 16,
+        "descriptor_channels": 32,
+        "heatmap_channels": 8,
+        "overhead_size": [64, 64],
+        "street_size": [32, 128],
+    },
+}
+"""Named configurations: ``mst`` and ``featup`` have the published sizes."""
+
+
+def create_model(name: str, **overrides: Any) -> LocalizationModel:
+    """Build a network with fresh weights.
+
+    Args:
+        name: One of :data:`CONFIGURATIONS`.
+        **overrides: Constructor arguments that differ from the configuration.
+
+    Raises:
+        ConfigurationError: The name or an argument is not known, or they do not fit together.
+    """
+    if name not in CONFIGURATIONS:
+        raise ConfigurationError(f"no model '{name}' (there are {', '.join(CONFIGURATIONS)})")
+    return from_config({**CONFIGURATIONS[name], **overrides})
+
+
+def from_config(config: dict[str, Any]) -> LocalizationModel:
+    """Build a network from what its :meth:`LocalizationModel.config` returned.
+
+    Raises:
+        ConfigurationError: The configuration names no known network, or arguments it lacks.
+    """
+    arguments = dict(config)
+    name = arguments.pop("model", None)
+    if name not in MODELS:
+        raise ConfigurationError(f"no network '{name}' (there are {', '.join(MODELS)})")
+    module, attribute = MODELS[name]
+    try:
+        model: LocalizationModel = getattr(importlib.import_module(module), attribute)(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"model '{name}': {error}") from None
+    return model

@@ -1,0 +1,1 @@
+"""Learned upsamplers of feature maps."""

@@ -1,0 +1,206 @@
+"""FeatUp's stack of learned joint bilateral upsamplers, in plain PyTorch.
+
+Fu et al., "FeatUp: A model-agnostic framework for features at any resolution", ICLR 2024, arXiv
+2403.10516 (reference code under MIT, github.com/mhamilton723/FeatUp); after Kopf et al. 2007. The
+reference needs a compiled extension; here the adaptive convolution is a sum of shifted products,
+taken over few channels at a time so that the running sum stays in cache. Nothing is unfolded.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CHUNK_BYTES = 1 << 20
+"""Size of the running sum on a CPU: about what the second-level cache holds."""
+
+
+def _accumulate(padded: Tensor, kernel: Tensor, diameter: int) -> Tensor:
+    """Sum over the window of ``padded`` shifted times ``kernel``, without a graph."""
+    batch, channels = padded.shape[:2]
+    height, width = kernel.shape[2:]
+    result = padded.new_zeros(batch, channels, height, width)
+    step = channels
+    if padded.device.type == "cpu":
+        step = max(1, CHUNK_BYTES // (height * width * padded.element_size()))
+    for image in range(batch):
+        for start in range(0, channels, step):
+            source = padded[image, start : start + step]
+            total = result[image, start : start + step]
+            for index in range(diameter * diameter):
+                row, col = divmod(index, diameter)
+                window = source[:, row : row + height, col : col + width]
+                total.addcmul_(window, kernel[image, index])
+    return result
+
+
+class _AdaptiveConvolution(torch.autograd.Function):
+    """The sum of shifted products with a backward pass that stores nothing but its inputs."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, kernel: Tensor, diameter: int) -> Tensor:
+        ctx.save_for_backward(padded, kernel)
+        ctx.diameter = diameter
+        return _accumulate(padded, kernel, diameter)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        padded, kernel = ctx.saved_tensors
+        height, width = kernel.shape[2:]
+        need_source, need_kernel = ctx.needs_input_grad[:2]
+        to_source = torch.zeros_like(padded) if need_source else None
+        to_kernel = torch.empty_like(kernel) if need_kernel else None
+        for index in range(ctx.diameter**2):
+            row, col = divmod(index, ctx.diameter)
+            window = (slice(None), slice(None), slice(row, row + height), slice(col, col + width))
+            if to_source is not None:
+                to_source[window].addcmul_(gradient, kernel[:, index : index + 1])
+            if to_kernel is not None:
+                to_kernel[:, index] = (padded[window] * gradient).sum(1)
+        return to_source, to_kernel, None
+
+
+def adaptive_convolution(padded: Tensor, kernel: Tensor, diameter: int) -> Tensor:
+    """Filter every pixel with its own window.
+
+    Args:
+        padded: ``(B, C, H + d - 1, W + d - 1)`` with d the diameter.
+        kernel: ``(B, d * d, H, W)``.
+        diameter: Side of the window in pixels.
+
+    Returns:
+        ``(B, C, H, W)``.
+    """
+    if torch.is_grad_enabled() and (padded.requires_grad or kernel.requires_grad):
+        result: Tensor = _AdaptiveConvolution.apply(padded, kernel, diameter)  # type: ignore[no-untyped-call]
+        return result
+    return _accumulate(padded, kernel, diameter)
+
+
+class JointBilateralUpsampler(nn.Module):
+    """One step: twice the resolution, guided by the image.
+
+    Args:
+        guidance_channels: Channels of the guidance image.
+        key_channels: Channels in which guidance pixels are compared.
+        radius: Half side of the window in output pixels.
+        dropout: Dropout in training.
+    """
+
+    def __init__(
+        self,
+        guidance_channels: int = 3,
+        key_channels: int = 32,
+        radius: int = 3,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.radius = radius
+        self.diameter = 2 * radius + 1
+        window = self.diameter**2
+        self.range_temp = nn.Parameter(torch.tensor(0.0))
+        self.sigma_spatial = nn.Parameter(torch.tensor(1.0))
+        self.range_proj = nn.Sequential(
+            nn.Conv2d(guidance_channels, key_channels, 1),
+            nn.GELU(),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(key_channels, key_channels, 1),
+        )
+        self.fixup_proj = nn.Sequential(
+            nn.Conv2d(guidance_channels + window, window, 1),
+            nn.GELU(),
+            nn.Dropout2d(dropout),
+            nn.Conv2d(window, window, 1),
+        )
+
+    def kernel(self, guidance: Tensor) -> Tensor:
+        """Window weights ``(B, d * d, H, W)`` from guidance ``(B, G, H, W)``."""
+        height, width = guidance.shape[2:]
+        keys = self.range_proj(guidance)
+        padded = F.pad(keys, [self.radius] * 4, mode="reflect")
+        similarity = torch.stack(
+            [
+                (padded[:, :, row : row + height, col : col + width] * keys).sum(1)
+                for row in range(self.diameter)
+                for col in range(self.diameter)
+            ],
+            dim=1,
+        )
+        temperature = self.range_temp.exp().clamp(1e-4, 1e4)
+        steps = torch.linspace(-1, 1, self.diameter, device=guidance.device, dtype=guidance.dtype)
+        distance = (steps[:, None] ** 2 + steps[None, :] ** 2).reshape(1, -1, 1, 1)
+        spatial = torch.exp(-distance / (2 * self.sigma_spatial**2))
+        combined = (temperature * similarity).softmax(dim=1) * spatial
+        combined = combined / combined.sum(dim=1, keepdim=True).clamp(1e-7)
+        fixed: Tensor = combined + 0.1 * self.fixup_proj(torch.cat([combined, guidance], dim=1))
+        return fixed
+
+    def apply_kernel(self, source: Tensor, kernel: Tensor) -> Tensor:
+        """Enlarge ``source (B, C, h, w)`` to the kernel's size and filter it (linear in it)."""
+        size = kernel.shape[2:]
+        enlarged = F.interpolate(source, size=size, mode="bicubic", align_corners=False)
+        padded = F.pad(enlarged, [self.radius] * 4, mode="reflect")
+        return adaptive_convolution(padded, kernel, self.diameter)
+
+    def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
+        """``(B, C, h, w)`` features to ``(B, C, 2 h, 2 w)``, guided by ``(B, G, H, W)``."""
+        size = (2 * source.shape[2], 2 * source.shape[3])
+        return self.apply_kernel(source, self.kernel(F.adaptive_avg_pool2d(guidance, size)))
+
+
+class JointBilateralStack(nn.Module):
+    """Several steps of twice the resolution, and a residual 1x1 convolution.
+
+    Args:
+        channels: Channels of the features.
+        steps: How many times the resolution doubles.
+        key_channels: See :class:`JointBilateralUpsampler`.
+        radius: See :class:`JointBilateralUpsampler`.
+    """
+
+    def __init__(
+        self, channels: int, steps: int = 4, key_channels: int = 32, radius: int = 3
+    ) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(
+            JointBilateralUpsampler(3, key_channels, radius) for _ in range(steps)
+        )
+        self.dropout = nn.Dropout2d(0.2)
+        self.mix = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
+        """``(B, C, h, w)`` features to ``(B, C, s h, s w)`` with ``s = 2 ** steps``."""
+        for step in self.steps:
+            source = step(source, guidance)
+        result: Tensor = torch.add(source, self.mix(self.dropout(source)), alpha=0.1)
+        return result
+
+    def pooled(self, source: Tensor, guidance: Tensor) -> Tensor:
+        """The mean ``(B, C, 1, 1)`` of the upsampled map, without making the map.
+
+        Upsampling is linear in the features, so the weight of every low-resolution place in the
+        mean is found by applying the transposed steps to one channel of constant weight.
+        Gradients reach the features; the upsampler itself is taken as constant.
+        """
+        batch, _, height, width = source.shape
+        kernels = []
+        with torch.no_grad():
+            for index, step in enumerate(self.steps):
+                assert isinstance(step, JointBilateralUpsampler)
+                size = (height * 2 ** (index + 1), width * 2 ** (index + 1))
+                kernels.append(step.kernel(F.adaptive_avg_pool2d(guidance, size)))
+        size = (height * 2 ** len(kernels), width * 2 ** len(kernels))
+        weight = source.new_full((batch, 1, *size), 1 / (size[0] * size[1]))
+        for step, kernel in zip(reversed(self.steps), reversed(kernels), strict=True):
+            assert isinstance(step, JointBilateralUpsampler)
+            with torch.inference_mode(False), torch.enable_grad():
+                shape = (batch, 1, kernel.shape[2] // 2, kernel.shape[3] // 2)
+                probe = torch.zeros(shape, device=source.device, dtype=weight.dtype)
+                probe.requires_grad_()
+                enlarged = step.apply_kernel(probe, kernel.detach().clone())
+                (weight,) = torch.autograd.grad(enlarged, probe, weight.detach().clone())
+        mean = (source * weight).sum(dim=(2, 3), keepdim=True)
+        result: Tensor = torch.add(mean, self.mix(self.dropout(mean)), alpha=0.1)
+        return result
