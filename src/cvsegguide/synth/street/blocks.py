@@ -266,3 +266,28 @@ def track_frames(ground: NDArray[np.uint8], gsd: float) -> Floats:
             frames[i, j, 2] = math.cos(angle)
             frames[i, j, 3] = math.sin(angle)
     return frames
+
+
+@compiled
+def dense_rows(ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Ids in use, 0 first, then in the order in which they come, and the raster of their rows."""
+    height, width = ids.shape
+    rows = np.zeros((height, width), np.int32)
+    known = {np.int64(0): np.int32(0)}
+    last = np.int64(0)
+    row = np.int32(0)
+    for r in range(height):
+        for c in range(width):
+            value = np.int64(ids[r, c])
+            if value != last:
+                last = value
+                if value in known:
+                    row = known[value]
+                else:
+                    row = np.int32(len(known))
+                    known[value] = row
+            rows[r, c] = row
+    found = np.zeros(len(known), np.int64)
+    for key, place in known.items():
+        found[place] = key
+    return found, rows

@@ -101,7 +101,7 @@ def ground_color(
     grain = (fine - 0.5) / (1.0 + 3.0 * pixel)
     wide = plane(table, mx * 0.21 + 70.0, my * 0.21 + own)
     if kind == ROAD:
-        level = 0.055 + 0.13 * style.asphalt
+        level = 0.09 + 0.17 * style.asphalt
         value = level * (0.78 + 0.3 * coarse + 0.35 * grain + 0.2 * wide)
         patch = plane(table, mx * 0.33 + 5.0, my * 0.33 + 2.0 * own)
         if patch > 0.83:
@@ -166,10 +166,8 @@ def ground_color(
     if plane(table, mx * 7.0 + 30.0, my * 7.0) > 0.965:
         value *= 0.75
     near = _share(surface, ROAD_SHARE, x, y, 0, False)
-    if near > 0.16:
-        value = 0.40 * (0.85 + 0.3 * coarse)
-        if near > 0.42:
-            value *= 0.55
+    if near > 0.12:
+        value = (0.42 - 0.16 * ramp(near, 0.2, 0.6)) * (0.85 + 0.3 * coarse)
     return 1.03 * value, value, 0.95 * value, 0.0
 
 

@@ -38,19 +38,29 @@ def leaf_share(
     """
     k = owner[r, c, BY_TREE]
     offset = np.int64(trees[k, 7])
-    x = c * gsd
-    y = r * gsd
+    # From the trunk, so that a tree looks the same in every window of the city.
+    x = (c + 0.5 - trees[k, 0]) * gsd
+    y = (r + 0.5 - trees[k, 1]) * gsd
+    half = 0.5 * (trees[k, 3] - trees[k, 2]) + 0.05
+    up = (z - 0.5 * (trees[k, 3] + trees[k, 2])) / half
+    radius = trees[k, 4] + 0.05
+    # Thick inside, thin at the rim, nothing in the corners of the volume.
+    rim = math.sqrt((x * x + y * y) / (radius * radius) + up * up)
+    low = z - trees[k, 2] + 256.0
+    x += 256.0
+    y += 256.0
     n = noise[
-        np.int64(z * 4.0 + offset) & 63,
+        np.int64(low * 4.0 + offset) & 63,
         np.int64(y * 4.0 + 2 * offset) & 63,
         np.int64(x * 4.0 + 3 * offset) & 63,
     ]
     small = noise[
-        np.int64(z * 13.0 + offset) & 63, np.int64(y * 13.0) & 63, np.int64(x * 13.0) & 63
+        np.int64(low * 13.0 + offset) & 63, np.int64(y * 13.0) & 63, np.int64(x * 13.0) & 63
     ]
     if np.int64(trees[k, 5]) % 6 == 0:  # evergreen
         bare = 0.0
-    return (0.7 * n + 0.3 * small) / 255.0 - 0.55 * bare
+    share = (0.6 * n + 0.4 * small) / 255.0 - 0.55 * bare
+    return share - 1.1 * max(0.0, rim - 0.72)
 
 
 @compiled

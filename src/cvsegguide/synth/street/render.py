@@ -10,6 +10,7 @@ from cvsegguide.errors import InputError
 from cvsegguide.synth.cameras import Camera
 from cvsegguide.synth.compiled import F32, F64, I32, U8, compiled
 from cvsegguide.synth.scene import Scene
+from cvsegguide.synth.street.horizon import BINS, horizon
 from cvsegguide.synth.street.noise import plane_noise, solid_noise
 from cvsegguide.synth.street.photometry import develop
 from cvsegguide.synth.street.shade import shade_ray
@@ -166,6 +167,10 @@ def _render(
     landcover = np.empty((height, width), np.uint8)
     pixel_angle = horizontal / width
     extra = samples if samples > 1 else 0
+    ceilings = horizon(
+        gsd, relief, fine, coarse, things, block_start, block_things, origin[0], origin[1],
+        origin[2], reach,
+    )  # fmt: skip
     weight = 1.0 / (1 if extra == 0 else extra * extra)
     for r in range(height):
         for c in range(width):
@@ -186,10 +191,13 @@ def _render(
                 dx = a * axes[0, 0] + b * axes[1, 0] + u * axes[2, 0]
                 dy = a * axes[0, 1] + b * axes[1, 1] + u * axes[2, 1]
                 dz = a * axes[0, 2] + b * axes[1, 2] + u * axes[2, 2]
+                bearing = math.atan2(dx, -dy) * (BINS / (2.0 * math.pi))
+                steep = math.sqrt(dx * dx + dy * dy) * ceilings[math.floor(bearing) % BINS]
+                far = reach if dz <= steep else 0.0
                 red, green, blue, distance, kind = shade_ray(
                     gsd, seed, relief, surface, owner, wall, fine, coarse, things, block_start,
-                    block_things, buildings, trees, tracks, table, noise, style, origin[0], origin[1], origin[2], dx, dy, dz,
-                    reach, pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
+                    block_things, buildings, trees, tracks, table, noise, style, origin[0],
+                    origin[1], origin[2], dx, dy, dz, far, pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
                 )  # fmt: skip
                 if i == 0:
                     depth[r, c] = distance

@@ -24,7 +24,7 @@ from cvsegguide.synth.street.world import (
 )
 
 CANOPY, BUILDING = 1, 5
-_SHADOW_REACH = 90.0
+_SHADOW_REACH = 60.0
 
 
 @compiled
@@ -192,7 +192,7 @@ def shade_ray(
                 direct *= 0.25 if kind == LEAF else 0.0
         direct *= style.sun * min(1.0, 0.35 + 1.3 * sun_z)
     up = 0.62 + 0.38 * nz
-    sky_light = up * ambient * (0.62 + 0.25 * style.clouds)
+    sky_light = up * ambient * (0.80 + 0.25 * style.clouds)
     if style.sun <= 0.0:
         sky_light *= 1.25
     red = a0 * (sky_light * (1.0 - 0.10 * style.sky_blue) + direct * (1.0 + 0.5 * style.warmth))

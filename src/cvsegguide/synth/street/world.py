@@ -11,6 +11,7 @@ from cvsegguide.synth.street.blocks import (
     block_extremes,
     building_frames,
     count_in_blocks,
+    dense_rows,
     fill_blocks,
     paint_contact,
     paint_crowns,
@@ -108,16 +109,9 @@ def prepare(scene: Scene) -> World:
 
 
 def _dense_ids(building_id: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Ids in use (0 first) and the raster of rows into them."""
-    top = int(building_id.max(initial=0))
-    if top <= 4 * building_id.size + 1024:
-        used = np.zeros(top + 1, bool)
-        used[building_id.ravel()] = True
-        used[0] = True
-        row_of = np.cumsum(used, dtype=np.int32) - np.int32(1)
-        return np.flatnonzero(used), row_of[building_id]
-    ids, inverse = np.unique(np.append(building_id.ravel(), 0), return_inverse=True)
-    return ids.astype(np.int64), inverse[:-1].reshape(building_id.shape).astype(np.int32)
+    """Ids in use, 0 first, then as they come, and the raster of rows into them."""
+    found, rows = dense_rows(np.ascontiguousarray(building_id))
+    return np.asarray(found, np.int64), rows
 
 
 def _means(building: NDArray[np.int32], values: Floats, count: int) -> NDArray[np.float64]:
