@@ -14,6 +14,7 @@ class EpochLines(Callback):
         self._start = time.monotonic()
         self._loss = 0.0
         self._count = 0
+        self._validated = -1
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to count, in the middle of an epoch perhaps."""
@@ -29,6 +30,10 @@ class EpochLines(Callback):
         """Sum the loss."""
         self._loss += float(outputs["loss"])
         self._count += 1
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that the figures are fresh."""
+        self._validated = trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the line."""
@@ -47,7 +52,7 @@ class EpochLines(Callback):
             ("val/landcover/accuracy", "land cover", ""),
         ):
             value = trainer.callback_metrics.get(name)
-            if value is not None:
+            if value is not None and self._validated == trainer.current_epoch:
                 parts.append(f"{label} {float(value):.3f}{unit}")
         parts.append(f"{time.monotonic() - self._start:.1f} s")
         print(", ".join(parts), file=sys.stderr, flush=True)

@@ -1,0 +1,56 @@
+"""Every bundled configuration trains two steps on a made tree, with a tiny network of its kind."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import cvsegguide
+from cvsegguide.cli.main import main
+from data.test_vigor import make_vigor
+from helpers.brooklyn_queens import make_tree
+
+FOLDER = Path(cvsegguide.__file__).parent / "configs"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+SMALL = [
+    *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"),
+    *("--trainer.limit_val_batches", "1", "--trainer.logger", "false"),
+    *("--data.num_workers", "0", "--data.batch_size", "2", "--trainer.accelerator", "cpu"),
+]
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("trees")
+    make_tree(folder / "bq", tiles=2, panoramas=2)
+    make_vigor(folder / "vigor", count=30, pictures=True)
+    return {"bq": folder / "bq", "vigor": folder / "vigor"}
+
+
+def test_there_is_one_for_each_network_and_data_set() -> None:
+    for network in ("mst", "featup", "mst-small", "featup-small"):
+        for data in ("brooklyn-queens", "vigor-same", "vigor-cross", "synthcity"):
+            assert f"{network}-{data}" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configuration_trains(
+    trees: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
+    content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    kind = content["model"]["network"].split("-")[0]
+    arguments = {**content["model"]["network_arguments"]}
+    arguments.pop("pretrained", None)
+    options = ["--model.network", f"{kind}-tiny", "--model.network_arguments", str(arguments)]
+    for split in ("train", "val", "test"):
+        options += [
+            f"--data.{split}.overhead_size",
+            "64",
+            f"--data.{split}.street_size",
+            "[32,128]",
+        ]
+    root = trees["vigor" if "vigor" in name else "bq"]
+    command = ["fit", "--config", name, "--root", str(root), "--out", str(tmp_path / "run")]
+    assert main([*command, *options, *SMALL]) == 0
+    assert (tmp_path / "run" / "best.ckpt").exists()
