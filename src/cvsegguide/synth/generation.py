@@ -132,7 +132,7 @@ def generate(
         InputError: An argument is out of range, or the directory holds something else.
     """
     settings = Settings(seed, tiles, validation, test, town, panoramas, size, extent, rig)
-    _check(settings)
+    check_settings(settings)
     root = Path(directory)
     _claim(root, settings)
     if (root / "synthcity.json").exists():
@@ -175,7 +175,8 @@ def generate_named(
     return generate(directory, seed=NAMED_SEED, workers=workers, **NAMED_SETS[name])
 
 
-def _check(settings: Settings) -> None:
+def check_settings(settings: Settings) -> None:
+    """Raise :class:`InputError` for settings that make nothing."""
     if settings.tiles < 1:
         raise InputError(f"tiles: there must be at least 1, got {settings.tiles}")
     if settings.validation < 0 or settings.test < 0 or settings.panoramas < 0:
@@ -279,11 +280,11 @@ def make_chunk(chunk: Chunk, settings: Settings) -> int:
 
     rows = [i for i, _ in chunk.tiles]
     cols = [j for _, j in chunk.tiles]
-    top, left = min(rows) * TILE - MARGIN, min(cols) * TILE - MARGIN
+    row0, col0 = min(rows) * TILE - MARGIN, min(cols) * TILE - MARGIN
     height = (max(rows) - min(rows) + 1) * TILE + 2 * MARGIN
     width = (max(cols) - min(cols) + 1) * TILE + 2 * MARGIN
     city = City(chunk.town_seed)
-    scene = city.scene(top, left, height, width)
+    scene = city.scene(row0, col0, height, width)
     photo = PhotoStyle.draw(chunk.town_seed)
     tiles, truth = write_scene(chunk, settings, scene, photo=photo)
     record = {
@@ -302,14 +303,16 @@ def write_scene(
     scene: "Scene",
     photo: object | None = None,
     photograph: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None" = None,
+    inset: tuple[int, int] = (MARGIN, MARGIN),
 ) -> tuple[list[str], list[str]]:
     """Photograph the tiles of a chunk, take its street views, and write both.
 
     Args:
         chunk, settings: What is made.
-        scene: The chunk with ``MARGIN`` pixels around it, or without where ``photograph`` is given.
+        scene: The chunk and what lies around it.
         photo: Style of the overhead photograph.
-        photograph: The overhead photograph, where it exists already.
+        photograph: The overhead photograph of the tiles, where it exists already.
+        inset: Row and column of the scene at which the tiles begin.
 
     Returns:
         Names of the tiles, rows of truth.
@@ -321,17 +324,18 @@ def write_scene(
 
     layout = Layout(Path(chunk.folder) / chunk.city)
     row0, col0 = min(i for i, _ in chunk.tiles), min(j for _, j in chunk.tiles)
-    margin = MARGIN if photograph is None else 0
-    rows, cols = scene.ground.shape
-    inner = (margin, rows - margin, margin, cols - margin)
+    top, left = inset
     if photograph is None:
+        across = (max(j for _, j in chunk.tiles) - col0 + 1) * TILE
+        down = (max(i for i, _ in chunk.tiles) - row0 + 1) * TILE
+        inner = (top, top + down, left, left + across)
         photograph = render_overhead(scene, photo, inner)  # type: ignore[arg-type]
     quality = int(np.random.default_rng([chunk.town_seed, 5]).integers(72, 95))
     names = []
     for i, j in chunk.tiles:
         r, c = (i - row0) * TILE, (j - col0) * TILE
         here = np.s_[r : r + TILE, c : c + TILE]
-        there = np.s_[margin + r : margin + r + TILE, margin + c : margin + c + TILE]
+        there = np.s_[top + r : top + r + TILE, left + c : left + c + TILE]
         labels = {
             kind: np.minimum(scene.labels[kind][there], 255).astype(np.uint8)
             for kind in ("landuse", "age", "function")
@@ -353,7 +357,7 @@ def write_scene(
     wanted = set(chunk.tiles)
     for row, col, azimuth in free_cameras(scene):
         # Positions from the town's corner, where the names of the tiles count from.
-        town_row, town_col = row - margin + row0 * TILE, col - margin + col0 * TILE
+        town_row, town_col = row - top + row0 * TILE, col - left + col0 * TILE
         town_row, town_col, lat, lon = snap(town_row, town_col, chunk.x, chunk.y)
         tile = (int(town_row // TILE), int(town_col // TILE))
         name = position_name(lat, lon)
@@ -361,7 +365,7 @@ def write_scene(
             continue
         if settings.panoramas and taken.get(tile, 0) >= settings.panoramas:
             continue
-        place = (town_row + margin - row0 * TILE, town_col + margin - col0 * TILE)
+        place = (town_row + top - row0 * TILE, town_col + left - col0 * TILE)
         if scene.building_id[int(place[0]), int(place[1])]:
             continue
         random = np.random.default_rng(

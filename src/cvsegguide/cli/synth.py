@@ -1,0 +1,114 @@
+"""``cvsegguide synth DIR``: a synthetic city, or street views of a real place."""
+
+import argparse
+
+from cvsegguide.errors import ConfigurationError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Make a SynthCity in Brooklyn & Queens layout: overhead tiles, street views, land cover, "
+        "height, depth and the truth about every camera. With --overhead and --landcover the same "
+        "from rasters of a real place. A run that was cut off goes on when it is called again."
+    )
+    parser.add_argument("directory", metavar="DIR", help="folder to make or to complete")
+    city = parser.add_argument_group("a city")
+    city.add_argument("--tiles", type=int, metavar="N", help="tiles of the city 'brooklyn'")
+    city.add_argument("--seed", type=int, metavar="S", help="another seed is another city")
+    city.add_argument(
+        "--set", dest="name", metavar="NAME", help="a named set: synthcity-small or synthcity"
+    )
+    city.add_argument(
+        "--validation", type=int, default=0, metavar="N", help="tiles of 'queens', seed S + 1"
+    )
+    city.add_argument(
+        "--test", type=int, default=0, metavar="N", help="tiles of 'test/queens', seed S + 2"
+    )
+    city.add_argument(
+        "--town", type=int, default=4, metavar="N",
+        help="tiles along the side of a town of one style (default: 4)",
+    )  # fmt: skip
+    city.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    place = parser.add_argument_group("a real place")
+    place.add_argument("--overhead", metavar="FILE", help="photograph, GeoTIFF or picture")
+    place.add_argument("--landcover", metavar="FILE", help="ids of the New York City raster")
+    place.add_argument("--height", metavar="FILE", help="metres above ground; drawn if not given")
+    place.add_argument("--gsd", type=float, metavar="G", help="metres per pixel of the rasters")
+    view = parser.add_argument_group("street views")
+    view.add_argument(
+        "--panoramas", type=int, default=0, metavar="N", help="most per tile (default: all)"
+    )
+    view.add_argument(
+        "--size", type=int, nargs=2, default=(128, 512), metavar=("H", "W"),
+        help="pixels (default: 128 512)",
+    )  # fmt: skip
+    view.add_argument(
+        "--full", action="store_true", help="full panoramas, 180 degrees high (give H = W / 2)"
+    )
+    view.add_argument(
+        "--rig", default="car", metavar="NAME",
+        help="car: level, 2.5 m high; anyone: 1.5 to 3 m, tilted, compass a few degrees off",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the data set; exit status 0."""
+    given = [arguments.overhead, arguments.landcover, arguments.height, arguments.gsd]
+    if any(value is not None for value in given):
+        return _real_place(arguments)
+    from cvsegguide.synth.generation import generate, generate_named
+
+    if arguments.name is not None:
+        if arguments.tiles is not None or arguments.seed is not None:
+            raise ConfigurationError("--set: a named set has its own --tiles and --seed")
+        root = generate_named(arguments.directory, arguments.name, workers=arguments.workers)
+    else:
+        if arguments.tiles is None:
+            raise ConfigurationError("--tiles: how many? (or --set NAME, or --overhead FILE)")
+        root = generate(
+            arguments.directory,
+            arguments.tiles,
+            0 if arguments.seed is None else arguments.seed,
+            validation=arguments.validation,
+            test=arguments.test,
+            town=arguments.town,
+            panoramas=arguments.panoramas,
+            size=tuple(arguments.size),
+            extent=(180.0, 360.0) if arguments.full else _extent(arguments.size),
+            rig=arguments.rig,
+            workers=arguments.workers,
+        )
+    print(f"{root} written")
+    return 0
+
+
+def _extent(size: tuple[int, int]) -> tuple[float, float]:
+    """Square pixels all around."""
+    return min(180.0, 360.0 * size[0] / size[1]), 360.0
+
+
+def _real_place(arguments: argparse.Namespace) -> int:
+    from cvsegguide.synth.real_place import generate_from_rasters
+
+    for name in ("overhead", "landcover", "gsd"):
+        if getattr(arguments, name) is None:
+            raise ConfigurationError(
+                f"--{name}: is needed with --overhead, --landcover, --height or --gsd"
+            )
+    if arguments.tiles is not None or arguments.name is not None:
+        raise ConfigurationError("--tiles and --set: cannot be used with --overhead")
+    root = generate_from_rasters(
+        arguments.directory,
+        arguments.overhead,
+        arguments.landcover,
+        arguments.height,
+        gsd=arguments.gsd,
+        seed=0 if arguments.seed is None else arguments.seed,
+        rig=arguments.rig,
+        size=tuple(arguments.size),
+        extent=(180.0, 360.0) if arguments.full else _extent(arguments.size),
+        panoramas=arguments.panoramas,
+    )
+    print(f"{root} written")
+    return 0
