@@ -39,7 +39,7 @@ class VisionTransformerFeatures(nn.Module):
                 f"position_resampling is '{position_resampling}', not 'dino' or 'timm'"
             )
         try:
-            self.model = timm.create_model(
+            model: Any = timm.create_model(
                 name,
                 pretrained=pretrained,
                 num_classes=0,
@@ -48,26 +48,27 @@ class VisionTransformerFeatures(nn.Module):
             )
         except (RuntimeError, TypeError) as error:
             raise ConfigurationError(f"timm cannot make the backbone '{name}': {error}") from None
-        self.width = int(self.model.num_features)
-        self.patch_size = int(self.model.patch_embed.patch_size[0])
+        self.model = model
+        self.width = int(model.num_features)
+        self.patch_size = int(model.patch_embed.patch_size[0])
         self.position_resampling = position_resampling
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, H, W)``, already normalised, to ``(B, C, H / patch, W / patch)``."""
-        if self.position_resampling == "timm" or self.model.pos_embed is None:
-            features: Tensor = self.model.forward_intermediates(
+        model: Any = self.model
+        if self.position_resampling == "timm" or model.pos_embed is None:
+            features: Tensor = model.forward_intermediates(
                 image, indices=1, norm=True, intermediates_only=True
             )[0]
             return features
-        model = self.model
         tokens = model.patch_embed(image)
         batch, height, width, dim = tokens.shape
         x = torch.cat([model.cls_token.expand(batch, -1, -1), tokens.flatten(1, 2)], dim=1)
         x = model.norm_pre(x + resample_positions(model.pos_embed, height, width))
         for block in model.blocks:
             x = block(x)
-        x = model.norm(x)[:, 1:]
-        return x.transpose(1, 2).reshape(batch, dim, height, width)
+        patches: Tensor = model.norm(x)[:, 1:]
+        return patches.transpose(1, 2).reshape(batch, dim, height, width)
 
 
 def resample_positions(embedding: Tensor, height: int, width: int) -> Tensor:

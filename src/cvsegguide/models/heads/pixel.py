@@ -46,7 +46,8 @@ class PixelHead(nn.Sequential):
         last = nn.Conv2d(hidden, outputs, 1)
         if zero:
             nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            if last.bias is not None:
+                nn.init.zeros_(last.bias)
         super().__init__(
             nn.Conv2d(inputs, hidden, kernel_size, padding=kernel_size // 2),
             middle,

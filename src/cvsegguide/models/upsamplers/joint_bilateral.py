@@ -45,7 +45,7 @@ class _AdaptiveConvolution(torch.autograd.Function):
         return _accumulate(padded, kernel, diameter)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         padded, kernel = ctx.saved_tensors
         height, width = kernel.shape[2:]
@@ -74,7 +74,7 @@ def adaptive_convolution(padded: Tensor, kernel: Tensor, diameter: int) -> Tenso
         ``(B, C, H, W)``.
     """
     if torch.is_grad_enabled() and (padded.requires_grad or kernel.requires_grad):
-        result: Tensor = _AdaptiveConvolution.apply(padded, kernel, diameter)  # type: ignore[no-untyped-call]
+        result: Tensor = _AdaptiveConvolution.apply(padded, kernel, diameter)
         return result
     return _accumulate(padded, kernel, diameter)
 

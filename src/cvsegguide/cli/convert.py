@@ -1,0 +1,44 @@
+"""``cvsegguide convert``: a published checkpoint to safetensors, configuration and model card."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="published checkpoint (.pth.tar)")
+    parser.add_argument("directory", metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--backbone", choices=("mst", "featup"), help="told from the file by default"
+    )
+    parser.add_argument(
+        "--guidance",
+        choices=("predicted", "none", "truth"),
+        help="told from the file by default; true guidance cannot be told from predicted",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert."""
+    from pathlib import Path
+
+    from cvsegguide.errors import ConfigurationError
+    from cvsegguide.io.checkpoints import read_state_dict
+    from cvsegguide.models.hub import save_model
+    from cvsegguide.models.published import detect, from_published
+
+    if Path(arguments.directory).is_file():
+        raise ConfigurationError(f"{arguments.directory}: a file, not a folder to write")
+    state = read_state_dict(arguments.checkpoint)
+    backbone, guidance = arguments.backbone, arguments.guidance
+    if backbone is None or guidance is None:
+        found = detect(state, arguments.checkpoint)
+        backbone, guidance = backbone or found[0], guidance or found[1]
+    model = from_published(state, arguments.checkpoint, backbone, guidance)
+    card = {
+        "Origin": f"Converted from the published checkpoint `{Path(arguments.checkpoint).name}` "
+        "of Xavier et al. 2025, doi 10.1016/j.birob.2024.100208. Its training data and licence "
+        "are those of that publication.",
+    }
+    save_model(model, arguments.directory, card)
+    print(f"{arguments.directory}: {backbone}, guidance {guidance}")
+    return 0
