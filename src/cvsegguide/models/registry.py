@@ -13,6 +13,7 @@ from cvsegguide.models.base import LocalizationModel
 MODELS = {
     "mst": ("cvsegguide.models.mst", "MultiScaleTransformer"),
     "featup": ("cvsegguide.models.featup", "FeatUpModel"),
+    "geometric": ("cvsegguide.models.geometric.network", "GeometricModel"),
 }
 """Value of ``config()["model"]`` -> module and class."""
 
@@ -57,6 +58,17 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "hidden_channels": 16,
         "descriptor_channels": 32,
         "heatmap_channels": 8,
+        "overhead_size": [64, 64],
+        "street_size": [32, 128],
+    },
+    "geometric": {"model": "geometric"},
+    "geometric-tiny": {
+        "model": "geometric",
+        "features": 8,
+        "overhead_widths": [8, 16, 16],
+        "overhead_depths": [0, 1, 1],
+        "street_widths": [8, 16, 16],
+        "street_depths": [0, 1, 1],
         "overhead_size": [64, 64],
         "street_size": [32, 128],
     },

@@ -100,14 +100,24 @@ class Merge(nn.Module):
 
     def __init__(self, coarse: int, fine: int, outputs: int, circular: bool = False) -> None:
         super().__init__()
+        self.circular = circular
         self.coarse = nn.Conv2d(coarse, outputs, 1, bias=False)
         self.fine = nn.Conv2d(fine, outputs, 1, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
         self.mix = unit(convolution(outputs, outputs, circular=circular))
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        enlarged = F.interpolate(
-            self.coarse(coarse), size=fine.shape[-2:], mode="bilinear", align_corners=False
-        )
+        enlarged = self._enlarge(self.coarse(coarse), fine.shape[-2], fine.shape[-1])
         mixed: Tensor = self.mix(F.relu(self.norm(enlarged + self.fine(fine))))
         return mixed
+
+    def _enlarge(self, coarse: Tensor, height: int, width: int) -> Tensor:
+        spare = 0
+        if self.circular and width != coarse.shape[-1]:
+            # interpolate across the seam, too
+            spare = width // coarse.shape[-1]
+            coarse = F.pad(coarse, (1, 1, 0, 0), mode="circular")
+        large = F.interpolate(
+            coarse, size=(height, width + 2 * spare), mode="bilinear", align_corners=False
+        )
+        return large[..., spare : spare + width]

@@ -7,14 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.landcover import NYC
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.geometric.matching import SUBCELLS, correlate, interleave, transform_map
 from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadFeatures
 from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
 
-CLASSES = tuple(entry.name for entry in NYC.classes if entry.channel is not None)
+CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
 
 
@@ -68,8 +69,9 @@ class GeometricModel(LocalizationModel):
     ) -> None:
         super().__init__()
         if guidance not in ("predicted", "none", "truth"):
-            raise ValueError(f"guidance is 'predicted', 'none' or 'truth', not '{guidance}'")
-        self._config = {
+            raise ConfigurationError(f"guidance is '{guidance}', not one of predicted, none, truth")
+        self._config: dict[str, Any] = {
+            "model": "geometric",
             "overhead_size": list(overhead_size),
             "street_size": list(street_size),
             "gsd": gsd,
@@ -108,15 +110,16 @@ class GeometricModel(LocalizationModel):
         self.log_agreement = nn.Parameter(torch.tensor(-1.0))
         self.exponent = nn.Parameter(torch.tensor(0.5))
         self.prior_weight = nn.Parameter(torch.tensor(1.0))
-        offsets = ((0.0, 0.0), *SUBCELLS)
-        templates = [
-            template_coordinates(self.grid, self.radius, self.cell, offset) for offset in offsets
-        ]
+        with torch.device("cpu"):  # constants, also where the network is built without storage
+            templates = [
+                template_coordinates(self.grid, self.radius, self.cell, offset)
+                for offset in ((0.0, 0.0), *SUBCELLS)
+            ]
+            mean = torch.full((1, 3, 1, 1), 0.45)
         coordinates = torch.stack([entry[0] for entry in templates])
         reach = torch.stack([entry[1] for entry in templates]) <= template_radius
         self.register_buffer("coordinates", coordinates, persistent=False)
         self.register_buffer("reach", reach[:, None].float(), persistent=False)
-        mean = torch.tensor([0.45, 0.45, 0.45]).view(1, 3, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
 
     def forward(

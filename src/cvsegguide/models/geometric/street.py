@@ -100,10 +100,10 @@ class StreetBranch(nn.Module):
         )
         self.columns = Merge(widths[1], widths[0], widths[1], circular=True)
         rows = size[0] // 2
-        elevation = extent[0] * (0.5 - (torch.arange(rows) + 0.5) / rows)
-        self.attention = ColumnAttention(
-            widths[1], 32, INNER // 2, _initial_attention(grid, elevation, camera_height)
-        )
+        with torch.device("cpu"):  # constants, also where the network is built without storage
+            elevation = extent[0] * (0.5 - (torch.arange(rows) + 0.5) / rows)
+            bias = _initial_attention(grid, elevation, camera_height)
+        self.attention = ColumnAttention(widths[1], 32, INNER // 2, bias)
         self.register_buffer("elevation", elevation / 45.0, persistent=False)
         self.refine = nn.Sequential(
             unit(convolution(INNER + 1, INNER, circular=True)),

@@ -1,0 +1,82 @@
+"""The geometric network through the doors that every network has."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.models.registry import create_model, from_config
+
+
+def pair(count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    overhead = torch.rand(count, 3, 64, 64, generator=generator)
+    return overhead, torch.rand(count, 3, 32, 128, generator=generator)
+
+
+def test_shapes_and_probabilities() -> None:
+    model = create_model("geometric-tiny").eval()
+    with torch.no_grad():
+        prediction = model(*pair())
+        posterior = model.log_posterior(prediction).exp()
+    assert prediction.heatmap.shape == (2, 1, 64, 64)
+    assert prediction.landcover is not None
+    assert prediction.landcover.shape == (2, 8, 64, 64)
+    assert torch.allclose(posterior.sum(dim=(1, 2)), torch.ones(2), atol=1e-5)
+    assert torch.allclose(model.segment(pair()[0]), prediction.landcover, atol=1e-5)
+
+
+def test_other_sizes_pass() -> None:
+    model = create_model("geometric-tiny").eval()
+    with torch.no_grad():
+        prediction = model(torch.rand(1, 3, 96, 128), pair(1)[1])
+    assert prediction.heatmap.shape == (1, 1, 96, 128)
+
+
+def test_turning_both_views_turns_the_answer() -> None:
+    """The street branch turns with the picture; so must what it is matched with."""
+    torch.manual_seed(1)
+    model = create_model("geometric-tiny").eval()
+    _, street = pair(1)
+    with torch.no_grad():
+        features = model.encode_street(street)
+        rolled = model.encode_street(street.roll(32, dims=-1))
+    assert torch.allclose(features.features.roll(8, dims=-1), rolled.features, atol=1e-4)
+    assert torch.allclose(features.visibility.roll(8, dims=-1), rolled.visibility, atol=1e-4)
+
+
+def test_black_columns_are_not_seen() -> None:
+    model = create_model("geometric-tiny").eval()
+    _, street = pair(1)
+    street[..., :64] = 0
+    with torch.no_grad():
+        seen = model.encode_street(street).visibility.sigmoid()
+    assert seen[..., 1:15].max() < 1e-3
+    assert seen[..., 17:31].max() > 1e-2
+
+
+def test_guidance_modes() -> None:
+    overhead, street = pair(1)
+    landcover = torch.randint(1, 9, (1, 64, 64), dtype=torch.uint8)
+    model = create_model("geometric-tiny", guidance="truth").eval()
+    with torch.no_grad():
+        first = model(overhead, street, landcover).heatmap
+        second = model(overhead, street, landcover.flip(-1)).heatmap
+    assert not torch.allclose(first, second)
+    with pytest.raises(ValueError, match="land cover"):
+        model(overhead, street)
+    with pytest.raises(ConfigurationError, match="guidance is 'maybe'"):
+        create_model("geometric-tiny", guidance="maybe")
+
+
+def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
+    from cvsegguide.models.hub import load_model, save_model
+
+    torch.manual_seed(2)
+    model = create_model("geometric-tiny").eval()
+    assert from_config(model.config()).config() == model.config()
+    save_model(model, tmp_path)
+    again = load_model(tmp_path)
+    with torch.no_grad():
+        assert torch.allclose(model(*pair()).heatmap, again(*pair()).heatmap, atol=1e-5)
