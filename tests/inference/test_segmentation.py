@@ -194,3 +194,13 @@ def test_what_is_held_at_once_does_not_grow(gsd, monkeypatch):
         largest[side] = max(areas)
     # A block of 256 pixels, and the windows of 64 that reach over its edges.
     assert max(largest.values()) < 500**2
+
+
+def test_borders_stay_where_they_are_when_resampled():
+    # Two classes that meet in the middle, at a quarter of the model's pixel size.
+    image = np.empty((320, 320, 3), np.uint8)
+    image[:, :160] = np.rint(PROTOTYPES[0].numpy() * 255)
+    image[:, 160:] = np.rint(PROTOTYPES[1].numpy() * 255)
+    result = Localizer(ColourModel(), device="cpu").segment(image, gsd=0.125)
+    first = (result == 5).argmax(axis=1)
+    assert abs(first - 160).max() <= 1
