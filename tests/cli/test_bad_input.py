@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -274,7 +275,9 @@ def test_checkpoints(tmp_path, capsys, make):
     path = tmp_path / "model.pth.tar"
     make(path)
     picture, out = str(tmp_path / "picture.png"), tmp_path / "out"
-    assert main(["localize", picture, picture, "--model", str(path), "--out", str(out)]) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # it would be a second line
+        assert main(["localize", picture, picture, "--model", str(path), "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("cvsegguide: error: ")
     assert error.count("\n") == 1

@@ -1,6 +1,7 @@
 """Weights files, read without running code: .pth.tar, .pt, .pth, .ckpt, .safetensors, pickles."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from os import PathLike
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvsegguide.errors import CheckpointError
+from cvsegguide.errors import CheckpointError, InputError
 from cvsegguide.io.pickles import load_plain_pickle
 
 
@@ -37,18 +38,30 @@ def read_checkpoint(path: str | PathLike[str]) -> Any:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # About the protocol of foreign pickles: what matters is said in the error.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # damaged files raise nearly anything
         reason = _reason(path, error)
-    # Legacy files of torch start with a pickled magic number; a plain pickle does not.
-    if not zipfile.is_zipfile(path) and head[:1] in (b"\x80", b"(", b"}", b"]", b"c"):
+    # A plain pickle of arrays; legacy files of torch are several pickles, and never this.
+    if not zipfile.is_zipfile(path) and not _is_legacy_torch(path):
         try:
             return load_plain_pickle(path)
-        except CheckpointError:
-            pass
+        except InputError as error:
+            raise CheckpointError(str(error)) from None
     raise CheckpointError(f"{path}: {reason}")
+
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+"""First object in files of torch.save before the zip format."""
+
+
+def _is_legacy_torch(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _LEGACY_MAGIC.to_bytes(10, "little") in file.read(64)
 
 
 def _reason(path: Path, error: Exception) -> str:
