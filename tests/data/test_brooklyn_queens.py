@@ -287,3 +287,18 @@ def test_positions_follow_web_mercator_in_large_tiles(tmp_path: Path) -> None:
     (tmp_path / "queens/streetview/locations.txt").write_text(f"{lat:.9f},{lon:.9f}\n")
     dataset = BrooklynQueens(tmp_path, "queens")
     assert dataset.position(0) == pytest.approx((200.0, 60.0), abs=1e-4)
+
+
+def test_heights_with_a_fill_value(own_tree: tuple[Path, list[Pair]]) -> None:
+    root, _ = own_tree
+    np.savez(
+        root / "queens/labels/height/19/154514/197033.npz",
+        data=np.array([10.0, 20.0]),
+        coords=np.array([[3, 200], [5, 7]]),
+        shape=np.array([256, 256]),
+        fill_value=np.float64(1.0),
+    )
+    height = BrooklynQueens(root, "queens", labels=["height"])[0].labels["height"] * 3937 / 1200
+    assert float(height[3, 5]) == pytest.approx(10.0)
+    assert float(height[200, 7]) == pytest.approx(20.0)
+    assert float(height[0, 0]) == pytest.approx(1.0)
