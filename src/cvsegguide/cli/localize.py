@@ -46,20 +46,9 @@ def chosen_model(argument: str | None) -> str:
     """
     if argument is not None:
         return argument
-    from importlib.resources import files
+    from cvsegguide.models.hub import default_weights
 
-    names = sorted(
-        entry.name.removesuffix(".safetensors")
-        for entry in (files("cvsegguide") / "weights").iterdir()
-        if entry.name.endswith(".safetensors") or (entry / "config.json").is_file()
-    )
-    if not names:
-        raise ConfigurationError(
-            "--model: no weights are bundled with this version; pass a directory written by "
-            "`cvsegguide fit` or `cvsegguide convert`, a Hugging Face repository id, or a "
-            "published .pth.tar checkpoint"
-        )
-    return "default" if "default" in names else names[0]
+    return default_weights()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,9 @@ from cvsegguide.models.registry import from_config
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
+DEFAULT = "synthcity"
+"""Name of the best bundled weights."""
+
 _WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 _PICKLED = (".pth.tar", ".pth", ".pt", ".tar", ".ckpt")
 
@@ -31,6 +34,22 @@ def bundled_weights() -> dict[str, Path]:
         for folder in sorted(_WEIGHTS_FOLDER.iterdir())
         if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()
     }
+
+
+def default_weights() -> str:
+    """Name of the bundled weights that are used when none are asked for.
+
+    Raises:
+        ConfigurationError: None are bundled.
+    """
+    names = list(bundled_weights())
+    if not names:
+        raise ConfigurationError(
+            "--model: no weights are bundled with this version; pass a directory written by "
+            "`cvsegguide fit` or `cvsegguide convert`, a Hugging Face repository id, or a "
+            "published .pth.tar checkpoint"
+        )
+    return DEFAULT if DEFAULT in names else names[0]
 
 
 def load_model(source: str | PathLike[str]) -> LocalizationModel:
