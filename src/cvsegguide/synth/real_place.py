@@ -19,6 +19,9 @@ GSD = 0.2262
 """Metres per pixel that coarser rasters are brought to."""
 
 CANOPY, GRASS, BUILDING, ROAD, PAVED = 1, 2, 5, 6, 7
+_SHED = 14.0
+"""Square metres below which a "building" is lettering of a map."""
+
 _SPECK = 90.0
 """Square metres of unknown ground within a road that count as lettering, not as an island."""
 
@@ -269,6 +272,16 @@ def _clean(cover: NDArray[np.uint8], gsd: float) -> NDArray[np.uint8]:
     from scipy import ndimage
 
     cover = cover.copy()
+    # Marks of the map, not houses: they go to what surrounds them.
+    houses, count = ndimage.label(cover == BUILDING)
+    if count:
+        area = ndimage.sum_labels(cover == BUILDING, houses, np.arange(1, count + 1)) * gsd * gsd
+        speck = np.append(False, area < _SHED)[houses]
+        if speck.any() and not speck.all():
+            nearest = ndimage.distance_transform_edt(
+                speck, return_distances=False, return_indices=True
+            )
+            cover = cover[tuple(nearest)]
     empty = (cover == 0) | (cover == PAVED)
     parts, count = ndimage.label(empty)
     if count:

@@ -149,7 +149,7 @@ def ground_color(
     if kind == RAIL:
         return _rail_color(tracks, table, mx, my, r, c, pixel, coarse, grain)
     # Sidewalks, yards, parking lots: slabs, or a plain surface away from roads.
-    level = 0.33 + 0.10 * (wide - 0.5)
+    level = 0.26 + 0.10 * (wide - 0.5)
     value = level * (0.85 + 0.2 * coarse + 0.45 * grain)
     su = mx * street_cos + my * street_sin
     sv = my * street_cos - mx * street_sin
@@ -167,7 +167,7 @@ def ground_color(
         value *= 0.75
     near = _share(surface, ROAD_SHARE, x, y, 0, False)
     if near > 0.12:
-        value = (0.42 - 0.16 * ramp(near, 0.2, 0.6)) * (0.85 + 0.3 * coarse)
+        value = (0.36 - 0.14 * ramp(near, 0.2, 0.6)) * (0.85 + 0.3 * coarse)
     return 1.03 * value, value, 0.95 * value, 0.0
 
 

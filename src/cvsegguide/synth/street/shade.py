@@ -166,6 +166,8 @@ def shade_ray(
             direct = max(direct, through * max(0.0, 0.5 - 0.5 * facing))
         if direct > 0.02:
             lift = 0.02 + 0.6 * gsd
+            # Off the thing's own slopes, towards the light.
+            off = 0.2 if kind == THING else 0.0
             blocked, _, _, _, _ = trace(
                 gsd,
                 relief,
@@ -177,9 +179,9 @@ def shade_ray(
                 block_things,
                 trees,
                 noise,
-                px + nx * lift / gsd,
-                py + ny * lift / gsd,
-                pz + 0.02 + nz * (0.7 if kind == LEAF else 0.05),
+                px + (nx * lift + off * sun_x) / gsd,
+                py + (ny * lift + off * sun_y) / gsd,
+                pz + 0.02 + nz * (0.7 if kind == LEAF else 0.05) + off * sun_z,
                 sun_x,
                 sun_y,
                 sun_z,

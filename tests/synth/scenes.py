@@ -1,0 +1,59 @@
+"""Small scenes made by hand, whose answers follow from arithmetic."""
+
+import numpy as np
+
+from cvsegguide.synth.scene import Objects, Scene, Trees
+
+
+def no_trees() -> Trees:
+    single, double = np.zeros(0, np.float32), np.zeros(0)
+    return Trees(double, double, single, single, single, single, np.zeros(0, np.uint8))
+
+
+def flat_scene(size: int = 200, gsd: float = 0.25, ground: int = 6) -> Scene:
+    """Level ground of one class, nothing on it."""
+    shape = (size, size)
+    cover = np.full(shape, ground, np.uint8)
+    zeros = np.zeros(shape, np.float32)
+    return Scene(
+        gsd=gsd,
+        elevation=zeros.copy(),
+        ground=cover,
+        landcover=cover.copy(),
+        building_id=np.zeros(shape, np.int32),
+        building_height=zeros.copy(),
+        canopy_base=zeros.copy(),
+        canopy_top=zeros.copy(),
+        trees=no_trees(),
+        overhead_objects=Objects.empty(),
+        street_objects=Objects.empty(),
+        markings=np.zeros(shape, np.uint8),
+        cameras=np.zeros((0, 3)),
+        seed=5,
+    )
+
+
+def add_building(scene: Scene, rows: slice, cols: slice, height: float, number: int = 1) -> None:
+    scene.building_id[rows, cols] = number
+    scene.building_height[rows, cols] = height
+    scene.ground[rows, cols] = 5
+    scene.landcover[rows, cols] = 5
+
+
+def rough_scene(seed: int = 3, size: int = 160, gsd: float = 0.5) -> Scene:
+    """Hills, buildings of many heights, patches of every ground class."""
+    random = np.random.default_rng(seed)
+    scene = flat_scene(size, gsd)
+    row, col = np.indices((size, size))
+    scene.elevation[:] = 0.02 * gsd * col + 0.8 * np.sin(row * gsd / 11.0)
+    patches = random.choice([2, 3, 4, 6, 7, 8], (size // 10 + 1, size // 10 + 1))
+    scene.ground[:] = np.kron(patches, np.ones((10, 10), int))[:size, :size]
+    scene.landcover[:] = scene.ground
+    for number in range(1, 30):
+        r, c = random.integers(0, size - 20, 2)
+        h, w = random.integers(6, 20, 2)
+        if abs(r + h / 2 - size / 2) < 18 and abs(c + w / 2 - size / 2) < 18:
+            continue
+        height = float(random.uniform(3, 25))
+        add_building(scene, slice(r, r + h), slice(c, c + w), height, number)
+    return scene

@@ -1,0 +1,267 @@
+"""Geometry of the street view against arithmetic and a plain ray caster."""
+
+import itertools
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cvsegguide.errors import InputError
+from cvsegguide.geo import column_azimuths
+from cvsegguide.synth.cameras import Camera, free_cameras, without_obstacles
+from cvsegguide.synth.scene import CAR, Objects, Scene, Trees
+from cvsegguide.synth.street import StreetStyle, prepare, render_street
+
+sys.path.insert(0, str(Path(__file__).parent))
+from scenes import add_building, flat_scene, rough_scene
+
+SOLID = StreetStyle(leaf_threshold=-1.0)
+SIZE = (64, 256)
+
+
+def elevations(height: int, extent: float) -> np.ndarray:
+    return np.radians((height / 2 - np.arange(height) - 0.5) * extent / height)
+
+
+def slow_distance(scene: Scene, camera: Camera, azimuth: float, elevation: float) -> float:
+    """Cut the ray at every grid line and look at each piece: no stepping, no blocks."""
+    top = (scene.elevation + scene.building_height).astype(float)
+    z = scene.elevation[int(camera.row), int(camera.col)] + camera.height
+    east = math.cos(elevation) * math.sin(azimuth) / scene.gsd
+    south = -math.cos(elevation) * math.cos(azimuth) / scene.gsd
+    lines = np.arange(top.shape[0] + 1)
+    cuts = np.concatenate([(lines - camera.col) / east, (lines - camera.row) / south, [0.0]])
+    cuts = np.sort(cuts[cuts >= 0])
+    for enter, leave in itertools.pairwise(cuts):
+        middle = (enter + leave) / 2
+        row, col = camera.row + middle * south, camera.col + middle * east
+        if not (0 <= row < top.shape[0] and 0 <= col < top.shape[1]):
+            return math.inf
+        height = top[int(row), int(col)]
+        if z + enter * math.sin(elevation) < height:
+            return float(enter)
+        if z + leave * math.sin(elevation) < height:
+            return float((height - z) / math.sin(elevation))
+    return math.inf
+
+
+def test_depth_is_the_distance_through_the_height_raster() -> None:
+    scene = rough_scene()
+    camera = Camera(80.3, 79.6, heading=37.0)
+    view = render_street(scene, camera, SIZE, style=SOLID)
+    azimuths = np.radians(column_azimuths(SIZE[1], 37.0))
+    up = elevations(SIZE[0], 90.0)
+    random = np.random.default_rng(0)
+    seen = 0
+    for _ in range(250):
+        r, c = random.integers(SIZE[0]), random.integers(SIZE[1])
+        expected = slow_distance(scene, camera, azimuths[c], up[r])
+        if math.isinf(expected):
+            assert math.isinf(view.depth[r, c])
+            assert view.landcover[r, c] == 0
+        else:
+            assert view.depth[r, c] == pytest.approx(expected, abs=0.001)
+            seen += 1
+    assert seen > 150
+
+
+def test_skyline_is_the_steepest_of_each_direction() -> None:
+    scene = rough_scene(seed=8)
+    camera = Camera(80.0, 80.0)
+    height = 720
+    view = render_street(scene, camera, (height, 64), (180.0, 360.0), SOLID)
+    top = scene.elevation + scene.building_height
+    z = scene.elevation[80, 80] + camera.height
+    for column, azimuth in enumerate(np.radians(column_azimuths(64))):
+        t = np.arange(0.05, 110.0, 0.01)
+        row = camera.row - t * math.cos(azimuth) / scene.gsd
+        col = camera.col + t * math.sin(azimuth) / scene.gsd
+        inside = (row >= 0) & (col >= 0) & (row < 160) & (col < 160)
+        rise = top[row[inside].astype(int), col[inside].astype(int)] - z
+        expected = math.degrees(np.arctan(rise / t[inside]).max())
+        first = int(np.argmax(np.isfinite(view.depth[:, column])))
+        assert 90.0 - first * 180.0 / height == pytest.approx(expected, abs=0.3)
+
+
+def test_ground_pixels_have_the_class_of_the_raster_where_they_project() -> None:
+    scene = rough_scene()
+    camera = Camera(80.3, 79.6)
+    view = render_street(scene, camera, SIZE, style=SOLID)
+    azimuths = np.radians(column_azimuths(SIZE[1]))[None, :]
+    up = elevations(SIZE[0], 90.0)[:, None]
+    with np.errstate(invalid="ignore"):
+        row = camera.row - view.depth * np.cos(up) * np.cos(azimuths) / scene.gsd
+        col = camera.col + view.depth * np.cos(up) * np.sin(azimuths) / scene.gsd
+    low = np.isfinite(view.depth) & (view.landcover != 5)
+    # Not on the side of a step, which belongs to two cells.
+    with np.errstate(invalid="ignore"):
+        low &= np.minimum(np.abs(row - np.round(row)), np.abs(col - np.round(col))) > 1e-3
+    assert low.sum() > 3000
+    expected = scene.landcover[row[low].astype(int), col[low].astype(int)]
+    assert (view.landcover[low] == expected).mean() > 0.999
+    assert len(np.unique(view.landcover[low])) >= 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "share"),
+    [((95, 105), (140, 150), 0.75), ((140, 150), (95, 105), 0.0), ((95, 105), (50, 60), 0.25),
+     ((50, 60), (95, 105), 0.5)],
+)  # fmt: skip
+def test_columns_look_clockwise_from_north(
+    rows: tuple[int, int], cols: tuple[int, int], share: float
+) -> None:
+    scene = flat_scene()
+    add_building(scene, slice(*rows), slice(*cols), 8.0)
+    view = render_street(scene, Camera(100.0, 100.0), SIZE, style=SOLID)
+    columns = np.flatnonzero((view.landcover == 5).any(axis=0))
+    angles = (columns + 0.5) / SIZE[1] * 2 * np.pi
+    middle = np.angle(np.exp(1j * angles).mean()) / (2 * np.pi) % 1.0
+    assert abs((middle - share + 0.5) % 1.0 - 0.5) < 0.01
+
+
+def test_heading_moves_the_centre_column() -> None:
+    scene = flat_scene()
+    add_building(scene, slice(95, 105), slice(140, 150), 8.0)
+    view = render_street(scene, Camera(100.0, 100.0, heading=90.0), SIZE, (23.0, 90.0), SOLID)
+    columns = np.flatnonzero((view.landcover == 5).any(axis=0))
+    assert columns.mean() + 0.5 == pytest.approx(SIZE[1] / 2, abs=1.0)
+
+
+def test_pitch_and_roll_turn_about_the_camera() -> None:
+    scene = flat_scene(400)
+
+    def horizon(camera: Camera) -> np.ndarray:
+        view = render_street(scene, camera, (180, 360), (180.0, 360.0), SOLID)
+        return np.argmax(np.isfinite(view.depth), axis=0)
+
+    level = horizon(Camera(200.0, 200.0))
+    up = horizon(Camera(200.0, 200.0, pitch=5.0)) - level
+    right = horizon(Camera(200.0, 200.0, roll=5.0)) - level
+    # Looking up, what lies ahead moves down; what lies behind moves up.
+    assert up[180] == pytest.approx(5, abs=1)
+    assert up[0] == pytest.approx(-5, abs=1)
+    assert up[90] == pytest.approx(0, abs=1)
+    # Leaning right, what lies to the right appears higher: in an earlier row.
+    assert right[270] == pytest.approx(-5, abs=1)
+    assert right[90] == pytest.approx(5, abs=1)
+    assert right[180] == pytest.approx(0, abs=1)
+
+
+def test_tilted_depth_is_exact_too() -> None:
+    scene = rough_scene()
+    camera = Camera(80.3, 79.6, heading=20.0, pitch=4.0, roll=-3.0)
+    view = render_street(scene, camera, SIZE, style=SOLID)
+    p, q, h = np.radians([4.0, -3.0, 20.0])
+    for r, c in [(40, 10), (36, 100), (30, 128), (50, 200), (33, 250), (28, 60)]:
+        a = (c + 0.5 - SIZE[1] / 2) * 2 * np.pi / SIZE[1]
+        e = elevations(SIZE[0], 90.0)[r]
+        x, y, z = math.cos(e) * math.sin(a), math.cos(e) * math.cos(a), math.sin(e)
+        # Roll, then pitch, then heading: from the camera to east, north, up.
+        x, z = x * math.cos(q) + z * math.sin(q), z * math.cos(q) - x * math.sin(q)
+        y, z = y * math.cos(p) - z * math.sin(p), z * math.cos(p) + y * math.sin(p)
+        east, north = x * math.cos(h) + y * math.sin(h), y * math.cos(h) - x * math.sin(h)
+        expected = slow_distance(scene, camera, math.atan2(east, north), math.asin(z))
+        if math.isinf(expected):
+            assert math.isinf(view.depth[r, c])
+        else:
+            assert view.depth[r, c] == pytest.approx(expected, abs=0.001)
+
+
+def tree_scene() -> Scene:
+    """A building to the north behind a wide crown on a thin trunk."""
+    scene = flat_scene(200, 0.25, ground=6)
+    add_building(scene, slice(0, 20), slice(0, 200), 9.0)
+    scene.canopy_base[40:80, 80:120] = 4.0
+    scene.canopy_top[40:80, 80:120] = 9.0
+    scene.landcover[40:80, 80:120] = 1
+    one = np.ones(1, np.float32)
+    scene.trees = Trees(
+        np.array([60.0]), np.array([100.0]), 0.2 * one, 5 * one, 4 * one, 9 * one,
+        np.ones(1, np.uint8),
+    )  # fmt: skip
+    return scene
+
+
+def test_one_sees_under_crowns() -> None:
+    scene = tree_scene()
+    view = render_street(scene, Camera(120.0, 100.0), SIZE, style=SOLID)
+    up = np.degrees(elevations(SIZE[0], 90.0))
+    beside = SIZE[1] // 2 + 6
+    # The crown hangs 4 to 9 m high, its near edge 10 m away; the wall stands 25 m away.
+    crown = view.landcover[:, beside] == 1
+    assert crown.any()
+    assert up[crown].max() <= math.degrees(math.atan(6.5 / 10)) + 1.5
+    assert up[crown].min() >= math.degrees(math.atan(1.5 / 20)) - 1.5
+    wall = view.landcover[:, beside] == 5
+    assert wall.any()
+    assert view.depth[wall, beside] == pytest.approx(25.0, rel=0.08)
+    trunk = int(np.argmin(np.abs(up + 2.0)))
+    middle = SIZE[1] // 2
+    assert view.landcover[trunk, middle] == 1
+    assert view.depth[trunk, middle] == pytest.approx(14.8, abs=0.3)
+
+
+def test_crowns_have_holes_unless_asked_not_to() -> None:
+    scene = tree_scene()
+    camera = Camera(120.0, 100.0)
+    solid = render_street(scene, camera, SIZE, style=SOLID)
+    holes = render_street(scene, camera, SIZE, style=StreetStyle(leaf_threshold=0.4))
+    assert 0.3 < (holes.landcover == 1).sum() / (solid.landcover == 1).sum() < 0.95
+
+
+def car(row: float, col: float) -> Objects:
+    one = np.ones(1, np.float32)
+    return Objects(
+        np.array([row]), np.array([col]), np.array([90.0]), 4.4 * one, 1.8 * one, 1.5 * one,
+        np.array([CAR], np.uint8), np.full((1, 3), 200, np.uint8),
+    )  # fmt: skip
+
+
+def test_vehicles_stand_in_the_way_and_keep_the_class_of_the_ground() -> None:
+    scene = flat_scene(ground=7)
+    empty = render_street(scene, Camera(100.0, 100.0), SIZE, style=SOLID)
+    scene.street_objects = car(60.0, 100.0)
+    view = render_street(scene, Camera(100.0, 100.0), SIZE, style=SOLID)
+    changed = view.depth < empty.depth - 0.01
+    assert changed.sum() > 20
+    # 10 m to its middle, 0.9 m less to its side.
+    assert view.depth[changed].min() == pytest.approx(9.2, abs=0.4)
+    assert (view.landcover[changed] == 7).all()
+    assert abs(np.flatnonzero(changed.any(axis=0)).mean() - SIZE[1] / 2) < 1.0
+
+
+def test_cameras_are_kept_free() -> None:
+    scene = flat_scene()
+    add_building(scene, slice(0, 50), slice(0, 50), 8.0)
+    scene.street_objects = car(100.0, 100.0)
+    scene.cameras = np.array([[100.0, 102.0, 0.0], [20.0, 20.0, 0.0], [300.0, 5.0, 0.0]])
+    assert len(without_obstacles(scene).street_objects) == 0
+    assert free_cameras(scene).tolist() == [[100.0, 102.0, 0.0]]
+    with pytest.raises(InputError, match="inside a building"):
+        render_street(scene, Camera(20.0, 20.0), SIZE)
+    with pytest.raises(InputError, match="outside"):
+        render_street(scene, Camera(300.0, 5.0), SIZE)
+
+
+def test_the_same_picture_each_time_and_another_look_for_another_seed() -> None:
+    world = prepare(rough_scene())
+    camera = Camera(80.0, 80.0)
+    first = render_street(world, camera, SIZE)
+    again = render_street(world, camera, SIZE)
+    assert np.array_equal(first.image, again.image)
+    other = render_street(world, camera, SIZE, style=StreetStyle(seed=1, exposure=0.7))
+    assert np.array_equal(first.landcover != 1, other.landcover != 1)
+    assert not np.array_equal(first.image, other.image)
+
+
+def test_a_full_panorama_and_a_single_ray() -> None:
+    scene = flat_scene()
+    full = render_street(scene, Camera(100.0, 100.0), (128, 256), (180.0, 360.0), SOLID)
+    assert full.image.shape == (128, 256, 3)
+    # Straight down: the height of the camera.
+    assert full.depth[-1] == pytest.approx(2.5, abs=0.01)
+    add_building(scene, slice(0, 20), slice(0, 200), 9.0)
+    ray = render_street(scene, Camera(100.0, 100.0), (1, 1), (1.0, 1.0), SOLID)
+    assert ray.depth[0, 0] == pytest.approx(20.0, abs=0.001)
