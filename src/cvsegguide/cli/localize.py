@@ -5,8 +5,6 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from cvsegguide.errors import ConfigurationError
-
 if TYPE_CHECKING:
     from cvsegguide.inference.result import Localization
 
