@@ -1,0 +1,158 @@
+"""Saving, loading, converting; errors that name the parameter."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cvsegguide.cli.main import main
+from cvsegguide.errors import CheckpointError
+from cvsegguide.models import (
+    create_model,
+    load_featup_upsampler,
+    load_model,
+    load_published,
+    save_model,
+)
+from cvsegguide.models import hub as hub_module
+from cvsegguide.models import published as published_module
+from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.featup import FeatUpModel
+from cvsegguide.models.published import _unread, published_name
+from cvsegguide.models.registry import CONFIGURATIONS
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    return torch.rand(1, 3, 64, 64, generator=generator), torch.rand(
+        1, 3, 32, 128, generator=generator
+    )
+
+
+def same(first: LocalizationModel, second: LocalizationModel) -> None:
+    with torch.no_grad():
+        torch.testing.assert_close(first(*inputs()).heatmap, second(*inputs()).heatmap)
+
+
+def as_published(model: LocalizationModel) -> dict[str, torch.Tensor]:
+    """What the original code would have saved."""
+    state = {published_name(model, name): value for name, value in model.state_dict().items()}
+    if not isinstance(model, FeatUpModel):
+        for name, shape in _unread(model).items():
+            state.setdefault(name, torch.zeros(shape))
+    return state
+
+
+@pytest.fixture(params=["mst", "featup"])
+def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LocalizationModel:
+    """A tiny network that takes the place of the published size."""
+    torch.manual_seed(0)
+    name = request.param
+
+    def tiny(name: str, **overrides: object) -> LocalizationModel:
+        return create_model(f"{name}-tiny", **overrides)
+
+    monkeypatch.setattr(published_module, "create_model", tiny)
+    return create_model(f"{name}-tiny", variant="published").eval()
+
+
+@pytest.mark.parametrize("name", ["mst-tiny", "featup-tiny"])
+@pytest.mark.parametrize("variant", ["corrected", "published"])
+def test_saved_and_loaded(tmp_path: Path, name: str, variant: str) -> None:
+    model = create_model(name, variant=variant).eval()
+    save_model(model, tmp_path / "m", card={"license": "apache-2.0", "Data": "nothing at all"})
+    assert "nothing at all" in (tmp_path / "m" / "README.md").read_text()
+    for source in (tmp_path / "m", tmp_path / "m" / "model.safetensors"):
+        again = load_model(source)
+        assert not again.training
+        assert again.config() == model.config()
+        same(model, again)
+
+
+def test_bundled_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "_WEIGHTS_FOLDER", tmp_path)
+    save_model(create_model("mst-tiny"), tmp_path / "tiny-city")
+    (tmp_path / "unfinished").mkdir()
+    assert list(hub_module.bundled_weights()) == ["tiny-city"]
+    assert load_model("tiny-city").overhead_size == (64, 64)
+    with pytest.raises(CheckpointError, match=r"nowhere: .*tiny-city"):
+        load_model("nowhere")
+
+
+def test_published_file_is_recognised(small: LocalizationModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth.tar"
+    torch.save({"epoch": 1, "state_dict": as_published(small)}, path)
+    loaded = load_model(path)
+    assert loaded.config() == small.config()
+    same(small, loaded)
+
+
+def test_convert(small: LocalizationModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth.tar"
+    torch.save({"state_dict": as_published(small)}, path)
+    assert main(["convert", str(path), str(tmp_path / "out")]) == 0
+    same(small, load_model(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("fault", ["missing", "extra", "misshapen"])
+def test_parameters_that_do_not_fit(small: LocalizationModel, tmp_path: Path, fault: str) -> None:
+    state = as_published(small)
+    name = "transformer.depth.3.bias"
+    if fault == "missing":
+        del state[name]
+    elif fault == "misshapen":
+        state[name] = torch.zeros(7)
+    else:
+        name = "transformer.depth.9.bias"
+        state[name] = torch.zeros(7)
+    path = tmp_path / "model.pth.tar"
+    torch.save({"state_dict": state}, path)
+    backbone = str(small.config()["model"])
+    with pytest.raises(CheckpointError, match=rf"model\.pth\.tar: .*'{name}'") as caught:
+        load_published(path, backbone=backbone)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_architecture(
+    small: LocalizationModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "other.pth.tar"
+    torch.save({"state_dict": {"conv1.weight": torch.zeros(3)}}, path)
+    assert main(["convert", str(path), str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("cvsegguide: error: ")
+    assert "other.pth.tar" in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_featup_upsampler_file(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    donor = create_model("featup-tiny", variant="published")
+    model = create_model("featup-tiny", variant="published")
+    assert isinstance(donor, FeatUpModel)
+    assert isinstance(model, FeatUpModel)
+    prefix = "aerial."
+    state = {
+        name.removeprefix(prefix): value + 1
+        for name, value in as_published(donor).items()
+        if name.startswith((prefix + "upsampler", prefix + "model"))
+    }
+    path = tmp_path / "jbu.ckpt"
+    torch.save({"state_dict": {**state, "downsampler.x": torch.zeros(1)}, "epoch": 1}, path)
+    load_featup_upsampler(model, path)
+    for view in (model.overhead, model.street):
+        for name, value in view.upsampler.state_dict().items():
+            torch.testing.assert_close(value, donor.overhead.upsampler.state_dict()[name] + 1)
+    del state["upsampler.up1.range_temp"]
+    torch.save({"state_dict": state}, path)
+    with pytest.raises(CheckpointError, match=r"jbu\.ckpt: .*up1\.range_temp"):
+        load_featup_upsampler(model, path)
+
+
+def test_every_configuration_can_be_built() -> None:
+    for name in CONFIGURATIONS:
+        with torch.device("meta"):
+            model = create_model(name)
+        if name.startswith(("mst", "featup")):
+            assert model.channels == ("tree canopy", "building", "road", "other impervious")
