@@ -1,0 +1,141 @@
+"""A whole small city: readable, the same on any number of workers, resumable."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cvsegguide
+from cvsegguide.data import BrooklynQueens
+from cvsegguide.errors import InputError
+from cvsegguide.synth import generation
+
+SMALL: dict[str, Any] = {"town": 1, "panoramas": 1, "size": (16, 64)}
+
+
+def digest(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("synth") / "city"
+    return cvsegguide.synth.generate(root, 3, 11, workers=1, validation=1, **SMALL)
+
+
+def test_the_ordinary_loader_reads_it(city: Path) -> None:
+    data = BrooklynQueens(city, city="brooklyn", labels=("landcover", "height", "age"))
+    assert len(data.tiles) == 3
+    assert len(data) >= 1
+    assert len(BrooklynQueens(city, city="queens").tiles) == 1
+    truth = {}
+    with (city / "brooklyn/streetview/truth.csv").open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            truth[row["name"]] = row
+    assert len(truth) == len(data)
+    for index in range(len(data)):
+        sample = data[index]
+        assert sample.gsd == pytest.approx(0.2262, abs=1e-4)
+        # A mapping car drives on roads.
+        cover = sample.landcover[int(sample.row), int(sample.col)]
+        assert cover in (1, 6)
+        assert sample.street.shape == (3, 128, 512)
+        name = str(data.paths(index)[1].relative_to(city / "brooklyn/streetview/images"))[:-4]
+        row = truth[name]
+        assert float(row["heading"]) == 0.0
+        assert 2.4 <= float(row["height"]) <= 2.6
+        depth = np.asarray(Image.open(city / f"brooklyn/labels/street_depth/{name}.png"))
+        seen = np.asarray(Image.open(city / f"brooklyn/labels/street_landcover/{name}.png"))
+        assert depth.shape == seen.shape == (16, 64)
+        assert depth.dtype == np.uint16
+        assert ((depth > 0) == (seen > 0)).all()
+        # 42 degrees down from 2.5 m the ground is 3.7 m away.
+        assert 150 < np.median(depth[-1]) < 420
+
+
+def test_the_record_names_seed_version_styles_and_licence(city: Path) -> None:
+    record = json.loads((city / "synthcity.json").read_text())
+    assert record["seed"] == 11
+    assert record["version"] == cvsegguide.__version__
+    assert record["license"] == "CC0-1.0"
+    assert len(record["towns"]["brooklyn"]) == 3
+    assert {town["seed"] for town in record["towns"]["brooklyn"]}.isdisjoint(
+        town["seed"] for town in record["towns"]["queens"]
+    )
+    assert not list(city.rglob(".*"))
+
+
+def test_two_workers_write_the_same_bytes(city: Path, tmp_path: Path) -> None:
+    cvsegguide.synth.generate(tmp_path / "two", 3, 11, workers=2, validation=1, **SMALL)
+    assert digest(tmp_path / "two") == digest(city)
+
+
+def test_a_run_that_was_cut_off_goes_on(
+    city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = generation.make_chunk
+    made = []
+
+    def dies(chunk: Any, settings: Any) -> int:
+        made.append(chunk.index)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return whole(chunk, settings)
+
+    root = tmp_path / "cut"
+    monkeypatch.setattr(generation, "make_chunk", dies)
+    with pytest.raises(KeyboardInterrupt):
+        cvsegguide.synth.generate(root, 3, 11, workers=1, validation=1, **SMALL)
+    assert not (root / "synthcity.json").exists()
+    assert not (root / "brooklyn/overhead/images.txt").exists()
+    # What a killed process leaves behind.
+    (root / "brooklyn/overhead/images/19/.4711.abc.jpg").write_bytes(b"half")
+    with pytest.raises(InputError, match="other settings"):
+        cvsegguide.synth.generate(root, 4, 11, workers=1, validation=1, **SMALL)
+    again = []
+
+    def counts(chunk: Any, settings: Any) -> int:
+        again.append(chunk.index)
+        return whole(chunk, settings)
+
+    monkeypatch.setattr(generation, "make_chunk", counts)
+    cvsegguide.synth.generate(root, 3, 11, workers=1, validation=1, **SMALL)
+    assert len(again) == 2
+    assert digest(root) == digest(city)
+    cvsegguide.synth.generate(root, 3, 11, workers=1, validation=1, **SMALL)
+    assert len(again) == 2
+
+
+def test_anyone_carries_the_camera_as_the_truth_says(tmp_path: Path) -> None:
+    cvsegguide.synth.generate(tmp_path / "any", 1, 4, workers=1, rig="anyone", **SMALL)
+    with (tmp_path / "any/brooklyn/streetview/truth.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:
+        assert 1.5 <= float(row["height"]) <= 3.0
+        assert abs((float(row["heading"]) + 180) % 360 - 180) <= 5
+        assert abs(float(row["pitch"])) <= 5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tiles": 0}, {"seed": -1}, {"town": 0}, {"rig": "drone"}, {"size": (2, 4)}]
+)
+def test_arguments_out_of_range(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        cvsegguide.synth.generate(tmp_path / "x", **{"tiles": 1, "seed": 1, **wrong})
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="not an empty folder"):
+        cvsegguide.synth.generate(tmp_path, 1, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
