@@ -30,6 +30,9 @@ training panoramas, those whose hash of seed and name is low, is set apart, writ
 ``cvsegguide_splits/val_<area>_seed<seed>.txt`` and read from there ever after. Training and
 validation share tiles, as is the custom; compare methods on the test split alone.
 
+That the centre column looks north is the publishers' word; the tests have the label lists but no
+pictures to show it with.
+
 Known faults of the labels: the original offsets rest on a wrong ground resolution; the corrected
 ones agree with the coordinates in the file names to 0.6 m. Some semi-positives do not contain the
 camera: such pairs are left out and counted.
