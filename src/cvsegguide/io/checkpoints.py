@@ -39,7 +39,8 @@ def read_checkpoint(path: str | PathLike[str]) -> Any:
         return _read_safetensors(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols
+            # About the protocol of foreign pickles: what matters is said in the error.
+            warnings.simplefilter("ignore", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except (MemoryError, KeyboardInterrupt):
         raise
