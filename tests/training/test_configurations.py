@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import cvsegguide
 from cvsegguide.cli.main import main
+from cvsegguide.models.hub import load_model
+from cvsegguide.training.networks import build_network
 from data.test_vigor import make_vigor
 from helpers.brooklyn_queens import make_tree
 
@@ -40,7 +43,7 @@ def test_configuration_trains(
     monkeypatch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
     content = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     kind = content["model"]["network"].split("-")[0]
-    arguments = {**content["model"]["network_arguments"]}
+    arguments = {**content["model"].get("network_arguments", {})}
     arguments.pop("pretrained", None)
     options = ["--model.network", f"{kind}-tiny", "--model.network_arguments", str(arguments)]
     for split in ("train", "val", "test"):
@@ -54,3 +57,33 @@ def test_configuration_trains(
     command = ["fit", "--config", name, "--root", str(root), "--out", str(tmp_path / "run")]
     assert main([*command, *options, *SMALL]) == 0
     assert (tmp_path / "run" / "best.ckpt").exists()
+
+
+def test_export_load_and_train_on(trees: dict[str, Path], tmp_path: Path) -> None:
+    """A finished run is a model for the localiser, and weights for another run."""
+    run = tmp_path / "run"
+    options = ["--model.network", "mst-tiny", "--model.network_arguments", "{}"]
+    for split in ("train", "val", "test"):
+        options += [
+            f"--data.{split}.overhead_size",
+            "64",
+            f"--data.{split}.street_size",
+            "[32,128]",
+        ]
+    command = ["fit", "--config", "mst-small-brooklyn-queens", "--root", str(trees["bq"])]
+    assert main([*command, *options, *SMALL, "--out", str(run)]) == 0
+    model = load_model(run)
+    state = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[f"network.{name}"]), name
+    assert "BrooklynQueens" in (run / "README.md").read_text()
+    network = build_network("ignored", weights=str(run))
+    assert network.training, "dropout and stochastic depth work in the second training too"
+    for source in ("best.ckpt", ""):
+        out = tmp_path / f"test{source}"
+        arguments = ["--config", str(run / "config.yaml"), "--weights", str(run / source)]
+        assert main(["test", *arguments, "--out", str(out)]) == 0
+    one, two = (
+        (tmp_path / name / "predictions.parquet").read_bytes() for name in ("testbest.ckpt", "test")
+    )
+    assert one == two

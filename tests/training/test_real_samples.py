@@ -45,8 +45,8 @@ def configuration(root: Path) -> dict[str, object]:
         },
         "data": {"train": data, "val": data, "test": data, "batch_size": 3, "num_workers": 0},
         "trainer": {
-            "max_epochs": 80,
-            "check_val_every_n_epoch": 80,
+            "max_epochs": 60,
+            "check_val_every_n_epoch": 60,
             "accelerator": "cpu",
             "logger": False,
         },

@@ -316,17 +316,16 @@ class Command(LightningCLI):
             load_task_weights(self.model, best)
             score = self.trainer.checkpoint_callback.best_model_score  # type: ignore[union-attr]
             if score is not None:
-                figures["validation_error_median_m"] = float(score)
+                figures["Median error on the validation data"] = f"{float(score):.2f} m"
         machine = describe_machine()
         card = {
-            "data": _data_name(self.options, "train"),
-            "command": " ".join(machine["command"]),
-            "seed": int(self.options.seed_everything),
-            "revision": machine["git"],
-            "hardware": ", ".join(machine["gpus"]) or f"CPU, {machine['threads']} threads",
-            "epochs": self.trainer.current_epoch,
-            "steps": self.trainer.global_step,
-            "losses": str(self.options.model.losses),
+            "Training data": _data_name(self.options, "train"),
+            "Command": f"`{' '.join(machine['command'])}`",
+            "Seed": int(self.options.seed_everything),
+            "Revision": machine["git"],
+            "Hardware": ", ".join(machine["gpus"]) or f"CPU, {machine['threads']} threads",
+            "Training": f"{self.trainer.current_epoch} epochs, {self.trainer.global_step} steps",
+            "Losses": str(self.options.model.losses),
             **figures,
         }
         save_model(self.model.network, self.out, card)

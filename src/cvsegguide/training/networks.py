@@ -26,7 +26,7 @@ def build_network(
     if weights is not None:
         from cvsegguide.models.hub import load_model
 
-        return load_model(weights)
+        return load_model(weights).train()
     factory: Any
     if "." in name:
         module_name, _, class_name = name.rpartition(".")
