@@ -134,7 +134,7 @@ def test_rasters_do_not_contradict_each_other(scenes: list[Scene]) -> None:
             assert raster.shape == scene.ground.shape
     canopy_on = [scene.ground[scene.canopy_top > 0] for scene in scenes]
     shares = np.bincount(np.concatenate(canopy_on), minlength=9) / sum(map(len, canopy_on))
-    assert shares[5] > 0.02  # crowns overhang roofs
+    assert shares[5] > 0.005  # crowns overhang roofs
     assert shares[6] > 0.10  # and roads
 
 
@@ -194,7 +194,7 @@ def test_time_passes_between_the_two_pictures(scenes: list[Scene]) -> None:
         assert pick(then, False) == pick(now, False)
         cars_then, cars_now = pick(then, True), pick(now, True)
         assert len(cars_then) > 10
-        assert len(cars_then & cars_now) < 0.5 * len(cars_then)
+        assert 0 < len(cars_then & cars_now) < 0.4 * len(cars_then)
 
 
 def test_trunks_stand_in_the_open(scenes: list[Scene]) -> None:
@@ -227,9 +227,9 @@ def test_class_shares_are_near_new_york() -> None:
 
 def test_style_is_obeyed() -> None:
     style = replace(CityStyle.draw(1), trees=0.0)
-    bare = City(1, style).scene(0, 0, 256, 256)
-    assert (bare.canopy_top > 3).mean() < 0.01
-    assert (City(1).scene(0, 0, 256, 256).canopy_top > 3).mean() > 0.02
+    bare = City(1, style).scene(0, 0, 768, 768)
+    assert (bare.canopy_top > 3).mean() == 0
+    assert (City(1).scene(0, 0, 768, 768).canopy_top > 3).mean() > 0.03
 
 
 def test_unusable_arguments_are_refused() -> None:

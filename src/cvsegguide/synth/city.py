@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from cvsegguide.errors import InputError
-from cvsegguide.synth.compiled import F32, F64
+from cvsegguide.synth.compiled import F32, F64, U8
 from cvsegguide.synth.noise import texture
 from cvsegguide.synth.plan.blocks import fill_blocks
 from cvsegguide.synth.plan.fields import Plan
@@ -24,7 +24,7 @@ from cvsegguide.synth.plan.tables import (
     make_tables,
 )
 from cvsegguide.synth.scene import Objects, Scene, Trees
-from cvsegguide.synth.styles import CityStyle
+from cvsegguide.synth.styles import CityStyle, PhotoStyle
 from cvsegguide.synth.vegetation import paint_crowns
 
 GSD = 0.2262
@@ -55,7 +55,7 @@ def make_plan(seed: int, style: CityStyle) -> Plan:
     warp = np.concatenate(
         [waves(long, 0.085 * style.curvature, 2), waves(short, 0.038 * style.curvature, 2)]
     )
-    terrain = waves([950.0, 640.0, 410.0, 260.0], 0.004 * style.relief, 1)
+    terrain = waves([950.0, 640.0, 410.0, 260.0], 0.007 * style.relief, 1)
     angles = np.radians(style.rotation + uniform(12.0, 78.0, size=3))
     spacing = (style.rail_spacing, style.water_spacing, style.diagonal_spacing)
     widths = ((4.4, 8.8), (6.0, 20.0), (7.0, 9.5))
@@ -144,6 +144,20 @@ class City:
             tables = make_tables(*(2 * max(int(n), c) for n, c in
                                    zip(tables.count, capacity, strict=True)))  # fmt: skip
         return cells, tables
+
+    def overhead(
+        self, row0: int, col0: int, height: int, width: int, style: PhotoStyle | None = None
+    ) -> U8:
+        """The photograph ``(height, width, 3)`` of a window, exact: a margin is made around it.
+
+        Callers that need the scene too make it once with
+        :data:`~cvsegguide.synth.overhead.render.MARGIN` pixels around and pass the window to
+        :func:`~cvsegguide.synth.overhead.render.render_overhead`.
+        """
+        from cvsegguide.synth.overhead.render import MARGIN, render_overhead
+
+        scene = self.scene(row0 - MARGIN, col0 - MARGIN, height + 2 * MARGIN, width + 2 * MARGIN)
+        return render_overhead(scene, style, (MARGIN, MARGIN + height, MARGIN, MARGIN + width))
 
     def scene(self, row0: int, col0: int, height: int, width: int) -> Scene:
         """The window whose first pixel is (row0, col0) of the world; exact up to its edges.

@@ -115,9 +115,10 @@ def radiance(s: Surfaces, light: Light, row0: int, col0: int, r0: int, r1: int, 
                     if reach < z - half_step:
                         continue
                     pr, pc = qr, qc
-                    if reach > z + 1.1 * step:
+                    if reach > z + half_step + 0.1:
                         if crowns[qr, qc] > 0.0:
-                            gain = 0.75
+                            if reach > z + 1.5 * step:
+                                gain = 0.75
                         elif ids[qr, qc] != 0:
                             wall = z
                         else:

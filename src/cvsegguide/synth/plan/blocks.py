@@ -27,10 +27,14 @@ from cvsegguide.synth.plan.tables import (
     B0,
     B1,
     BLOB,
+    BUILDING,
+    CLASS,
     CLAY,
     CONCRETE,
     COURT,
     DETACHED,
+    EX,
+    EY,
     ELLIPSE,
     FLAT,
     GRAVEL,
@@ -38,6 +42,8 @@ from cvsegguide.synth.plan.tables import (
     HA1,
     HB0,
     HB1,
+    HU,
+    HV,
     INDUSTRY,
     KEY,
     KIND,
@@ -54,7 +60,9 @@ from cvsegguide.synth.plan.tables import (
     MEADOW,
     MEMBRANE,
     METAL,
+    OP,
     ORIENT,
+    PAINT,
     PARK,
     PARKING,
     PAVERS,
@@ -68,6 +76,8 @@ from cvsegguide.synth.plan.tables import (
     TURF,
     USE,
     WATERBODY,
+    X,
+    Y,
     Frame,
     Tables,
 )
@@ -117,6 +127,8 @@ def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
             end_low, end_high = cell[MB0] > 0, cell[MB1] > 0
         if p1 - p0 < 12.0 or q1 - q0 < 12.0:
             continue
+        first_shape = min(tables.count[0], tables.shapes.shape[0])
+        first_tree = min(tables.count[1], tables.trees.shape[0])
         if kind in (ROW, DETACHED, APARTMENT, INDUSTRY):
             _built(plan, cell, tables, random, kind, p0, p1, q1 - q0, end_low, end_high)
         else:
@@ -132,6 +144,36 @@ def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
                 _car_park(plan, tables, random, frame, width, depth, _identity(int(cell[KEY]), 1))
             elif kind == SITE:
                 _site(plan, tables, random, frame, width, depth, _identity(int(cell[KEY]), 1))
+        _fell(tables, first_shape, first_tree)
+
+
+@compiled
+def _fell(tables: Tables, first_shape: int, first_tree: int) -> None:
+    """Drop the trees, from the given row on, whose trunks stand in a building or in water."""
+    trees = min(tables.count[1], tables.trees.shape[0])
+    shapes = min(tables.count[0], tables.shapes.shape[0])
+    if trees < tables.count[1]:
+        return  # the table is full and will be made again
+    kept = first_tree
+    for n in range(first_tree, trees):
+        x, y = tables.trees[n, 0], tables.trees[n, 1]
+        stands = True
+        for m in range(first_shape, shapes):
+            shape = tables.shapes[m]
+            wet = shape[OP] == PAINT and shape[CLASS] == 4
+            if not wet and shape[OP] != BUILDING:
+                continue
+            dx, dy = x - shape[X], y - shape[Y]
+            u, v = dx * shape[EX] + dy * shape[EY], dy * shape[EX] - dx * shape[EY]
+            reach = 1.32 if wet else 1.0
+            if abs(u) < reach * shape[HU] + 0.4 and abs(v) < reach * shape[HV] + 0.4:
+                stands = False
+                break
+        if stands:
+            if kept != n:
+                tables.trees[kept] = tables.trees[n]
+            kept += 1
+    tables.count[1] = kept
 
 
 @compiled

@@ -189,6 +189,9 @@ def add_car(tables: Tables, random: U64, x: float, y: float, azimuth: float, whe
     """A car or a van of random make at a place."""
     color = CAR_COLORS[int(draw(random) * len(CAR_COLORS))]
     turn = 180.0 if draw(random) < 0.5 else 0.0
+    along = between(random, -0.35, 0.35)
+    x += along * np.sin(np.radians(azimuth))
+    y -= along * np.cos(np.radians(azimuth))
     azimuth = (azimuth + turn + between(random, -1.5, 1.5)) % 360.0
     if draw(random) < 0.09:
         add_object(tables, x, y, azimuth, between(random, 5.0, 6.4), between(random, 1.95, 2.2),

@@ -108,16 +108,16 @@ def yard_tree(
     if not clear_of_corridors(plan, x, y, -2.0):
         return
     if species_draw < 0.5:
-        species, tall = 0, 2.1
+        species, tall = 0, 2.5
     elif species_draw < 0.74:
-        species, tall = 1, 2.0
+        species, tall = 1, 2.4
     elif species_draw < 0.84:
-        species, tall = 2, 2.4
+        species, tall = 2, 2.8
     elif species_draw < 0.91:
         species, tall, crown = 3, 4.2, crown * 0.6
     else:
         species, tall, crown = 4, 2.0, crown * 0.75
-    top = min(max(crown * tall * (0.85 + 0.3 * (color % 97) / 97.0), 2.6), 19.0)
+    top = min(max(crown * tall * (0.85 + 0.3 * (color % 97) / 97.0), 2.6), 23.0)
     add_tree(tables, x, y, crown, top, species, color)
 
 

@@ -131,7 +131,7 @@ def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None
             species = main if draw(random) < 0.7 else int(draw(random) * 3.0)
             if draw(random) < 0.06:
                 species, crown = 4, crown * 0.7
-            top = min(crown * between(random, 1.9, 2.6), 19.0)
+            top = min(crown * between(random, 2.2, 3.2), 23.0)
             if _open(plan, where.x, where.y, False) and _off_diagonal(plan, where.x, where.y, 1.0):
                 add_tree(tables, where.x, where.y, crown, top, species, int(draw(random) * 1e6))
         s += step * between(random, 0.8, 1.3)
