@@ -52,6 +52,7 @@ def test_what_a_run_leaves(trained: Path) -> None:
     }
     record = json.loads((trained / "run.json").read_text())
     assert record[0]["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert record[0]["command"][:3] == ["cvsegguide", "fit", "--config"]
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["model"]["network"] == "helpers.tiny.TinyNetwork"
     assert config["seed_everything"] == 0

@@ -35,7 +35,7 @@ def run(argv: list[str]) -> int:
     Raises:
         ConfigurationError: An option, the configuration file or what it asks for is unusable.
     """
-    argv = _expand(argv)
+    given, argv = argv, _expand(argv)
     from jsonargparse import ArgumentError
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
         logging.getLogger(name).setLevel(logging.ERROR)
 
     try:
-        Command(argv)
+        Command(argv, given)
     except ArgumentError as error:
         raise ConfigurationError(_line(str(error), argv[0])) from None
     except MisconfigurationException as error:

@@ -117,6 +117,8 @@ class Baselines(Metric):
 
     def _figures(self, distance: NDArray[np.float64]) -> dict[str, float]:
         figures = {"mean": float(distance.mean()), "median": float(np.median(distance))}
+        levels = np.quantile(distance, [0.25, 0.75, 0.9]).tolist()
+        figures.update(zip(("p25", "p75", "p90"), levels, strict=True))
         for threshold in self.thresholds:
             figures[f"recall_{threshold:g}m"] = float((distance <= threshold).mean())
         for name, (low, high) in bootstrap_intervals(distance, self.thresholds).items():

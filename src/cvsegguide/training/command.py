@@ -39,9 +39,11 @@ class Command(LightningCLI):
 
     Args:
         argv: Sub-command and options.
+        given: The same as the user wrote it, for the record.
     """
 
-    def __init__(self, argv: list[str]) -> None:
+    def __init__(self, argv: list[str], given: list[str] | None = None) -> None:
+        self.argv = list(argv if given is None else given)
         quiet = {"exit_on_error": False}
         super().__init__(
             LocalizationTask,
@@ -251,7 +253,7 @@ class Command(LightningCLI):
             LastCheckpoint(str(self.out), options.save_every_minutes, options.save_every_steps)
         )
         parser = self._parser(self.subcommand)
-        callbacks.append(RunRecord(parser, options, str(self.out)))
+        callbacks.append(RunRecord(parser, options, str(self.out), self.argv))
         return callbacks
 
     # -- running ----------------------------------------------------------------------------
@@ -281,7 +283,7 @@ class Command(LightningCLI):
 
         whole = _listed(self.datamodule.datasets["test"])
         results: dict[str, Any] = {}
-        trainer = self.instantiate_trainer()
+        trainer: Any = self.instantiate_trainer()
         trainer.callbacks = [
             callback for callback in trainer.callbacks if not isinstance(callback, PredictionTable)
         ]
@@ -317,7 +319,7 @@ class Command(LightningCLI):
             score = self.trainer.checkpoint_callback.best_model_score  # type: ignore[union-attr]
             if score is not None:
                 figures["Median error on the validation data"] = f"{float(score):.2f} m"
-        machine = describe_machine()
+        machine = describe_machine(self.argv)
         card = {
             "Training data": _data_name(self.options, "train"),
             "Command": f"`{' '.join(machine['command'])}`",
@@ -340,7 +342,7 @@ class Command(LightningCLI):
             "weights": str(source),
             "data": _data_name(self.options, split),
             "split": split,
-            **describe_machine(),
+            **describe_machine(self.argv),
             **self.model.figures,
         }
         write_text(self.out / "metrics.json", json.dumps(content, indent=2) + "\n")

@@ -80,7 +80,9 @@ def gaussian_label(position: Tensor, size: tuple[int, int], sigma: Tensor) -> Te
         scaled = (edges - center[:, None]) / (sigma[:, None] * math.sqrt(2.0))
         cumulative = torch.special.erf(scaled)
         mass = (cumulative[:, 1:] - cumulative[:, :-1]).clamp(min=0.0)
-        return mass / mass.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        total = mass.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+        result: Tensor = mass / total
+        return result
 
     height, width = size
     inside = torch.stack(

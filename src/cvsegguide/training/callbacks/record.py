@@ -3,7 +3,7 @@
 import json
 import platform
 import subprocess
-import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,9 +26,10 @@ class RunRecord(SaveConfigCallback):
     ``run.json`` is a list with an entry per start: a resumed run adds one.
     """
 
-    def __init__(self, parser: Any, config: Any, directory: str) -> None:
+    def __init__(self, parser: Any, config: Any, directory: str, argv: Sequence[str]) -> None:
         super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
         self.directory = Path(directory)
+        self.argv = list(argv)
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write both files (called by Lightning in the first process only)."""
@@ -45,7 +46,7 @@ class RunRecord(SaveConfigCallback):
                 entries = json.loads(path.read_text(encoding="utf-8"))
             except ValueError:
                 entries = []
-        entries.append({**describe_machine(), **describe_run(trainer)})
+        entries.append({**describe_machine(self.argv), **describe_run(trainer)})
         write_text(path, json.dumps(entries, indent=2) + "\n")
 
 
@@ -60,8 +61,8 @@ def describe_run(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def describe_machine() -> dict[str, Any]:
-    """Time, command, versions of packages, git revision, hardware."""
+def describe_machine(argv: Sequence[str]) -> dict[str, Any]:
+    """Time, command (its arguments are given), versions, git revision, hardware."""
     import torch
 
     versions = {}
@@ -73,7 +74,7 @@ def describe_machine() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["cvsegguide", *sys.argv[1:]],
+        "command": ["cvsegguide", *argv],
         "python": platform.python_version(),
         "versions": versions,
         "git": git_revision(),
