@@ -2,7 +2,7 @@
 
 import math
 
-from cvsegguide.synth.compiled import F32, compiled, inlined
+from cvsegguide.synth.compiled import F32
 from cvsegguide.synth.street.buildings import (
     BASE,
     BAY,
@@ -27,10 +27,11 @@ from cvsegguide.synth.street.buildings import (
     WINDOW_HEIGHT,
     WINDOW_WIDTH,
 )
+from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.noise import band, hash_unit, plane, ramp
 
 
-@inlined
+@kernel
 def wall_face(buildings: F32, b: int, angle: float, dx: float, dy: float, side: int) -> int:
     """Which of the four faces of building ``b`` a ray met: 0 = +u, 1 = +v, 2 = -u, 3 = -v.
 
@@ -56,7 +57,7 @@ def wall_face(buildings: F32, b: int, angle: float, dx: float, dy: float, side: 
     return 3 if dv > 0 else 1
 
 
-@compiled
+@kernel
 def facade_color(
     gsd: float,
     buildings: F32,

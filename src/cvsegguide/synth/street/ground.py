@@ -2,7 +2,8 @@
 
 import math
 
-from cvsegguide.synth.compiled import F32, U8, compiled, inlined
+from cvsegguide.synth.compiled import F32, U8
+from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.noise import band, hash_unit, plane, ramp
 from cvsegguide.synth.street.style import StreetStyle
 from cvsegguide.synth.street.world import GROUND, PAINT, ROAD_SHARE
@@ -10,7 +11,7 @@ from cvsegguide.synth.street.world import GROUND, PAINT, ROAD_SHARE
 GRASS, SOIL, WATER, BUILDING, ROAD, PAVED, RAIL = 2, 3, 4, 5, 6, 7, 8
 
 
-@inlined
+@kernel
 def _share(surface: U8, layer: int, x: float, y: float, value: int, exact: bool) -> float:
     """Interpolated share of cells around a point that hold ``value`` (or their value / 255)."""
     height, width = surface.shape[:2]
@@ -31,7 +32,7 @@ def _share(surface: U8, layer: int, x: float, y: float, value: int, exact: bool)
     return total
 
 
-@inlined
+@kernel
 def smooth_class(surface: U8, x: float, y: float, r: int, c: int) -> int:
     """The class with most weight among the four nearest cells: smooth edges for the eye."""
     height, width = surface.shape[:2]
@@ -67,7 +68,7 @@ def smooth_class(surface: U8, x: float, y: float, r: int, c: int) -> int:
     return best
 
 
-@compiled
+@kernel
 def ground_color(
     gsd: float,
     seed: int,
@@ -171,7 +172,7 @@ def ground_color(
     return 1.03 * value, value, 0.95 * value, 0.0
 
 
-@inlined
+@kernel
 def _rail_color(
     tracks: F32,
     table: F32,

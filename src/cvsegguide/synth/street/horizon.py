@@ -14,9 +14,7 @@ FINE = 8
 
 
 @compiled
-def raise_bins(
-    slopes: F32, east: float, south: float, radius: float, rise: float
-) -> None:
+def raise_bins(slopes: F32, east: float, south: float, radius: float, rise: float) -> None:
     """Raise the bins that a disc at ``(east, south)`` metres may touch to its slope."""
     distance = math.sqrt(east * east + south * south)
     near = distance - radius

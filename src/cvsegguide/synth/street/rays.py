@@ -11,8 +11,9 @@ import math
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, F64, I32, U8, compiled, inlined
+from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.street.blocks import COARSE
+from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.things import hit_thing
 from cvsegguide.synth.street.world import (
     BY_TREE,
@@ -24,11 +25,13 @@ from cvsegguide.synth.street.world import (
 NOTHING, TOP, SIDE, LEAF, THING = range(5)
 """What a ray ended on: nothing, a column from above, a column's side, a crown, a thing."""
 
-FINE = 8
+FINE_BITS = 3
+FINE = 1 << FINE_BITS
+COARSE_BITS = 5
 _NUDGE = 1e-6
 
 
-@inlined
+@kernel
 def leaf_share(
     gsd: float, owner: I32, trees: F32, noise: U8, r: int, c: int, z: float, bare: float
 ) -> float:
@@ -46,6 +49,9 @@ def leaf_share(
     radius = trees[k, 4] + 0.05
     # Thick inside, thin at the rim, nothing in the corners of the volume.
     rim = math.sqrt((x * x + y * y) / (radius * radius) + up * up)
+    thin = 1.1 * max(0.0, rim - 0.72)
+    if thin > 1.0:
+        return -1.0
     low = z - trees[k, 2] + 256.0
     x += 256.0
     y += 256.0
@@ -60,10 +66,10 @@ def leaf_share(
     if np.int64(trees[k, 5]) % 6 == 0:  # evergreen
         bare = 0.0
     share = (0.6 * n + 0.4 * small) / 255.0 - 0.55 * bare
-    return share - 1.1 * max(0.0, rim - 0.72)
+    return share - thin
 
 
-@compiled
+@kernel
 def trace(
     gsd: float,
     relief: F32,
@@ -130,8 +136,8 @@ def trace(
         if c < 0 or r < 0 or c >= width or r >= height:
             break
         z0 = z + dz * t
-        br = r // COARSE
-        bc = c // COARSE
+        br = r >> COARSE_BITS
+        bc = c >> COARSE_BITS
         block = br * cols + bc
         tx = ((bc + right) * COARSE - x) * ix
         ty = ((br + down) * COARSE - y) * iy
@@ -162,8 +168,21 @@ def trace(
                 side = 0 if tx < ty else 1
                 t = max(leave, t + _NUDGE)
                 continue
-        fr = r // FINE
-        fc = c // FINE
+            top = coarse[br, bc, 0]
+            if (
+                dz < 0
+                and z0 > top
+                and (min(z0, z1) > coarse[br, bc, 2] or max(z0, z1) < coarse[br, bc, 1])
+            ):
+                # Down to the highest column of the block in one step.
+                t = max(t, (top - z) / dz - _NUDGE)
+                z0 = z + dz * t
+                c = math.floor(x + sx * (t + _NUDGE))
+                r = math.floor(y + sy * (t + _NUDGE))
+                if r >> COARSE_BITS != br or c >> COARSE_BITS != bc:
+                    continue
+        fr = r >> FINE_BITS
+        fc = c >> FINE_BITS
         tx = ((fc + right) * FINE - x) * ix
         ty = ((fr + down) * FINE - y) * iy
         leave = min(tx, ty)
@@ -174,6 +193,12 @@ def trace(
             side = 0 if tx < ty else 1
             t = max(leave, t + _NUDGE)
             continue
+        if dz < 0 and z0 > fine[fr, fc, 0] and (low > fine[fr, fc, 2] or high < fine[fr, fc, 1]):
+            t = max(t, (fine[fr, fc, 0] - z) / dz - _NUDGE)
+            c = math.floor(x + sx * (t + _NUDGE))
+            r = math.floor(y + sy * (t + _NUDGE))
+            if r >> FINE_BITS != fr or c >> FINE_BITS != fc:
+                continue
         # Cell by cell to the edge of the fine block.
         inner = (fr + 1) * FINE if down else fr * FINE - 1
         outer = (fc + 1) * FINE if right else fc * FINE - 1

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.cameras import Camera
-from cvsegguide.synth.compiled import F32, F64, I32, U8, compiled
+from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.street.horizon import BINS, horizon
+from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.noise import plane_noise, solid_noise
 from cvsegguide.synth.street.photometry import develop
 from cvsegguide.synth.street.shade import shade_ray
@@ -86,17 +87,27 @@ def render_street(
         style = draw_style(hash((world.seed, round(camera.row * 8), round(camera.col * 8))) % 2**31)
     sun = _direction(style.sun_azimuth, style.sun_elevation)
     street = math.radians(camera.street_azimuth)
-    linear, depth, landcover = _render(
+    origin = np.array([camera.col, camera.row, z])
+    linear = np.zeros((height, width, 3), np.float32)
+    depth = np.empty((height, width), np.float32)
+    landcover = np.empty((height, width), np.uint8)
+    ceilings = horizon(
+        world.gsd, world.relief, world.fine, world.coarse, world.things, world.block_start,
+        world.block_things, *origin, reach,
+    )  # fmt: skip
+    _render(
         *world,
         plane_noise(),
         solid_noise(),
         style,
-        np.array([camera.col, camera.row, z]),
+        origin,
         camera_axes(camera.heading, camera.pitch, camera.roll),
         sun,
         np.array([math.sin(street), -math.cos(street)]),
-        height,
-        width,
+        ceilings,
+        linear,
+        depth,
+        landcover,
         math.radians(extent[0]),
         math.radians(extent[1]),
         reach,
@@ -132,10 +143,11 @@ def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
     ])  # fmt: skip
 
 
-@compiled
+@kernel
 def _render(
     gsd: float,
     seed: int,
+    ceiling: float,
     relief: F32,
     surface: U8,
     owner: I32,
@@ -155,22 +167,18 @@ def _render(
     axes: F64,
     sun: F64,
     street: F64,
-    height: int,
-    width: int,
+    ceilings: F32,
+    linear: F32,
+    depth: F32,
+    landcover: U8,
     vertical: float,
     horizontal: float,
     reach: float,
     samples: int,
-) -> tuple[F32, F32, U8]:
-    linear = np.zeros((height, width, 3), np.float32)
-    depth = np.empty((height, width), np.float32)
-    landcover = np.empty((height, width), np.uint8)
+) -> None:
+    height, width = depth.shape
     pixel_angle = horizontal / width
     extra = samples if samples > 1 else 0
-    ceilings = horizon(
-        gsd, relief, fine, coarse, things, block_start, block_things, origin[0], origin[1],
-        origin[2], reach,
-    )  # fmt: skip
     weight = 1.0 / (1 if extra == 0 else extra * extra)
     for r in range(height):
         for c in range(width):
@@ -194,9 +202,11 @@ def _render(
                 bearing = math.atan2(dx, -dy) * (BINS / (2.0 * math.pi))
                 steep = math.sqrt(dx * dx + dy * dy) * ceilings[math.floor(bearing) % BINS]
                 far = reach if dz <= steep else 0.0
+                if dz > 0:
+                    far = min(far, (ceiling - origin[2]) / dz)
                 red, green, blue, distance, kind = shade_ray(
-                    gsd, seed, relief, surface, owner, wall, fine, coarse, things, block_start,
-                    block_things, buildings, trees, tracks, table, noise, style, origin[0],
+                    gsd, seed, ceiling, relief, surface, owner, wall, fine, coarse, things,
+                    block_start, block_things, buildings, trees, tracks, table, noise, style, origin[0],
                     origin[1], origin[2], dx, dy, dz, far, pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
                 )  # fmt: skip
                 if i == 0:
@@ -206,4 +216,3 @@ def _render(
                     linear[r, c, 0] += weight * red
                     linear[r, c, 1] += weight * green
                     linear[r, c, 2] += weight * blue
-    return linear, depth, landcover

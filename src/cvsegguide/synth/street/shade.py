@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, F64, I32, U8, compiled
+from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.street.buildings import FRAME, ROOF
 from cvsegguide.synth.street.facade import facade_color, wall_face
 from cvsegguide.synth.street.ground import ground_color
+from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.noise import plane
 from cvsegguide.synth.street.rays import LEAF, NOTHING, SIDE, THING, TOP, trace
 from cvsegguide.synth.street.sky import sky_color, skyline_height
@@ -27,10 +28,11 @@ CANOPY, BUILDING = 1, 5
 _SHADOW_REACH = 60.0
 
 
-@compiled
+@kernel
 def shade_ray(
     gsd: float,
     seed: int,
+    ceiling: float,
     relief: F32,
     surface: U8,
     owner: I32,
@@ -185,7 +187,7 @@ def shade_ray(
                 sun_x,
                 sun_y,
                 sun_z,
-                _SHADOW_REACH,
+                min(_SHADOW_REACH, (ceiling - pz) / sun_z),
                 style.leaf_threshold,
                 style.bare,
                 True,
@@ -216,7 +218,7 @@ def shade_ray(
     return red, green, blue, distance, landcover
 
 
-@compiled
+@kernel
 def _haze(
     style: StreetStyle, distance: float, red: float, green: float, blue: float
 ) -> tuple[float, float, float]:
@@ -228,7 +230,7 @@ def _haze(
     )
 
 
-@compiled
+@kernel
 def _drop(relief: F32, owner: I32, r: int, c: int, side: int, dx: float, dy: float) -> float:
     """How far the wall that a ray met goes down to the cell that it came from."""
     height, width = relief.shape[:2]
@@ -245,7 +247,7 @@ def _drop(relief: F32, owner: I32, r: int, c: int, side: int, dx: float, dy: flo
     return float(relief[r, c, SOLID_Z] - relief[r2, c2, SOLID_Z])
 
 
-@compiled
+@kernel
 def _roof_normal(gsd: float, relief: F32, owner: I32, r: int, c: int) -> tuple[float, float, float]:
     height, width = relief.shape[:2]
     b = owner[r, c, BY_BUILDING]
@@ -265,7 +267,7 @@ def _roof_normal(gsd: float, relief: F32, owner: I32, r: int, c: int) -> tuple[f
     return -gx / size, -gy / size, 1.0 / size
 
 
-@compiled
+@kernel
 def _water(
     style: StreetStyle,
     table: F32,
@@ -286,7 +288,7 @@ def _water(
     return 0.03 + share * (r - 0.03), 0.05 + share * (g - 0.05), 0.06 + share * (b - 0.06), 0.0
 
 
-@compiled
+@kernel
 def _beyond(
     style: StreetStyle,
     table: F32,

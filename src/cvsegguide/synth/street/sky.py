@@ -2,12 +2,13 @@
 
 import math
 
-from cvsegguide.synth.compiled import F32, compiled
+from cvsegguide.synth.compiled import F32
+from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.noise import plane, ramp
 from cvsegguide.synth.street.style import StreetStyle
 
 
-@compiled
+@kernel
 def sky_color(
     style: StreetStyle, table: F32, dx: float, dy: float, dz: float, sun_cos: float
 ) -> tuple[float, float, float]:
@@ -41,7 +42,7 @@ def sky_color(
     return r, g, b
 
 
-@compiled
+@kernel
 def skyline_height(table: F32, style: StreetStyle, azimuth: float, kind: int) -> float:
     """Tangent of the elevation of what stands beyond the scene: hills and trees, or houses."""
     if kind == 0:

@@ -2,14 +2,15 @@
 
 import math
 
-from cvsegguide.synth.compiled import F32, F64, compiled
+from cvsegguide.synth.compiled import F32, F64
 from cvsegguide.synth.scene import BUS, CAR, FENCE, HYDRANT, LAMP, POLE, SIGN, VAN
+from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.noise import hash_unit, plane
 from cvsegguide.synth.street.style import StreetStyle
 from cvsegguide.synth.street.things import TRUNK
 
 
-@compiled
+@kernel
 def leaf_color(
     gsd: float,
     trees: F32,
@@ -57,7 +58,7 @@ def leaf_color(
     return r * shade, g * shade, b * shade, nx, ny, nz
 
 
-@compiled
+@kernel
 def thing_color(
     gsd: float, things: F64, table: F32, k: int, x: float, y: float, z: float
 ) -> tuple[float, float, float, float, float, float, float]:

@@ -2,15 +2,16 @@
 
 import math
 
-from cvsegguide.synth.compiled import F64, compiled
+from cvsegguide.synth.compiled import F64
 from cvsegguide.synth.scene import BENCH, BUS, CAR, LAMP, POLE, SIGN, VAN
+from cvsegguide.synth.street.kernel import kernel
 
 FAR = 1e30
 TRUNK = 100
 """Kind of a tree trunk among the things that stand on the ground."""
 
 
-@compiled
+@kernel
 def _slab(origin: float, speed: float, low: float, high: float) -> tuple[float, float]:
     """Entry and exit of a ray between two parallel planes."""
     if abs(speed) < 1e-12:
@@ -22,7 +23,7 @@ def _slab(origin: float, speed: float, low: float, high: float) -> tuple[float, 
     return min(first, second), max(first, second)
 
 
-@compiled
+@kernel
 def _box(
     u: float,
     v: float,
@@ -46,7 +47,7 @@ def _box(
     return enter
 
 
-@compiled
+@kernel
 def _plane(
     origin: float, speed: float, limit: float, enter: float, leave: float
 ) -> tuple[float, float]:
@@ -62,7 +63,7 @@ def _plane(
     return max(enter, t), leave
 
 
-@compiled
+@kernel
 def _cabin(
     u: float,
     v: float,
@@ -90,7 +91,7 @@ def _cabin(
     return enter
 
 
-@compiled
+@kernel
 def _cylinder(
     rx: float, ry: float, dx: float, dy: float, z: float, dz: float,
     radius: float, low: float, high: float,
@@ -110,7 +111,7 @@ def _cylinder(
     return t
 
 
-@compiled
+@kernel
 def hit_thing(
     things: F64,
     k: int,

@@ -46,6 +46,7 @@ class World(NamedTuple):
 
     gsd: float
     seed: int
+    ceiling: float  # nothing rises above
     relief: Floats  # (H, W, 4), layers GROUND_Z to CANOPY_HIGH
     surface: NDArray[np.uint8]  # (H, W, 4), layers GROUND to CONTACT
     owner: NDArray[np.int32]  # (H, W, 2), rows of `buildings` and `trees`, 0 = none
@@ -93,6 +94,7 @@ def prepare(scene: Scene) -> World:
     return World(
         gsd=gsd,
         seed=int(scene.seed) & 0x7FFFFFFF,
+        ceiling=float(max(coarse[0].max(), coarse[2].max(), things[:, 7].max(initial=-1e9))) + 0.1,
         relief=np.stack([elevation, solid, low, high], axis=-1),
         surface=np.stack([ground, road_share(ground), scene.markings, contact], axis=-1),
         owner=np.stack([building, crown], axis=-1),
