@@ -102,6 +102,7 @@ def test_sigterm_and_resume(
     assert_same_state(run, whole[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [4, 14])
 def test_kill_9_and_resume(whole: dict[str, Path], tmp_path: Path, killed: int) -> None:
     run = tmp_path / "plain"
