@@ -1,0 +1,64 @@
+"""The demonstration, with a small untrained network in the place of the bundled weights."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from cvsegguide.cli.main import main
+from cvsegguide.models import create_model
+from cvsegguide.models.hub import save_model
+
+
+@pytest.fixture(scope="module")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    torch.manual_seed(0)
+    save_model(create_model("geometric-tiny", overhead_size=[256, 256], street_size=[128, 512]),
+               folder / "model")  # fmt: skip
+    out = folder / "out"
+    arguments = ["demo", "--out", str(out), "--tiles", "2", "--samples", "3"]
+    assert main([*arguments, "--model", str(folder / "model"), "--json"]) == 0
+    return out
+
+
+def test_metrics_agree_with_the_table_of_predictions(demonstration: Path) -> None:
+    figures = json.loads((demonstration / "metrics.json").read_text())
+    table = pq.read_table(demonstration / "predictions.parquet").to_pydict()
+    errors = table["error_m"]
+    assert 1 <= len(errors) <= 3
+    assert figures["position"]["mean"] == pytest.approx(sum(errors) / len(errors))
+    for i, error in enumerate(errors):
+        rows = table["row"][i] - table["row_true"][i]
+        cols = table["col"][i] - table["col_true"][i]
+        assert error == pytest.approx(table["gsd"][i] * (rows**2 + cols**2) ** 0.5, abs=1e-3)
+    assert {"center", "uniform"} & set(figures["baselines"])
+
+
+def test_best_and_worst_are_localised_with_all_files(demonstration: Path) -> None:
+    for name in ("best", "median", "worst"):
+        files = {path.name for path in (demonstration / name).iterdir()}
+        assert files == {
+            "result.json", "posterior.tif", "landcover.tif", "regions.geojson", "figure.png",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("--tiles", "0", "--tiles"),
+        ("--samples", "-1", "--samples"),
+        ("--model", "nowhere", "nowhere"),
+    ],
+)
+def test_faults_leave_nothing_behind(
+    option: str, value: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--out", str(tmp_path / "out"), option, value]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("cvsegguide: error: ")
+    assert error.count("\n") == 1
+    assert fault in error
+    assert not (tmp_path / "out").exists()
