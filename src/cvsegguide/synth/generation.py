@@ -33,8 +33,8 @@ NAMED_SETS = {
     "synthcity-small": {"tiles": 400, "validation": 100, "test": 100},
     "synthcity": {"tiles": 8000, "validation": 1000, "test": 1000},
 }
-"""Tiles of the named sets: training in ``brooklyn``, validation in ``queens``, test in ``test/queens``
-with the same seed and options on every machine."""
+"""Tiles of the named sets: training in ``brooklyn``, validation in ``queens``, test in
+``test/queens``; the same seed and options on every machine."""
 
 NAMED_SEED = 2025
 
@@ -143,9 +143,7 @@ def generate(
     if test:
         groups.append(("queens", root / "test", test, seed + 2))
     plans = [list(_chunks(folder, city, n, s, town)) for city, folder, n, s in groups]
-    todo = [
-        (chunk, settings) for plan in plans for chunk in plan if not _part(chunk).exists()
-    ]
+    todo = [(chunk, settings) for plan in plans for chunk in plan if not _part(chunk).exists()]
     total = sum(len(chunk.tiles) for chunk, _ in todo)
     progress = track(_made(todo, workers), "tiles", total=total)
     for _ in progress:
@@ -166,13 +164,19 @@ def generate(
     return root
 
 
-def generate_named(
-    directory: str | PathLike[str], name: str, workers: int | None = None
-) -> Path:
+def generate_named(directory: str | PathLike[str], name: str, workers: int | None = None) -> Path:
     """Make one of :data:`NAMED_SETS`."""
     if name not in NAMED_SETS:
         raise ConfigurationError(f"set '{name}': there are {', '.join(NAMED_SETS)}")
-    return generate(directory, seed=NAMED_SEED, workers=workers, **NAMED_SETS[name])
+    counts = NAMED_SETS[name]
+    return generate(
+        directory,
+        counts["tiles"],
+        NAMED_SEED,
+        validation=counts["validation"],
+        test=counts["test"],
+        workers=workers,
+    )
 
 
 def check_settings(settings: Settings) -> None:
@@ -336,7 +340,7 @@ def write_scene(
         r, c = (i - row0) * TILE, (j - col0) * TILE
         here = np.s_[r : r + TILE, c : c + TILE]
         there = np.s_[top + r : top + r + TILE, left + c : left + c + TILE]
-        labels = {
+        labels: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = {
             kind: np.minimum(scene.labels[kind][there], 255).astype(np.uint8)
             for kind in ("landuse", "age", "function")
             if kind in scene.labels

@@ -259,12 +259,14 @@ def _read(path: str | PathLike[str], kind: str) -> NDArray[Any]:
             bands = np.repeat(bands, 3, axis=0)
         if len(bands) < 3 or bands.dtype != np.uint8:
             raise InputError(f"{path}: an overhead picture has 3 bands of 8 bits")
-        return np.ascontiguousarray(np.moveaxis(bands[:3], 0, -1))
+        rgb: NDArray[Any] = np.ascontiguousarray(np.moveaxis(bands[:3], 0, -1))
+        return rgb
     if len(bands) != 1:
         raise InputError(f"{path}: must have one band, has {len(bands)}")
     if kind == "ids" and not np.issubdtype(bands.dtype, np.integer):
         raise InputError(f"{path}: class ids must be whole numbers, are {bands.dtype}")
-    return bands[0] if kind == "ids" else bands[0].astype(np.float32)
+    single: NDArray[Any] = bands[0]
+    return single if kind == "ids" else single.astype(np.float32)
 
 
 def _clean(cover: NDArray[np.uint8], gsd: float) -> NDArray[np.uint8]:
@@ -358,7 +360,9 @@ def _buildings(
             own = common if random.random() < 0.6 else _drawn_height(area / lots, random)
             if height is not None:
                 measured = height[here]
-                roofs[here] = np.where(measured > 1.5, measured, max(2.5, float(np.median(measured))))
+                roofs[here] = np.where(
+                    measured > 1.5, measured, max(2.5, float(np.median(measured)))
+                )
             else:
                 roofs[here] = own
     return ids, roofs
@@ -383,7 +387,7 @@ def _trees(
 ) -> tuple[Trees, NDArray[np.float32], NDArray[np.float32]]:
     """Crowns that fill the canopy class, from its distance transform, largest first."""
     from scipy import ndimage
-    from skimage.feature import peak_local_max
+    from skimage import feature
 
     base = np.zeros(canopy.shape, np.float32)
     top = np.zeros(canopy.shape, np.float32)
@@ -396,8 +400,12 @@ def _trees(
     capped = np.minimum(inside, 4.5) + 1e-3 * ndimage.gaussian_filter(
         random.random(canopy.shape), 3
     )
-    peaks = peak_local_max(
-        capped, min_distance=max(2, round(3.2 / gsd)), labels=canopy.astype(int), exclude_border=False
+    feature_functions: Any = feature
+    peaks = feature_functions.peak_local_max(
+        capped,
+        min_distance=max(2, round(3.2 / gsd)),
+        labels=canopy.astype(int),
+        exclude_border=False,
     )
     if len(peaks) == 0:
         peaks = np.argwhere(canopy)[:1]
@@ -439,7 +447,7 @@ def _cameras(
 ) -> NDArray[np.float64]:
     """Row, column and azimuth along the middle lines of roads, about every ``spacing`` metres."""
     from scipy import ndimage
-    from skimage.morphology import skeletonize
+    from skimage import morphology
 
     # Skeletons are taken at about 0.9 m per pixel: less whiskers, less time.
     step = max(1, round(0.9 / gsd))
@@ -447,7 +455,8 @@ def _cameras(
     blocks = road[: rows * step, : cols * step].reshape(rows, step, cols, step).mean((1, 3))
     coarse = ndimage.binary_opening(blocks > 0.5, iterations=1)
     cell = gsd * step
-    line = skeletonize(coarse)
+    morphology_functions: Any = morphology
+    line = morphology_functions.skeletonize(coarse)
     clear = ndimage.distance_transform_edt(coarse) * cell
     points = np.argwhere(line & (clear > 2.0))
     chosen: list[tuple[float, float, float]] = []

@@ -1,4 +1,4 @@
-"""The walls and roofs of buildings: windows, doors, shop fronts, cornices, keyed to the building."""
+"""The walls of buildings: windows, doors, shop fronts, cornices, keyed to the building."""
 
 import math
 
@@ -46,7 +46,7 @@ def wall_face(buildings: F32, b: int, angle: float, dx: float, dy: float, side: 
         else:
             angle = -0.5 * math.pi if dy > 0 else 0.5 * math.pi
     base = math.atan2(sin, cos)
-    face = int(math.floor((angle - base) / (0.5 * math.pi) + 0.5)) & 3
+    face = math.floor((angle - base) / (0.5 * math.pi) + 0.5) & 3
     du = dx * cos + dy * sin
     dv = dy * cos - dx * sin
     facing = du if face == 0 else dv if face == 1 else -du if face == 2 else -dv

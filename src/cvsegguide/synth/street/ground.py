@@ -17,8 +17,8 @@ def _share(surface: U8, layer: int, x: float, y: float, value: int, exact: bool)
     height, width = surface.shape[:2]
     fx = x - 0.5
     fy = y - 0.5
-    c = int(math.floor(fx))
-    r = int(math.floor(fy))
+    c = math.floor(fx)
+    r = math.floor(fy)
     u = fx - c
     v = fy - r
     total = 0.0
@@ -36,8 +36,8 @@ def _share(surface: U8, layer: int, x: float, y: float, value: int, exact: bool)
 def smooth_class(surface: U8, x: float, y: float, r: int, c: int) -> int:
     """The class with most weight among the four nearest cells: smooth edges for the eye."""
     height, width = surface.shape[:2]
-    c0 = int(math.floor(x - 0.5))
-    r0 = int(math.floor(y - 0.5))
+    c0 = math.floor(x - 0.5)
+    r0 = math.floor(y - 0.5)
     if c0 < 0 or r0 < 0 or c0 + 1 >= width or r0 + 1 >= height:
         return int(surface[r, c, GROUND])
     a = surface[r0, c0, GROUND]
@@ -87,7 +87,7 @@ def ground_color(
     """Linear albedo (3) of the ground, and how much it mirrors the sky.
 
     Args:
-        gsd, seed, surface, tracks, style, table: Tables of the scene, light and season, plane noise.
+        gsd, seed, surface, tracks, style, table: Tables of the scene, light and season, noise.
         x, y: Point in cells; r, c: the cell that holds it.
         pixel: Length of a picture's pixel on the ground, in metres.
         street_cos, street_sin: Direction of the street, which slabs are laid along.
@@ -163,7 +163,7 @@ def ground_color(
             b - math.floor(b), 0.0, 0.035, share
         )
         value *= 1.0 - 0.45 * min(1.0, joint)
-        value *= 0.93 + 0.14 * hash_unit(int(math.floor(a)), int(math.floor(b)), 21)
+        value *= 0.93 + 0.14 * hash_unit(math.floor(a), math.floor(b), 21)
     if plane(table, mx * 7.0 + 30.0, my * 7.0) > 0.965:
         value *= 0.75
     near = _share(surface, ROAD_SHARE, x, y, 0, False)

@@ -127,6 +127,7 @@ def trace(
     t = 0.0
     last = -1
     side = 0
+    clear = False
     while t < best:
         at = t + _NUDGE
         px = x + sx * at
@@ -226,11 +227,24 @@ def trace(
                     enter = (relief[r, c, CANOPY_LOW] - z) / dz
                 elif dz < 0 and z0 > relief[r, c, CANOPY_HIGH]:
                     enter = (relief[r, c, CANOPY_HIGH] - z) / dz
-                if enter < stop and (
-                    leaf_threshold < 0
-                    or leaf_share(gsd, owner, trees, noise, r, c, z + dz * enter, bare)
-                    > leaf_threshold
-                ):
+                if enter >= stop or clear:
+                    opaque = False
+                elif leaf_threshold < 0:
+                    opaque = True
+                elif only_blocked:
+                    # Light that finds a gap where it meets a crown goes all the way through.
+                    up = z + dz * enter
+                    clump = noise[
+                        np.int64(up * 3.0 + 256.0) & 63,
+                        np.int64(r * gsd * 3.0) & 63,
+                        np.int64(c * gsd * 3.0) & 63,
+                    ]
+                    opaque = clump > 255.0 * (0.6 * leaf_threshold + 0.7 * bare)
+                    clear = not opaque
+                else:
+                    share = leaf_share(gsd, owner, trees, noise, r, c, z + dz * enter, bare)
+                    opaque = share > leaf_threshold
+                if opaque:
                     stop = enter
                     hit_kind = LEAF
             if hit_kind != NOTHING and stop < best:

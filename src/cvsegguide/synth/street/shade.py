@@ -166,7 +166,10 @@ def shade_ray(
         direct = max(0.0, (facing + wrap) / (1.0 + wrap))
         if through > 0.0:
             direct = max(direct, through * max(0.0, 0.5 - 0.5 * facing))
-        if direct > 0.02:
+        if kind == LEAF:
+            # Leaves shade each other; the crown's shape says how much.
+            direct *= 0.7
+        elif direct > 0.02:
             lift = 0.02 + 0.6 * gsd
             # Off the thing's own slopes, towards the light.
             off = 0.2 if kind == THING else 0.0
@@ -183,7 +186,7 @@ def shade_ray(
                 noise,
                 px + (nx * lift + off * sun_x) / gsd,
                 py + (ny * lift + off * sun_y) / gsd,
-                pz + 0.02 + nz * (0.7 if kind == LEAF else 0.05) + off * sun_z,
+                pz + 0.02 + nz * 0.05 + off * sun_z,
                 sun_x,
                 sun_y,
                 sun_z,
@@ -193,7 +196,7 @@ def shade_ray(
                 True,
             )
             if blocked != NOTHING:
-                direct *= 0.25 if kind == LEAF else 0.0
+                direct = 0.0
         direct *= style.sun * min(1.0, 0.35 + 1.3 * sun_z)
     up = 0.62 + 0.38 * nz
     sky_light = up * ambient * (0.80 + 0.25 * style.clouds)

@@ -106,7 +106,7 @@ def thing_color(
     else:
         lu = 1.0 if u > 0 else -1.0
     gloss = 0.0
-    if kind == CAR or kind == VAN:
+    if kind in (CAR, VAN):
         gloss = 0.16
         belt = 0.56 * tall if kind == CAR else 0.52 * tall
         roof = 0.93 * tall
