@@ -46,6 +46,7 @@ def world(height: float = 10.0, tree: bool = False) -> Scene:
     ground[building] = 5
     canopy = np.where(box & tree, np.float32(height), np.float32(0))
     none = np.zeros(0)
+    single = none.astype(np.float32)
     return Scene(
         gsd=GSD,
         elevation=np.zeros(shape, np.float32),
@@ -55,7 +56,7 @@ def world(height: float = 10.0, tree: bool = False) -> Scene:
         building_height=np.where(building, height, 0).astype(np.float32),
         canopy_base=canopy / 2,
         canopy_top=canopy,
-        trees=Trees(none, none, *(none.astype(np.float32) for _ in range(4)), none.astype(np.uint8)),
+        trees=Trees(none, none, single, single, single, single, none.astype(np.uint8)),
         overhead_objects=Objects.empty(),
         street_objects=Objects.empty(),
         markings=np.zeros(shape, np.uint8),

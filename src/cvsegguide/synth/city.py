@@ -130,19 +130,17 @@ class City:
             a = a + wave_a * wave
             b = b + wave_b * wave
         slack = 3.0
-        cells = cells_in(
-            plan, a.min() - slack, a.max() + slack, b.min() - slack, b.max() + slack
-        )
+        cells = cells_in(plan, a.min() - slack, a.max() + slack, b.min() - slack, b.max() + slack)
         size = 1 + len(cells)
         tables = make_tables(700 * size, 160 * size, 500 * size, 80 * size)
         while True:
             fill_blocks(plan, cells, tables)
             fill_streets(plan, cells, tables)
             capacity = [len(t) for t in tables[:4]]
-            if all(n <= c for n, c in zip(tables.count, capacity, strict=True)):
+            if all(n <= c for n, c in zip(tables.filled, capacity, strict=True)):
                 break
             tables = make_tables(*(2 * max(int(n), c) for n, c in
-                                   zip(tables.count, capacity, strict=True)))  # fmt: skip
+                                   zip(tables.filled, capacity, strict=True)))  # fmt: skip
         return cells, tables
 
     def overhead(
@@ -181,19 +179,19 @@ class City:
             self.plan, cells, fields, row0, col0, gsd, self._grain, ground, zone, material, tone,
             markings, use, elevation,
         )  # fmt: skip
-        count = tables.count
+        count = tables.filled
         paint_shapes(
             tables.shapes[: count[0]], row0, col0, gsd, zone, ground, material, tone, markings, use,
             age, function, building_id, roofs,
         )  # fmt: skip
         trees = tables.trees[: count[1]]
-        trees = trees[_touching(trees[:, 0], trees[:, 1], 1.3 * trees[:, 3], row0, col0, shape, gsd)]
+        trees = trees[
+            _touching(trees[:, 0], trees[:, 1], 1.3 * trees[:, 3], row0, col0, shape, gsd)
+        ]
         paint_crowns(trees, row0, col0, gsd, self._clumps, base, top, species, roofs)
         landcover = np.where(top > 0, np.uint8(1), ground)
         things = tables.objects[: count[2]]
-        things = things[
-            _touching(things[:, 0], things[:, 1], things[:, 3], row0, col0, shape, gsd)
-        ]
+        things = things[_touching(things[:, 0], things[:, 1], things[:, 3], row0, col0, shape, gsd)]
         cameras = tables.cameras[: count[3]]
         cameras = cameras[
             _touching(cameras[:, 0], cameras[:, 1], 0.0 * cameras[:, 0], row0, col0, shape, gsd)
@@ -275,5 +273,3 @@ def make_city(
 ) -> Scene:
     """A window of the city with this seed; see :class:`City` for more than one."""
     return City(seed).scene(row0, col0, height, width)
-
-

@@ -23,11 +23,22 @@ def compiled(function: Kernel) -> Kernel:
 
     No fast-math: the same numbers must come out of every window and every worker.
     """
-    return cast(Kernel, numba.njit(cache=True, error_model="numpy")(function))
+    return cast(
+        Kernel, numba.njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)(function)
+    )
+
+
+def internal(function: Kernel) -> Kernel:
+    """As :func:`compiled`, for what only kernels call: it skips the wrappers, which take longer to
+    compile than a small function itself."""
+    return cast(
+        Kernel,
+        numba.njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
+            function
+        ),
+    )
 
 
 def inlined(function: Kernel) -> Kernel:
     """As :func:`compiled`, for small helpers that every pixel calls."""
-    return cast(
-        Kernel, numba.njit(cache=True, error_model="numpy", forceinline=True)(function)
-    )
+    return cast(Kernel, numba.njit(cache=True, error_model="numpy", forceinline=True)(function))

@@ -7,7 +7,7 @@ The mixing function is SplitMix64 (Steele, Lea and Flood 2014).
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, U64, compiled, inlined
+from cvsegguide.synth.compiled import F32, U64, compiled, inlined, internal
 
 # Unsigned throughout: overflow of signed integers is undefined to the compiler, which did use that.
 _C1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -49,14 +49,14 @@ def start(seed: int) -> U64:
     return state
 
 
-@inlined
+@internal
 def draw(state: U64) -> float:
     """Next uniform number in [0, 1) of a stream."""
     state[0] += _GOLDEN
     return float(mix(state[0]) >> _S12) * _UNIT
 
 
-@inlined
+@internal
 def between(state: U64, low: float, high: float) -> float:
     """Next uniform number in [low, high)."""
     return low + (high - low) * draw(state)
@@ -83,4 +83,5 @@ def texture(seed: int, size: int, octaves: tuple[int, ...], decay: float = 0.6) 
         total += weight * band / band.std()
         weight *= decay
     total -= total.mean()
-    return (total / total.std()).astype(np.float32)
+    result: F32 = (total / total.std()).astype(np.float32)
+    return result

@@ -28,7 +28,8 @@ def optics(style: PhotoStyle) -> F32:
     narrow = np.exp(-0.5 * (offset / style.blur) ** 2)
     wide = np.exp(-0.5 * (offset / (2.0 * style.blur)) ** 2)
     taps = (1.0 + style.sharpening) * narrow / narrow.sum() - style.sharpening * wide / wide.sum()
-    return taps.astype(np.float32)
+    result: F32 = taps.astype(np.float32)
+    return result
 
 
 @compiled
@@ -76,7 +77,7 @@ def develop(light: F32, taps: F32, table: F32, saturation: float, noise: float, 
             for k in range(3):
                 value = red if k == 0 else (green if k == 1 else blue)
                 value = grey + (value - grey) * saturation
-                value = min(max(value, 0.0), 1.0)
+                value = min(max(value, np.float32(0.0)), np.float32(1.0))
                 level = table[int(value * top), k]
                 level += speck + 0.5 * noise * noise_row[(col0 + c + 97 * (k + 1)) & mask]
                 out[r, c, k] = int(min(max(level + 0.5, 0.0), 255.0))

@@ -205,7 +205,7 @@ def radiance(s: Surfaces, light: Light, row0: int, col0: int, r0: int, r1: int, 
                         colors[material, stop, 1] * (1.0 - t) + colors[material, stop + 1, 1] * t
                     )
                     blue = colors[material, stop, 2] * (1.0 - t) + colors[material, stop + 1, 2] * t
-                if material == MEMBRANE or material == TAR:
+                if material in (MEMBRANE, TAR):
                     # stains where water stands
                     coarse = coarse * 1.7 if coarse < -0.7 else min(coarse, 0.9)
                 bright = _clip(
@@ -245,7 +245,7 @@ def radiance(s: Surfaces, light: Light, row0: int, col0: int, r0: int, r1: int, 
                         red += (0.52 - red) * wear
                         green += (0.36 - green) * wear
                         blue += (0.10 - blue) * wear
-                elif material == MEADOW or material == PLANTING:
+                elif material in (MEADOW, PLANTING):
                     rough = 0.8
                 elif material == WATERBODY:
                     gloss = 0.012 * max(0.0, 1.0 + 0.5 * medium)
@@ -303,5 +303,3 @@ def spread_tall(tall: F32, lean_r: float, lean_c: float) -> F32:
                     if out[a, b] < h:
                         out[a, b] = h
     return out
-
-

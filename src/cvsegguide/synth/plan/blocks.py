@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F64, U64, compiled
+from cvsegguide.synth.compiled import F64, U64, compiled, internal
 from cvsegguide.synth.noise import between, draw, start
 from cvsegguide.synth.plan.fields import Plan, clear_of_corridors
 from cvsegguide.synth.plan.frames import front, mark, mass, paint, paint_form, parking, roof_plant
@@ -33,9 +33,9 @@ from cvsegguide.synth.plan.tables import (
     CONCRETE,
     COURT,
     DETACHED,
+    ELLIPSE,
     EX,
     EY,
-    ELLIPSE,
     FLAT,
     GRAVEL,
     HA0,
@@ -76,23 +76,23 @@ from cvsegguide.synth.plan.tables import (
     TURF,
     USE,
     WATERBODY,
-    X,
-    Y,
     Frame,
     Tables,
+    X,
+    Y,
 )
 
 IDENTITY_MASK = (1 << 30) - 1
 
 
-@compiled
+@internal
 def _identity(hashed: int, number: int) -> int:
     """A building's id: a hash that fits int32, room for outbuildings next to it, never 0."""
     stream = start(hashed + 7919 * number)
-    return ((np.int64(stream[0] >> np.uint64(34)) & IDENTITY_MASK) | 4) & ~3
+    return int(((np.int64(stream[0] >> np.uint64(34)) & IDENTITY_MASK) | 4) & ~3)
 
 
-@compiled
+@internal
 def _lot_is_clear(plan: Plan, frame: Frame, width: float, depth: float) -> bool:
     """Whether nothing of a lot that may be built on lies on a corridor."""
     steps_s = max(1, int(np.ceil(width / 8.0)))
@@ -127,8 +127,8 @@ def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
             end_low, end_high = cell[MB0] > 0, cell[MB1] > 0
         if p1 - p0 < 12.0 or q1 - q0 < 12.0:
             continue
-        first_shape = min(tables.count[0], tables.shapes.shape[0])
-        first_tree = min(tables.count[1], tables.trees.shape[0])
+        first_shape = min(tables.filled[0], tables.shapes.shape[0])
+        first_tree = min(tables.filled[1], tables.trees.shape[0])
         if kind in (ROW, DETACHED, APARTMENT, INDUSTRY):
             _built(plan, cell, tables, random, kind, p0, p1, q1 - q0, end_low, end_high)
         else:
@@ -147,12 +147,12 @@ def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
         _fell(tables, first_shape, first_tree)
 
 
-@compiled
+@internal
 def _fell(tables: Tables, first_shape: int, first_tree: int) -> None:
     """Drop the trees, from the given row on, whose trunks stand in a building or in water."""
-    trees = min(tables.count[1], tables.trees.shape[0])
-    shapes = min(tables.count[0], tables.shapes.shape[0])
-    if trees < tables.count[1]:
+    trees = min(tables.filled[1], tables.trees.shape[0])
+    shapes = min(tables.filled[0], tables.shapes.shape[0])
+    if trees < tables.filled[1]:
         return  # the table is full and will be made again
     kept = first_tree
     for n in range(first_tree, trees):
@@ -173,10 +173,10 @@ def _fell(tables: Tables, first_shape: int, first_tree: int) -> None:
             if kept != n:
                 tables.trees[kept] = tables.trees[n]
             kept += 1
-    tables.count[1] = kept
+    tables.filled[1] = kept
 
 
-@compiled
+@internal
 def _near_roundabout(plan: Plan, cell: F64, low: bool, side_high: bool) -> bool:
     """Whether the corner of the block's long axis (low end or not) has a roundabout."""
     if cell[ORIENT] == 0.0:
@@ -190,7 +190,7 @@ def _near_roundabout(plan: Plan, cell: F64, low: bool, side_high: bool) -> bool:
     return major_a and major_b and roundabout_radius(plan, line_a, line_b) > 0.0
 
 
-@compiled
+@internal
 def _built(plan: Plan, cell: F64, tables: Tables, random: U64, kind: int, p0: float, p1: float,
            breadth: float, end_low: bool, end_high: bool) -> None:  # fmt: skip
     """Lots along the two long sides of a block, back to back."""
@@ -258,7 +258,7 @@ def _built(plan: Plan, cell: F64, tables: Tables, random: U64, kind: int, p0: fl
                 hall(plan, tables, random, frame, width, depth, identity)
 
 
-@compiled
+@internal
 def _vacant(
     plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float
 ) -> None:
@@ -278,7 +278,7 @@ def _vacant(
         tables.shapes[n, USE] = 9
 
 
-@compiled
+@internal
 def _walk(tables: Tables, frame: Frame, random: U64, width: float, depth: float, s0: float,
           t0: float, s1: float, t1: float, half: float, material: int) -> None:  # fmt: skip
     """A curved path from one point of a park to another, as a chain of discs."""
@@ -295,7 +295,7 @@ def _walk(tables: Tables, frame: Frame, random: U64, width: float, depth: float,
             paint_form(tables, frame, s, t, half, half, 7, material, tone, ELLIPSE)
 
 
-@compiled
+@internal
 def _court(tables: Tables, frame: Frame, random: U64, s: float, t: float) -> None:
     """A tennis or basketball court."""
     paint(tables, frame, s, t, 9.0, 16.5, 7, COURT, between(random, 0.0, 255.0))
@@ -306,7 +306,7 @@ def _court(tables: Tables, frame: Frame, random: U64, s: float, t: float) -> Non
     mark(tables, frame, s, t, 5.4, 0.1, 1)
 
 
-@compiled
+@internal
 def _diamond(tables: Tables, frame: Frame, random: U64, s: float, t: float, size: float) -> None:
     """A ball field: outfield of turf, infield of clay."""
     paint_form(tables, frame, s, t, size * 1.15, size, 2, TURF, between(random, 60.0, 200.0), BLOB)
@@ -326,7 +326,7 @@ def _diamond(tables: Tables, frame: Frame, random: U64, s: float, t: float, size
     paint_form(tables, turned, 0.0, 0.0, 1.4, 1.4, 3, CLAY, 130.0, ELLIPSE)
 
 
-@compiled
+@internal
 def _grove(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float, radius: float,
            number: int) -> None:  # fmt: skip
     for _ in range(number):
@@ -336,7 +336,7 @@ def _grove(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: f
                   4.2)  # fmt: skip
 
 
-@compiled
+@internal
 def _park(
     plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float
 ) -> None:
@@ -402,13 +402,14 @@ def _park(
         shrub(plan, tables, random, frame, between(random, -1.0, 1.0) * half, draw(random) * depth)
 
 
-@compiled
+@internal
 def _school(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
             identity: int) -> None:  # fmt: skip
     """A large building with wings, a paved yard, a field."""
     half = width / 2
-    n = paint(tables, frame, 0.0, depth / 2, half, depth / 2, 7,
-              CONCRETE if draw(random) < 0.5 else LOT_ASPHALT, between(random, 60.0, 220.0))  # fmt: skip
+    cover = CONCRETE if draw(random) < 0.5 else LOT_ASPHALT
+    tone = between(random, 60.0, 220.0)
+    n = paint(tables, frame, 0.0, depth / 2, half, depth / 2, 7, cover, tone)
     if n >= 0:
         tables.shapes[n, USE] = 7
     side = 1.0 if draw(random) < 0.5 else -1.0
@@ -449,7 +450,7 @@ def _school(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float,
                   1.5 if draw(random) < 0.5 else depth - 1.5, 3.2)  # fmt: skip
 
 
-@compiled
+@internal
 def _shifted(frame: Frame, s: float, t: float) -> Frame:
     """A frame with its origin moved to (s, t)."""
     return Frame(
@@ -458,7 +459,7 @@ def _shifted(frame: Frame, s: float, t: float) -> Frame:
     )  # fmt: skip
 
 
-@compiled
+@internal
 def _car_park(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
               identity: int) -> None:  # fmt: skip
     """A shopping centre: a big store and its parking."""
@@ -487,7 +488,7 @@ def _car_park(plan: Plan, tables: Tables, random: U64, frame: Frame, width: floa
         yard_tree(plan, tables, random, frame, s, 0.8 if draw(random) < 0.5 else depth - 0.8, 2.6)
 
 
-@compiled
+@internal
 def _site(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
           identity: int) -> None:  # fmt: skip
     """A construction site or cleared land: bare soil, heaps, containers, a shell."""
@@ -516,6 +517,3 @@ def _site(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, d
                  identity + number % 3, 2.6, FLAT, 0.0)  # fmt: skip
     if draw(random) < 0.3 * plan.numbers[TREES]:
         _grove(plan, tables, random, frame, half * 0.8, depth * 0.8, 8.0, 4)
-
-
-

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F64, U64, compiled
+from cvsegguide.synth.compiled import F64, U64, internal
 from cvsegguide.synth.noise import between, draw
 from cvsegguide.synth.plan.fields import Plan, jacobian, to_world
 from cvsegguide.synth.plan.tables import (
@@ -36,7 +36,7 @@ from cvsegguide.synth.plan.tables import (
 _CAR, _VAN, _BUS = 0, 1, 2
 
 
-@compiled
+@internal
 def frame_at(plan: Plan, a: float, b: float, along: int, inward: float) -> Frame:
     """The frame at a plan point: s runs along plan axis ``along``, t to ``inward`` (+1 or -1)."""
     x, y = to_world(plan, a, b)
@@ -59,7 +59,7 @@ def frame_at(plan: Plan, a: float, b: float, along: int, inward: float) -> Frame
     return Frame(x, y, sx, sy, tx / scale_t, ty / scale_t, scale_s, scale_t)
 
 
-@compiled
+@internal
 def front(plan: Plan, cell: F64, side: int, s: float) -> Frame:
     """The frame on the inner edge of a block's sidewalk; sides a-low, a-high, b-low, b-high."""
     walk = cell[SIDEWALK]
@@ -72,13 +72,13 @@ def front(plan: Plan, cell: F64, side: int, s: float) -> Frame:
     return frame_at(plan, s, cell[B1] - cell[HB1] - walk, 0, -1.0)
 
 
-@compiled
+@internal
 def azimuth_of(x: float, y: float) -> float:
     """Degrees clockwise from north of a direction in world coordinates (y to the south)."""
     return float(np.degrees(np.arctan2(x, -y)) % 360.0)
 
 
-@compiled
+@internal
 def paint(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float,
     landcover: int, material: int, tone: float,
@@ -90,7 +90,7 @@ def paint(
     )  # fmt: skip
 
 
-@compiled
+@internal
 def paint_form(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float,
     landcover: int, material: int, tone: float, form: int,
@@ -101,17 +101,15 @@ def paint_form(
     )
 
 
-@compiled
+@internal
 def mark(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float, color: int
 ) -> None:
     """Paint a marking: 1 white, 2 yellow."""
-    add_shape(
-        tables, frame, MARK, s, t, half_s, half_t, 0, 0, color, 0, 0.0, 0, 0.0, RECTANGLE
-    )
+    add_shape(tables, frame, MARK, s, t, half_s, half_t, 0, 0, color, 0, 0.0, 0, 0.0, RECTANGLE)
 
 
-@compiled
+@internal
 def mass(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float,
     material: int, tone: float, identity: int, height: float, roof: int, rise: float,
@@ -123,7 +121,7 @@ def mass(
     )  # fmt: skip
 
 
-@compiled
+@internal
 def fixture(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float,
     material: int, tone: float, identity: int, height: float,
@@ -135,7 +133,7 @@ def fixture(
     )  # fmt: skip
 
 
-@compiled
+@internal
 def roof_plant(
     tables: Tables, frame: Frame, random: U64, s: float, t: float, half_s: float, half_t: float,
     identity: int, height: float, amount: float,
@@ -184,7 +182,7 @@ CAR_COLORS = np.array(
 )  # fmt: skip
 
 
-@compiled
+@internal
 def add_car(tables: Tables, random: U64, x: float, y: float, azimuth: float, when: int) -> None:
     """A car or a van of random make at a place."""
     color = CAR_COLORS[int(draw(random) * len(CAR_COLORS))]
@@ -202,7 +200,7 @@ def add_car(tables: Tables, random: U64, x: float, y: float, azimuth: float, whe
                    between(random, 1.4, 1.8), _CAR, color, when)  # fmt: skip
 
 
-@compiled
+@internal
 def place_cars(
     tables: Tables, random: U64, x: float, y: float, azimuth: float, occupancy: float
 ) -> None:
@@ -217,7 +215,7 @@ def place_cars(
         add_car(tables, random, x, y, azimuth, STREET_ONLY)
 
 
-@compiled
+@internal
 def parking(
     tables: Tables, frame: Frame, random: U64, s0: float, s1: float, t0: float, t1: float,
     occupancy: float,

@@ -14,37 +14,37 @@ from cvsegguide.synth.plan.tables import (
     B0,
     B1,
     BALLAST,
+    CONCRETE,
     CROSS0,
     CROSS1,
+    DETACHED,
     GRAVEL,
     HA0,
     HA1,
     HB0,
     HB1,
+    INDUSTRY,
     KEY,
     KIND,
-    CONCRETE,
-    DETACHED,
-    INDUSTRY,
-    LOT_ASPHALT,
-    PARK,
-    PARKING,
-    SITE,
-    SOIL,
     LA0,
     LA1,
     LAWN,
     LB0,
     LB1,
+    LOT_ASPHALT,
     MA0,
     MA1,
     MB0,
     MB1,
     MEADOW,
     ORIENT,
+    PARK,
+    PARKING,
     PLANTING,
     SIDEWALK,
+    SITE,
     SLABS,
+    SOIL,
     STEEL,
     USE_STREET,
     USE_TRANSPORT,
@@ -178,10 +178,8 @@ def paint_ground(
                     left[f] = v00 + (v10 - v00) * t
                     slope[f] = (v01 + (v11 - v01) * t - left[f]) / STEP
                     if f in (2, 4, 6):
-                        smallest = min(min(abs(v00), abs(v01)), min(abs(v10), abs(v11)))
-                        largest = max(max(v00, v01), max(v10, v11)) - min(
-                            min(v00, v01), min(v10, v11)
-                        )
+                        smallest = min(abs(v00), abs(v01), abs(v10), abs(v11))
+                        largest = max(v00, v01, v10, v11) - min(v00, v01, v10, v11)
                         if largest > 60.0:
                             left[f] = 1e4
                             slope[f] = 0.0
@@ -268,10 +266,7 @@ def paint_ground(
                     avenue = avenue or is_avenue
                     if inside > -1e9 and paint == 0:
                         parallel_long = (cell[ORIENT] == 1.0) == in_a
-                        if cell[ORIENT] == 0.0:
-                            low_end = da0 < da1
-                        else:
-                            low_end = db0 < db1
+                        low_end = da0 < da1 if cell[ORIENT] == 0.0 else db0 < db1
                         crossing = (
                             end_avenue
                             if is_avenue
@@ -326,30 +321,27 @@ def paint_ground(
                 if inside < 0.3:
                     shade += 40.0
                 avenue = (avenue_a and ra < walk) or (avenue_b and rb < walk)
-                if inside > 0.5 and inside < 1.6 and unit(int(cell[KEY]), 32) < 0.45:
-                    # planting strip along the kerb
-                    if (line_a if ra < rb else line_b) & 3 == 0 and noise > -0.9:
-                        kind_of_ground = 2
-                        kind = LAWN
-                        shade = 100.0 + 30.0 * noise
+                beside = line_a if ra < rb else line_b
+                strip = beside & 3 == 0 and unit(int(cell[KEY]), 32) < 0.45
+                if strip and 0.5 < inside < 1.6 and noise > -0.9:  # planting along the kerb
+                    kind_of_ground = 2
+                    kind = LAWN
+                    shade = 100.0 + 30.0 * noise
             else:
                 heights[r, c] += 0.13
                 what = int(cell[KIND])
-                if what == PARK or what == DETACHED:
+                if what in (PARK, DETACHED):
                     kind_of_ground = 2
                     kind = LAWN
                 elif what == SITE:
                     kind_of_ground = 3
                     kind = SOIL
-                elif what == INDUSTRY or what == PARKING:
+                elif what in (INDUSTRY, PARKING):
                     kind = LOT_ASPHALT
                 else:
                     kind = CONCRETE
                 if cell[ALLEY] > 0.0:
-                    if cell[ORIENT] == 0.0:
-                        off = abs(db0 - db1) * 0.5
-                    else:
-                        off = abs(da0 - da1) * 0.5
+                    off = abs(db0 - db1) * 0.5 if cell[ORIENT] == 0.0 else abs(da0 - da1) * 0.5
                     if off < cell[ALLEY]:
                         place = ZONE_STREET
                         land = USE_STREET

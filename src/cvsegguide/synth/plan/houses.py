@@ -6,8 +6,7 @@ to ``depth``, world metres.
 
 from typing import NamedTuple
 
-
-from cvsegguide.synth.compiled import U64, compiled
+from cvsegguide.synth.compiled import U64, internal
 from cvsegguide.synth.noise import between, draw
 from cvsegguide.synth.plan.fields import Plan, clear_of_corridors
 from cvsegguide.synth.plan.frames import (
@@ -27,6 +26,7 @@ from cvsegguide.synth.plan.tables import (
     CONCRETE,
     COPING,
     DECK,
+    EQUIPMENT,
     FLAT,
     FUNCTION,
     GABLE,
@@ -72,7 +72,7 @@ class Group(NamedTuple):
     hipped: float
 
 
-@compiled
+@internal
 def make_group(random: U64, suburban: bool) -> Group:
     """Draw what a row of houses has in common."""
     u = draw(random)
@@ -92,7 +92,7 @@ def make_group(random: U64, suburban: bool) -> Group:
     )  # fmt: skip
 
 
-@compiled
+@internal
 def yard_tree(
     plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float, size: float
 ) -> None:
@@ -121,7 +121,7 @@ def yard_tree(
     add_tree(tables, x, y, crown, top, species, color)
 
 
-@compiled
+@internal
 def shrub(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float) -> None:
     """A bush: a crown that begins near the ground."""
     x = frame.x + s * frame.sx + t * frame.tx
@@ -132,7 +132,7 @@ def shrub(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: fl
         add_tree(tables, x, y, crown, crown * 1.7, 5, color)
 
 
-@compiled
+@internal
 def _ground(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
             green: float, use: int) -> None:  # fmt: skip
     """The lot's own ground."""
@@ -151,7 +151,7 @@ def _ground(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float,
         tables.shapes[n, USE] = use
 
 
-@compiled
+@internal
 def _label(tables: Tables, n: int, use: int, age: int, function: int) -> None:
     if n >= 0:
         tables.shapes[n, USE] = use
@@ -159,7 +159,7 @@ def _label(tables: Tables, n: int, use: int, age: int, function: int) -> None:
         tables.shapes[n, FUNCTION] = function
 
 
-@compiled
+@internal
 def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
               group: Group, identity: int, alley: bool, mirrored: bool) -> None:  # fmt: skip
     """A house between party walls with a small front yard and a back yard."""
@@ -210,7 +210,8 @@ def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: floa
     rest = depth - back
     if rest > 3.0:
         if alley and draw(random) < 0.6:  # garage at the alley
-            mass(tables, frame, 0.0, depth - 2.9, half, 2.8, TAR if draw(random) < 0.6 else MEMBRANE,
+            cover = TAR if draw(random) < 0.6 else MEMBRANE
+            mass(tables, frame, 0.0, depth - 2.9, half, 2.8, cover,
                  between(random, 0.0, 255.0), identity + 1, 2.8, FLAT, 0.2)  # fmt: skip
             rest -= 6.0
         elif draw(random) < 0.25:
@@ -229,7 +230,7 @@ def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: floa
                       back + rest * draw(random))  # fmt: skip
 
 
-@compiled
+@internal
 def detached_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float,
                    depth: float, group: Group, identity: int, mirrored: bool) -> None:  # fmt: skip
     """A house in its garden, drive on one side, often a garage behind."""
@@ -321,7 +322,7 @@ def detached_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width:
         shrub(plan, tables, random, frame, side * (half - 0.4), depth * draw(random))
 
 
-@compiled
+@internal
 def shop(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
          identity: int) -> None:  # fmt: skip
     """A commercial building at the sidewalk, flats above it."""
@@ -336,7 +337,7 @@ def shop(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, de
     roof_plant(tables, frame, random, 0.0, deep / 2, width / 2, deep / 2, identity, height, 1.5)
 
 
-@compiled
+@internal
 def flats(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
           identity: int) -> None:  # fmt: skip
     """An apartment house: slab, L, U around a court, H, or a tower; lawns, paths, parking."""
@@ -387,8 +388,8 @@ def flats(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, d
             n = mass(tables, frame, 0.0, t, tower, tower_t, material, tone, identity, height, FLAT,
                      1.0)  # fmt: skip
         _label(tables, n, 3, age, 4)
-        fixture(tables, frame, 0.0, t, tower * 0.35, tower_t * 0.3, 39, between(random, 40.0, 230.0),
-                identity, height + 4.0)  # fmt: skip
+        fixture(tables, frame, 0.0, t, tower * 0.35, tower_t * 0.3, EQUIPMENT,
+                between(random, 40.0, 230.0), identity, height + 4.0)  # fmt: skip
         roof_plant(tables, frame, random, 0.0, t, tower * 0.9, tower_t * 0.9, identity, height, 0.7)
         if draw(random) < 0.6 and deep > 26.0:
             parking(tables, frame, random, -half + 1.0, half - 1.0, setback + deep * 0.5 + tower_t
@@ -421,7 +422,7 @@ def flats(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, d
             yard_tree(plan, tables, random, frame, s, t, 3.6)
 
 
-@compiled
+@internal
 def hall(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
          identity: int) -> None:  # fmt: skip
     """A factory, a warehouse or a workshop with its yard."""
@@ -494,5 +495,3 @@ def hall(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, de
                                between(random, 20.0, 230.0), BLOB)  # fmt: skip
     if draw(random) < 0.3:
         yard_tree(plan, tables, random, frame, half * 0.9, depth * 0.95, 2.8)
-
-

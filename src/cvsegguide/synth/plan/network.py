@@ -8,7 +8,7 @@ the plane lies in exactly one cell.
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F64, I64, compiled
+from cvsegguide.synth.compiled import F64, compiled, internal
 from cvsegguide.synth.noise import key, unit
 from cvsegguide.synth.plan.fields import Plan
 from cvsegguide.synth.plan.tables import (
@@ -24,25 +24,14 @@ from cvsegguide.synth.plan.tables import (
     DETACHED,
     DISTRICT,
     HA0,
-    HA1,
-    HB0,
-    HB1,
     INDUSTRY,
     KEY,
     KIND,
     LA0,
-    LA1,
-    LB0,
-    LB1,
     MA0,
-    MA1,
-    MB0,
-    MB1,
     ORIENT,
     PARK,
-    PARKING,
     ROW,
-    SCHOOL,
     SIDEWALK,
     SITE,
 )
@@ -63,30 +52,30 @@ MIX = np.array(
 """Shares of the block kinds in the four districts (row houses, suburb, high-rise, industrial)."""
 
 
-@compiled
+@internal
 def line_position(plan: Plan, axis: int, index: int) -> float:
     """Plan coordinate of an avenue."""
     pitch = plan.numbers[PITCH_A + axis]
     shift = unit(key(plan.seed, 11 + axis, index, 0), 0) - 0.5
-    return pitch * index + 0.22 * pitch * shift
+    return float(pitch * index + 0.22 * pitch * shift)
 
 
-@compiled
+@internal
 def avenue_half(plan: Plan, hashed: int) -> float:
     """Half the roadway of an avenue; one in six is a boulevard with a median."""
     u = unit(hashed, 5)
     if u < 0.16:
-        return plan.numbers[AVENUE_HALF] * 1.35
-    return plan.numbers[AVENUE_HALF] * (0.75 + 0.4 * u)
+        return float(plan.numbers[AVENUE_HALF] * 1.35)
+    return float(plan.numbers[AVENUE_HALF] * (0.75 + 0.4 * u))
 
 
-@compiled
+@internal
 def street_half(plan: Plan, hashed: int) -> float:
     """Half the roadway of a street."""
-    return plan.numbers[STREET_HALF] * (0.87 + 0.3 * unit(hashed, 5))
+    return float(plan.numbers[STREET_HALF] * (0.87 + 0.3 * unit(hashed, 5)))
 
 
-@compiled
+@internal
 def _kind(plan: Plan, district: int, hashed: int) -> int:
     u = unit(hashed, 1)
     for kind in range(7):
@@ -199,7 +188,7 @@ def cells_in(plan: Plan, a_low: float, a_high: float, b_low: float, b_high: floa
     return cells[:count].copy()
 
 
-@compiled
+@internal
 def _district(plan: Plan, super_key: int) -> int:
     u = unit(super_key, 2)
     for d in range(3):
@@ -209,7 +198,7 @@ def _district(plan: Plan, super_key: int) -> int:
     return 3
 
 
-@compiled
+@internal
 def _inner(
     plan: Plan,
     axis: int,
@@ -232,7 +221,7 @@ def _inner(
     return low + pitch * (k + 0.22 * (unit(hashed, 0) - 0.5)), hashed
 
 
-@compiled
+@internal
 def _side(plan: Plan, cell: F64, side: int, hashed: int, avenue: bool) -> None:
     """Fill in one side of a cell; sides count a-low, a-high, b-low, b-high."""
     cell[HA0 + side] = avenue_half(plan, hashed) if avenue else street_half(plan, hashed)

@@ -71,7 +71,7 @@ def roof_height(roof: int, u: float, v: float, hu: float, hv: float, rise: float
 @inlined
 def structure(material: int, u: float, v: float, phase: float) -> float:
     """Change of tone at (u, v) metres of a surface: sheets, seams, slabs, boards, stripes."""
-    if material == MEMBRANE or material == TAR:
+    if material in (MEMBRANE, TAR):
         sheet = v / 1.9 + phase
         at = sheet - np.floor(sheet)
         change = 22.0 * (unit(int(np.floor(sheet)) + int(100.0 * phase), 71) - 0.5)
@@ -96,7 +96,7 @@ def structure(material: int, u: float, v: float, phase: float) -> float:
     if material == DECK:
         board = u / 0.9 + phase
         return 40.0 * (unit(int(np.floor(board)), 75) - 0.5)
-    if material == SHINGLE or material == TILE:
+    if material in (SHINGLE, TILE):
         row = v / 1.3 + phase
         return 30.0 * (unit(int(np.floor(row)) + int(100.0 * phase), 76) - 0.5)
     return 0.0

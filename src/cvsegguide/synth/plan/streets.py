@@ -1,6 +1,6 @@
 """What stands and drives on the streets: trees, parked and moving cars, furniture, cameras."""
 
-from cvsegguide.synth.compiled import F64, U64, compiled
+from cvsegguide.synth.compiled import F64, U64, compiled, internal
 from cvsegguide.synth.noise import between, draw, start, unit
 from cvsegguide.synth.plan.fields import RAIL, WATER, Plan, corridor
 from cvsegguide.synth.plan.frames import add_car, azimuth_of, frame_at, place_cars
@@ -22,7 +22,6 @@ from cvsegguide.synth.plan.tables import (
     KIND,
     LA0,
     LA1,
-
     LB0,
     LB1,
     MA0,
@@ -43,7 +42,7 @@ from cvsegguide.synth.plan.tables import (
 _BUS, _LAMP, _SIGN, _HYDRANT, _BOX, _BENCH, _POLE = 2, 3, 4, 5, 6, 7, 8
 
 
-@compiled
+@internal
 def _open(plan: Plan, x: float, y: float, avenue: bool) -> bool:
     """Whether a street is there: not cut by railway or water (avenues cross both)."""
     if avenue:
@@ -55,7 +54,7 @@ def _open(plan: Plan, x: float, y: float, avenue: bool) -> bool:
     return True
 
 
-@compiled
+@internal
 def _off_diagonal(plan: Plan, x: float, y: float, reach: float) -> bool:
     distance, half = corridor(plan, 2, x, y)
     return abs(distance) > half + reach
@@ -71,7 +70,7 @@ def fill_streets(plan: Plan, cells: F64, tables: Tables) -> None:
             _side(plan, cell, tables, random, side)
 
 
-@compiled
+@internal
 def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None:
     """Kerb side of one street, from one corner of the block to the other."""
     half = cell[HA0 + side]
@@ -79,7 +78,7 @@ def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None
     line = int(cell[LA0 + side])
     low = side % 2 == 0
     inward = 1.0 if low else -1.0
-    walk = cell[SIDEWALK]
+    cell[SIDEWALK]
     if side < 2:
         center = cell[A0] if low else cell[A1]
         along = 1
@@ -96,12 +95,11 @@ def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None
         h_low, h_high = cell[HA0], cell[HA1]
     clear_low = clear_high = 0.0
     if avenue and end_low:
-        clear_low = max(0.0, roundabout_radius(plan, key_low, line) - h_low
-                        if along == 0 else roundabout_radius(plan, line, key_low) - h_low)  # fmt: skip
+        first, second = (key_low, line) if along == 0 else (line, key_low)
+        clear_low = max(0.0, roundabout_radius(plan, first, second) - h_low)
     if avenue and end_high:
-        clear_high = max(0.0, roundabout_radius(plan, key_high, line) - h_high
-                         if along == 0 else roundabout_radius(plan, line, key_high) - h_high)  # fmt: skip
-    kerb = center + inward * half
+        first, second = (key_high, line) if along == 0 else (line, key_high)
+        clear_high = max(0.0, roundabout_radius(plan, first, second) - h_high)
     kind = int(cell[KIND])
     # --- parked cars -----------------------------------------------------------------------
     occupancy = plan.numbers[OCCUPANCY] * (1.1 if kind == ROW else 0.75)
@@ -200,13 +198,9 @@ def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None
         s += between(random, 8.0, 15.0) / where.scale_s
 
 
-@compiled
-def _point(
-    plan: Plan, center: float, inward: float, off: float, s: float, along: int
-) -> Frame:
+@internal
+def _point(plan: Plan, center: float, inward: float, off: float, s: float, along: int) -> Frame:
     """The frame ``off`` metres from a street's centre line at ``s`` along it."""
     if along == 1:
         return frame_at(plan, center + inward * off, s, 1, inward)
     return frame_at(plan, s, center + inward * off, 0, inward)
-
-

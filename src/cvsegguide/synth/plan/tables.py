@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F64, I64, compiled
+from cvsegguide.synth.compiled import F64, I64, internal
 
 # --- cells: a block and the halves of the streets around it, in plan metres -------------------
 A0, A1, B0, B1 = 0, 1, 2, 3
@@ -23,9 +23,8 @@ CELL_COLUMNS = 24
 ROW, DETACHED, APARTMENT, INDUSTRY, PARK, SCHOOL, PARKING, SITE = range(8)
 
 # --- shapes: oriented rectangles and ellipses that are painted in order ----------------------
-OP, X, Y, EX, EY, HU, HV, CLASS, MATERIAL, TONE, ID, HEIGHT, ROOF, RISE, USE, AGE, FUNCTION, FORM = (
-    range(18)
-)
+OP, X, Y, EX, EY, HU, HV, CLASS, MATERIAL, TONE, ID, HEIGHT = range(12)
+ROOF, RISE, USE, AGE, FUNCTION, FORM = range(12, 18)
 SHAPE_COLUMNS = 18
 PAINT, MARK, BUILDING, ON_ROOF = range(4)  # OP
 RECTANGLE, ELLIPSE, BLOB = range(3)  # FORM
@@ -54,13 +53,13 @@ USE_PARKING, USE_VACANT, USE_TRANSPORT, USE_WATER = range(8, 12)
 
 
 class Tables(NamedTuple):
-    """What the generators fill; ``count`` holds how many rows were wanted in each."""
+    """What the generators fill; ``filled`` holds how many rows were wanted in each."""
 
     shapes: F64
     trees: F64
     objects: F64
     cameras: F64
-    count: I64
+    filled: I64
 
 
 def make_tables(shapes: int, trees: int, objects: int, cameras: int) -> Tables:
@@ -90,7 +89,7 @@ class Frame(NamedTuple):
     scale_t: float
 
 
-@compiled
+@internal
 def add_shape(
     tables: Tables,
     frame: Frame,
@@ -109,8 +108,8 @@ def add_shape(
     form: int,
 ) -> int:
     """Append a shape centred at (s, t) of a frame; returns its row, -1 when the table is full."""
-    n = tables.count[0]
-    tables.count[0] += 1
+    n = tables.filled[0]
+    tables.filled[0] += 1
     if n >= tables.shapes.shape[0]:
         return -1
     row = tables.shapes[n]
@@ -132,16 +131,16 @@ def add_shape(
     row[AGE] = 0
     row[FUNCTION] = 0
     row[FORM] = form
-    return n
+    return int(n)
 
 
-@compiled
+@internal
 def add_tree(
     tables: Tables, x: float, y: float, crown: float, top: float, species: int, identity: int
 ) -> None:
     """Append a tree; trunk and crown base follow from its size."""
-    n = tables.count[1]
-    tables.count[1] += 1
+    n = tables.filled[1]
+    tables.filled[1] += 1
     if n >= tables.trees.shape[0]:
         return
     row = tables.trees[n]
@@ -155,7 +154,7 @@ def add_tree(
     row[7] = identity
 
 
-@compiled
+@internal
 def add_object(
     tables: Tables,
     x: float,
@@ -169,8 +168,8 @@ def add_object(
     when: int,
 ) -> None:
     """Append a vehicle or a piece of furniture; ``color`` is 0xRRGGBB."""
-    n = tables.count[2]
-    tables.count[2] += 1
+    n = tables.filled[2]
+    tables.filled[2] += 1
     if n >= tables.objects.shape[0]:
         return
     row = tables.objects[n]
@@ -187,11 +186,11 @@ def add_object(
     row[10] = when
 
 
-@compiled
+@internal
 def add_camera(tables: Tables, x: float, y: float, azimuth: float) -> None:
     """Append a camera position."""
-    n = tables.count[3]
-    tables.count[3] += 1
+    n = tables.filled[3]
+    tables.filled[3] += 1
     if n >= tables.cameras.shape[0]:
         return
     tables.cameras[n, 0] = x
