@@ -107,10 +107,10 @@ def generate(
     """Make a SynthCity in Brooklyn & Queens layout.
 
     ``BrooklynQueens(directory, city="brooklyn")`` reads it. Tiles of another seed are another
-    city: ``validation`` tiles of ``seed + 1`` go to ``directory/queens``, ``test`` tiles of ``seed +
-    2`` to ``directory/test/queens``. The files are the same, byte for byte, for the same arguments
-    and version on any number of workers. A run that was cut off goes on where it stopped when it
-    is called again.
+    city: ``validation`` tiles of ``seed + 1`` go to ``directory/queens``, ``test`` tiles of
+    ``seed + 2`` to ``directory/test/queens``. The files are the same, byte for byte, for the
+    same arguments and version on any number of workers. A run that was cut off goes on where it
+    stopped when it is called again.
 
     Args:
         directory: Folder to make or to complete.

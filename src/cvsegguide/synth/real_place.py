@@ -334,7 +334,7 @@ def _buildings(
     """Ids and roof heights; connected parts longer than a house are cut into lots."""
     from scipy import ndimage
 
-    parts, count = ndimage.label(mask)
+    parts, _ = ndimage.label(mask)
     ids = np.zeros(mask.shape, np.int32)
     roofs = np.zeros(mask.shape, np.float32)
     used = 0

@@ -14,5 +14,5 @@ def kernel(function: Function) -> Function:
     Counting costs two atomic operations per array and call, more than a ray's geometry. The
     function must not allocate: the compiler refuses it then.
     """
-    options = {"cache": True, "error_model": "numpy", "_nrt": False}
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
     return cast(Function, numba.njit(**options)(function))

@@ -71,7 +71,7 @@ def plane(table: NDArray[np.float32], x: float, y: float) -> float:
     r1 = (r0 + 1) & 255
     top = table[r0, c0] * (1.0 - u) + table[r0, c1] * u
     bottom = table[r1, c0] * (1.0 - u) + table[r1, c1] * u
-    return top * (1.0 - v) + bottom * v
+    return float(top * (1.0 - v) + bottom * v)
 
 
 @kernel

@@ -66,7 +66,7 @@ def leaf_share(
     if np.int64(trees[k, 5]) % 6 == 0:  # evergreen
         bare = 0.0
     share = (0.6 * n + 0.4 * small) / 255.0 - 0.55 * bare
-    return share - thin
+    return float(share - thin)
 
 
 @kernel

@@ -93,7 +93,7 @@ def render_street(
     landcover = np.empty((height, width), np.uint8)
     ceilings = horizon(
         world.gsd, world.relief, world.fine, world.coarse, world.things, world.block_start,
-        world.block_things, *origin, reach,
+        world.block_things, camera.col, camera.row, z, reach,
     )  # fmt: skip
     _render(
         *world,
@@ -206,8 +206,9 @@ def _render(
                     far = min(far, (ceiling - origin[2]) / dz)
                 red, green, blue, distance, kind = shade_ray(
                     gsd, seed, ceiling, relief, surface, owner, wall, fine, coarse, things,
-                    block_start, block_things, buildings, trees, tracks, table, noise, style, origin[0],
-                    origin[1], origin[2], dx, dy, dz, far, pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
+                    block_start, block_things, buildings, trees, tracks, table, noise, style,
+                    origin[0], origin[1], origin[2], dx, dy, dz, far, pixel_angle,
+                    sun[0], sun[1], sun[2], street[0], street[1],
                 )  # fmt: skip
                 if i == 0:
                     depth[r, c] = distance

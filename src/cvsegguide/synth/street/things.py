@@ -165,7 +165,7 @@ def hit_thing(
                 at_u = abs(u + du * t) - 0.62 * length
                 at_w = w + dz * t - 0.33
                 if at_u * at_u + at_w * at_w < 0.33 * 0.33:
-                    return t
+                    return float(t)
         return found
     if kind == VAN:
         return _cabin(u, v, w, du, dv, dz, length, length, 0.28, 0.03, wide, 0.12 * tall, tall)
