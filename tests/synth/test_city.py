@@ -197,6 +197,16 @@ def test_time_passes_between_the_two_pictures(scenes: list[Scene]) -> None:
         assert 0 < len(cars_then & cars_now) < 0.4 * len(cars_then)
 
 
+def test_no_car_stands_on_rails_in_water_or_in_a_house(scenes: list[Scene]) -> None:
+    on = []
+    for scene in scenes:
+        for things in (scene.overhead_objects, scene.street_objects):
+            inside = (things.row > 0) & (things.row < 768) & (things.col > 0) & (things.col < 768)
+            inside &= things.kind <= BUS
+            on.append(scene.ground[things.row[inside].astype(int), things.col[inside].astype(int)])
+    assert set(np.unique(np.concatenate(on))) <= {2, 3, 6, 7}
+
+
 def test_trunks_stand_in_the_open(scenes: list[Scene]) -> None:
     on = []
     for scene in scenes:

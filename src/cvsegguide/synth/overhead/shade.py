@@ -166,7 +166,7 @@ def radiance(s: Surfaces, light: Light, row0: int, col0: int, r0: int, r1: int, 
                     slope_c = (crowns[pr, east] - crowns[pr, west]) * span
                 slope_r = _clip(slope_r, -1.6, 1.6)
                 slope_c = _clip(slope_c, -1.6, 1.6)
-                rough = 1.1
+                rough = 0.85
                 bright = 0.80 + 0.013 * variant
                 warm = 0.16 * (((variant * 11) % 31) / 31.0 - 0.5) + 0.5 * dry
                 bright *= _clip(1.0 + 0.28 * fine + 0.24 * medium, 0.2, 2.0)

@@ -129,6 +129,7 @@ def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
             continue
         first_shape = min(tables.filled[0], tables.shapes.shape[0])
         first_tree = min(tables.filled[1], tables.trees.shape[0])
+        first_object = min(tables.filled[2], tables.objects.shape[0])
         if kind in (ROW, DETACHED, APARTMENT, INDUSTRY):
             _built(plan, cell, tables, random, kind, p0, p1, q1 - q0, end_low, end_high)
         else:
@@ -145,6 +146,21 @@ def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
             elif kind == SITE:
                 _site(plan, tables, random, frame, width, depth, _identity(int(cell[KEY]), 1))
         _fell(tables, first_shape, first_tree)
+        _tow(plan, tables, first_object)
+
+
+@internal
+def _tow(plan: Plan, tables: Tables, first: int) -> None:
+    """Drop the cars, from the given row on, that stand on a corridor."""
+    if tables.filled[2] > tables.objects.shape[0]:
+        return  # the table is full and will be made again
+    kept = first
+    for n in range(first, tables.filled[2]):
+        if clear_of_corridors(plan, tables.objects[n, 0], tables.objects[n, 1], 0.0):
+            if kept != n:
+                tables.objects[kept] = tables.objects[n]
+            kept += 1
+    tables.filled[2] = kept
 
 
 @internal
