@@ -357,9 +357,15 @@ def write_scene(
     rig = RIGS[settings.rig]
     taken: dict[tuple[int, int], int] = {}
     seen = set()
-    truth = []
+    truth: list[tuple[int, str]] = []
     wanted = set(chunk.tiles)
-    for row, col, azimuth in free_cameras(scene):
+    places = free_cameras(scene)
+    order = np.arange(len(places))
+    if settings.panoramas:
+        # Any of a tile's cameras, not the first ones, which stand at its edge.
+        order = np.random.default_rng([chunk.town_seed, chunk.index, 9]).permutation(order)
+    for index in order:
+        row, col, azimuth = places[index]
         # Positions from the town's corner, where the names of the tiles count from.
         town_row, town_col = row - top + row0 * TILE, col - left + col0 * TILE
         town_row, town_col, lat, lon = snap(town_row, town_col, chunk.x, chunk.y)
@@ -382,10 +388,12 @@ def write_scene(
         view = render_street(world, camera, settings.size, settings.extent, style)
         layout.write_panorama(name, view, int(random.integers(78, 96)))
         light = (style.sun_azimuth, style.sun_elevation, style.sun, style.bare)
-        truth.append(truth_row(name, lat, lon, camera, settings.extent, chunk.town, light))
+        line = truth_row(name, lat, lon, camera, settings.extent, chunk.town, light)
+        truth.append((int(index), line))
         taken[tile] = taken.get(tile, 0) + 1
         seen.add(name)
-    return names, truth
+    # As the car drove.
+    return names, [line for _, line in sorted(truth)]
 
 
 def _finish(folder: Path, city: str, plan: list[Chunk]) -> list[object]:

@@ -10,7 +10,6 @@ from cvsegguide.errors import InputError
 from cvsegguide.synth.cameras import Camera
 from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.scene import Scene
-from cvsegguide.synth.street.horizon import BINS, horizon
 from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.noise import plane_noise, solid_noise
 from cvsegguide.synth.street.photometry import develop
@@ -91,10 +90,11 @@ def render_street(
     linear = np.zeros((height, width, 3), np.float32)
     depth = np.empty((height, width), np.float32)
     landcover = np.empty((height, width), np.uint8)
-    ceilings = horizon(
-        world.gsd, world.relief, world.fine, world.coarse, world.things, world.block_start,
-        world.block_things, camera.col, camera.row, z, reach,
-    )  # fmt: skip
+    # Sines and cosines of each column's and row's angle from the axis.
+    azimuths = (np.arange(width) + 0.5 - width / 2) * math.radians(extent[1]) / width
+    elevations = (height / 2 - np.arange(height) - 0.5) * math.radians(extent[0]) / height
+    turns = np.stack([np.sin(azimuths), np.cos(azimuths)])
+    lifts = np.stack([np.sin(elevations), np.cos(elevations)])
     _render(
         *world,
         plane_noise(),
@@ -104,7 +104,8 @@ def render_street(
         camera_axes(camera.heading, camera.pitch, camera.roll),
         sun,
         np.array([math.sin(street), -math.cos(street)]),
-        ceilings,
+        turns,
+        lifts,
         linear,
         depth,
         landcover,
@@ -167,7 +168,8 @@ def _render(
     axes: F64,
     sun: F64,
     street: F64,
-    ceilings: F32,
+    turns: F64,
+    lifts: F64,
     linear: F32,
     depth: F32,
     landcover: U8,
@@ -185,23 +187,23 @@ def _render(
             # The centre first: depth and land cover are its own.
             for i in range(1 + extra * extra):
                 if i == 0:
-                    fr = r + 0.5
-                    fc = c + 0.5
+                    u = lifts[0, r]
+                    flat = lifts[1, r]
+                    a = flat * turns[0, c]
+                    b = flat * turns[1, c]
                 else:
                     fr = r + ((i - 1) // extra + 0.5) / extra
                     fc = c + ((i - 1) % extra + 0.5) / extra
-                elevation = (0.5 * height - fr) * vertical / height
-                azimuth = (fc - 0.5 * width) * horizontal / width
-                flat = math.cos(elevation)
-                a = flat * math.sin(azimuth)
-                b = flat * math.cos(azimuth)
-                u = math.sin(elevation)
+                    elevation = (0.5 * height - fr) * vertical / height
+                    azimuth = (fc - 0.5 * width) * horizontal / width
+                    u = math.sin(elevation)
+                    flat = math.cos(elevation)
+                    a = flat * math.sin(azimuth)
+                    b = flat * math.cos(azimuth)
                 dx = a * axes[0, 0] + b * axes[1, 0] + u * axes[2, 0]
                 dy = a * axes[0, 1] + b * axes[1, 1] + u * axes[2, 1]
                 dz = a * axes[0, 2] + b * axes[1, 2] + u * axes[2, 2]
-                bearing = math.atan2(dx, -dy) * (BINS / (2.0 * math.pi))
-                steep = math.sqrt(dx * dx + dy * dy) * ceilings[math.floor(bearing) % BINS]
-                far = reach if dz <= steep else 0.0
+                far = reach
                 if dz > 0:
                     far = min(far, (ceiling - origin[2]) / dz)
                 red, green, blue, distance, kind = shade_ray(
