@@ -43,17 +43,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvsegguide.data.base import (
-    CrossViewDataset,
-    packed,
-    parse_numbers,
-    read_lines,
-    require_folder,
+from cvsegguide.data.base import CrossViewDataset, packed, require_folder
+from cvsegguide.data.city_lists import (
+    chosen,
+    first_tiles,
+    link,
+    read_index,
+    read_panoramas,
+    read_tiles,
 )
 from cvsegguide.data.decode import decode_ids, decode_unit, nearest, read_sparse
 from cvsegguide.data.sample import Sample
-from cvsegguide.errors import ConfigurationError, DatasetError
-from cvsegguide.geo import Bounds, parse_tile_name, tile_bounds, tile_gsd
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.geo import Bounds, tile_gsd
 
 LABELS = ("landcover", "sightline", "landuse", "age", "function", "height")
 """Label kinds that :class:`BrooklynQueens` takes."""
@@ -79,7 +81,6 @@ SIGMA = 64.0
 """Width of the published sightline target in pixels of a 256 x 256 tile."""
 
 _NATIVE = 256
-_TOLERANCE = 0.02
 
 
 class BrooklynQueens(CrossViewDataset):
@@ -92,6 +93,8 @@ class BrooklynQueens(CrossViewDataset):
             land cover and sightline where the city has land cover, and no labels elsewhere.
         index: Text file that chooses samples: a line names a tile (all its pairs), a panorama
             (all its pairs), or both, tile first, with a comma between; ``#`` begins a comment.
+            When every line names both, as in ``index.cleaned.txt``, faults in the lists that
+            concern other names do not matter.
         sightlines: ``"compute"`` draws sightlines from the land cover; ``"read"`` takes them from
             ``labels/depth``.
         sigma: Width of the sightline target in pixels of a 256 x 256 tile.
@@ -132,13 +135,19 @@ class BrooklynQueens(CrossViewDataset):
         self.sightlines = sightlines
         self.sigma = sigma
 
-        names, self.bounds, self._slippy = read_tiles(self.folder)
-        panoramas, self.lonlat = read_panoramas(self.folder)
+        lines = None if index is None else read_index(Path(index))
+        tiles_needed = views_needed = None
+        if lines is not None and all(len(parts) == 2 for _, parts in lines):
+            tiles_needed = {parts[0] for _, parts in lines}
+            views_needed = {parts[1] for _, parts in lines}
+        names, self.bounds, self._slippy = read_tiles(self.folder, tiles_needed)
+        panoramas, self.lonlat = read_panoramas(self.folder, views_needed)
         self.tiles = packed(names)
         self.panoramas = packed(panoramas)
-        self.pairs = _link(self.bounds, self.lonlat)
-        if index is not None:
-            self.pairs = _chosen(Path(index), self.pairs, names, panoramas)
+        self.pairs = link(self.bounds, self.lonlat)
+        self._first_tile = first_tiles(self.pairs, len(panoramas))
+        if index is not None and lines is not None:
+            self.pairs = chosen(Path(index), lines, self.pairs, names, panoramas)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -152,7 +161,9 @@ class BrooklynQueens(CrossViewDataset):
         height, width = overhead.shape[1:]
         row, col = self._fractions(tile, panorama)
         row, col = row * height, col * width
-        landcover, sightline, labels = self._read_labels(name, view, (height, width), row, col)
+        landcover, sightline, labels = self._read_labels(
+            name, self._depth(tile, panorama), (height, width), row, col
+        )
         return Sample(
             id=self.sample_id(index),
             overhead=overhead,
@@ -220,7 +231,7 @@ class BrooklynQueens(CrossViewDataset):
         return tuple(labels)
 
     def _read_labels(
-        self, name: str, view: str, size: tuple[int, int], row: float, col: float
+        self, name: str, depth: Path, size: tuple[int, int], row: float, col: float
     ) -> tuple[Tensor | None, Tensor | None, dict[str, Tensor]]:
         folder = self.folder / "labels"
         cover: NDArray[np.uint8] | None = None
@@ -235,8 +246,7 @@ class BrooklynQueens(CrossViewDataset):
             if cover is not None and self.sightlines == "compute":
                 sightline = torch.from_numpy(self._sightline(cover, row, col))
             else:
-                path = (folder / "depth" / view).with_suffix(".png")
-                sightline = torch.from_numpy(decode_unit(path, size))
+                sightline = torch.from_numpy(decode_unit(depth, size))
         labels = {}
         for kind in self.labels:
             if kind in ("landuse", "age", "function"):
@@ -248,6 +258,13 @@ class BrooklynQueens(CrossViewDataset):
                 labels[kind] = torch.from_numpy(nearest(feet, size) * np.float32(FOOT))
         return landcover, sightline, labels
 
+    def _depth(self, tile: int, panorama: int) -> Path:
+        """File of a pair's sightline map: a panorama in several tiles has one for each."""
+        from cvsegguide.data.sightlines import sightline_path
+
+        name = self.tiles[tile].decode() if self._first_tile[panorama] != tile else None
+        return sightline_path(self.folder, self.panoramas[panorama].decode(), name)
+
     def _sightline(self, cover: NDArray[np.uint8], row: float, col: float) -> NDArray[np.float32]:
         from cvsegguide.data.sightlines import sightline
 
@@ -255,138 +272,3 @@ class BrooklynQueens(CrossViewDataset):
         # The bounds are closed: a camera on the southern or eastern edge counts as the last pixel.
         inside = min(row, height - 0.5), min(col, width - 0.5)
         return sightline(cover, *inside, sigma=self.sigma * width / _NATIVE)
-
-
-def read_tiles(
-    folder: Path,
-) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
-    """Names, bounds ``(N, 4)``, and which names are slippy, of the tiles of one city's folder.
-
-    Bounds follow from the slippy name; ``bboxes.txt`` is checked against it, to 2 % of a tile.
-    Where a name is not slippy, ``bboxes.txt`` gives the bounds.
-
-    Raises:
-        DatasetError: A list is missing or malformed, or a box contradicts the name of its tile.
-    """
-    names = _names(folder / "overhead" / "images.txt")
-    path = folder / "overhead" / "bboxes.txt"
-    boxes = _read_boxes(path) if path.exists() else None
-    bounds = np.empty((len(names), 4))
-    slippy = np.zeros(len(names), np.bool_)
-    for row, name in enumerate(names):
-        box = None
-        if boxes is not None:
-            if name not in boxes:
-                raise DatasetError(f"{path}: no line for the tile '{name}'")
-            number, box = boxes[name]
-        tile = parse_tile_name(name)
-        if tile is not None:
-            slippy[row] = True
-            bounds[row] = tile_bounds(*tile)
-            if box is not None:
-                west, south, east, north = bounds[row]
-                allowed = _TOLERANCE * np.array([east - west, north - south] * 2)
-                if (np.abs(np.array(box) - bounds[row]) > allowed).any():
-                    raise DatasetError(
-                        f"{path}: line {number}: the box of '{name}' is not that of the tile "
-                        f"(west {west:.6f}, south {south:.6f}, east {east:.6f}, north {north:.6f})"
-                    )
-        elif box is not None:
-            bounds[row] = box
-        else:
-            raise DatasetError(
-                f"{folder / 'overhead' / 'images.txt'}: line {row + 1}: '{name}' is no slippy "
-                "tile name (z/x/y.jpg), and there is no bboxes.txt"
-            )
-    return names, bounds, slippy
-
-
-def read_panoramas(folder: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Names and ``(M, 2)`` longitude, latitude of the panoramas of one city's folder.
-
-    Without ``locations.txt`` the positions come from the names.
-
-    Raises:
-        DatasetError: A list is missing or malformed, or the two are of different length.
-    """
-    listed = folder / "streetview" / "images.txt"
-    names = _names(listed)
-    path = folder / "streetview" / "locations.txt"
-    if path.exists():
-        lines = read_lines(path)
-        if len(lines) != len(names):
-            raise DatasetError(
-                f"{path}: has {len(lines)} lines, but {listed.name} has {len(names)}"
-            )
-        fields = [line.replace(",", " ").split() for line in lines]
-    else:
-        path = listed
-        fields = [Path(name).stem.split("_") for name in names]
-    lonlat = np.empty((len(names), 2))
-    for row, parts in enumerate(fields):
-        lat, lon = parse_numbers(path, row + 1, parts, 2)
-        if not (-90 <= lat <= 90 and -180 <= lon <= 180):
-            raise DatasetError(f"{path}: line {row + 1}: no latitude,longitude: {lat:g},{lon:g}")
-        lonlat[row] = lon, lat
-    return names, lonlat
-
-
-def _names(path: Path) -> list[str]:
-    names = read_lines(path)
-    for number, name in enumerate(names, 1):
-        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise DatasetError(f"{path}: line {number}: '{name[:80]}' is no file name")
-    if not names:
-        raise DatasetError(f"{path}: lists no files")
-    return names
-
-
-def _read_boxes(path: Path) -> dict[str, tuple[int, tuple[float, ...]]]:
-    boxes: dict[str, tuple[int, tuple[float, ...]]] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        name, *fields = (part.strip() for part in line.split(","))
-        lat, lon, other_lat, other_lon = parse_numbers(path, number, fields, 4)
-        box = (min(lon, other_lon), min(lat, other_lat), max(lon, other_lon), max(lat, other_lat))
-        if box[0] == box[2] or box[1] == box[3]:
-            raise DatasetError(f"{path}: line {number}: the box of '{name}' has no area")
-        boxes[name] = (number, box)
-    return boxes
-
-
-def _link(bounds: NDArray[np.float64], lonlat: NDArray[np.float64]) -> NDArray[np.int32]:
-    from cvsegguide.data.linking import link_panoramas
-
-    links = link_panoramas(bounds, lonlat)
-    tiles = np.repeat(np.arange(len(links)), [len(link) for link in links])
-    panoramas = np.concatenate(links) if links else np.zeros(0, np.int64)
-    return np.stack([tiles, panoramas], axis=1).astype(np.int32)
-
-
-def _chosen(
-    path: Path, pairs: NDArray[np.int32], tiles: list[str], panoramas: list[str]
-) -> NDArray[np.int32]:
-    """Pairs that an index file chooses, in their own order."""
-    tile_rows = {name: row for row, name in enumerate(tiles)}
-    panorama_rows = {name: row for row, name in enumerate(panoramas)}
-    keep_tile = np.zeros(len(tiles), np.bool_)
-    keep_panorama = np.zeros(len(panoramas), np.bool_)
-    keep_pair = set()
-    for number, line in enumerate(read_lines(path), 1):
-        names = [part.strip() for part in line.partition("#")[0].split(",")]
-        if names == [""]:
-            continue
-        if len(names) == 1 and names[0] in tile_rows:
-            keep_tile[tile_rows[names[0]]] = True
-        elif len(names) == 1 and names[0] in panorama_rows:
-            keep_panorama[panorama_rows[names[0]]] = True
-        elif len(names) == 2 and names[0] in tile_rows and names[1] in panorama_rows:
-            keep_pair.add((tile_rows[names[0]], panorama_rows[names[1]]))
-        else:
-            raise DatasetError(
-                f"{path}: line {number}: '{line[:120]}' is neither a tile nor a panorama of the "
-                "city, nor a pair of them"
-            )
-    keep = keep_tile[pairs[:, 0]] | keep_panorama[pairs[:, 1]]
-    if keep_pair:
-        keep |= np.array([(int(tile), int(view)) in keep_pair for tile, view in pairs])
-    return pairs[keep]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvsegguide.data.city_lists import read_panoramas, read_tiles
 from cvsegguide.data.linking import LinkTable, link_table
 from cvsegguide.errors import DatasetError, InputError
 
@@ -93,8 +94,6 @@ def link_city(folder: Path, decimals: int | None = None) -> CityLinks:
     Raises:
         DatasetError: A list is missing or malformed.
     """
-    from cvsegguide.data.brooklyn_queens import read_panoramas, read_tiles
-
     tiles, bounds, _ = read_tiles(folder)
     panoramas, lonlat = read_panoramas(folder)
     linked = bounds if decimals is None else np.round(bounds, decimals)

@@ -95,6 +95,8 @@ class Vigor(CrossViewDataset):
         seed: Chooses the validation panoramas.
         split_folder: Where the validation list is kept; ``cvsegguide_splits`` under ``root`` by
             default. Where it cannot be written, the list is made anew each time (it is the same).
+        cleaned: Read the lists that ``cvsegguide data check ROOT --fix`` has written beside the
+            originals, ``NAME.cleaned.txt``. The validation panoramas stay those of the originals.
         overhead_size, street_size, street_extent: See :class:`CrossViewDataset`.
 
     Attributes:
@@ -115,6 +117,7 @@ class Vigor(CrossViewDataset):
         cities: Sequence[str] | None = None,
         seed: int = 0,
         split_folder: str | PathLike[str] | None = None,
+        cleaned: bool = False,
         overhead_size: int | None = 256,
         street_size: tuple[int, int] | None = (128, 512),
         street_extent: float | None = 90.0,
@@ -144,7 +147,11 @@ class Vigor(CrossViewDataset):
         stem = "pano_label_balanced" if area == "cross" else f"same_area_balanced_{part}"
         suffix = "__corrected" if labels == "corrected" else ""
         folder = self.root / _FOLDERS[labels]
-        read = [_read_labels(folder / city / f"{stem}{suffix}.txt") for city in members]
+        originals = [folder / city / f"{stem}{suffix}.txt" for city in members]
+        read = [
+            _read_labels(path.with_name(f"{path.stem}.cleaned.txt") if cleaned else path)
+            for path in originals
+        ]
         panoramas = [name for names, _, _, _ in read for name in names]
         city_of = np.repeat(np.arange(len(members)), [len(names) for names, _, _, _ in read])
         satellites = [name for _, names, _, _ in read for name in names]
@@ -164,7 +171,12 @@ class Vigor(CrossViewDataset):
             keep &= (links[:, 2] == 0) == (pairs == "positive")
         if split != "test":
             place = self.root / "cvsegguide_splits" if split_folder is None else Path(split_folder)
-            chosen = _validation(place / f"val_{area}_seed{seed}.txt", panoramas, seed, cities)
+            # Cleaned lists are a part of the originals, from which the panoramas are chosen.
+            all_names = _listed(originals) if cleaned else panoramas
+            validation = _validation(
+                place / f"val_{area}_seed{seed}.txt", all_names, seed, keep=cities is None
+            )
+            chosen = np.array([name in validation for name in panoramas], np.bool_)
             keep &= chosen[links[:, 0]] == (split == "val")
         rowcol = np.stack([SIZE / 2 + offsets[:, 0], SIZE / 2 - offsets[:, 1]], axis=1)
         inside = ((rowcol >= 0) & (rowcol <= SIZE)).all(axis=1)
@@ -261,15 +273,24 @@ class Vigor(CrossViewDataset):
 
 
 def panorama_lonlat(name: str) -> tuple[float, float]:
-    """``(lon, lat)`` out of ``ID,lat,lon,.jpg``."""
+    """``(lon, lat)`` out of ``ID,lat,lon,.jpg``; ValueError when there are none."""
     parts = name.split(",")
-    return float(parts[2]), float(parts[1])
+    if len(parts) < 3:
+        raise ValueError(f"no coordinates in '{name}'")
+    return _on_earth(parts[2], parts[1])
 
 
 def satellite_lonlat(name: str) -> tuple[float, float]:
-    """``(lon, lat)`` of a tile's centre out of ``satellite_lat_lon.png``."""
+    """``(lon, lat)`` of a tile's centre out of ``satellite_lat_lon.png``; ValueError as above."""
     _, lat, lon = name.rsplit(".", 1)[0].split("_")
-    return float(lon), float(lat)
+    return _on_earth(lon, lat)
+
+
+def _on_earth(lon: str, lat: str) -> tuple[float, float]:
+    place = float(lon), float(lat)
+    if not (abs(place[0]) < 180 and abs(place[1]) < 90):  # NaN is not, either
+        raise ValueError(f"({lat}, {lon}) is no place on earth")
+    return place
 
 
 def _read_labels(
@@ -291,7 +312,7 @@ def _read_labels(
             panorama_lonlat(name)
             for tile in entries[::3]:
                 satellite_lonlat(tile)
-        except (ValueError, IndexError):
+        except ValueError:
             raise DatasetError(
                 f"{path}: line {number}: names are ID,lat,lon,.jpg and satellite_lat_lon.png, "
                 f"got '{line[:80]}'"
@@ -310,28 +331,42 @@ def _read_labels(
     )
 
 
-def _validation(
-    path: Path, panoramas: list[str], seed: int, cities: Sequence[str] | None
-) -> NDArray[np.bool_]:
-    """Which panoramas are for validation: as the file says, or chosen and written to it."""
+def _listed(paths: Sequence[Path]) -> list[str]:
+    """Panoramas that lists of pairs name, whatever else is wrong with their lines."""
+    return [line.split()[0] for path in paths for line in read_lines(path) if line]
+
+
+def _validation(path: Path, panoramas: list[str], seed: int, keep: bool) -> set[str]:
+    """Panoramas for validation: as the file says, or chosen out of all that are listed.
+
+    Args:
+        path: The file.
+        panoramas: Names in the original lists.
+        seed: Chooses.
+        keep: Whether the lists are those of all cities, so that the file must agree with them, and
+            is written where there is none.
+    """
     if path.exists():
         listed = {line for line in read_lines(path) if not line.startswith("#")}
-        chosen = np.array([name in listed for name in panoramas], np.bool_)
-        if cities is None and int(chosen.sum()) != len(listed):
+        unknown = len(listed.difference(panoramas)) if keep else 0
+        if unknown:
             raise DatasetError(
-                f"{path}: names {len(listed) - int(chosen.sum())} panoramas that are not in the "
-                "training lists; it belongs to other data (remove it or give split_folder)"
+                f"{path}: names {unknown} panoramas that are not in the training lists; it "
+                "belongs to other data (remove it or give split_folder)"
             )
-        return chosen
+        return listed
     # By each name alone, so that a part of the cities gets its part of the list.
     limit = round(VALIDATION_SHARE * 2**64)
-    hashes = (hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8) for name in panoramas)
-    chosen = np.array([int.from_bytes(value.digest(), "big") < limit for value in hashes], np.bool_)
-    if cities is None:
-        names = sorted(name for name, taken in zip(panoramas, chosen, strict=True) if taken)
+
+    def is_low(name: str) -> bool:
+        value = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+        return int.from_bytes(value, "big") < limit
+
+    chosen = set(filter(is_low, panoramas))
+    if keep:
         head = f"# validation panoramas of VIGOR: {VALIDATION_SHARE:.0%} of training, seed {seed}"
         try:
-            write_text(path, "\n".join([head, *names]) + "\n")
+            write_text(path, "\n".join([head, *sorted(chosen)]) + "\n")
         except InputError as error:
             logger.warning("the validation list is not kept: %s", error)
     return chosen

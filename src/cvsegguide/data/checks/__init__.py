@@ -6,9 +6,10 @@ a manifest), reads every file once, and returns a :class:`Report`.
 With ``fix`` it writes cleaned indices; the data itself is never touched:
 
 - Brooklyn & Queens: ``CITY/index.cleaned.txt``, a line ``TILE,PANORAMA`` for each pair whose files
-  are all good; for ``BrooklynQueens(root, city, index=...)``. Of what two cities share, the first
-  in alphabetical order keeps its pairs.
-- VIGOR: beside each list of a split, ``NAME.cleaned.txt`` with the lines that are good.
+  and places are all good; for ``BrooklynQueens(root, city, index=...)``. Of what two cities share,
+  the first in alphabetical order keeps its pairs.
+- VIGOR: beside each list of a split, ``NAME.cleaned.txt`` with the lines that are good; for
+  ``Vigor(root, cleaned=True)``.
 - Manifest: ``NAME.cleaned.csv`` (or ``.parquet``) beside the original with the rows that are good.
 """
 

@@ -116,13 +116,16 @@ def _read_lists(city: City, root: Path, report: Report) -> None:
     city.sizes, city.bad_tiles = np.zeros((count, 2), np.int32), np.zeros(count, np.bool_)
     city.bounds = np.full((count, 4), np.nan)
     boxes: dict[str, tuple[int, tuple[float, ...]]] = {}
+    faulty: set[str] = set()
     path = folder / "bboxes.txt"
     where = path.relative_to(root)
     if path.exists():
         for line, fields in read_rows(path, root, report):
             box = numbers(fields[1:], 4)
-            if box is None:
-                report.add("malformed", where, f"line {line}: expected name,lat,lon,lat,lon")
+            if box is None or box[0] == box[2] or box[1] == box[3]:
+                what = "expected name,lat,lon,lat,lon" if box is None else "the box has no area"
+                report.add("malformed", where, f"line {line}: {what}")
+                faulty.add(fields[0])
                 continue
             lats, lons = sorted(box[0::2]), sorted(box[1::2])
             boxes[fields[0]] = line, (lons[0], lats[0], lons[1], lats[1])
@@ -131,7 +134,9 @@ def _read_lists(city: City, root: Path, report: Report) -> None:
     for row, name in enumerate(city.tiles):
         tile = parse_tile_name(name)
         if path.exists() and name not in boxes:
-            report.add("malformed", where, f"no line for '{name}'")
+            if name not in faulty:
+                report.add("malformed", where, f"no line for '{name}'")
+            faulty.add(name)
         if tile is not None:
             city.bounds[row] = tile_bounds(*tile)
             if name in boxes:
@@ -142,11 +147,13 @@ def _read_lists(city: City, root: Path, report: Report) -> None:
                     report.add(
                         "contradiction", where, f"line {line}: not the box of the tile '{name}'"
                     )
+                    faulty.add(name)
         elif name in boxes:
             city.bounds[row] = boxes[name][1]
         else:
             report.add("malformed", name, "no slippy tile name, and no box: its place is unknown")
             city.bad_tiles[row] = True
+        city.bad_tiles[row] |= name in faulty
     _read_positions(city, root, report)
 
 
@@ -183,7 +190,9 @@ def _read_positions(city: City, root: Path, report: Report) -> None:
                     f"line {line}: ({place[0]}, {place[1]}) is not the place in the name "
                     f"'{city.panoramas[row]}'",
                 )
+                city.bad_views[row] = True
     unknown = np.isnan(city.lonlat).any(axis=1)
+    city.bad_views |= unknown & path.exists()  # the name gives a place, the lists do not
     city.lonlat[unknown] = named[unknown]
     for row in np.flatnonzero(np.isnan(city.lonlat).any(axis=1)).tolist():
         report.add("malformed", city.panoramas[row], "its place is unknown")

@@ -12,6 +12,7 @@ from pathlib import Path
 from cvsegguide.data.checks.files import FileTask, inspect_all, usual_size
 from cvsegguide.data.checks.lists import is_inside, numbers, read_names, read_rows
 from cvsegguide.data.checks.report import Report
+from cvsegguide.data.vigor import panorama_lonlat, satellite_lonlat
 from cvsegguide.io.atomic import write_text
 
 HALF = 320.0
@@ -51,6 +52,10 @@ def check_vigor(root: Path, workers: int, fix: bool) -> Report:
             if entry.path.parent.name == city:
                 _read_list(entry, root, report, satellites)
                 views.update(dict.fromkeys(line[1] for line in entry.lines if line))
+        for entry in lists:  # those that no list of satellite pictures has are used all the same
+            if entry.path.parent.name == city:
+                for line in filter(None, entry.lines):
+                    satellites.update(dict.fromkeys(line[2]))
         bad |= _read_files(root, city, list(satellites), list(views), report, workers)
     _find_leaks(lists, root, report)
     if fix:
@@ -80,6 +85,14 @@ def _read_list(entry: _List, root: Path, report: Report, satellites: dict[str, N
         names = tuple(parts[1::3])
         if offsets is None or not all(is_inside(name) for name in (parts[0], *names)):
             report.add("malformed", where, f"line {number}: not a panorama and four times a tile")
+            entry.lines.append(None)
+            continue
+        try:
+            panorama_lonlat(parts[0])
+            for name in names:
+                satellite_lonlat(name)
+        except ValueError:
+            report.add("malformed", where, f"line {number}: a name without latitude and longitude")
             entry.lines.append(None)
             continue
         entry.lines.append((str(number), parts[0], names))
