@@ -22,6 +22,15 @@ _SIDE = 1000
 _SIGHTLINE_SIGMA = 14.5
 """Metres: 64 pixels of the published tiles."""
 
+_BELOW: dict[str, Any] = {
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, -0.01),
+    "fontsize": 9,
+    "frameon": True,
+    "columnspacing": 1.2,
+}
+"""Legends lie under the maps, where they hide nothing."""
+
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
 
@@ -167,13 +176,13 @@ def _mark(axes: "Axes", result: "Localization", truth: tuple[float, float] | Non
     if truth is not None:
         axes.plot(
             truth[1], truth[0], "o", markersize=13, markerfacecolor="none", markeredgewidth=2,
-            color=TRUTH, path_effects=stroke, zorder=4, label="truth",
+            color=TRUTH, path_effects=stroke, zorder=4, label="truth", clip_on=False,
         )  # fmt: skip
     axes.plot(
         result.col, result.row, "+", markersize=15, markeredgewidth=2.4,
-        color=ESTIMATE, path_effects=stroke, zorder=5, label="estimate",
+        color=ESTIMATE, path_effects=stroke, zorder=5, label="estimate", clip_on=False,
     )  # fmt: skip
-    axes.legend(loc="upper left", fontsize=9, framealpha=0.8, facecolor="#dddddd")
+    axes.legend(**_BELOW, ncols=2, facecolor="#bbbbbb")
 
 
 def _draw_cover(axes: "Axes", result: "Localization", truth: tuple[float, float] | None) -> None:
@@ -195,7 +204,7 @@ def _draw_cover(axes: "Axes", result: "Localization", truth: tuple[float, float]
         if entry.id in present
     ]
     _mark(axes, result, truth)
-    axes.legend(handles=handles, loc="lower left", fontsize=9, framealpha=0.85)
+    axes.legend(handles=handles, **_BELOW, ncols=3)
 
 
 def _visible(result: "Localization") -> NDArray[np.bool_] | None:
