@@ -288,8 +288,8 @@ def manifest(tmp_path: Path) -> Path:
         Image.new("RGB", (64, 32)).save(tmp_path / f"view{number}.jpg")
         west, east = 10 + number * 0.001, 10 + (number + 1) * 0.001
         rows.append(
-            f"tile{number}.png,view{number}.jpg,{(west + east) / 2:.4f},50.0005,"
-            f"{west:.4f},50,{east:.4f},50.001,{split},cover{number}.png"
+            f"tile{number}.png,view{number}.jpg,{(west + east) / 2:.4f},50.0003,"
+            f"{west:.4f},50,{east:.4f},50.000643,{split},cover{number}.png"
         )
     path = tmp_path / "manifest.csv"
     path.write_text("\n".join(rows) + "\n")
@@ -318,7 +318,7 @@ def test_manifest(manifest: Path) -> None:
         ("view2.jpg,10.0025", "view2.jpg,east", "malformed", 2),
         ("view2.jpg,10.0025", "view2.jpg,", "malformed", 2),
         ("view2.jpg", "view0.jpg", "leak", 2),
-        ("10.0025,50.0005,10.0020,50,10.0030", "10.0015,50.0005,10.0012,50,10.0022", "leak", 2),
+        ("10.0025,50.0003,10.0020,50,10.0030", "10.0015,50.0003,10.0012,50,10.0022", "leak", 2),
     ],
 )
 def test_manifest_faults(manifest: Path, old: str, new: str, kind: str, left: int) -> None:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from cvsegguide.cli.main import main
-from cvsegguide.data import BrooklynQueens, Vigor
+from cvsegguide.data import BrooklynQueens, Manifest, Vigor
+from cvsegguide.data.checks import check
 from cvsegguide.data.sightlines import sightline_path, write_sightlines
 from cvsegguide.errors import DatasetError
 from helpers.brooklyn_queens import Pair, make_tree, panorama_name, tile_lonlat
@@ -185,8 +186,6 @@ def test_cleaned_lists_of_vigor_load(tmp_path: Path) -> None:
 
 
 def test_satellite_pictures_are_checked_without_a_list_of_them(tmp_path: Path) -> None:
-    from cvsegguide.data.checks import check
-
     _vigor(tmp_path)
     gone = next((tmp_path / "Chicago/satellite").iterdir())
     gone.unlink()
@@ -194,3 +193,119 @@ def test_satellite_pictures_are_checked_without_a_list_of_them(tmp_path: Path) -
     paths = [item.path for item in report.findings if item.kind == "missing"]
     assert gone.relative_to(tmp_path).as_posix() in paths
     assert report.counts["NewYork satellite"] == 1
+
+
+COLUMNS = "id,overhead,street,lon,lat,row,col,heading,fov,gsd,west,south,east,north,landcover"
+
+
+def _manifest(folder: Path, **cells: str) -> Path:
+    """Three rows, the second with some other cells."""
+    given = {
+        "overhead": "tile{n}.png",
+        "street": "view{n}.jpg",
+        "row": "10",
+        "col": "12",
+        "gsd": "0.5",
+        "landcover": "cover{n}.png",
+    }
+    rows = [COLUMNS]
+    for number in range(3):
+        Image.new("RGB", (64, 64)).save(folder / f"tile{number}.png")
+        Image.new("L", (64, 64), 5).save(folder / f"cover{number}.png")
+        Image.new("RGB", (64, 32)).save(folder / f"view{number}.jpg")
+        row = {name: cell.format(n=number) for name, cell in given.items()}
+        row |= cells if number == 1 else {}
+        rows.append(",".join(row.get(name, "") for name in COLUMNS.split(",")))
+    path = folder / "pairs.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def _wide(folder: Path) -> None:
+    Image.new("RGB", (64, 32)).save(folder / "tile1.png")
+
+
+def _transparent(folder: Path) -> None:
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(folder / "tile1.png")
+
+
+def _small_cover(folder: Path) -> None:
+    Image.new("L", (32, 32), 5).save(folder / "cover1.png")
+
+
+def _same_stem(folder: Path) -> None:
+    Image.new("RGB", (64, 32)).save(folder / "view0.png")
+
+
+def _nothing(folder: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("cells", "change", "kind"),
+    [
+        ({"fov": "361"}, _nothing, "malformed"),
+        ({"fov": "nan"}, _nothing, "malformed"),
+        ({"heading": "inf"}, _nothing, "malformed"),
+        ({"gsd": ""}, _nothing, "malformed"),
+        ({"gsd": "0"}, _nothing, "malformed"),
+        ({"gsd": "1e-300"}, _nothing, "malformed"),
+        ({"lon": "nan"}, _nothing, "malformed"),
+        ({"id": "view0"}, _nothing, "duplicate"),
+        ({"street": "view0.png"}, _same_stem, "duplicate"),
+        ({"west": "10", "south": "50", "east": "10.001", "north": "50.001"}, _nothing, "malformed"),
+        (
+            {"west": "10", "south": "50", "east": "10.001", "north": "50.001", "gsd": ""},
+            _nothing,
+            "wrong size",
+        ),
+        ({}, _wide, "wrong size"),
+        ({}, _small_cover, "wrong size"),
+        ({}, _transparent, "unreadable"),
+    ],
+)
+def test_what_a_manifest_would_stumble_over_is_found(
+    tmp_path: Path, cells: dict[str, str], change: Callable[[Path], None], kind: str
+) -> None:
+    path = _manifest(tmp_path, **cells)
+    change(tmp_path)
+    report = check(path, fix=True)
+    assert kind in report.totals, report.findings
+    cleaned = Manifest(path.with_name("pairs.cleaned.csv"))
+    assert [cleaned[number].row for number in range(len(cleaned))] == [40.0, 40.0]
+
+
+def test_an_upright_panorama_by_its_orientation_is_no_finding(tmp_path: Path) -> None:
+    path = _manifest(tmp_path)
+    picture = Image.new("RGB", (32, 64))
+    entries = picture.getexif()
+    entries[0x0112] = 6
+    picture.save(tmp_path / "view1.jpg", exif=entries)
+    assert check(path).clean
+    assert Manifest(path)[1].street.shape == (3, 128, 512)
+
+
+def test_an_empty_table_is_a_finding(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text(COLUMNS + "\n")
+    assert main(["data", "check", str(path)]) == 1
+
+
+def test_strips_that_cross_share_ground(tmp_path: Path) -> None:
+    """A road east-west for training, one north-south for testing: no corner of one in the other."""
+    for name, size in (("along", (640, 64)), ("across", (64, 640)), ("aside", (64, 640))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+        Image.new("RGB", (64, 32)).save(tmp_path / f"{name}.jpg")
+    boxes = {
+        "along": (10.0, 0.0045, 10.01, 0.0055),
+        "across": (10.0045, 0.0, 10.0055, 0.01),
+        "aside": (10.01, 0.0, 10.011, 0.01),
+    }
+    rows = ["overhead,street,row,col,west,south,east,north,split"]
+    for name, box in boxes.items():
+        split = "train" if name == "along" else "test"
+        rows.append(f"{name}.png,{name}.jpg,32,32,{','.join(map(str, box))},{split}")
+    path = tmp_path / "roads.csv"
+    path.write_text("\n".join(rows) + "\n")
+    leaks = [item.detail for item in check(path).findings if item.kind == "leak"]
+    assert leaks == ["row 2: its ground is in train and test"]

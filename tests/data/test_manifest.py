@@ -247,7 +247,7 @@ def test_plain_parquet_with_missing_cells(folder: Path) -> None:
         ({"col": ""}, "col", "is empty, but row and col go together"),
         ({"row": "", "col": ""}, "lon", "the camera has no position"),
         ({"row": "", "col": "", "lon": 10, "lat": 95}, "lat", "95 lies outside -90..90"),
-        ({"fov": 0}, "fov", "0 lies outside 0..360"),
+        ({"fov": 0}, "fov", "0 lies outside 0.01..360"),
         ({"gsd": -1}, "gsd", "-1 lies outside"),
         ({"west": 1, "south": 2, "east": 3}, "north", "is empty, but west and south"),
         ({"west": 3, "south": 2, "east": 1, "north": 4}, "west", "west < east"),

@@ -59,7 +59,15 @@ WORDS = ("landcover", "split", "id")
 SIGMA_METRES = 64 * 0.2262
 """Width of the published sightline target on the ground (64 px at Queens)."""
 
-_ASPECT = 0.02
+LIMITS = {
+    "lon": (-180.0, 180.0),
+    "lat": (-90.0, 90.0),
+    "fov": (0.01, 360.0),
+    "gsd": (1e-6, 1e6),
+}
+"""Smallest and largest number in a column."""
+
+ASPECT = 0.02
 """Resizing may stretch one side of a pixel against the other by this much."""
 
 
@@ -140,8 +148,7 @@ class Manifest(CrossViewDataset):
         pixel = tile.pixel_size
         if pixel is None:
             raise self._fault(index, "gsd", "is empty, and the overhead image has no georeference")
-        stretched = (pixel[0] / down) / (pixel[1] / across)
-        if self.overhead_size is not None and abs(stretched - 1) > _ASPECT:
+        if self.overhead_size is not None and not is_square(pixel, (height, width)):
             raise self._fault(
                 index,
                 "overhead",
@@ -267,14 +274,14 @@ class Manifest(CrossViewDataset):
 
 def _read_table(path: Path) -> tuple[dict[str, list[str]], dict[str, NDArray[np.float64]]]:
     """Columns of words, and columns of numbers with NaN in empty cells."""
-    frame = _read_frame(path)
+    frame = read_frame(path)
     for column in REQUIRED:
         if column not in frame:
             raise DatasetError(
                 f"{path}: has no column '{column}' (it has: {', '.join(map(str, frame))})"
             )
     words = {
-        column: ["" if _empty(cell) else str(cell).strip() for cell in frame[column]]
+        column: ["" if is_empty(cell) else str(cell).strip() for cell in frame[column]]
         for column in (*REQUIRED, *WORDS)
         if column in frame
     }
@@ -284,7 +291,7 @@ def _read_table(path: Path) -> tuple[dict[str, list[str]], dict[str, NDArray[np.
     return words, numbers
 
 
-def _read_frame(path: Path) -> dict[str, list[Any]]:
+def read_frame(path: Path) -> dict[str, list[Any]]:
     import pandas
 
     if not path.is_file():
@@ -354,14 +361,14 @@ def _to_wgs84(
     return list(lon), list(lat)
 
 
-def _empty(cell: Any) -> bool:
+def is_empty(cell: Any) -> bool:
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _numbers(path: Path, column: str, cells: list[Any]) -> NDArray[np.float64]:
     values = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells):
-        if _empty(cell):
+        if is_empty(cell):
             continue
         try:
             values[row] = float(cell)
@@ -387,13 +394,12 @@ def _check(
         for row in rows:
             if not words[name][row]:
                 raise _bad(path, row, name, "is empty")
-    limits = {"lon": (-180, 180), "lat": (-90, 90), "fov": (0, 360), "gsd": (0, math.inf)}
-    for name, (low, high) in limits.items():
+    for name, (low, high) in LIMITS.items():
         values = column(name)[rows]
-        wrong = (values < low) | (values > high) | ((values == 0) & (name in ("fov", "gsd")))
+        wrong = (values < low) | (values > high)
         if wrong.any():
             row = rows[int(np.flatnonzero(wrong)[0])]
-            raise _bad(path, row, name, f"{column(name)[row]:g} lies outside {low}..{high}")
+            raise _bad(path, row, name, f"{column(name)[row]:g} lies outside {low:g}..{high:g}")
     groups = (("lon", "lat"), ("row", "col"), ("west", "south", "east", "north"))
     for group in groups:
         missing = np.isnan(np.stack([column(name)[rows] for name in group]))
@@ -417,12 +423,7 @@ def _check(
 
 def _names(path: Path, words: dict[str, list[str]], rows: NDArray[np.intp]) -> list[str]:
     """The id of every row of the table; those of ``rows`` are unique."""
-    views = Counter(words["street"])
-    given = words.get("id", [""] * len(words["street"]))
-    names = []
-    for row, (name, view) in enumerate(zip(given, words["street"], strict=True), 1):
-        repeated = f"#{row}" if views[view] > 1 else ""
-        names.append(name or str(PurePath(view).with_suffix("")) + repeated)
+    names = row_names(words)
     seen: dict[str, int] = {}
     for row in rows:
         name = names[row]
@@ -430,6 +431,28 @@ def _names(path: Path, words: dict[str, list[str]], rows: NDArray[np.intp]) -> l
             raise _bad(path, row, "id", f"'{name[:80]}' is the name of row {seen[name]} too")
         seen[name] = int(row) + 1
     return names
+
+
+def row_names(words: dict[str, list[str]]) -> list[str]:
+    """The id of each row of a table: as given, or made from the path of the street view."""
+    views = Counter(words["street"])
+    given = words.get("id", [""] * len(words["street"]))
+    names = []
+    for row, (name, view) in enumerate(zip(given, words["street"], strict=True), 1):
+        repeated = f"#{row}" if views[view] > 1 else ""
+        made = str(PurePath(view).with_suffix("")) if PurePath(view).name else view
+        names.append(name or made + repeated)
+    return names
+
+
+def is_square(pixel: tuple[float, float], shape: tuple[int, int]) -> bool:
+    """Whether an image is a square on the ground, and so can be resized to one.
+
+    Args:
+        pixel: ``(height, width)`` of a pixel in metres.
+        shape: ``(H, W)``.
+    """
+    return abs((pixel[0] * shape[0]) / (pixel[1] * shape[1]) - 1) <= ASPECT
 
 
 def _bad(path: Path, row: int, column: str, fault: str) -> DatasetError:

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from cvsegguide.data.parallel import bounded_map
 from cvsegguide.progress import track
+
+if TYPE_CHECKING:
+    from cvsegguide.geo import GeoReference
 
 Role = Literal["picture", "raster", "ids", "heights", "unit"]
 
@@ -23,7 +26,8 @@ as many: an eighth of their size is enough)."""
 MAX_BYTES = 1 << 28
 """Bytes to which a sparse array may unpack."""
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+_ORIENTATION = 0x0112
+_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class FileTask:
     Attributes:
         path: The file.
         group: What it belongs to, e.g. ``"queens landcover"``: the name of its count.
-        role: ``picture``; ``raster``, anything that GDAL reads; ``ids``, a raster of class ids;
-            ``heights``, a sparse array; ``unit``, a grey picture for values from 0 to 1.
+        role: ``picture``; ``raster``, an overhead image that GDAL reads; ``ids``, a raster of
+            class ids; ``heights``, a sparse array; ``unit``, a grey picture for values from 0 to 1.
         number: The caller's number for it (a tile, a panorama).
         known: Ids that a raster may hold.
     """
@@ -54,12 +58,14 @@ class FileState:
         task: The task.
         size: ``(height, width)``, or None when it could not be read.
         kind, detail: The fault as in :mod:`report`; both empty when there is none.
+        place: Where a ``raster`` lies by its own georeference (not by its name), or None.
     """
 
     task: FileTask
     size: tuple[int, int] | None
     kind: str = ""
     detail: str = ""
+    place: "GeoReference | None" = None
 
 
 def inspect_all(
@@ -86,7 +92,7 @@ def inspect(task: FileTask) -> FileState:
     try:
         if task.role == "heights":
             return _heights(task)
-        if task.role == "raster" and task.path.suffix.lower() not in _PICTURES:
+        if task.role == "raster":
             return _raster(task)
         return _picture(task)
     except Exception as error:  # a decoder may fail in any way on a damaged file
@@ -101,13 +107,15 @@ def _picture(task: FileTask) -> FileState:
     with Image.open(task.path) as image:
         width, height = image.size
         size = (height, width)
-        if task.role in ("picture", "raster"):
+        if task.role == "picture":
+            if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+                size = (width, height)
             # An eighth of the size needs the whole file all the same, but a fraction of the time.
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
         if image.width * image.height > MAX_PIXELS:
             return FileState(task, size, "unreadable", f"{width} x {height} pixels is too large")
         image.load()
-        if task.role in ("picture", "raster"):
+        if task.role == "picture":
             return FileState(task, size)
         mode = image.mode
         if task.role == "unit":
@@ -125,17 +133,24 @@ def _picture(task: FileTask) -> FileState:
 
 
 def _raster(task: FileTask) -> FileState:
-    import rasterio
+    from cvsegguide.geo import GeoReference, parse_tile_name
+    from cvsegguide.io.rasters import MAX_PIXELS as most
+    from cvsegguide.io.rasters import open_raster
 
-    with rasterio.open(task.path) as raster:
-        size = (int(raster.height), int(raster.width))
-        windows = [window for _, window in raster.block_windows(1)]
-        largest = max((window.height * window.width for window in windows), default=0)
-        if largest * raster.count > MAX_PIXELS:
-            return FileState(task, size, "unreadable", "its blocks are too large")
-        for window in windows:
-            raster.read(window=window)
-    return FileState(task, size)
+    with open_raster(task.path) as raster:  # as the data set reads it
+        size = height, width = raster.shape
+        if height * width > most:
+            return FileState(task, size, "unreadable", f"{width} x {height} pixels are too many")
+        valid = False
+        for top in range(0, height, _ROWS):
+            valid |= bool(raster.read(top, 0, min(top + _ROWS, height), width)[1].any())
+        place = raster.reference
+    if not valid:
+        return FileState(task, size, "unreadable", "holds no valid pixel (all nodata)")
+    tile = parse_tile_name(task.path.absolute())
+    if tile is not None and place == GeoReference.from_tile(*tile, height, width):
+        place = None
+    return FileState(task, size, place=place)
 
 
 def _heights(task: FileTask) -> FileState:

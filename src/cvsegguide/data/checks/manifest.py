@@ -1,5 +1,6 @@
 """Check of a manifest: every row on its own, every file once, and what the splits share."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
@@ -13,8 +14,9 @@ from cvsegguide.data.checks.files import FileTask, Role, inspect_all
 from cvsegguide.data.checks.overlap import overlapping
 from cvsegguide.data.checks.report import Report
 from cvsegguide.errors import CVSegGuideError
-from cvsegguide.geo import Bounds, GeoReference, parse_tile_name, tile_bounds
+from cvsegguide.geo import Bounds, GeoReference
 from cvsegguide.io.atomic import atomic_path
+from cvsegguide.io.rasters import _locate
 from cvsegguide.landcover import NYC, ClassScheme
 
 FILES: tuple[tuple[str, Role], ...] = (
@@ -23,8 +25,6 @@ FILES: tuple[tuple[str, Role], ...] = (
     ("landcover", "ids"),
 )
 GROUPS = (("lon", "lat"), ("row", "col"), ("west", "south", "east", "north"))
-LIMITS = {"lon": 180.0, "lat": 90.0, "west": 180.0, "east": 180.0, "south": 90.0, "north": 90.0}
-POSITIVE = ("fov", "gsd")
 
 
 @dataclass
@@ -36,7 +36,8 @@ class _Table:
         words: Column -> cells, stripped, for paths, split and id.
         numbers: Column -> numbers, NaN where empty or faulty.
         bad: Which rows cannot be used.
-        sizes: File -> ``(height, width)`` of those that could be read.
+        sizes: Overhead image -> ``(height, width)`` of those that could be read.
+        places: Overhead image -> where it lies by its own georeference, of those that have one.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class _Table:
     numbers: dict[str, NDArray[np.float64]]
     bad: NDArray[np.bool_]
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    places: dict[str, GeoReference] = field(default_factory=dict)
 
     def number(self, column: str, row: int) -> float:
         values = self.numbers.get(column)
@@ -80,38 +82,47 @@ def check_manifest(
 
 
 def _read(path: Path, report: Report) -> _Table:
-    from cvsegguide.data.manifest import NUMBERS, REQUIRED, WORDS, _read_frame
+    from cvsegguide.data.manifest import NUMBERS, REQUIRED, WORDS, is_empty, read_frame
     from cvsegguide.errors import DatasetError
 
-    frame: dict[str, list[Any]] = _read_frame(path)
+    frame: dict[str, list[Any]] = read_frame(path)
     for column in REQUIRED:
         if column not in frame:
             raise DatasetError(
                 f"{path}: has no column '{column}' (it has: {', '.join(map(str, frame))})"
             )
     words = {
-        column: ["" if cell is None else str(cell).strip() for cell in frame[column]]
+        column: ["" if is_empty(cell) else str(cell).strip() for cell in frame[column]]
         for column in (*REQUIRED, *WORDS)
         if column in frame
     }
     count = len(words["overhead"])
+    if not count:
+        report.add("malformed", path.name, "has no rows")
     table = _Table(path, words, {}, np.zeros(count, np.bool_))
     for column in NUMBERS:
         if column not in frame:
             continue
         values = np.full(count, np.nan)
         for row, cell in enumerate(frame[column]):
-            if cell is None or str(cell).strip() in ("", "nan"):
+            if is_empty(cell):
                 continue
             try:
-                values[row] = float(cell)
+                value = float(cell)
             except (TypeError, ValueError):
+                value = math.nan
+            if math.isfinite(value):
+                values[row] = value
+            else:
                 table.fault(report, "malformed", row, f"{column} '{cell}' is no number")
         table.numbers[column] = values
     return table
 
 
 def _check_rows(table: _Table, report: Report) -> None:
+    from cvsegguide.data.manifest import LIMITS, row_names
+
+    ids = row_names(table.words)
     names: dict[str, int] = {}
     pairs: dict[tuple[str, str], int] = {}
     for row in range(len(table.bad)):
@@ -125,22 +136,20 @@ def _check_rows(table: _Table, report: Report) -> None:
                 table.fault(report, "malformed", row, f"{' and '.join(group)} go together")
         if all(np.isnan(table.number(name, row)) for name in ("lon", "row")):
             table.fault(report, "malformed", row, "no position: neither lon, lat nor row, col")
-        for name, limit in LIMITS.items():
+        for name, (low, high) in LIMITS.items():
             value = table.number(name, row)
-            if abs(value) > limit:
+            if value < low or value > high:
                 table.fault(report, "malformed", row, f"{name} is {value:g}")
-        for name in POSITIVE:
-            value = table.number(name, row)
-            if value <= 0 or not (np.isfinite(value) or np.isnan(value)):
-                table.fault(report, "malformed", row, f"{name} is {value:g}")
-        west, south, east, north = (table.number(name, row) for name in GROUPS[2])
-        if west >= east or south >= north:
-            table.fault(report, "malformed", row, "bounds are inverted")
+                table.numbers[name][row] = np.nan
+        try:
+            _bounds_of_row(table, row)
+        except CVSegGuideError as error:
+            table.fault(report, "malformed", row, str(error))
         first = pairs.setdefault((overhead, street), row)
         if first != row:
             table.fault(report, "duplicate", row, f"the same pair as row {first + 1}")
-        elif "id" in table.words and table.words["id"][row]:
-            first = names.setdefault(table.words["id"][row], row)
+        elif street:
+            first = names.setdefault(ids[row], row)
             if first != row:
                 table.fault(report, "duplicate", row, f"the same id as row {first + 1}")
 
@@ -152,6 +161,7 @@ def _read_files(table: _Table, report: Report, workers: int, known: frozenset[in
             if cell:
                 users.setdefault((column, cell), []).append(row)
     listed = list(users)
+    covers: dict[str, tuple[int, int]] = {}
     roles = dict(FILES)
 
     def tasks() -> Iterator[FileTask]:
@@ -171,41 +181,73 @@ def _read_files(table: _Table, report: Report, workers: int, known: frozenset[in
             continue
         height, width = state.size
         if column == "street":
-            row = users[column, cell][0]
-            fov = table.number("fov", row)
-            if (360.0 if np.isnan(fov) else fov) * height / width > 180.0 * (1 + 1e-3):
-                report.add("wrong size", cell, f"{width} x {height} reach beyond the poles")
-                table.bad[users[column, cell]] = True
+            for row in users[column, cell]:
+                fov = table.number("fov", row)
+                fov = 360.0 if np.isnan(fov) else fov
+                if fov * height / width > 180.0 * (1 + 1e-3):
+                    detail = f"'{cell}': {fov:g} degrees over {width} x {height} pixels reach "
+                    table.fault(report, "wrong size", row, detail + "beyond the poles")
         elif column == "overhead":
             table.sizes[cell] = state.size
+            if state.place is not None:
+                table.places[cell] = state.place
+        else:
+            covers[cell] = state.size
+    for row, cell in enumerate(table.words.get("landcover", ())):
+        cover, tile = covers.get(cell), table.sizes.get(table.words["overhead"][row])
+        if cover is not None and tile is not None and cover != tile:
+            detail = f"'{cell}' has {cover[1]} x {cover[0]} pixels, its tile {tile[1]} x {tile[0]}"
+            table.fault(report, "wrong size", row, detail)
 
 
 def _check_positions(table: _Table, report: Report) -> NDArray[np.float64]:
     """Find cameras outside of their tile; the bounds of each row's tile, NaN where unknown."""
+    from cvsegguide.data.manifest import is_square
+
     bounds = np.full((len(table.bad), 4), np.nan)
-    references: dict[str, GeoReference | None] = {}
     for row, cell in enumerate(table.words["overhead"]):
         if cell not in table.sizes:
             continue
         height, width = table.sizes[cell]
-        reference = _reference_of_row(table, row)
-        if reference is None:
-            if cell not in references:
-                references[cell] = _reference_of_file(table.file(cell), height, width)
-            reference = references[cell]
         down, right = table.number("row", row), table.number("col", row)
-        if reference is not None:
-            try:
+        path, given = table.file(cell), table.number("gsd", row)
+        try:
+            reference, gsd = _locate(
+                path.name,
+                (height, width),
+                _bounds_of_row(table, row),
+                None if np.isnan(given) else given,
+                table.places.get(cell),
+                path,
+            )
+            if reference is not None:
                 bounds[row] = reference.bounds
                 if np.isnan(down):
                     point = table.number("lon", row), table.number("lat", row)
                     place = reference.lonlat_to_rowcol(*point)
                     down, right = float(place[0]), float(place[1])
-            except CVSegGuideError as error:
-                table.fault(report, "malformed", row, str(error))
-                continue
-        elif np.isnan(down):
-            table.fault(report, "malformed", row, "the overhead image has no place on earth")
+        except CVSegGuideError as error:
+            if not table.bad[row]:
+                table.fault(report, "malformed", row, str(error).replace("--", ""))
+            continue
+        if reference is not None:
+            pixel = reference.pixel_size
+        elif gsd is not None:
+            pixel = gsd, gsd
+        else:
+            if not table.bad[row]:
+                detail = "gsd is empty, and the overhead image has no place on earth"
+                table.fault(report, "malformed", row, detail)
+            continue
+        if not is_square(pixel, (height, width)):
+            detail = (
+                f"{width} x {height} pixels of {pixel[1]:.3g} x {pixel[0]:.3g} m do not make a "
+                "square (load with overhead_size: null)"
+            )
+            table.fault(report, "wrong size", row, detail)
+        if reference is None and np.isnan(down):
+            if not table.bad[row]:
+                table.fault(report, "malformed", row, "the overhead image has no place on earth")
             continue
         if np.isnan(down) or np.isnan(right):
             continue  # a finding already
@@ -215,38 +257,10 @@ def _check_positions(table: _Table, report: Report) -> NDArray[np.float64]:
     return bounds
 
 
-def _reference_of_row(table: _Table, row: int) -> GeoReference | None:
+def _bounds_of_row(table: _Table, row: int) -> Bounds | None:
+    """Bounds in the table; raises :class:`InputError` when they are none."""
     box = [table.number(name, row) for name in GROUPS[2]]
-    if np.isnan(box).any() or box[0] >= box[2] or box[1] >= box[3]:
-        return None
-    height, width = table.sizes[table.words["overhead"][row]]
-    try:
-        return GeoReference.from_bounds(Bounds(*box), height, width)
-    except CVSegGuideError:
-        return None
-
-
-def _reference_of_file(path: Path, height: int, width: int) -> GeoReference | None:
-    import warnings
-
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with rasterio.open(path) as raster:
-                if raster.crs is not None:
-                    transform = tuple(float(value) for value in tuple(raster.transform)[:6])
-                    a, b, c, d, e, f = transform
-                    return GeoReference(raster.crs.to_wkt(), (a, b, c, d, e, f), height, width)
-    except (RasterioError, OSError):
-        pass
-    tile = parse_tile_name(path)
-    if tile is None:
-        return None
-    tile_bounds(*tile)
-    return GeoReference.from_tile(*tile, height, width)
+    return None if np.isnan(box).any() else Bounds(*box).validated()
 
 
 def _find_leaks(table: _Table, bounds: NDArray[np.float64], report: Report) -> None:
