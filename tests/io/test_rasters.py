@@ -1,6 +1,8 @@
 """Overhead images from every source: where they lie, what is valid, what is refused."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,13 +12,12 @@ from PIL import Image
 
 from cvsegguide.errors import ConfigurationError, InputError
 from cvsegguide.geo import Bounds, GeoReference, tile_bounds
+from cvsegguide.io.geotiff import create_geotiff, write_geotiff
 from cvsegguide.io.rasters import (
-    create_geotiff,
     open_raster,
     read_landcover,
     read_overhead,
     resample,
-    write_geotiff,
 )
 from cvsegguide.io.vectors import geojson_polygons, write_geojson
 from cvsegguide.landcover import NYC
@@ -258,3 +259,24 @@ def test_geojson(tmp_path):
     write_geojson(tmp_path / "a.geojson", [([[clockwise]], {"rank": 1})], None)
     table = json.loads((tmp_path / "a.geojson").read_text())
     assert table["features"] == [{"type": "Feature", "geometry": None, "properties": {"rank": 1}}]
+
+
+def test_a_full_disk_leaves_no_raster(tmp_path):
+    """The limit on the size of files stands for it; GDAL reports nothing when it closes."""
+    program = (
+        "import resource, sys, numpy as np\n"
+        "from cvsegguide.io.geotiff import create_geotiff\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
+        "noise = np.random.default_rng(0).integers(0, 9, (600, 600), np.uint8)\n"
+        "with create_geotiff(sys.argv[1], noise.shape, 'uint8') as writer:\n"
+        "    writer.write(noise)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "out.tif")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "InputError" in done.stderr
+    assert "out.tif: cannot be written" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,6 @@
 """What a localisation returns, and the files it is saved as."""
 
 import json
-import tempfile
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.errors import InputError
 from cvsegguide.geo import Bounds, GeoReference
 from cvsegguide.inference.regions import Region
 from cvsegguide.landcover import NYC, ClassScheme
@@ -109,18 +107,12 @@ class Localization:
         Raises:
             InputError: The folder cannot be made or written to.
         """
-        from cvsegguide.io.atomic import write_text
-        from cvsegguide.io.rasters import write_geotiff
+        from cvsegguide.io.atomic import atomic_folder, write_text
+        from cvsegguide.io.geotiff import write_geotiff
         from cvsegguide.io.vectors import write_geojson
 
         directory = Path(directory)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            stage = tempfile.TemporaryDirectory(prefix=".saving-", dir=directory)
-        except OSError as error:
-            raise InputError(f"{directory}: cannot be written ({error.strerror})") from None
-        with stage:
-            folder = Path(stage.name)
+        with atomic_folder(directory) as folder:
             tags = {"SOFTWARE": f"cvsegguide {self.version}", "MODEL": self.model}
             write_text(folder / "result.json", json.dumps(self.to_dict(), indent=1) + "\n")
             write_geotiff(
@@ -148,11 +140,6 @@ class Localization:
                 from cvsegguide.viz.localization import save_figure
 
                 save_figure(self, folder / "figure.png", truth=truth)
-            try:
-                for file in sorted(folder.iterdir()):
-                    file.replace(directory / file.name)
-            except OSError as error:
-                raise InputError(f"{directory}: cannot be written ({error.strerror})") from None
         return directory
 
 

@@ -19,7 +19,8 @@ from torch import Tensor
 import cvsegguide
 from cvsegguide.errors import InputError
 from cvsegguide.inference.windows import Blender, Window, batches, to_tensor, window_starts
-from cvsegguide.io.rasters import Raster, create_geotiff, resample
+from cvsegguide.io.geotiff import create_geotiff
+from cvsegguide.io.rasters import Raster, resample
 from cvsegguide.landcover import ClassScheme
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.progress import track

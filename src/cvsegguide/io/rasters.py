@@ -1,4 +1,4 @@
-"""Overhead images and rasters: georeferenced or plain, whole or by windows, read and written.
+"""Overhead images and rasters: georeferenced or plain, read whole or by windows.
 
 **Where an overhead image lies** is decided in this order, the first that is there wins:
 
@@ -29,7 +29,7 @@ band, nodata and NaN become the mask. Floats in [0, 1] are scaled to 8 bits. Eve
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -41,7 +41,6 @@ from PIL import Image
 
 from cvsegguide.errors import ConfigurationError, InputError
 from cvsegguide.geo import Bounds, GeoReference, parse_tile_name
-from cvsegguide.io.atomic import atomic_path
 from cvsegguide.io.images import ImageLike, check_file, read_image_and_alpha
 
 MAX_PIXELS = 178_956_970
@@ -217,6 +216,8 @@ def open_raster(
     orientation; larger ones by windows, as they are stored.
     """
     if bounds is not None:
+        if len(bounds) != 4:
+            raise InputError(f"--bounds: west, south, east and north are wanted, got {bounds}")
         bounds = Bounds(*(float(value) for value in bounds)).validated("--bounds")
     if gsd is not None and not (math.isfinite(gsd) and gsd > 0):
         raise InputError(f"--gsd: metres per pixel must be positive, got {gsd}")
@@ -448,116 +449,6 @@ def read_landcover(
             f"{shape[0]} x {shape[1]}"
         )
     return np.ascontiguousarray(ids)
-
-
-class RasterWriter:
-    """A GeoTIFF that is being written by windows; made by :func:`create_geotiff`."""
-
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-
-    def write(self, band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
-        """Write ``(h, w)`` values with their top-left corner at ``(top, left)``."""
-        from rasterio.windows import Window
-
-        height, width = band.shape
-        self._dataset.write(band, 1, window=Window(left, top, width, height))
-
-
-@contextlib.contextmanager
-def create_geotiff(
-    path: str | PathLike[str],
-    shape: tuple[int, int],
-    dtype: str,
-    reference: GeoReference | None = None,
-    *,
-    nodata: float | None = None,
-    palette: NDArray[np.uint8] | None = None,
-    description: str = "",
-    tags: Mapping[str, str] | None = None,
-) -> Iterator[RasterWriter]:
-    """Create a tiled, compressed GeoTIFF of one band that appears when the block succeeds.
-
-    Args:
-        path: Where it goes.
-        shape: ``(H, W)``.
-        dtype: ``"uint8"`` or ``"float32"``.
-        reference: Coordinate system and transform; without it the file is a plain TIFF.
-        nodata: The value that means no data.
-        palette: ``(256, 3)`` colours of uint8 values.
-        description: Of the band.
-        tags: Metadata of the file.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    import rasterio
-    from affine import Affine
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    height, width = shape
-    options: dict[str, Any] = {
-        "driver": "GTiff",
-        "height": height,
-        "width": width,
-        "count": 1,
-        "dtype": dtype,
-        "nodata": nodata,
-        "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
-        "compress": "deflate",
-        "predictor": 3 if dtype.startswith("float") else 1,
-        "bigtiff": "IF_SAFER",
-    }
-    if reference is not None:
-        options |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
-    with atomic_path(path) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            with rasterio.open(temporary, "w", **options) as dataset:
-                if palette is not None:
-                    dataset.write_colormap(
-                        1, {i: (*map(int, color), 255) for i, color in enumerate(palette)}
-                    )
-                if description:
-                    dataset.set_band_description(1, description)
-                dataset.update_tags(**(tags or {}))
-                yield RasterWriter(dataset)
-        except (RasterioError, OSError) as error:
-            raise InputError(f"{path}: cannot be written ({_reason(error)})") from None
-
-
-def write_geotiff(
-    path: str | PathLike[str],
-    band: NDArray[np.generic],
-    reference: GeoReference | None = None,
-    *,
-    nodata: float | None = None,
-    palette: NDArray[np.uint8] | None = None,
-    description: str = "",
-    tags: Mapping[str, str] | None = None,
-) -> None:
-    """Write ``(H, W)`` values whole; see :func:`create_geotiff`. Float bands carry statistics."""
-    with create_geotiff(
-        path,
-        (band.shape[0], band.shape[1]),
-        str(band.dtype),
-        reference,
-        nodata=nodata,
-        palette=palette,
-        description=description,
-        tags=tags,
-    ) as writer:
-        writer.write(band)
-        if band.dtype.kind == "f":
-            writer._dataset.update_tags(
-                1,
-                STATISTICS_MINIMUM=f"{band.min():.9g}",
-                STATISTICS_MAXIMUM=f"{band.max():.9g}",
-                STATISTICS_MEAN=f"{band.mean(dtype=np.float64):.9g}",
-                STATISTICS_STDDEV=f"{band.std(dtype=np.float64):.9g}",
-            )
 
 
 def resample(

@@ -1,0 +1,149 @@
+"""GeoTIFFs of one band, written by windows: either whole or not there."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.errors import InputError
+from cvsegguide.geo import GeoReference
+from cvsegguide.io.atomic import atomic_path
+
+_TILE = 256
+
+
+class RasterWriter:
+    """A GeoTIFF that is being written by windows; made by :func:`create_geotiff`."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def write(self, band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
+        """Write ``(h, w)`` values with their top-left corner at ``(top, left)``."""
+        from rasterio.windows import Window
+
+        height, width = band.shape
+        self._dataset.write(band, 1, window=Window(left, top, width, height))
+
+
+@contextlib.contextmanager
+def create_geotiff(
+    path: str | PathLike[str],
+    shape: tuple[int, int],
+    dtype: str,
+    reference: GeoReference | None = None,
+    *,
+    nodata: float | None = None,
+    palette: NDArray[np.uint8] | None = None,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[RasterWriter]:
+    """Create a tiled, compressed GeoTIFF of one band that appears when the block succeeds.
+
+    Args:
+        path: Where it goes.
+        shape: ``(H, W)``.
+        dtype: ``"uint8"`` or ``"float32"``.
+        reference: Coordinate system and transform; without it the file is a plain TIFF.
+        nodata: The value that means no data.
+        palette: ``(256, 3)`` colours of uint8 values.
+        description: Of the band.
+        tags: Metadata of the file.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    import rasterio
+    from affine import Affine
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    height, width = shape
+    options: dict[str, Any] = {
+        "driver": "GTiff",
+        "height": height,
+        "width": width,
+        "count": 1,
+        "dtype": dtype,
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": _TILE,
+        "blockysize": _TILE,
+        "compress": "deflate",
+        "predictor": 3 if dtype.startswith("float") else 1,
+        "bigtiff": "IF_SAFER",
+    }
+    if reference is not None:
+        options |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            with rasterio.open(temporary, "w", **options) as dataset:
+                if palette is not None:
+                    dataset.write_colormap(
+                        1, {i: (*map(int, color), 255) for i, color in enumerate(palette)}
+                    )
+                if description:
+                    dataset.set_band_description(1, description)
+                dataset.update_tags(**(tags or {}))
+                yield RasterWriter(dataset)
+            _check_whole(temporary)
+        except (RasterioError, OSError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+            raise InputError(f"{path}: cannot be written ({reason})") from None
+
+
+def _check_whole(path: Path) -> None:
+    """Raise OSError unless every block of a GeoTIFF lies within the file.
+
+    What GDAL fails to write while it closes a file, as on a full disk, it does not report.
+    """
+    import rasterio
+
+    length = path.stat().st_size
+    with rasterio.open(path) as dataset:
+        rows, cols = (-(-side // _TILE) for side in dataset.shape)
+        for row in range(rows):
+            for col in range(cols):
+                start, size = (
+                    int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", 1) or 0)
+                    for what in ("OFFSET", "SIZE")
+                )
+                if start == 0 or size == 0 or start + size > length:
+                    raise OSError("the file is not whole; is the disk full?")
+
+
+def write_geotiff(
+    path: str | PathLike[str],
+    band: NDArray[np.generic],
+    reference: GeoReference | None = None,
+    *,
+    nodata: float | None = None,
+    palette: NDArray[np.uint8] | None = None,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``(H, W)`` values whole; see :func:`create_geotiff`. Float bands carry statistics."""
+    with create_geotiff(
+        path,
+        (band.shape[0], band.shape[1]),
+        str(band.dtype),
+        reference,
+        nodata=nodata,
+        palette=palette,
+        description=description,
+        tags=tags,
+    ) as writer:
+        writer.write(band)
+        if band.dtype.kind == "f":
+            writer._dataset.update_tags(
+                1,
+                STATISTICS_MINIMUM=f"{band.min():.9g}",
+                STATISTICS_MAXIMUM=f"{band.max():.9g}",
+                STATISTICS_MEAN=f"{band.mean(dtype=np.float64):.9g}",
+                STATISTICS_STDDEV=f"{band.std(dtype=np.float64):.9g}",
+            )
