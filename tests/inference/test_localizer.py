@@ -1,6 +1,7 @@
 """The whole way from inputs to a result, with a network whose answers are known."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import rasterio
 from affine import Affine
 
 import cvsegguide
-from cvsegguide.errors import ConfigurationError, InputError
+from cvsegguide.errors import CheckpointError, ConfigurationError, InputError
 from cvsegguide.geo import Bounds, GeoReference, tile_bounds
 from cvsegguide.inference.localizer import Localizer
 from helpers.models import ColourModel
@@ -340,7 +341,22 @@ def test_a_failed_save_leaves_nothing(localizer, tmp_path, monkeypatch):
     monkeypatch.setattr(cvsegguide.io.vectors, "write_geojson", fail)
     with pytest.raises(RuntimeError):
         result.save(tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="cannot be written"):
         result.save(tmp_path / "file" / "out")
+
+
+def test_damaged_weights_give_no_posterior():
+    model = ColourModel(sharpness=math.nan)
+    with pytest.raises(CheckpointError, match="not numbers"):
+        Localizer(model, device="cpu").localize(
+            np.zeros((64, 64, 3), np.uint8), np.zeros((16, 64, 3), np.uint8)
+        )
+
+
+def test_three_bounds_are_not_enough():
+    with pytest.raises(InputError, match="--bounds: west"):
+        Localizer(ColourModel(), device="cpu").localize(
+            aerial(), panorama(), bounds=(-74.0, 40.0, -73.0)
+        )

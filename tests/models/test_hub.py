@@ -1,9 +1,12 @@
 """Saving, loading, converting; errors that name the parameter."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cvsegguide.cli.main import main
 from cvsegguide.errors import CheckpointError
@@ -156,3 +159,91 @@ def test_every_configuration_can_be_built() -> None:
             model = create_model(name)
         if name.startswith(("mst", "featup")):
             assert model.channels == ("tree canopy", "building", "road", "other impervious")
+
+
+def _change(folder: Path, **values: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **values}))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"model": None}, "no network 'None'"),
+        ({"model": ["mst"]}, "no network"),
+        ({"embed_dim": -24}, "embed_dim"),
+        ({"embed_dim": 2**40}, "mst"),
+        ({"heads": [0, 0, 0, 0]}, "heads"),
+        ({"depths": [1]}, "depths"),
+        ({"group_size": 4.5}, "group_size"),
+        ({"overhead_size": [64]}, "overhead_size"),
+        ({"gsd": 0}, "gsd"),
+        ({"gsd": "nan"}, "gsd"),
+        ({"street_extent": [0, 0]}, "street_extent"),
+        ({"bogus": 1}, "bogus"),
+    ],
+)
+def test_configurations_that_make_no_network(
+    tmp_path: Path, values: dict[str, object], words: str
+) -> None:
+    save_model(create_model("mst-tiny"), tmp_path)
+    _change(tmp_path, **values)
+    with pytest.raises(CheckpointError, match=r"config\.json: ") as caught:
+        load_model(tmp_path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened(tmp_path: Path, kind: torch.dtype) -> None:
+    model = create_model("mst-tiny").eval()
+    save_model(model.to(kind), tmp_path)
+    same(load_model(tmp_path), model.float())
+
+
+def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+    save_model(create_model("mst-tiny").to(torch.float32), tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    save_file({name: value.int() for name, value in state.items()}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="is not floating point"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("failing", ["card", "config"])
+def test_saving_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def stop(path: Path, text: str) -> None:
+        if path.name == {"card": "README.md", "config": "config.json"}[failing]:
+            raise KeyboardInterrupt
+        path.write_text(text)
+
+    monkeypatch.setattr(hub_module, "write_text", stop)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(create_model("mst-tiny"), tmp_path / "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_of_merit_may_be_numpy_numbers(small: LocalizationModel, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth.tar"
+    content = {"epoch": 1, "state_dict": as_published(small), "best_acc1": np.float64(3.5)}
+    torch.save(content, path)
+    same(small, load_published(path, backbone=str(small.config()["model"])))
+
+
+def test_nobody_at_the_hub_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import huggingface_hub
+    from huggingface_hub.utils import logging
+
+    def download(repository: str, name: str) -> str:
+        logging.get_logger("huggingface_hub.file_download").warning("Retrying in 1s")
+        raise OSError("no network\nfor a while")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    before = logging.get_verbosity()
+    with pytest.raises(CheckpointError, match=r"^nobody/nothing: .*\(no network\)"):
+        load_model("nobody/nothing")
+    assert logging.get_verbosity() == before
+    assert capfd.readouterr().err == ""

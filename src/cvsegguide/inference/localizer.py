@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import cvsegguide
-from cvsegguide.errors import ConfigurationError, InputError
+from cvsegguide.errors import CheckpointError, ConfigurationError, InputError
 from cvsegguide.geo import wrap_degrees
 from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.posterior import mass_from_log, refined_mode, regrid
@@ -318,6 +318,10 @@ class Localizer:
                 heatmap=heat.result()[None],
             )
         scores = self.model.log_posterior(prediction)[0][_inner(plan)]
+        if bool(scores.isnan().any()):
+            raise CheckpointError(
+                f"model {self.name}: its scores are not numbers; its weights are damaged"
+            )
         return scores.float().cpu().numpy(), prediction
 
     def _forward(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cvsegguide.errors import CheckpointError, InputError
-from cvsegguide.io.pickles import load_plain_pickle
+from cvsegguide.io.pickles import PLAIN_GLOBALS, load_plain_pickle
 
 
 def read_checkpoint(path: str | PathLike[str]) -> Any:
@@ -38,10 +38,13 @@ def read_checkpoint(path: str | PathLike[str]) -> Any:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_scalars()):
             # About the protocol of foreign pickles: what matters is said in the error.
             warnings.simplefilter("ignore", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True)
+            # Mapped, so that the optimiser's state, which nobody reads, takes no memory.
+            return torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
     except (MemoryError, KeyboardInterrupt):
         raise
     except Exception as error:  # damaged files raise nearly anything
@@ -53,6 +56,18 @@ def read_checkpoint(path: str | PathLike[str]) -> Any:
         except InputError as error:
             raise CheckpointError(str(error)) from None
     raise CheckpointError(f"{path}: {reason}")
+
+
+def _numpy_scalars() -> list[Any]:
+    """Lets figures of merit be numpy's numbers, which training scripts put beside the weights.
+
+    PyTorch refuses them; they are rebuilt by our own functions, as in plain pickles.
+    """
+    wanted = ("scalar", "dtype")
+    return [
+        *((value, ".".join(key)) for key, value in PLAIN_GLOBALS.items() if key[1] in wanted),
+        *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd"),
+    ]
 
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

@@ -82,7 +82,7 @@ def _from_buffer(data: Any, dtype: Any, shape: tuple[int, ...], order: str) -> A
     return array.reshape(shape, order="F" if order == "F" else "C")
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
+PLAIN_GLOBALS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): _plain_dtype,
@@ -102,12 +102,13 @@ _ALLOWED: dict[tuple[str, str], Any] = {
         )
     },
 }
+"""What a pickle may import -> what it gets instead."""
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return _ALLOWED[module.replace("__builtin__", "builtins"), name]
+            return PLAIN_GLOBALS[module.replace("__builtin__", "builtins"), name]
         except KeyError:
             wanted = f"{module}.{name}"[:80]
             raise _RefusedError(f"asks for '{wanted}', which is not plain data") from None

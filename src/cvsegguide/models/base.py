@@ -1,5 +1,6 @@
 """What every localisation network has in common."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,10 +104,23 @@ class PairModel(LocalizationModel):
             if value not in choices:
                 raise ConfigurationError(f"{option} is '{value}', not one of {', '.join(choices)}")
         self.guidance, self.variant = guidance, variant
+        for option, pair in (
+            ("overhead_size", overhead_size),
+            ("street_size", street_size),
+            ("street_extent", street_extent),
+        ):
+            if len(pair) != 2:
+                raise ConfigurationError(f"{option} has {len(pair)} values, not two")
         self.overhead_size = (int(overhead_size[0]), int(overhead_size[1]))
         self.street_size = (int(street_size[0]), int(street_size[1]))
         self.street_extent = (float(street_extent[0]), float(street_extent[1]))
+        if not (0 < self.street_extent[0] <= 180 and 0 < self.street_extent[1] <= 360):
+            raise ConfigurationError(
+                f"street_extent is {self.street_extent}, not degrees in (0, 180] and (0, 360]"
+            )
         self.gsd = float(gsd)
+        if not (math.isfinite(self.gsd) and self.gsd > 0):
+            raise ConfigurationError(f"gsd is {self.gsd:g}, not a positive number of metres")
         self.channels = tuple(NYC.channels)
         if variant == "corrected":
             self.log_temperature = nn.Parameter(torch.zeros(()))

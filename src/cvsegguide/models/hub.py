@@ -2,14 +2,15 @@
 
 import json
 import re
+from logging import ERROR
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cvsegguide.errors import CheckpointError, ConfigurationError
-from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.errors import CheckpointError, ConfigurationError, InputError
+from cvsegguide.io.atomic import atomic_folder, write_text
 from cvsegguide.io.checkpoints import check_parameters, read_checkpoint, read_state_dict
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.published import detect, from_published
@@ -111,8 +112,15 @@ def _load_weights(config_path: Path, weights: Path) -> LocalizationModel:
             model = from_config(config)
     except ConfigurationError as error:
         raise CheckpointError(f"{config_path}: {error}") from None
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    check_parameters(weights, state, expected)
+    wanted = model.state_dict()
+    check_parameters(weights, state, {name: tuple(value.shape) for name, value in wanted.items()})
+    for name, value in state.items():
+        if not wanted[name].is_floating_point():
+            state[name] = value.to(wanted[name].dtype)  # counters
+            continue
+        if not value.is_floating_point():
+            raise CheckpointError(f"{weights}: parameter '{name}' is not floating point")
+        state[name] = value.float()  # files of half precision are a good way to save space
     trainable = {name: value.requires_grad for name, value in model.named_parameters()}
     model.load_state_dict(state, assign=True)
     for name, parameter in model.named_parameters():
@@ -122,7 +130,11 @@ def _load_weights(config_path: Path, weights: Path) -> LocalizationModel:
 
 def _load_from_hub(repository: str) -> LocalizationModel:
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import logging as hub_logging
 
+    # Its words about every new try would stand around the one line that says what is wrong.
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(ERROR)
     try:
         config = Path(hf_hub_download(repository, CONFIG))
         weights = Path(hf_hub_download(repository, WEIGHTS))
@@ -133,6 +145,8 @@ def _load_from_hub(repository: str) -> LocalizationModel:
             f"{repository}: neither a local file or folder nor a Hugging Face repository that "
             f"could be read ({reason}); {_choices()}"
         ) from None
+    finally:
+        hub_logging.set_verbosity(verbosity)
     return _load_weights(config, weights)
 
 
@@ -147,20 +161,30 @@ def save_model(
         card: Facts for the card, in this order and with these words as headings:
             ``{"Training data": "...", "Errors": "..."}``; ``license`` goes into its header.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     from cvsegguide import __version__
 
     folder = Path(directory)
+    # What is refused is refused before anything is written.
+    config = {**model.config(), "cvsegguide_version": __version__}
+    texts = {
+        CONFIG: json.dumps(config, indent=2) + "\n",
+        CARD: model_card(model, card or {}),
+    }
     state = {
         name: value.detach().cpu().contiguous().clone()
         for name, value in model.state_dict().items()
     }
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(state, temporary, metadata={"format": "pt"})
-    config = {**model.config(), "cvsegguide_version": __version__}
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
-    write_text(folder / CARD, model_card(model, card or {}))
+    with atomic_folder(folder) as stage:
+        try:
+            save_file(state, stage / WEIGHTS, metadata={"format": "pt"})
+        except SafetensorError as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{folder / WEIGHTS}: cannot be written ({reason})") from None
+        for name, text in texts.items():
+            write_text(stage / name, text)
 
 
 def model_card(model: LocalizationModel, facts: dict[str, Any]) -> str:

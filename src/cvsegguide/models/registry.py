@@ -99,11 +99,14 @@ def from_config(config: dict[str, Any]) -> LocalizationModel:
     """
     arguments = dict(config)
     name = arguments.pop("model", None)
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise ConfigurationError(f"no network '{name}' (there are {', '.join(MODELS)})")
     module, attribute = MODELS[name]
     try:
         model: LocalizationModel = getattr(importlib.import_module(module), attribute)(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"model '{name}': {error}") from None
+    except ConfigurationError:
+        raise
+    except Exception as error:  # torch and timm refuse arguments in many ways
+        reason = str(error).strip() or type(error).__name__
+        raise ConfigurationError(f"model '{name}': {reason.splitlines()[0]}") from None
     return model

@@ -216,6 +216,14 @@ class CrossFormer(nn.Module):
         super().__init__()
         if len(depths) != len(heads) or len(depths) < 2:
             raise ValueError("depths and heads need one entry for each of at least two stages")
+        for option, numbers in (
+            ("embed_dim", [embed_dim]),
+            ("depths", depths),
+            ("heads", heads),
+            ("group_size", [group_size]),
+        ):
+            if any(not isinstance(number, int) or number < 1 for number in numbers):
+                raise ValueError(f"{option} must be positive whole numbers")
         self.patch_embed = PatchEmbedding(embed_dim, patch_sizes)
         last = len(depths) - 1
         self.layers = nn.ModuleList(
