@@ -34,6 +34,21 @@ def test_two_modes():
     assert sum(region.area_m2 for region in found) == pytest.approx(union.sum() * 0.25)
 
 
+def test_large_posteriors_are_divided_on_blocks_alike():
+    posterior = bumps((1500, 1203), (0.6, 400, 300, 200.0), (0.4, 1100, 900, 150.0))
+    dense = highest_density_mask(posterior, 0.9)
+    assert dense.size > 1_000_000
+    found = regions(posterior, separation=40)
+    assert len(found) == 2
+    assert (found[0].row, found[0].col) == pytest.approx((400, 300), abs=25)
+    assert (found[1].row, found[1].col) == pytest.approx((1100, 900), abs=25)
+    masks = [region.mask(posterior.shape) for region in found]
+    assert not (masks[0] & masks[1]).any()
+    assert np.array_equal(masks[0] | masks[1], dense)
+    for region, mask in zip(found, masks, strict=True):
+        assert region.probability == pytest.approx(posterior[mask].sum(dtype=np.float64))
+
+
 def test_touching_modes_are_parted_where_they_meet():
     posterior = bumps((100, 100), (0.5, 50, 38, 6.0), (0.5, 50, 62, 6.0))
     found = regions(posterior, mass=0.97)

@@ -3,6 +3,7 @@
 The definitions are in ``docs/results-and-posterior.md``.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -15,6 +16,9 @@ from cvsegguide.geo import GeoReference
 from cvsegguide.inference.posterior import highest_density_mask
 
 Method = Literal["modes", "grid"]
+
+_FINE = 1_000_000
+"""Pixels that the watershed divides one by one."""
 
 
 @dataclass(frozen=True)
@@ -163,17 +167,24 @@ def _modes(
     )
     dense = dense[top:bottom, left:right]
     inner = posterior[top:bottom, left:right]
-    smooth = ndimage.gaussian_filter(
-        np.where(dense, inner, 0).astype(np.float32), separation / 4, mode="constant"
-    )
-    radius = max(1, int(separation / 2))
+    # The watershed's time goes into its queue of pixels, so wide sets are divided on blocks of
+    # pixels that are still small against the smoothing.
+    step = max(1, min(int(separation / 6), math.ceil(math.sqrt(dense.size / _FINE))))
+    blocks = _block_sums(np.where(dense, inner, 0).astype(np.float32), step)
+    inside = _block_sums(dense.astype(np.float32), step) > 0
+    smooth = ndimage.gaussian_filter(blocks, separation / 4 / step, mode="constant")
+    radius = max(1, int(separation / 2 / step))
     highest = ndimage.maximum_filter(smooth, size=2 * radius + 1, mode="constant")
-    markers = label((smooth >= highest) & dense, connectivity=2)
-    parts = watershed(-smooth, markers, mask=dense, connectivity=2)
+    markers = label((smooth >= highest) & inside, connectivity=2)
+    parts = watershed(-smooth, markers, mask=inside, connectivity=2)
     # A part of the set without a maximum of its own (it touches none that has) is its own region.
-    rest = dense & (parts == 0)
+    rest = inside & (parts == 0)
     if rest.any():
         parts = np.where(rest, label(rest, connectivity=2) + parts.max(), parts)
+    if step > 1:
+        parts = parts.repeat(step, axis=0)[: dense.shape[0]]
+        parts = parts.repeat(step, axis=1)[:, : dense.shape[1]]
+        parts = np.where(dense, parts, 0)
     probabilities = np.bincount(parts.ravel(), weights=inner.ravel())
     probabilities[0] = 0.0  # outside of the set
     boxes = ndimage.find_objects(parts)
@@ -182,6 +193,16 @@ def _modes(
         if box is not None:
             rows, cols = box
             yield _region(inner[box], parts[box] == index, top + rows.start, left + cols.start)
+
+
+def _block_sums(values: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Sums over blocks of ``step`` x ``step`` pixels; those at the end may be cut."""
+    if step == 1:
+        return values
+    height, width = values.shape
+    padded = np.pad(values, ((0, -height % step), (0, -width % step)))
+    rows, cols = padded.shape[0] // step, padded.shape[1] // step
+    return np.asarray(padded.reshape(rows, step, cols, step).sum(axis=(1, 3)))
 
 
 def _cells(posterior: NDArray[np.floating], n: int) -> Iterator[Region]:
