@@ -28,7 +28,9 @@ class Command:
 
 
 COMMANDS = {
-    "demo": Command("cvsegguide.cli.demo", "make a small synthetic city and localise street views in it"),
+    "demo": Command(
+        "cvsegguide.cli.demo", "make a small synthetic city and localise street views in it"
+    ),
     "localize": Command("cvsegguide.cli.localize", "localise one street view in an overhead image"),
     "segment": Command("cvsegguide.cli.segment", "land cover of a raster of any size"),
     "synth": Command("cvsegguide.cli.synth", "make a synthetic city, or views of a real place"),
