@@ -1,7 +1,7 @@
 """Progress on stderr: a bar in a terminal, nothing in a pipe or log."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -33,7 +33,7 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
         TimeRemainingColumn,
     )
 
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     columns = (
         TextColumn("{task.description}"),
