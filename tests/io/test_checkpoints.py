@@ -106,3 +106,12 @@ def test_no_parameters_in_it(tmp_path: Path, content: object) -> None:
     torch.save(content, path)
     with pytest.raises(CheckpointError, match=r"x\.pth"):
         read_state_dict(path)
+
+
+@pytest.mark.parametrize("cut", [100, 4000])
+def test_a_truncated_file_is_called_so(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "model.pth.tar"
+    torch.save({"state_dict": {"weight": torch.zeros(2000)}}, path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(CheckpointError, match=r"model\.pth\.tar: damaged or truncated"):
+        read_checkpoint(path)

@@ -49,6 +49,8 @@ def read_checkpoint(path: str | PathLike[str]) -> Any:
         raise
     except Exception as error:  # damaged files raise nearly anything
         reason = _reason(path, error)
+    if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path}: damaged or truncated: its end is missing")
     # A plain pickle of arrays; legacy files of torch are several pickles, and never this.
     if not zipfile.is_zipfile(path) and not _is_legacy_torch(path):
         try:
