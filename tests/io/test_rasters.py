@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from affine import Affine
 from PIL import Image
+from rasterio.control import GroundControlPoint
 
 from cvsegguide.errors import ConfigurationError, InputError
 from cvsegguide.geo import Bounds, GeoReference, tile_bounds
@@ -280,3 +281,25 @@ def test_a_full_disk_leaves_no_raster(tmp_path):
     assert "InputError" in done.stderr
     assert "out.tif: cannot be written" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bend", [0.0, 9.0])
+def test_ground_control_points(tmp_path, bend):
+    corners = [(0, 0), (0, 60), (40, 0), (40, 60)]
+    points = [
+        GroundControlPoint(row, col, 587000 + col / 2, 4511000 - row / 2) for row, col in corners
+    ]
+    points[3].x += bend
+    path = tmp_path / "points.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=40, width=60, count=3, dtype="uint8",
+        gcps=points, crs="EPSG:32618",
+    ) as dataset:  # fmt: skip
+        dataset.write(RGB.transpose(2, 0, 1))
+    if bend:
+        with pytest.raises(InputError, match="control points miss"):
+            read_overhead(path)
+        return
+    reference = read_overhead(path).reference
+    assert reference.crs == "EPSG:32618"
+    assert reference.transform == pytest.approx(UTM[:6])

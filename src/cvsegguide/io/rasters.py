@@ -4,7 +4,7 @@
 
 1. ``bounds`` given by the caller. They replace whatever the file says: whoever passes them knows
    that the file is wrong or silent.
-2. The file's own coordinate system and transform.
+2. The file's own coordinate system and transform, or ground control points that make one.
 3. A file name that ends in ``z/x/y.ext``: a slippy-map tile in Web Mercator.
 4. Nothing: positions are in pixels, and longitude and latitude are unknown.
 
@@ -266,14 +266,40 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _file_reference(dataset: Any) -> GeoReference | None:
-    if dataset.crs is None or dataset.transform.is_identity:
+    system, affine = dataset.crs, dataset.transform
+    points, points_system = dataset.gcps
+    if len(points) >= 3 and points_system is not None:
+        system, affine = points_system, _fitted(dataset.name, points)
+    if system is None or affine.is_identity:
         return None
-    transform = tuple(float(value) for value in dataset.transform)[:6]
-    if abs(dataset.transform.determinant) < 1e-30 or not all(map(math.isfinite, transform)):
+    transform = tuple(float(value) for value in affine)[:6]
+    if abs(affine.determinant) < 1e-30 or not all(map(math.isfinite, transform)):
         raise InputError(f"{dataset.name}: its geotransform is degenerate: {transform}")
-    code = dataset.crs.to_epsg()
-    crs = f"EPSG:{code}" if code else dataset.crs.to_wkt()
+    code = system.to_epsg()
+    crs = f"EPSG:{code}" if code else system.to_wkt()
     return GeoReference(crs, transform, dataset.height, dataset.width)  # type: ignore[arg-type]
+
+
+def _fitted(name: str, points: Any) -> Any:
+    """The affine transform through ground control points; they must agree with one."""
+    from rasterio.transform import from_gcps
+
+    affine = from_gcps(points)
+    if abs(affine.determinant) < 1e-30:
+        raise InputError(f"{name}: its ground control points lie on a line")
+    a, b, c, d, e, f = tuple(~affine)[:6]
+    misses = [
+        math.hypot(
+            a * point.x + b * point.y + c - point.col, d * point.x + e * point.y + f - point.row
+        )
+        for point in points
+    ]
+    if max(misses) > 1.0:
+        raise InputError(
+            f"{name}: its ground control points miss a straight grid by up to {max(misses):.0f} "
+            f"pixels; warp it first: gdalwarp {Path(name).name} out.tif"
+        )
+    return affine
 
 
 def _locate(
