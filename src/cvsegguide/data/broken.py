@@ -4,6 +4,9 @@ In training a sample with a broken file is replaced by the next good one, counte
 per file; when more than a given share of the data set is broken, the run stops with the list. In
 validation and testing a broken file is an error at once, since a metric over fewer samples is
 another metric.
+
+Over several processes each keeps its own account, and they are put together when an epoch begins
+and before its last batch: a share that only all of them see together stops the run then.
 """
 
 import logging
@@ -36,7 +39,7 @@ class BrokenFileError(DatasetError):
 
 @dataclass
 class BrokenFiles:
-    """The account of broken files of one training run (one process).
+    """The account of broken files of one training run.
 
     Attributes:
         total: Samples in the data set.
@@ -61,6 +64,27 @@ class BrokenFiles:
         if path not in self.reasons:
             self.reasons[path] = reason
             logger.warning("skipped a broken file: %s: %s", path, reason)
+        self._check()
+
+    def gather(self) -> None:
+        """Add what the other processes of the run have found; all of them must call it.
+
+        Raises:
+            TrainingError: As :meth:`record`.
+        """
+        from torch import distributed
+
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return
+        accounts: list[tuple[set[int], dict[str, str]] | None]
+        accounts = [None] * distributed.get_world_size()
+        distributed.all_gather_object(accounts, (self.samples, self.reasons))
+        for samples, reasons in filter(None, accounts):
+            self.samples |= samples
+            self.reasons |= reasons
+        self._check()
+
+    def _check(self) -> None:
         if len(self.samples) > self.limit * self.total:
             listed = [f"{name} ({why})" for name, why in list(self.reasons.items())[:_LISTED]]
             more = len(self.reasons) - len(listed)

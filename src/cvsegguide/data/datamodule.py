@@ -208,14 +208,17 @@ class BatchLoader:
         self._resume = None
         self._position = (epoch, done)
         self.sampler.start = done * self.batch_size
-        iterator = iter(self._loader)
-        for delivery in iterator:
+        if self.broken is not None:
+            self.broken.gather()
+        for delivery in self._loader:
             for index, path, reason in delivery.broken:
                 assert self.broken is not None
                 self.broken.record(index, path, reason)
             if delivery.error is not None:
                 raise delivery.error
             done += 1
+            if self.broken is not None and done == len(self):
+                self.broken.gather()  # shards are equally long: every process comes here
             self._position = (epoch, done)
             yield delivery.batch
 
