@@ -18,27 +18,30 @@ U64 = NDArray[np.uint64]
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def compiled(function: Kernel) -> Kernel:
-    """Compile with numba, cached on disk.
+def _njit(function: Kernel, **options: Any) -> Kernel:
+    """Compile with numba, cached on disk where there is a place for it.
 
     No fast-math: the same numbers must come out of every window and every worker.
     """
-    return cast(
-        Kernel, numba.njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)(function)
-    )
+    options["error_model"] = "numpy"
+    njit: Any = numba.njit  # its type declarations lack some of the options
+    try:
+        return cast(Kernel, njit(cache=True, **options)(function))
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written to
+        return cast(Kernel, njit(**options)(function))
+
+
+def compiled(function: Kernel) -> Kernel:
+    """Compile a kernel that Python calls."""
+    return _njit(function, no_cfunc_wrapper=True)
 
 
 def internal(function: Kernel) -> Kernel:
     """As :func:`compiled`, for what only kernels call: it skips the wrappers, which take longer to
     compile than a small function itself."""
-    return cast(
-        Kernel,
-        numba.njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
-            function
-        ),
-    )
+    return _njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def inlined(function: Kernel) -> Kernel:
     """As :func:`compiled`, for small helpers that every pixel calls."""
-    return cast(Kernel, numba.njit(cache=True, error_model="numpy", forceinline=True)(function))
+    return _njit(function, forceinline=True)
