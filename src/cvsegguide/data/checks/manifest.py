@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,20 +81,9 @@ def check_manifest(
 
 
 def _read(path: Path, report: Report) -> _Table:
-    from cvsegguide.data.manifest import NUMBERS, REQUIRED, WORDS, is_empty, read_frame
-    from cvsegguide.errors import DatasetError
+    from cvsegguide.data.manifest_table import NUMBERS, is_empty, read_words
 
-    frame: dict[str, list[Any]] = read_frame(path)
-    for column in REQUIRED:
-        if column not in frame:
-            raise DatasetError(
-                f"{path}: has no column '{column}' (it has: {', '.join(map(str, frame))})"
-            )
-    words = {
-        column: ["" if is_empty(cell) else str(cell).strip() for cell in frame[column]]
-        for column in (*REQUIRED, *WORDS)
-        if column in frame
-    }
+    frame, words = read_words(path)
     count = len(words["overhead"])
     if not count:
         report.add("malformed", path.name, "has no rows")
@@ -120,7 +108,7 @@ def _read(path: Path, report: Report) -> _Table:
 
 
 def _check_rows(table: _Table, report: Report) -> None:
-    from cvsegguide.data.manifest import LIMITS, row_names
+    from cvsegguide.data.manifest_table import LIMITS, row_names
 
     ids = row_names(table.words)
     names: dict[str, int] = {}
@@ -202,7 +190,7 @@ def _read_files(table: _Table, report: Report, workers: int, known: frozenset[in
 
 def _check_positions(table: _Table, report: Report) -> NDArray[np.float64]:
     """Find cameras outside of their tile; the bounds of each row's tile, NaN where unknown."""
-    from cvsegguide.data.manifest import is_square
+    from cvsegguide.data.manifest_table import is_square
 
     bounds = np.full((len(table.bad), 4), np.nan)
     for row, cell in enumerate(table.words["overhead"]):
