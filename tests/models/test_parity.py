@@ -59,3 +59,22 @@ def test_outputs_agree(name: str, shared: Path, tmp_path: Path) -> None:
         )
     else:
         assert out.landcover is None
+
+
+@pytest.mark.slow
+def test_another_seed_is_as_exact(shared: Path, tmp_path: Path) -> None:
+    """Rounding stays far below what agreement allows, whatever the parameters."""
+    parity = shared / "parity"
+    path = tmp_path / "model.pth.tar"
+    torch.save({"state_dict": published.state_dict(parity, "mst_nSeg", seed=5)}, path)
+    model = load_published(path, backbone="mst", guidance="none")
+    data = np.load(parity / "mst_nSeg_seed0.npz")
+    views = [
+        torch.from_numpy(data[view].astype(np.float32) / 65535)[None]
+        for view in ("overhead", "streetview")
+    ]
+    with torch.inference_mode():
+        single = model(*views).heatmap
+        double = model.double()(*(view.double() for view in views)).heatmap
+    assert (single - double).abs().max() < 2e-5
+    assert np.abs(single[0, 0, ::2, ::2].numpy() - data["heatmap"]).max() > 1e-2
