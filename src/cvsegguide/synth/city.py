@@ -18,10 +18,12 @@ from cvsegguide.synth.plan.network import NUMBERS, cells_in
 from cvsegguide.synth.plan.paint import paint_shapes
 from cvsegguide.synth.plan.streets import fill_streets
 from cvsegguide.synth.plan.tables import (
+    CELL_COLUMNS,
     OVERHEAD_ONLY,
     STREET_ONLY,
+    Arrays,
     Tables,
-    make_tables,
+    as_arrays,
 )
 from cvsegguide.synth.scene import Objects, Scene, Trees
 from cvsegguide.synth.styles import CityStyle, PhotoStyle
@@ -117,7 +119,7 @@ class City:
     def _grain(self) -> F32:
         return texture(self.seed + 18, 641, (9, 22, 60, 150), 0.7)
 
-    def tables(self, row0: int, col0: int, height: int, width: int) -> tuple[F64, Tables]:
+    def tables(self, row0: int, col0: int, height: int, width: int) -> tuple[F64, Arrays]:
         """Cells and filled tables of everything that may reach into a window of pixels."""
         rows = np.linspace(row0 * self.gsd - REACH, (row0 + height) * self.gsd + REACH, 9)
         cols = np.linspace(col0 * self.gsd - REACH, (col0 + width) * self.gsd + REACH, 9)
@@ -130,18 +132,12 @@ class City:
             a = a + wave_a * wave
             b = b + wave_b * wave
         slack = 3.0
-        cells = cells_in(plan, a.min() - slack, a.max() + slack, b.min() - slack, b.max() + slack)
-        size = 1 + len(cells)
-        tables = make_tables(700 * size, 160 * size, 500 * size, 80 * size)
-        while True:
-            fill_blocks(plan, cells, tables)
-            fill_streets(plan, cells, tables)
-            capacity = [len(t) for t in tables[:4]]
-            if all(n <= c for n, c in zip(tables.filled, capacity, strict=True)):
-                break
-            tables = make_tables(*(2 * max(int(n), c) for n, c in
-                                   zip(tables.filled, capacity, strict=True)))  # fmt: skip
-        return cells, tables
+        low, high = (a.min() - slack, b.min() - slack), (a.max() + slack, b.max() + slack)
+        cells = cells_in(plan, float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+        tables = Tables([], [], [], [])
+        fill_blocks(plan, cells, tables)
+        fill_streets(plan, cells, tables)
+        return np.array(cells, np.float64).reshape(len(cells), CELL_COLUMNS), as_arrays(tables)
 
     def overhead(
         self, row0: int, col0: int, height: int, width: int, style: PhotoStyle | None = None
@@ -179,20 +175,19 @@ class City:
             self.plan, cells, fields, row0, col0, gsd, self._grain, ground, zone, material, tone,
             markings, use, elevation,
         )  # fmt: skip
-        count = tables.filled
         paint_shapes(
-            tables.shapes[: count[0]], row0, col0, gsd, zone, ground, material, tone, markings, use,
+            tables.shapes, row0, col0, gsd, zone, ground, material, tone, markings, use,
             age, function, building_id, roofs,
         )  # fmt: skip
-        trees = tables.trees[: count[1]]
+        trees = tables.trees
         trees = trees[
             _touching(trees[:, 0], trees[:, 1], 1.3 * trees[:, 3], row0, col0, shape, gsd)
         ]
         paint_crowns(trees, row0, col0, gsd, self._clumps, base, top, species, roofs)
         landcover = np.where(top > 0, np.uint8(1), ground)
-        things = tables.objects[: count[2]]
+        things = tables.objects
         things = things[_touching(things[:, 0], things[:, 1], things[:, 3], row0, col0, shape, gsd)]
-        cameras = tables.cameras[: count[3]]
+        cameras = tables.cameras
         cameras = cameras[
             _touching(cameras[:, 0], cameras[:, 1], 0.0 * cameras[:, 0], row0, col0, shape, gsd)
         ]

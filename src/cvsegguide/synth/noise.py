@@ -7,7 +7,7 @@ The mixing function is SplitMix64 (Steele, Lea and Flood 2014).
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, U64, compiled, inlined, internal
+from cvsegguide.synth.compiled import F32, inlined
 
 # Unsigned throughout: overflow of signed integers is undefined to the compiler, which did use that.
 _C1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -39,27 +39,6 @@ def key(a: int, b: int, c: int, d: int) -> int:
 def unit(hashed: int, salt: int) -> float:
     """A uniform number in [0, 1) from a hash and a small integer."""
     return float(mix(np.uint64(hashed) + np.uint64(salt) * _GOLDEN) >> _S12) * _UNIT
-
-
-@compiled
-def start(seed: int) -> U64:
-    """A random stream: one 64-bit state."""
-    state = np.empty(1, np.uint64)
-    state[0] = mix(np.uint64(seed))
-    return state
-
-
-@internal
-def draw(state: U64) -> float:
-    """Next uniform number in [0, 1) of a stream."""
-    state[0] += _GOLDEN
-    return float(mix(state[0]) >> _S12) * _UNIT
-
-
-@internal
-def between(state: U64, low: float, high: float) -> float:
-    """Next uniform number in [low, high)."""
-    return low + (high - low) * draw(state)
 
 
 def texture(seed: int, size: int, octaves: tuple[int, ...], decay: float = 0.6) -> F32:

@@ -1,9 +1,9 @@
 """Fills blocks: lots along both long sides with houses, or one of the open kinds."""
 
+import math
+
 import numpy as np
 
-from cvsegguide.synth.compiled import F64, U64, compiled, internal
-from cvsegguide.synth.noise import between, draw, start
 from cvsegguide.synth.plan.fields import Plan, clear_of_corridors
 from cvsegguide.synth.plan.frames import front, mark, mass, paint, paint_form, parking, roof_plant
 from cvsegguide.synth.plan.ground import roundabout_radius
@@ -76,27 +76,27 @@ from cvsegguide.synth.plan.tables import (
     TURF,
     USE,
     WATERBODY,
+    Cell,
     Frame,
     Tables,
     X,
     Y,
 )
+from cvsegguide.synth.streams import Stream, between, draw, start
 
 IDENTITY_MASK = (1 << 30) - 1
 
 
-@internal
 def _identity(hashed: int, number: int) -> int:
     """A building's id: a hash that fits int32, room for outbuildings next to it, never 0."""
     stream = start(hashed + 7919 * number)
-    return int(((np.int64(stream[0] >> np.uint64(34)) & IDENTITY_MASK) | 4) & ~3)
+    return ((stream[0] >> 34 & IDENTITY_MASK) | 4) & ~3
 
 
-@internal
 def _lot_is_clear(plan: Plan, frame: Frame, width: float, depth: float) -> bool:
     """Whether nothing of a lot that may be built on lies on a corridor."""
-    steps_s = max(1, int(np.ceil(width / 8.0)))
-    steps_t = max(1, int(np.ceil(depth / 8.0)))
+    steps_s = max(1, math.ceil(width / 8.0))
+    steps_t = max(1, math.ceil(depth / 8.0))
     for i in range(steps_s + 1):
         for j in range(steps_t + 1):
             s = width * (i / steps_s - 0.5)
@@ -108,11 +108,9 @@ def _lot_is_clear(plan: Plan, frame: Frame, width: float, depth: float) -> bool:
     return True
 
 
-@compiled
-def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
+def fill_blocks(plan: Plan, cells: list[Cell], tables: Tables) -> None:
     """Append the shapes, trees and parked cars of every block, in the order of the cells."""
-    for n in range(cells.shape[0]):
-        cell = cells[n]
+    for cell in cells:
         kind = int(cell[KIND])
         random = start(int(cell[KEY]) + 1)
         along = int(cell[ORIENT])
@@ -127,9 +125,8 @@ def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
             end_low, end_high = cell[MB0] > 0, cell[MB1] > 0
         if p1 - p0 < 12.0 or q1 - q0 < 12.0:
             continue
-        first_shape = min(tables.filled[0], tables.shapes.shape[0])
-        first_tree = min(tables.filled[1], tables.trees.shape[0])
-        first_object = min(tables.filled[2], tables.objects.shape[0])
+        first_shape, first_tree = len(tables.shapes), len(tables.trees)
+        first_object = len(tables.objects)
         if kind in (ROW, DETACHED, APARTMENT, INDUSTRY):
             _built(plan, cell, tables, random, kind, p0, p1, q1 - q0, end_low, end_high)
         else:
@@ -149,51 +146,36 @@ def fill_blocks(plan: Plan, cells: F64, tables: Tables) -> None:
         _tow(plan, tables, first_object)
 
 
-@internal
 def _tow(plan: Plan, tables: Tables, first: int) -> None:
     """Drop the cars, from the given row on, that stand on a corridor."""
-    if tables.filled[2] > tables.objects.shape[0]:
-        return  # the table is full and will be made again
-    kept = first
-    for n in range(first, tables.filled[2]):
-        if clear_of_corridors(plan, tables.objects[n, 0], tables.objects[n, 1], 0.0):
-            if kept != n:
-                tables.objects[kept] = tables.objects[n]
-            kept += 1
-    tables.filled[2] = kept
+    tables.objects[first:] = [
+        row for row in tables.objects[first:] if clear_of_corridors(plan, row[0], row[1], 0.0)
+    ]
 
 
-@internal
 def _fell(tables: Tables, first_shape: int, first_tree: int) -> None:
     """Drop the trees, from the given row on, whose trunks stand in a building or in water."""
-    trees = min(tables.filled[1], tables.trees.shape[0])
-    shapes = min(tables.filled[0], tables.shapes.shape[0])
-    if trees < tables.filled[1]:
-        return  # the table is full and will be made again
-    kept = first_tree
-    for n in range(first_tree, trees):
-        x, y = tables.trees[n, 0], tables.trees[n, 1]
-        stands = True
-        for m in range(first_shape, shapes):
-            shape = tables.shapes[m]
-            wet = shape[OP] == PAINT and shape[CLASS] == 4
-            if not wet and shape[OP] != BUILDING:
-                continue
-            dx, dy = x - shape[X], y - shape[Y]
-            u, v = dx * shape[EX] + dy * shape[EY], dy * shape[EX] - dx * shape[EY]
-            reach = 1.32 if wet else 1.0
-            if abs(u) < reach * shape[HU] + 0.4 and abs(v) < reach * shape[HV] + 0.4:
-                stands = False
-                break
-        if stands:
-            if kept != n:
-                tables.trees[kept] = tables.trees[n]
-            kept += 1
-    tables.filled[1] = kept
+    solid = [
+        row
+        for row in tables.shapes[first_shape:]
+        if row[OP] == BUILDING or (row[OP] == PAINT and row[CLASS] == 4)
+    ]
+    trees = tables.trees[first_tree:]
+    if not solid or not trees:
+        return
+    x, y, ex, ey, hu, hv, wet = np.array(
+        [(row[X], row[Y], row[EX], row[EY], row[HU], row[HV], row[OP] == PAINT) for row in solid]
+    ).T
+    reach = np.where(wet > 0, 1.32, 1.0)
+    place = np.array([row[:2] for row in trees])
+    dx, dy = place[:, :1] - x, place[:, 1:] - y
+    u, v = dx * ex + dy * ey, dy * ex - dx * ey
+    inside = (np.abs(u) < reach * hu + 0.4) & (np.abs(v) < reach * hv + 0.4)
+    fallen = inside.any(axis=1)
+    tables.trees[first_tree:] = [row for row, gone in zip(trees, fallen, strict=True) if not gone]
 
 
-@internal
-def _near_roundabout(plan: Plan, cell: F64, low: bool, side_high: bool) -> bool:
+def _near_roundabout(plan: Plan, cell: Cell, low: bool, side_high: bool) -> bool:
     """Whether the corner of the block's long axis (low end or not) has a roundabout."""
     if cell[ORIENT] == 0.0:
         a, b = low, not side_high
@@ -206,8 +188,7 @@ def _near_roundabout(plan: Plan, cell: F64, low: bool, side_high: bool) -> bool:
     return major_a and major_b and roundabout_radius(plan, line_a, line_b) > 0.0
 
 
-@internal
-def _built(plan: Plan, cell: F64, tables: Tables, random: U64, kind: int, p0: float, p1: float,
+def _built(plan: Plan, cell: Cell, tables: Tables, random: Stream, kind: int, p0: float, p1: float,
            breadth: float, end_low: bool, end_high: bool) -> None:  # fmt: skip
     """Lots along the two long sides of a block, back to back."""
     hashed = int(cell[KEY])
@@ -274,9 +255,8 @@ def _built(plan: Plan, cell: F64, tables: Tables, random: U64, kind: int, p0: fl
                 hall(plan, tables, random, frame, width, depth, identity)
 
 
-@internal
 def _vacant(
-    plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float
+    plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float
 ) -> None:
     """An empty lot: weeds, bare soil, or a few parked cars."""
     u = draw(random)
@@ -290,16 +270,14 @@ def _vacant(
         n = paint(tables, frame, 0.0, depth / 2, width / 2, depth / 2, 3, SOIL, tone)
     else:
         n = paint(tables, frame, 0.0, depth / 2, width / 2, depth / 2, 7, LOT_ASPHALT, tone)
-    if n >= 0:
-        tables.shapes[n, USE] = 9
+    tables.shapes[n][USE] = 9
 
 
-@internal
-def _walk(tables: Tables, frame: Frame, random: U64, width: float, depth: float, s0: float,
+def _walk(tables: Tables, frame: Frame, random: Stream, width: float, depth: float, s0: float,
           t0: float, s1: float, t1: float, half: float, material: int) -> None:  # fmt: skip
     """A curved path from one point of a park to another, as a chain of discs."""
     bow = between(random, -0.3, 0.3)
-    length = np.hypot(s1 - s0, t1 - t0)
+    length = math.sqrt((s1 - s0) * (s1 - s0) + (t1 - t0) * (t1 - t0))
     steps = max(2, int(length / (half * 0.9)))
     tone = between(random, 60.0, 220.0)
     for i in range(steps + 1):
@@ -311,8 +289,7 @@ def _walk(tables: Tables, frame: Frame, random: U64, width: float, depth: float,
             paint_form(tables, frame, s, t, half, half, 7, material, tone, ELLIPSE)
 
 
-@internal
-def _court(tables: Tables, frame: Frame, random: U64, s: float, t: float) -> None:
+def _court(tables: Tables, frame: Frame, random: Stream, s: float, t: float) -> None:
     """A tennis or basketball court."""
     paint(tables, frame, s, t, 9.0, 16.5, 7, COURT, between(random, 0.0, 255.0))
     for edge in (-5.4, 5.4):
@@ -322,8 +299,7 @@ def _court(tables: Tables, frame: Frame, random: U64, s: float, t: float) -> Non
     mark(tables, frame, s, t, 5.4, 0.1, 1)
 
 
-@internal
-def _diamond(tables: Tables, frame: Frame, random: U64, s: float, t: float, size: float) -> None:
+def _diamond(tables: Tables, frame: Frame, random: Stream, s: float, t: float, size: float) -> None:
     """A ball field: outfield of turf, infield of clay."""
     paint_form(tables, frame, s, t, size * 1.15, size, 2, TURF, between(random, 60.0, 200.0), BLOB)
     home = t - size * 0.72
@@ -342,25 +318,22 @@ def _diamond(tables: Tables, frame: Frame, random: U64, s: float, t: float, size
     paint_form(tables, turned, 0.0, 0.0, 1.4, 1.4, 3, CLAY, 130.0, ELLIPSE)
 
 
-@internal
-def _grove(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float, radius: float,
-           number: int) -> None:  # fmt: skip
+def _grove(plan: Plan, tables: Tables, random: Stream, frame: Frame, s: float, t: float,
+           radius: float, number: int) -> None:  # fmt: skip
     for _ in range(number):
         angle = between(random, 0.0, 6.2832)
-        off = radius * np.sqrt(draw(random))
-        yard_tree(plan, tables, random, frame, s + off * np.cos(angle), t + off * np.sin(angle),
+        off = radius * math.sqrt(draw(random))
+        yard_tree(plan, tables, random, frame, s + off * math.cos(angle), t + off * math.sin(angle),
                   4.2)  # fmt: skip
 
 
-@internal
 def _park(
-    plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float
+    plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float
 ) -> None:
     """Lawns, paths, groves, and one or two of: pond, ball field, courts, playground."""
     half = width / 2
     n = paint(tables, frame, 0.0, depth / 2, half, depth / 2, 2, LAWN, between(random, 60.0, 190.0))
-    if n >= 0:
-        tables.shapes[n, USE] = 6
+    tables.shapes[n][USE] = 6
     for _ in range(int(width * depth / 1200.0)):
         paint_form(tables, frame, between(random, -1.0, 1.0) * half, draw(random) * depth,
                    between(random, 6.0, 18.0), between(random, 5.0, 14.0), 2,
@@ -386,8 +359,8 @@ def _park(
             ring = between(random, 0.7, 1.3)
             for k in range(10):
                 angle = k * 0.628 + ring
-                yard_tree(plan, tables, random, frame, s + (hs + 4.0) * np.cos(angle),
-                          t + (ht + 4.0) * np.sin(angle), 3.4)  # fmt: skip
+                yard_tree(plan, tables, random, frame, s + (hs + 4.0) * math.cos(angle),
+                          t + (ht + 4.0) * math.sin(angle), 3.4)  # fmt: skip
         elif u < 0.48 and depth > 44.0:
             _diamond(tables, frame, random, s, t, min(depth / 2 - 2, width / places / 2))
         elif u < 0.58 and depth > 40.0:
@@ -418,16 +391,14 @@ def _park(
         shrub(plan, tables, random, frame, between(random, -1.0, 1.0) * half, draw(random) * depth)
 
 
-@internal
-def _school(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
+def _school(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float,
             identity: int) -> None:  # fmt: skip
     """A large building with wings, a paved yard, a field."""
     half = width / 2
     cover = CONCRETE if draw(random) < 0.5 else LOT_ASPHALT
     tone = between(random, 60.0, 220.0)
     n = paint(tables, frame, 0.0, depth / 2, half, depth / 2, 7, cover, tone)
-    if n >= 0:
-        tables.shapes[n, USE] = 7
+    tables.shapes[n][USE] = 7
     side = 1.0 if draw(random) < 0.5 else -1.0
     built = min(half * 0.5, 38.0)
     center = side * (half - built - 3.0)
@@ -466,7 +437,6 @@ def _school(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float,
                   1.5 if draw(random) < 0.5 else depth - 1.5, 3.2)  # fmt: skip
 
 
-@internal
 def _shifted(frame: Frame, s: float, t: float) -> Frame:
     """A frame with its origin moved to (s, t)."""
     return Frame(
@@ -475,15 +445,13 @@ def _shifted(frame: Frame, s: float, t: float) -> Frame:
     )  # fmt: skip
 
 
-@internal
-def _car_park(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
+def _car_park(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float,
               identity: int) -> None:  # fmt: skip
     """A shopping centre: a big store and its parking."""
     half = width / 2
     n = paint(tables, frame, 0.0, depth / 2, half, depth / 2, 7, LOT_ASPHALT,
               between(random, 30.0, 220.0))  # fmt: skip
-    if n >= 0:
-        tables.shapes[n, USE] = 8
+    tables.shapes[n][USE] = 8
     share = between(random, 0.0, 0.55)
     wide = width * share / 2
     center = half - wide - 1.0
@@ -504,14 +472,12 @@ def _car_park(plan: Plan, tables: Tables, random: U64, frame: Frame, width: floa
         yard_tree(plan, tables, random, frame, s, 0.8 if draw(random) < 0.5 else depth - 0.8, 2.6)
 
 
-@internal
-def _site(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
+def _site(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float,
           identity: int) -> None:  # fmt: skip
     """A construction site or cleared land: bare soil, heaps, containers, a shell."""
     half = width / 2
     n = paint(tables, frame, 0.0, depth / 2, half, depth / 2, 3, SOIL, between(random, 40.0, 210.0))
-    if n >= 0:
-        tables.shapes[n, USE] = 9
+    tables.shapes[n][USE] = 9
     for _ in range(int(width * depth / 300.0)):
         u = draw(random)
         paint_form(tables, frame, between(random, -1.0, 1.0) * half, draw(random) * depth,

@@ -1,9 +1,7 @@
 """Frames of lots, and the brushes with which the templates draw in them."""
 
-import numpy as np
+import math
 
-from cvsegguide.synth.compiled import F64, U64, internal
-from cvsegguide.synth.noise import between, draw
 from cvsegguide.synth.plan.fields import Plan, jacobian, to_world
 from cvsegguide.synth.plan.tables import (
     A0,
@@ -27,16 +25,17 @@ from cvsegguide.synth.plan.tables import (
     SIDEWALK,
     SKYLIGHT,
     STREET_ONLY,
+    Cell,
     Frame,
     Tables,
     add_object,
     add_shape,
 )
+from cvsegguide.synth.streams import Stream, between, draw
 
 _CAR, _VAN, _BUS = 0, 1, 2
 
 
-@internal
 def frame_at(plan: Plan, a: float, b: float, along: int, inward: float) -> Frame:
     """The frame at a plan point: s runs along plan axis ``along``, t to ``inward`` (+1 or -1)."""
     x, y = to_world(plan, a, b)
@@ -49,18 +48,17 @@ def frame_at(plan: Plan, a: float, b: float, along: int, inward: float) -> Frame
         sx, sy, tx, ty = xa, ya, xb * inward, yb * inward
     else:
         sx, sy, tx, ty = xb, yb, xa * inward, ya * inward
-    scale_s = np.sqrt(sx * sx + sy * sy)
+    scale_s = math.sqrt(sx * sx + sy * sy)
     sx /= scale_s
     sy /= scale_s
     dot = tx * sx + ty * sy
     tx -= dot * sx
     ty -= dot * sy
-    scale_t = np.sqrt(tx * tx + ty * ty)
+    scale_t = math.sqrt(tx * tx + ty * ty)
     return Frame(x, y, sx, sy, tx / scale_t, ty / scale_t, scale_s, scale_t)
 
 
-@internal
-def front(plan: Plan, cell: F64, side: int, s: float) -> Frame:
+def front(plan: Plan, cell: Cell, side: int, s: float) -> Frame:
     """The frame on the inner edge of a block's sidewalk; sides a-low, a-high, b-low, b-high."""
     walk = cell[SIDEWALK]
     if side == 0:
@@ -72,13 +70,11 @@ def front(plan: Plan, cell: F64, side: int, s: float) -> Frame:
     return frame_at(plan, s, cell[B1] - cell[HB1] - walk, 0, -1.0)
 
 
-@internal
 def azimuth_of(x: float, y: float) -> float:
     """Degrees clockwise from north of a direction in world coordinates (y to the south)."""
-    return float(np.degrees(np.arctan2(x, -y)) % 360.0)
+    return math.degrees(math.atan2(x, -y)) % 360.0
 
 
-@internal
 def paint(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float,
     landcover: int, material: int, tone: float,
@@ -90,7 +86,6 @@ def paint(
     )  # fmt: skip
 
 
-@internal
 def paint_form(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float,
     landcover: int, material: int, tone: float, form: int,
@@ -101,7 +96,6 @@ def paint_form(
     )
 
 
-@internal
 def mark(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float, color: int
 ) -> None:
@@ -109,7 +103,6 @@ def mark(
     add_shape(tables, frame, MARK, s, t, half_s, half_t, 0, 0, color, 0, 0.0, 0, 0.0, RECTANGLE)
 
 
-@internal
 def mass(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float,
     material: int, tone: float, identity: int, height: float, roof: int, rise: float,
@@ -121,7 +114,6 @@ def mass(
     )  # fmt: skip
 
 
-@internal
 def fixture(
     tables: Tables, frame: Frame, s: float, t: float, half_s: float, half_t: float,
     material: int, tone: float, identity: int, height: float,
@@ -133,9 +125,8 @@ def fixture(
     )  # fmt: skip
 
 
-@internal
 def roof_plant(
-    tables: Tables, frame: Frame, random: U64, s: float, t: float, half_s: float, half_t: float,
+    tables: Tables, frame: Frame, random: Stream, s: float, t: float, half_s: float, half_t: float,
     identity: int, height: float, amount: float,
 ) -> None:  # fmt: skip
     """Bulkheads, air conditioners, skylights and vents on a flat roof."""
@@ -173,23 +164,19 @@ def roof_plant(
                     0.0)  # fmt: skip
 
 
-CAR_COLORS = np.array(
-    [
-        0xE6E6E4, 0xDCDCDA, 0xEEEEEA, 0x141416, 0x1C1C20, 0x26262A, 0x585A5E, 0x6A6C70, 0xA4A8AC,
-        0xB8BABC, 0x24344E, 0x1E4070, 0x7C1620, 0xA01C22, 0x5A4A3A, 0x24402C, 0x8A8474, 0x9C7A20,
-    ],
-    dtype=np.int64,
+CAR_COLORS = (
+    0xE6E6E4, 0xDCDCDA, 0xEEEEEA, 0x141416, 0x1C1C20, 0x26262A, 0x585A5E, 0x6A6C70, 0xA4A8AC,
+    0xB8BABC, 0x24344E, 0x1E4070, 0x7C1620, 0xA01C22, 0x5A4A3A, 0x24402C, 0x8A8474, 0x9C7A20,
 )  # fmt: skip
 
 
-@internal
-def add_car(tables: Tables, random: U64, x: float, y: float, azimuth: float, when: int) -> None:
+def add_car(tables: Tables, random: Stream, x: float, y: float, azimuth: float, when: int) -> None:
     """A car or a van of random make at a place."""
     color = CAR_COLORS[int(draw(random) * len(CAR_COLORS))]
     turn = 180.0 if draw(random) < 0.5 else 0.0
     along = between(random, -0.35, 0.35)
-    x += along * np.sin(np.radians(azimuth))
-    y -= along * np.cos(np.radians(azimuth))
+    x += along * math.sin(math.radians(azimuth))
+    y -= along * math.cos(math.radians(azimuth))
     azimuth = (azimuth + turn + between(random, -1.5, 1.5)) % 360.0
     if draw(random) < 0.09:
         add_object(tables, x, y, azimuth, between(random, 5.0, 6.4), between(random, 1.95, 2.2),
@@ -200,9 +187,8 @@ def add_car(tables: Tables, random: U64, x: float, y: float, azimuth: float, whe
                    between(random, 1.4, 1.8), _CAR, color, when)  # fmt: skip
 
 
-@internal
 def place_cars(
-    tables: Tables, random: U64, x: float, y: float, azimuth: float, occupancy: float
+    tables: Tables, random: Stream, x: float, y: float, azimuth: float, occupancy: float
 ) -> None:
     """A parking place as it was at the two times: other cars, some still there."""
     now, later, stays = draw(random), draw(random), draw(random)
@@ -215,9 +201,8 @@ def place_cars(
         add_car(tables, random, x, y, azimuth, STREET_ONLY)
 
 
-@internal
 def parking(
-    tables: Tables, frame: Frame, random: U64, s0: float, s1: float, t0: float, t1: float,
+    tables: Tables, frame: Frame, random: Stream, s0: float, s1: float, t0: float, t1: float,
     occupancy: float,
 ) -> None:  # fmt: skip
     """A parking lot: asphalt, stalls in rows along s, cars."""

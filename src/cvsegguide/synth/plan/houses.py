@@ -6,8 +6,6 @@ to ``depth``, world metres.
 
 from typing import NamedTuple
 
-from cvsegguide.synth.compiled import U64, internal
-from cvsegguide.synth.noise import between, draw
 from cvsegguide.synth.plan.fields import Plan, clear_of_corridors
 from cvsegguide.synth.plan.frames import (
     azimuth_of,
@@ -56,6 +54,7 @@ from cvsegguide.synth.plan.tables import (
     Tables,
     add_tree,
 )
+from cvsegguide.synth.streams import Stream, between, draw
 
 
 class Group(NamedTuple):
@@ -72,8 +71,7 @@ class Group(NamedTuple):
     hipped: float
 
 
-@internal
-def make_group(random: U64, suburban: bool) -> Group:
+def make_group(random: Stream, suburban: bool) -> Group:
     """Draw what a row of houses has in common."""
     u = draw(random)
     if suburban:
@@ -92,9 +90,8 @@ def make_group(random: U64, suburban: bool) -> Group:
     )  # fmt: skip
 
 
-@internal
 def yard_tree(
-    plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float, size: float
+    plan: Plan, tables: Tables, random: Stream, frame: Frame, s: float, t: float, size: float
 ) -> None:
     """A tree in a yard, unless the city's trees are too few or a corridor is there."""
     u = draw(random)
@@ -121,8 +118,7 @@ def yard_tree(
     add_tree(tables, x, y, crown, top, species, color)
 
 
-@internal
-def shrub(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: float) -> None:
+def shrub(plan: Plan, tables: Tables, random: Stream, frame: Frame, s: float, t: float) -> None:
     """A bush: a crown that begins near the ground."""
     x = frame.x + s * frame.sx + t * frame.tx
     y = frame.y + s * frame.sy + t * frame.ty
@@ -132,8 +128,7 @@ def shrub(plan: Plan, tables: Tables, random: U64, frame: Frame, s: float, t: fl
         add_tree(tables, x, y, crown, crown * 1.7, 5, color)
 
 
-@internal
-def _ground(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
+def _ground(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float,
             green: float, use: int) -> None:  # fmt: skip
     """The lot's own ground."""
     u = draw(random)
@@ -147,20 +142,15 @@ def _ground(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float,
         n = paint(tables, frame, 0.0, depth / 2, width / 2 + 0.15, depth / 2, 7, CONCRETE, tone)
     else:
         n = paint(tables, frame, 0.0, depth / 2, width / 2 + 0.15, depth / 2, 7, PAVERS, tone)
-    if n >= 0:
-        tables.shapes[n, USE] = use
+    tables.shapes[n][USE] = use
 
 
-@internal
 def _label(tables: Tables, n: int, use: int, age: int, function: int) -> None:
-    if n >= 0:
-        tables.shapes[n, USE] = use
-        tables.shapes[n, AGE] = age
-        tables.shapes[n, FUNCTION] = function
+    row = tables.shapes[n]
+    row[USE], row[AGE], row[FUNCTION] = use, age, function
 
 
-@internal
-def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
+def row_house(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float,
               group: Group, identity: int, alley: bool, mirrored: bool) -> None:  # fmt: skip
     """A house between party walls with a small front yard and a back yard."""
     _ground(plan, tables, random, frame, width, depth, 0.42, 2)
@@ -230,8 +220,7 @@ def row_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: floa
                       back + rest * draw(random))  # fmt: skip
 
 
-@internal
-def detached_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float,
+def detached_house(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float,
                    depth: float, group: Group, identity: int, mirrored: bool) -> None:  # fmt: skip
     """A house in its garden, drive on one side, often a garage behind."""
     _ground(plan, tables, random, frame, width, depth, 0.74, 2)
@@ -322,8 +311,7 @@ def detached_house(plan: Plan, tables: Tables, random: U64, frame: Frame, width:
         shrub(plan, tables, random, frame, side * (half - 0.4), depth * draw(random))
 
 
-@internal
-def shop(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
+def shop(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float,
          identity: int) -> None:  # fmt: skip
     """A commercial building at the sidewalk, flats above it."""
     _ground(plan, tables, random, frame, width, depth, 0.1, 4)
@@ -337,8 +325,7 @@ def shop(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, de
     roof_plant(tables, frame, random, 0.0, deep / 2, width / 2, deep / 2, identity, height, 1.5)
 
 
-@internal
-def flats(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
+def flats(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float,
           identity: int) -> None:  # fmt: skip
     """An apartment house: slab, L, U around a court, H, or a tower; lawns, paths, parking."""
     _ground(plan, tables, random, frame, width, depth, 0.8, 3)
@@ -422,8 +409,7 @@ def flats(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, d
             yard_tree(plan, tables, random, frame, s, t, 3.6)
 
 
-@internal
-def hall(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, depth: float,
+def hall(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float, depth: float,
          identity: int) -> None:  # fmt: skip
     """A factory, a warehouse or a workshop with its yard."""
     half = width / 2
@@ -437,8 +423,7 @@ def hall(plan: Plan, tables: Tables, random: U64, frame: Frame, width: float, de
     else:
         n = paint(tables, frame, 0.0, depth / 2, half + 0.1, depth / 2, 7,
                   LOT_ASPHALT if u < 0.7 else CONCRETE, between(random, 20.0, 230.0))  # fmt: skip
-    if n >= 0:
-        tables.shapes[n, USE] = 5
+    tables.shapes[n][USE] = 5
     yard = between(random, 0.0, 0.45)
     if u < 0.14 and draw(random) < 0.7:
         return

@@ -6,10 +6,9 @@ staggered. A *cell* is a block with the halves of the streets around it, so that
 the plane lies in exactly one cell.
 """
 
-import numpy as np
+import math
 
-from cvsegguide.synth.compiled import F64, compiled, internal
-from cvsegguide.synth.noise import key, unit
+from cvsegguide.synth.compiled import F64, compiled
 from cvsegguide.synth.plan.fields import Plan
 from cvsegguide.synth.plan.tables import (
     A0,
@@ -34,25 +33,25 @@ from cvsegguide.synth.plan.tables import (
     ROW,
     SIDEWALK,
     SITE,
+    Cell,
 )
+from cvsegguide.synth.streams import key, unit
 
 # indices of Plan.numbers
 PITCH_A, PITCH_B, STRIP, BLOCK, STREET_HALF, AVENUE_HALF, WALK = range(7)
 TREES, OCCUPANCY, GREEN, ALLEYS, ALIGNED, ROUNDABOUTS, PARKS, TRAFFIC, SIZE = range(7, 16)
 NUMBERS = 16
 
-MIX = np.array(
-    [  # ROW, DETACHED, APARTMENT, INDUSTRY, PARK, SCHOOL, PARKING, SITE
-        [0.71, 0.08, 0.09, 0.02, 0.040, 0.035, 0.015, 0.010],
-        [0.07, 0.78, 0.04, 0.00, 0.055, 0.040, 0.008, 0.007],
-        [0.16, 0.04, 0.64, 0.02, 0.070, 0.030, 0.025, 0.015],
-        [0.08, 0.03, 0.05, 0.71, 0.020, 0.010, 0.070, 0.030],
-    ]
+MIX = (
+    # ROW, DETACHED, APARTMENT, INDUSTRY, PARK, SCHOOL, PARKING, SITE
+    (0.71, 0.08, 0.09, 0.02, 0.040, 0.035, 0.015, 0.010),
+    (0.07, 0.78, 0.04, 0.00, 0.055, 0.040, 0.008, 0.007),
+    (0.16, 0.04, 0.64, 0.02, 0.070, 0.030, 0.025, 0.015),
+    (0.08, 0.03, 0.05, 0.71, 0.020, 0.010, 0.070, 0.030),
 )
 """Shares of the block kinds in the four districts (row houses, suburb, high-rise, industrial)."""
 
 
-@internal
 def line_position(plan: Plan, axis: int, index: int) -> float:
     """Plan coordinate of an avenue."""
     pitch = plan.numbers[PITCH_A + axis]
@@ -60,7 +59,6 @@ def line_position(plan: Plan, axis: int, index: int) -> float:
     return float(pitch * index + 0.22 * pitch * shift)
 
 
-@internal
 def avenue_half(plan: Plan, hashed: int) -> float:
     """Half the roadway of an avenue; one in six is a boulevard with a median."""
     u = unit(hashed, 5)
@@ -69,19 +67,17 @@ def avenue_half(plan: Plan, hashed: int) -> float:
     return float(plan.numbers[AVENUE_HALF] * (0.75 + 0.4 * u))
 
 
-@internal
 def street_half(plan: Plan, hashed: int) -> float:
     """Half the roadway of a street."""
     return float(plan.numbers[STREET_HALF] * (0.87 + 0.3 * unit(hashed, 5)))
 
 
-@internal
 def _kind(plan: Plan, district: int, hashed: int) -> int:
     u = unit(hashed, 1)
     for kind in range(7):
-        share = MIX[district, kind]
+        share = MIX[district][kind]
         if kind == PARK:
-            share *= plan.numbers[PARKS]
+            share *= float(plan.numbers[PARKS])
         if u < share:
             return kind
         u -= share
@@ -96,37 +92,23 @@ def _kind(plan: Plan, district: int, hashed: int) -> int:
     return INDUSTRY
 
 
-@compiled
-def cells_in(plan: Plan, a_low: float, a_high: float, b_low: float, b_high: float) -> F64:
-    """Cells that touch a rectangle of the plan plane, ``(N, CELL_COLUMNS)``, in fixed order."""
-    i0 = int(np.floor(a_low / plan.numbers[PITCH_A])) - 2
-    i1 = int(np.floor(a_high / plan.numbers[PITCH_A])) + 2
-    j0 = int(np.floor(b_low / plan.numbers[PITCH_B])) - 2
-    j1 = int(np.floor(b_high / plan.numbers[PITCH_B])) + 2
-    capacity = 64
-    cells = np.zeros((capacity, CELL_COLUMNS))
-    count = 0
-    low = np.zeros(2)
-    high = np.zeros(2)
-    index = np.zeros(2, np.int64)
-    line_low = np.zeros(2, np.int64)
-    line_high = np.zeros(2, np.int64)
-    window_low = np.array([a_low, b_low])
-    window_high = np.array([a_high, b_high])
+def cells_in(plan: Plan, a_low: float, a_high: float, b_low: float, b_high: float) -> list[Cell]:
+    """Cells that touch a rectangle of the plan plane, in fixed order."""
+    i0 = math.floor(a_low / plan.numbers[PITCH_A]) - 2
+    i1 = math.floor(a_high / plan.numbers[PITCH_A]) + 2
+    j0 = math.floor(b_low / plan.numbers[PITCH_B]) - 2
+    j1 = math.floor(b_high / plan.numbers[PITCH_B]) + 2
+    cells: list[Cell] = []
+    window_low, window_high = (a_low, b_low), (a_high, b_high)
     for j in range(j0, j1 + 1):
         for i in range(i0, i1 + 1):
-            low[0] = line_position(plan, 0, i)
-            high[0] = line_position(plan, 0, i + 1)
-            low[1] = line_position(plan, 1, j)
-            high[1] = line_position(plan, 1, j + 1)
+            low = line_position(plan, 0, i), line_position(plan, 1, j)
+            high = line_position(plan, 0, i + 1), line_position(plan, 1, j + 1)
             if low[0] > a_high or high[0] < a_low or low[1] > b_high or high[1] < b_low:
                 continue
-            line_low[0] = key(plan.seed, 11, i, 0)
-            line_high[0] = key(plan.seed, 11, i + 1, 0)
-            line_low[1] = key(plan.seed, 12, j, 0)
-            line_high[1] = key(plan.seed, 12, j + 1, 0)
-            index[0] = i
-            index[1] = j
+            line_low = key(plan.seed, 11, i, 0), key(plan.seed, 12, j, 0)
+            line_high = key(plan.seed, 11, i + 1, 0), key(plan.seed, 12, j + 1, 0)
+            index = i, j
             super_key = key(plan.seed, 21, i, j)
             district = _district(plan, super_key)
             all_park = unit(super_key, 3) < 0.025 * plan.numbers[PARKS]
@@ -135,9 +117,8 @@ def cells_in(plan: Plan, a_low: float, a_high: float, b_low: float, b_high: floa
             across = 1 - along
             aligned = unit(super_key, 4) < plan.numbers[ALIGNED]
             wide = 1.45 if district == 3 else (1.25 if district == 2 else 1.0)
-            strips = max(
-                2, int(np.round((high[across] - low[across]) / (plan.numbers[STRIP] * wide)))
-            )
+            breadth, strip = high[across] - low[across], float(plan.numbers[STRIP]) * wide
+            strips = max(2, round(breadth / strip))
             for k in range(strips):
                 q0, kq0 = _inner(plan, across, index[across], k, strips, 0, low[across],
                                  high[across], line_low[across], line_high[across])  # fmt: skip
@@ -145,10 +126,10 @@ def cells_in(plan: Plan, a_low: float, a_high: float, b_low: float, b_high: floa
                                  high[across], line_low[across], line_high[across])  # fmt: skip
                 if q1 < window_low[across] or q0 > window_high[across]:
                     continue
-                salt = 0 if aligned else 1 + k + 16 * int(index[across] & 255)
+                salt = 0 if aligned else 1 + k + 16 * (index[across] & 255)
                 length = high[along] - low[along]
-                pieces = max(1, int(np.round(length / (plan.numbers[BLOCK] * (
-                    1.0 if aligned else 0.8 + 0.5 * unit(super_key, 40 + k))))))  # fmt: skip
+                vary = 1.0 if aligned else 0.8 + 0.5 * unit(super_key, 40 + k)
+                pieces = max(1, round(length / (float(plan.numbers[BLOCK]) * vary)))
                 for m in range(pieces):
                     p0, kp0 = _inner(plan, along, index[along], m, pieces, 100 + salt, low[along],
                                      high[along], line_low[along], line_high[along])  # fmt: skip
@@ -157,13 +138,8 @@ def cells_in(plan: Plan, a_low: float, a_high: float, b_low: float, b_high: floa
                                      line_high[along])  # fmt: skip
                     if p1 < window_low[along] or p0 > window_high[along]:
                         continue
-                    if count == capacity:
-                        larger = np.zeros((2 * capacity, CELL_COLUMNS))
-                        larger[:capacity] = cells
-                        cells = larger
-                        capacity *= 2
-                    cell = cells[count]
-                    count += 1
+                    cell = [0.0] * CELL_COLUMNS
+                    cells.append(cell)
                     hashed = key(plan.seed, super_key, k, m)
                     cell[A0 + 2 * along] = p0
                     cell[A1 + 2 * along] = p1
@@ -175,7 +151,7 @@ def cells_in(plan: Plan, a_low: float, a_high: float, b_low: float, b_high: floa
                     _side(plan, cell, 2 * along + 1, kp1, ends_high)
                     _side(plan, cell, 2 * across, kq0, k == 0)
                     _side(plan, cell, 2 * across + 1, kq1, k == strips - 1)
-                    cell[SIDEWALK] = plan.numbers[WALK] * (0.85 + 0.3 * unit(super_key, 6))
+                    cell[SIDEWALK] = float(plan.numbers[WALK]) * (0.85 + 0.3 * unit(super_key, 6))
                     cell[ORIENT] = along
                     cell[KIND] = PARK if all_park else _kind(plan, district, hashed)
                     cell[KEY] = hashed
@@ -185,10 +161,9 @@ def cells_in(plan: Plan, a_low: float, a_high: float, b_low: float, b_high: floa
                     kind = cell[KIND]
                     if (kind in (ROW, DETACHED)) and unit(hashed, 7) < plan.numbers[ALLEYS]:
                         cell[ALLEY] = 1.7 + 0.7 * unit(hashed, 8)
-    return cells[:count].copy()
+    return cells
 
 
-@internal
 def _district(plan: Plan, super_key: int) -> int:
     u = unit(super_key, 2)
     for d in range(3):
@@ -198,7 +173,6 @@ def _district(plan: Plan, super_key: int) -> int:
     return 3
 
 
-@internal
 def _inner(
     plan: Plan,
     axis: int,
@@ -221,8 +195,7 @@ def _inner(
     return low + pitch * (k + 0.22 * (unit(hashed, 0) - 0.5)), hashed
 
 
-@internal
-def _side(plan: Plan, cell: F64, side: int, hashed: int, avenue: bool) -> None:
+def _side(plan: Plan, cell: Cell, side: int, hashed: int, avenue: bool) -> None:
     """Fill in one side of a cell; sides count a-low, a-high, b-low, b-high."""
     cell[HA0 + side] = avenue_half(plan, hashed) if avenue else street_half(plan, hashed)
     cell[MA0 + side] = 1.0 if avenue else 0.0

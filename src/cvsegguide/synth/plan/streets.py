@@ -1,7 +1,5 @@
 """What stands and drives on the streets: trees, parked and moving cars, furniture, cameras."""
 
-from cvsegguide.synth.compiled import F64, U64, compiled, internal
-from cvsegguide.synth.noise import between, draw, start, unit
 from cvsegguide.synth.plan.fields import RAIL, WATER, Plan, corridor
 from cvsegguide.synth.plan.frames import add_car, azimuth_of, frame_at, place_cars
 from cvsegguide.synth.plan.ground import roundabout_radius
@@ -30,19 +28,19 @@ from cvsegguide.synth.plan.tables import (
     MB1,
     OVERHEAD_ONLY,
     ROW,
-    SIDEWALK,
     STREET_ONLY,
+    Cell,
     Frame,
     Tables,
     add_camera,
     add_object,
     add_tree,
 )
+from cvsegguide.synth.streams import Stream, between, draw, start, unit
 
 _BUS, _LAMP, _SIGN, _HYDRANT, _BOX, _BENCH, _POLE = 2, 3, 4, 5, 6, 7, 8
 
 
-@internal
 def _open(plan: Plan, x: float, y: float, avenue: bool) -> bool:
     """Whether a street is there: not cut by railway or water (avenues cross both)."""
     if avenue:
@@ -54,31 +52,26 @@ def _open(plan: Plan, x: float, y: float, avenue: bool) -> bool:
     return True
 
 
-@internal
 def _off_diagonal(plan: Plan, x: float, y: float, reach: float) -> bool:
     distance, half = corridor(plan, 2, x, y)
     return abs(distance) > half + reach
 
 
-@compiled
-def fill_streets(plan: Plan, cells: F64, tables: Tables) -> None:
+def fill_streets(plan: Plan, cells: list[Cell], tables: Tables) -> None:
     """Append what is along the four sides of every cell."""
-    for n in range(cells.shape[0]):
-        cell = cells[n]
+    for cell in cells:
         for side in range(4):
             random = start(int(cell[KEY]) + 101 + side)
             _side(plan, cell, tables, random, side)
 
 
-@internal
-def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None:
+def _side(plan: Plan, cell: Cell, tables: Tables, random: Stream, side: int) -> None:
     """Kerb side of one street, from one corner of the block to the other."""
     half = cell[HA0 + side]
     avenue = cell[MA0 + side] > 0
     line = int(cell[LA0 + side])
     low = side % 2 == 0
     inward = 1.0 if low else -1.0
-    cell[SIDEWALK]
     if side < 2:
         center = cell[A0] if low else cell[A1]
         along = 1
@@ -198,7 +191,6 @@ def _side(plan: Plan, cell: F64, tables: Tables, random: U64, side: int) -> None
         s += between(random, 8.0, 15.0) / where.scale_s
 
 
-@internal
 def _point(plan: Plan, center: float, inward: float, off: float, s: float, along: int) -> Frame:
     """The frame ``off`` metres from a street's centre line at ``s`` along it."""
     if along == 1:

@@ -1,14 +1,14 @@
 """Columns of the plan's tables and the ids that they hold.
 
-The generators append rows to float64 tables (:class:`Tables`); the painters read them. Coordinates
-are world metres.
+The generators append rows to lists (:class:`Tables`); the painters read them as float64 arrays.
+Coordinates are world metres.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F64, I64, internal
+from cvsegguide.synth.compiled import F64
 
 # --- cells: a block and the halves of the streets around it, in plan metres -------------------
 A0, A1, B0, B1 = 0, 1, 2, 3
@@ -52,25 +52,35 @@ USE_NONE, USE_STREET, USE_HOUSES, USE_FLATS, USE_SHOPS, USE_INDUSTRY, USE_PARK, 
 USE_PARKING, USE_VACANT, USE_TRANSPORT, USE_WATER = range(8, 12)
 
 
+Cell = list[float]
+"""A row of the cells, numbers in the columns above."""
+
+
 class Tables(NamedTuple):
-    """What the generators fill; ``filled`` holds how many rows were wanted in each."""
+    """What the generators append rows to."""
+
+    shapes: list[list[float]]
+    trees: list[list[float]]
+    objects: list[list[float]]
+    cameras: list[list[float]]
+
+
+class Arrays(NamedTuple):
+    """Filled tables, as the painters read them."""
 
     shapes: F64
     trees: F64
     objects: F64
     cameras: F64
-    filled: I64
 
 
-def make_tables(shapes: int, trees: int, objects: int, cameras: int) -> Tables:
-    """Empty tables of these capacities."""
-    return Tables(
-        np.zeros((shapes, SHAPE_COLUMNS)),
-        np.zeros((trees, TREE_COLUMNS)),
-        np.zeros((objects, OBJECT_COLUMNS)),
-        np.zeros((cameras, CAMERA_COLUMNS)),
-        np.zeros(4, np.int64),
-    )
+def as_arrays(tables: Tables) -> Arrays:
+    """Tables as arrays ``(N, columns)``."""
+    columns = SHAPE_COLUMNS, TREE_COLUMNS, OBJECT_COLUMNS, CAMERA_COLUMNS
+    return Arrays(*(
+        np.array(rows, np.float64).reshape(len(rows), count)
+        for rows, count in zip(tables, columns, strict=True)
+    ))  # fmt: skip
 
 
 class Frame(NamedTuple):
@@ -89,7 +99,6 @@ class Frame(NamedTuple):
     scale_t: float
 
 
-@internal
 def add_shape(
     tables: Tables,
     frame: Frame,
@@ -107,54 +116,23 @@ def add_shape(
     rise: float,
     form: int,
 ) -> int:
-    """Append a shape centred at (s, t) of a frame; returns its row, -1 when the table is full."""
-    n = tables.filled[0]
-    tables.filled[0] += 1
-    if n >= tables.shapes.shape[0]:
-        return -1
-    row = tables.shapes[n]
-    row[OP] = op
-    row[X] = frame.x + s * frame.sx + t * frame.tx
-    row[Y] = frame.y + s * frame.sy + t * frame.ty
-    row[EX] = frame.sx
-    row[EY] = frame.sy
-    row[HU] = half_s
-    row[HV] = half_t
-    row[CLASS] = landcover
-    row[MATERIAL] = material
-    row[TONE] = min(max(tone, 0.0), 255.0)
-    row[ID] = identity
-    row[HEIGHT] = height
-    row[ROOF] = roof
-    row[RISE] = rise
-    row[USE] = 0
-    row[AGE] = 0
-    row[FUNCTION] = 0
-    row[FORM] = form
-    return int(n)
+    """Append a shape centred at (s, t) of a frame; returns its row."""
+    x, y, sx, sy, tx, ty, _, _ = frame
+    tables.shapes.append([
+        op, x + s * sx + t * tx, y + s * sy + t * ty, sx, sy, half_s, half_t, landcover, material,
+        min(max(tone, 0.0), 255.0), identity, height, roof, rise, 0, 0, 0, form,
+    ])  # fmt: skip
+    return len(tables.shapes) - 1
 
 
-@internal
 def add_tree(
     tables: Tables, x: float, y: float, crown: float, top: float, species: int, identity: int
 ) -> None:
     """Append a tree; trunk and crown base follow from its size."""
-    n = tables.filled[1]
-    tables.filled[1] += 1
-    if n >= tables.trees.shape[0]:
-        return
-    row = tables.trees[n]
-    row[0] = x
-    row[1] = y
-    row[2] = 0.05 + 0.045 * crown
-    row[3] = crown
-    row[4] = top * 0.28 if species != 3 else top * 0.1
-    row[5] = top
-    row[6] = species
-    row[7] = identity
+    base = top * 0.28 if species != 3 else top * 0.1
+    tables.trees.append([x, y, 0.05 + 0.045 * crown, crown, base, top, species, identity])
 
 
-@internal
 def add_object(
     tables: Tables,
     x: float,
@@ -168,31 +146,12 @@ def add_object(
     when: int,
 ) -> None:
     """Append a vehicle or a piece of furniture; ``color`` is 0xRRGGBB."""
-    n = tables.filled[2]
-    tables.filled[2] += 1
-    if n >= tables.objects.shape[0]:
-        return
-    row = tables.objects[n]
-    row[0] = x
-    row[1] = y
-    row[2] = azimuth
-    row[3] = length
-    row[4] = width
-    row[5] = height
-    row[6] = kind
-    row[7] = (color >> 16) & 255
-    row[8] = (color >> 8) & 255
-    row[9] = color & 255
-    row[10] = when
+    red, green, blue = (color >> 16) & 255, (color >> 8) & 255, color & 255
+    tables.objects.append([
+        x, y, azimuth, length, width, height, kind, red, green, blue, when,
+    ])  # fmt: skip
 
 
-@internal
 def add_camera(tables: Tables, x: float, y: float, azimuth: float) -> None:
     """Append a camera position."""
-    n = tables.filled[3]
-    tables.filled[3] += 1
-    if n >= tables.cameras.shape[0]:
-        return
-    tables.cameras[n, 0] = x
-    tables.cameras[n, 1] = y
-    tables.cameras[n, 2] = azimuth
+    tables.cameras.append([x, y, azimuth])
