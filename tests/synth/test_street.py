@@ -10,9 +10,12 @@ import pytest
 
 from cvsegguide.errors import InputError
 from cvsegguide.geo import column_azimuths
+from cvsegguide.synth import City
 from cvsegguide.synth.cameras import Camera, free_cameras, without_obstacles
 from cvsegguide.synth.scene import CAR, Objects, Scene, Trees
 from cvsegguide.synth.street import StreetStyle, prepare, render_street
+from cvsegguide.synth.street.buildings import SHOP
+from cvsegguide.synth.street.world import LOOK
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scenes import add_building, flat_scene, rough_scene
@@ -265,3 +268,69 @@ def test_a_full_panorama_and_a_single_ray() -> None:
     add_building(scene, slice(0, 20), slice(0, 200), 9.0)
     ray = render_street(scene, Camera(100.0, 100.0), (1, 1), (1.0, 1.0), SOLID)
     assert ray.depth[0, 0] == pytest.approx(20.0, abs=0.001)
+
+
+def city_scene(row0: int = 0, col0: int = 0, size: int = 700) -> Scene:
+    return City(7).scene(row0, col0, size, size)
+
+
+def test_a_place_looks_the_same_from_every_window() -> None:
+    """Ground, trunks, crowns, cars and signs are drawn from the world, not from the window."""
+    near, far = city_scene(100, 0), city_scene(137, 50)
+    cameras = near.cameras
+    # 40 m inside both windows.
+    middle = (np.abs(cameras[:, :2] - (368.0, 375.0)) < 145.0).all(axis=1)
+    assert middle.any()
+    style = StreetStyle(noise=0.0)
+    for row, col, azimuth in cameras[middle][:3]:
+        views = [
+            render_street(
+                scene,
+                Camera(
+                    row + near.origin[0] - scene.origin[0],
+                    col + near.origin[1] - scene.origin[1],
+                    street_azimuth=azimuth,
+                ),
+                SIZE,
+                style=style,
+                reach=40.0,
+            )
+            for scene in (near, far)
+        ]
+        assert (views[0].landcover == views[1].landcover).mean() > 0.999
+        difference = np.abs(views[0].image.astype(int) - views[1].image)
+        assert (difference.max(axis=-1) <= 2).mean() > 0.995
+    first, again = (prepare(scene) for scene in (near, far))
+    place = {
+        (round(x + first.east, 3), round(y + first.south, 3)): look
+        for x, y, look in first.things[:, [0, 1, LOOK]]
+    }
+    both = [
+        (place[key], look)
+        for x, y, look in again.things[:, [0, 1, LOOK]]
+        if (key := (round(x + again.east, 3), round(y + again.south, 3))) in place
+    ]
+    assert len(both) > 100
+    assert all(a == b for a, b in both)
+
+
+def test_conifers_alone_keep_their_leaves() -> None:
+    """In winter a conifer hides what stands behind it; every other species lets it through."""
+    scene = tree_scene()
+    style = StreetStyle(leaf_threshold=0.3, bare=1.0)
+    seen = {}
+    for species in range(6):
+        scene.trees.species[:] = species
+        view = render_street(scene, Camera(120.0, 100.0), SIZE, style=style)
+        seen[species] = int((view.landcover == 1).sum())
+    assert seen[3] > 2 * max(count for species, count in seen.items() if species != 3)
+
+
+def test_shop_fronts_are_on_shops() -> None:
+    scene = city_scene()
+    world = prepare(scene)
+    shops = world.buildings[world.owner[..., 0], SHOP] > 0
+    function = scene.labels["function"]
+    assert shops[function == 5].mean() > 0.95
+    for other in (2, 3, 6, 7):
+        assert not shops[function == other].any()

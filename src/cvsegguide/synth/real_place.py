@@ -435,7 +435,7 @@ def _trees(
             crown_radius=radius.astype(np.float32),
             crown_base=bottom.astype(np.float32),
             crown_top=crown.astype(np.float32),
-            species=random.integers(1, 12, len(peaks)).astype(np.uint8),
+            species=random.choice(5, len(peaks), p=[0.4, 0.3, 0.2, 0.06, 0.04]).astype(np.uint8),
         ),
         base,
         top,

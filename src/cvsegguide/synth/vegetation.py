@@ -8,8 +8,8 @@ import numpy as np
 
 from cvsegguide.synth.compiled import F32, F64, U8, compiled
 
-CONIFER, SHRUB = 3, 5
-"""Species with a shape of their own; 0 broad, 1 maple, 2 locust, 4 purple."""
+CONIFER, PURPLE, SHRUB = 3, 4, 5
+"""Species with a shape or colour of their own; 0 broad, 1 maple, 2 locust."""
 
 
 @compiled

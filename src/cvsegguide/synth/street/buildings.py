@@ -17,6 +17,9 @@ x, y (cells), cosine and sine of the main axis, and the extents umin, umax, vmin
 PLASTER, BRICK, SIDING, STONE, CURTAIN_WALL = range(5)
 """Materials."""
 
+ROW_HOUSE, DETACHED_HOUSE, FLATS, SHOPS, INDUSTRY = range(2, 7)
+"""Values of the label ``function`` that show."""
+
 _PALETTES: tuple[tuple[tuple[int, int, int], ...], ...] = (
     ((214, 205, 186), (232, 226, 214), (196, 170, 140), (170, 160, 150), (225, 200, 160)),
     ((134, 72, 56), (150, 92, 70), (112, 62, 52), (170, 120, 90), (120, 100, 88), (186, 160, 130)),
@@ -33,7 +36,11 @@ _SHOPS = (
 
 
 def building_looks(
-    ids: NDArray[np.int64], frames: Floats, height: NDArray[np.float64], seed: int
+    ids: NDArray[np.int64],
+    frames: Floats,
+    height: NDArray[np.float64],
+    seed: int,
+    function: NDArray[np.int64] | None = None,
 ) -> Floats:
     """Draw the table of looks.
 
@@ -42,6 +49,9 @@ def building_looks(
         frames: ``(K, 8)`` axes and extents in metres.
         height: ``(K,)`` mean height in metres.
         seed: Of the scene. A building looks the same in every window of the city.
+        function: ``(K,)`` function of each building as in a scene's labels (0 = unknown, a shed):
+            shops have shop fronts, some flats have shops below them, halls have ribbons of
+            windows. None draws it all.
 
     Returns:
         ``(K, LOOKS)`` float32; :data:`BASE` is left 0 for the caller to fill.
@@ -77,7 +87,11 @@ def building_looks(
     looks[:, SHOP_COLOR : SHOP_COLOR + 3] = _linear(_SHOPS)[(draw() * len(_SHOPS)).astype(int)]
 
     looks[:, FLOOR] = np.where(tall, 3.2 + 0.8 * draw(), 2.8 + 0.7 * draw())
-    shop = (draw() < np.where(small, 0.06, np.where(height < 5, 0.3, 0.42))) & (height > 3.2)
+    p = draw()
+    if function is None:
+        shop = (p < np.where(small, 0.06, np.where(height < 5, 0.3, 0.42))) & (height > 3.2)
+    else:
+        shop = (function == SHOPS) | ((function == FLATS) & (p < 0.2) & (height > 6.0))
     looks[:, SHOP] = shop
     looks[:, GROUND_FLOOR] = looks[:, FLOOR] + np.where(shop, 0.5 + 0.9 * draw(), 0.4 * draw())
     looks[:, BAY] = np.where(tall, 1.5 + 2.2 * draw(), 1.9 + 1.7 * draw())
@@ -86,6 +100,11 @@ def building_looks(
     glass = material == CURTAIN_WALL
     looks[glass, WINDOW_WIDTH], looks[glass, WINDOW_HEIGHT] = 0.92, 0.86
     ribbon = (draw() < 0.2) & (height > 9) & ~glass
+    if function is not None:
+        hall = function == INDUSTRY
+        ribbon = (ribbon & (function != ROW_HOUSE) & (function != DETACHED_HOUSE)) | hall
+        looks[hall, FLOOR] = 1.35 * looks[hall, FLOOR]
+        looks[hall, WINDOW_HEIGHT] = 0.3
     looks[ribbon, WINDOW_WIDTH] = 0.95
     looks[:, DOOR] = draw()
     looks[:, CORNICE] = np.where(draw() < 0.65, 0.25 + 0.6 * draw(), 0.1)

@@ -72,6 +72,8 @@ def smooth_class(surface: U8, x: float, y: float, r: int, c: int) -> int:
 def ground_color(
     gsd: float,
     seed: int,
+    east: float,
+    south: float,
     surface: U8,
     tracks: F32,
     style: StreetStyle,
@@ -88,12 +90,13 @@ def ground_color(
 
     Args:
         gsd, seed, surface, tracks, style, table: Tables of the scene, light and season, noise.
+        east, south: Cells from the world's corner, which textures are anchored to.
         x, y: Point in cells; r, c: the cell that holds it.
         pixel: Length of a picture's pixel on the ground, in metres.
         street_cos, street_sin: Direction of the street, which slabs are laid along.
     """
-    mx = x * gsd
-    my = y * gsd
+    mx = (x + east) * gsd
+    my = (y + south) * gsd
     kind = smooth_class(surface, x, y, r, c)
     own = 17.0 * (seed % 113)
     coarse = plane(table, mx * 0.9 + own, my * 0.9)
@@ -148,7 +151,7 @@ def ground_color(
         wave = 0.8 + 0.5 * (coarse - 0.5) + 0.3 * grain
         return 0.03 * wave, 0.05 * wave, 0.055 * wave, 1.0
     if kind == RAIL:
-        return _rail_color(tracks, table, mx, my, r, c, pixel, coarse, grain)
+        return _rail_color(tracks, table, x * gsd, y * gsd, r, c, pixel, coarse, grain)
     # Sidewalks, yards, parking lots: slabs, or a plain surface away from roads.
     level = 0.26 + 0.10 * (wide - 0.5)
     value = level * (0.85 + 0.2 * coarse + 0.45 * grain)

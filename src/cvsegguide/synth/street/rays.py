@@ -21,6 +21,7 @@ from cvsegguide.synth.street.world import (
     CANOPY_LOW,
     SOLID_Z,
 )
+from cvsegguide.synth.vegetation import CONIFER
 
 NOTHING, TOP, SIDE, LEAF, THING = range(5)
 """What a ray ended on: nothing, a column from above, a column's side, a crown, a thing."""
@@ -63,7 +64,7 @@ def leaf_share(
     small = noise[
         np.int64(low * 13.0 + offset) & 63, np.int64(y * 13.0) & 63, np.int64(x * 13.0) & 63
     ]
-    if np.int64(trees[k, 5]) % 6 == 0:  # evergreen
+    if trees[k, 5] == CONIFER:
         bare = 0.0
     share = (0.6 * n + 0.4 * small) / 255.0 - 0.55 * bare
     return float(share - thin)
@@ -233,13 +234,15 @@ def trace(
                     opaque = True
                 elif only_blocked:
                     # Light that finds a gap where it meets a crown goes all the way through.
-                    up = z + dz * enter
+                    k = owner[r, c, BY_TREE]
+                    up = z + dz * enter - trees[k, 2]
                     clump = noise[
-                        np.int64(up * 3.0 + 256.0) & 63,
-                        np.int64(r * gsd * 3.0) & 63,
-                        np.int64(c * gsd * 3.0) & 63,
+                        np.int64(up * 3.0 + trees[k, 7] + 256.0) & 63,
+                        np.int64((r - trees[k, 1]) * gsd * 3.0 + 256.0) & 63,
+                        np.int64((c - trees[k, 0]) * gsd * 3.0 + 256.0) & 63,
                     ]
-                    opaque = clump > 255.0 * (0.6 * leaf_threshold + 0.7 * bare)
+                    gaps = 0.0 if trees[k, 5] == CONIFER else bare
+                    opaque = clump > 255.0 * (0.6 * leaf_threshold + 0.7 * gaps)
                     clear = not opaque
                 else:
                     share = leaf_share(gsd, owner, trees, noise, r, c, z + dz * enter, bare)

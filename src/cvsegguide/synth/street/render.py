@@ -83,7 +83,7 @@ def render_street(
             f"the camera at row {camera.row:.1f}, column {camera.col:.1f} stands inside a building"
         )
     if style is None:
-        style = draw_style(hash((world.seed, round(camera.row * 8), round(camera.col * 8))) % 2**31)
+        style = draw_style(_place_seed(world, camera))
     sun = _direction(style.sun_azimuth, style.sun_elevation)
     street = math.radians(camera.street_azimuth)
     origin = np.array([camera.col, camera.row, z])
@@ -117,6 +117,11 @@ def render_street(
     return StreetView(develop(linear, style, extent[1] >= 360), depth, landcover)
 
 
+def _place_seed(world: World, camera: Camera) -> int:
+    place = round((camera.row + world.south) * 8), round((camera.col + world.east) * 8)
+    return hash((world.seed, *place)) % 2**31
+
+
 def _direction(azimuth: float, elevation: float) -> F64:
     """Unit vector ``(east, south, up)``."""
     a, e = math.radians(azimuth), math.radians(elevation)
@@ -148,6 +153,8 @@ def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
 def _render(
     gsd: float,
     seed: int,
+    east: float,
+    south: float,
     ceiling: float,
     relief: F32,
     surface: U8,
@@ -207,9 +214,9 @@ def _render(
                 if dz > 0:
                     far = min(far, (ceiling - origin[2]) / dz)
                 red, green, blue, distance, kind = shade_ray(
-                    gsd, seed, ceiling, relief, surface, owner, wall, fine, coarse, things,
-                    block_start, block_things, buildings, trees, tracks, table, noise, style,
-                    origin[0], origin[1], origin[2], dx, dy, dz, far, pixel_angle,
+                    gsd, seed, east, south, ceiling, relief, surface, owner, wall, fine, coarse,
+                    things, block_start, block_things, buildings, trees, tracks, table, noise,
+                    style, origin[0], origin[1], origin[2], dx, dy, dz, far, pixel_angle,
                     sun[0], sun[1], sun[2], street[0], street[1],
                 )  # fmt: skip
                 if i == 0:

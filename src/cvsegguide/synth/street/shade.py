@@ -32,6 +32,8 @@ _SHADOW_REACH = 60.0
 def shade_ray(
     gsd: float,
     seed: int,
+    east: float,
+    south: float,
     ceiling: float,
     relief: F32,
     surface: U8,
@@ -76,6 +78,8 @@ def shade_ray(
 
     px = x + dx * distance / gsd
     py = y + dy * distance / gsd
+    wx = px + east
+    wy = py + south
     pz = z + dz * distance
     pixel = pixel_angle * distance
     nx = 0.0
@@ -108,6 +112,8 @@ def shade_ray(
             a0, a1, a2, mirror = ground_color(
                 gsd,
                 seed,
+                east,
+                south,
                 surface,
                 tracks,
                 style,
@@ -124,7 +130,7 @@ def shade_ray(
             if kind == SIDE and relief[r, c, SOLID_Z] - pz > 0.03:
                 a0, a1, a2 = 0.75 * a0, 0.75 * a1, 0.75 * a2
             if mirror > 0:
-                a0, a1, a2, mirror = _water(style, table, px, py, gsd, dx, dy, dz, pixel)
+                a0, a1, a2, mirror = _water(style, table, wx, wy, gsd, dx, dy, dz, pixel)
                 return a0, a1, a2, distance, landcover
             ambient = 1.0 - 0.75 * surface[r, c, CONTACT] / 255.0
             if relief[r, c, CANOPY_HIGH] > -1e30:
@@ -154,7 +160,7 @@ def shade_ray(
                 )
                 ambient *= 0.72 + 0.28 * min(1.0, (pz - ground_z) / 9.0)
             else:
-                stain = 0.7 + 0.6 * plane(table, px * 0.9, py * 0.9 + pz * 5.0)
+                stain = 0.7 + 0.6 * plane(table, wx * 0.9, wy * 0.9 + pz * 5.0)
                 a0 = buildings[b, ROOF] * stain
                 a1 = buildings[b, ROOF + 1] * stain
                 a2 = buildings[b, ROOF + 2] * stain
@@ -211,7 +217,7 @@ def shade_ray(
         share = mirror * (0.12 + 0.75 * (1.0 - cosine) ** 3)
         mz = dz - 2.0 * (nx * dx + ny * dy + nz * dz) * nz
         s0 = 0.75 - 0.25 * max(0.0, mz) * style.sky_blue
-        streak = 0.4 + 0.9 * plane(table, px * 0.7 + 90.0, pz * 1.3)
+        streak = 0.4 + 0.9 * plane(table, wx * 0.7 + 90.0, pz * 1.3)
         if mz < 0.02:
             s0 *= 0.35
         red += share * (s0 * streak - red)

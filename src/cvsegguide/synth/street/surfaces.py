@@ -8,6 +8,8 @@ from cvsegguide.synth.street.kernel import kernel
 from cvsegguide.synth.street.noise import hash_unit, plane
 from cvsegguide.synth.street.style import StreetStyle
 from cvsegguide.synth.street.things import TRUNK
+from cvsegguide.synth.street.world import LOOK
+from cvsegguide.synth.vegetation import CONIFER, PURPLE
 
 
 @kernel
@@ -39,13 +41,14 @@ def leaf_color(
     grain = 0.65 + 0.7 * plane(table, (mx + my) * 9.0 + trees[k, 7], z * 9.0 + my * 5.0)
     species = int(trees[k, 5])
     hue = trees[k, 6]
-    evergreen = species % 6 == 0
-    if evergreen:
+    if species == CONIFER:
         r, g, b = 0.035 + 0.02 * hue, 0.065 + 0.02 * hue, 0.03
     else:
         r = 0.075 + 0.05 * hue
         g = 0.125 + 0.035 * hash_unit(species, int(trees[k, 7]), 1)
         b = 0.030 + 0.02 * hue
+        if species == PURPLE:
+            r, g, b = 0.085 + 0.03 * hue, 0.042 + 0.015 * hue, 0.045
         turned = style.autumn * (0.4 + 0.6 * hash_unit(int(trees[k, 7]), species, 2))
         r += turned * (0.32 - r)
         g += turned * (0.13 + 0.09 * hue - g)
@@ -67,6 +70,7 @@ def thing_color(
     r = things[k, 10]
     g = things[k, 11]
     b = things[k, 12]
+    look = things[k, LOOK]
     ex = (x - things[k, 0]) * gsd
     ey = (y - things[k, 1]) * gsd
     cos = things[k, 2]
@@ -82,10 +86,10 @@ def thing_color(
         nx = ex / size
         ny = ey / size
         if kind == TRUNK:
-            bark = 0.6 + 0.8 * plane(table, math.atan2(ey, ex) * 24.0 + k * 7.0, z * 5.0)
+            bark = 0.6 + 0.8 * plane(table, math.atan2(ey, ex) * 24.0 + look * 7.0, z * 5.0)
             return r * bark, g * bark, b * bark, nx, ny, 0.0, 0.0
         if kind == SIGN and w > tall - 0.66:
-            p = hash_unit(k, int(things[k, 0]), 3)
+            p = hash_unit(int(look), 1, 3)
             if p < 0.3:
                 return 0.45, 0.03, 0.03, nx, ny, 0.0, 0.0
             if p < 0.6:
@@ -127,7 +131,7 @@ def thing_color(
                     glass = front > 0.12 and rear > 0.14 and abs(u + 0.15 * length) > 0.05
             else:
                 glass = (lu > 0 and abs(v) < 0.85 * wide) or (
-                    lv != 0 and (u > 0.45 * length or (u > -0.7 * length and k % 3 == 0))
+                    lv != 0 and (u > 0.45 * length or (u > -0.7 * length and look % 3 == 0))
                 )
             if glass:
                 r, g, b = 0.015, 0.018, 0.02
@@ -170,7 +174,7 @@ def thing_color(
         light = 0.7 if picket - math.floor(picket) < 0.45 else 1.15
         r, g, b = r * light, g * light, b * light
     else:
-        stain = 0.8 + 0.4 * plane(table, u * 9.0 + k, w * 9.0)
+        stain = 0.8 + 0.4 * plane(table, u * 9.0 + look, w * 9.0)
         r, g, b = r * stain, g * stain, b * stain
     nx = lu * cos - lv * sin
     ny = lu * sin + lv * cos

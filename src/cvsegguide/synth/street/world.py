@@ -32,6 +32,9 @@ GROUND, ROAD_SHARE, PAINT, CONTACT = range(4)
 """Layers of :attr:`World.surface`: land-cover id, share of road within 3 x 3 cells (0..255), paint,
 darkness below vehicles (0..255)."""
 
+LOOK = 14
+"""Column of :attr:`World.things`: a whole number drawn from where the thing stands."""
+
 BY_BUILDING, BY_TREE = range(2)
 """Layers of :attr:`World.owner`."""
 
@@ -46,6 +49,8 @@ class World(NamedTuple):
 
     gsd: float
     seed: int
+    east: float  # cells from the world's column 0, which textures are anchored to, to column 0
+    south: float  # the same of rows
     ceiling: float  # nothing rises above
     relief: Floats  # (H, W, 4), layers GROUND_Z to CANOPY_HIGH
     surface: NDArray[np.uint8]  # (H, W, 4), layers GROUND to CONTACT
@@ -54,7 +59,7 @@ class World(NamedTuple):
     fine: Floats  # (h, w, 3): highest solid, lowest canopy, highest canopy of each fine block
     coarse: Floats  # the same of each coarse block
     things: NDArray[np.float64]
-    # x, y, cos, sin, half length, half width, z0, z1, radius, kind, color (3), ground
+    # x, y, cos, sin, half length, half width, z0, z1, radius, kind, color (3), ground, look
     block_start: NDArray[np.int32]
     block_things: NDArray[np.int32]
     buildings: Floats  # see buildings.py
@@ -79,7 +84,8 @@ def prepare(scene: Scene) -> World:
     ids, building = _dense_ids(scene.building_id)
     wall = wall_directions(solid, building, 1.0)
     frames = building_frames(building, wall, len(ids), gsd)
-    looks = building_looks(ids, frames, _means(building, roof, len(ids)), scene.seed)
+    mean = _means(building, roof, len(ids))
+    looks = building_looks(ids, frames, mean, scene.seed, _functions(scene, building, len(ids)))
     looks[:, BASE] = _means(building, elevation, len(ids))
 
     things = _things(scene, elevation)
@@ -94,6 +100,8 @@ def prepare(scene: Scene) -> World:
     return World(
         gsd=gsd,
         seed=int(scene.seed) & 0x7FFFFFFF,
+        east=float(scene.origin[1]),
+        south=float(scene.origin[0]),
         ceiling=float(max(coarse[0].max(), coarse[2].max(), things[:, 7].max(initial=-1e9))) + 0.1,
         relief=np.stack([elevation, solid, low, high], axis=-1),
         surface=np.stack([ground, road_share(ground), scene.markings, contact], axis=-1),
@@ -123,10 +131,23 @@ def _means(building: NDArray[np.int32], values: Floats, count: int) -> NDArray[n
     return np.asarray(total / np.maximum(cells, 1))
 
 
+def _functions(scene: Scene, building: NDArray[np.int32], count: int) -> NDArray[np.int64] | None:
+    """The function of each building, where the scene says."""
+    label = scene.labels.get("function")
+    if label is None:
+        return None
+    # Every other cell is enough: wings and plant on roofs have none of their own.
+    values, owners = label[::2, ::2].astype(np.int64), building[::2, ::2]
+    known = (values > 0) & (owners > 0)
+    functions = np.zeros(count, np.int64)
+    functions[owners[known]] = values[known]
+    return functions
+
+
 def _things(scene: Scene, elevation: Floats) -> NDArray[np.float64]:
     """Objects first, in their order, then the trunks; x = col, y = row in cells."""
     objects, trees = scene.street_objects, scene.trees
-    table = np.zeros((len(objects) + len(trees), 14))
+    table = np.zeros((len(objects) + len(trees), 15))
     parts: tuple[tuple[Any, int], ...] = ((objects, 0), (trees, len(objects)))
     for part, offset in parts:
         rows = slice(offset, offset + len(part))
@@ -135,6 +156,7 @@ def _things(scene: Scene, elevation: Floats) -> NDArray[np.float64]:
         col = np.clip(part.col.astype(np.int64), 0, elevation.shape[1] - 1)
         table[rows, 6] = elevation[row, col]
         table[rows, 13] = scene.ground[row, col]
+        table[rows, LOOK] = np.floor(4096.0 * _spread(scene, part.row, part.col))
     n = len(objects)
     _fill_objects(table[:n], objects)
     table[:n, 10:13] = (objects.color / 255.0) ** 2.2
@@ -174,7 +196,17 @@ def _trees(scene: Scene, elevation: Floats) -> Floats:
     table[1:, 2], table[1:, 3] = base + trees.crown_base, base + trees.crown_top
     table[1:, 4], table[1:, 5] = trees.crown_radius, trees.species
     # Drawn from where the tree stands, so that it looks the same in every cut of the city.
-    spread = np.sin(trees.row * 12.9898 + trees.col * 78.233) * 43758.5453
-    table[1:, 6] = spread - np.floor(spread)
-    table[1:, 7] = np.floor((trees.row * 3.7 + trees.col * 5.3) % 64)
+    table[1:, 6] = _spread(scene, trees.row, trees.col)
+    table[1:, 7] = np.floor(64.0 * ((table[1:, 6] * 257.0) % 1.0))
     return table
+
+
+def _spread(
+    scene: Scene, row: NDArray[np.float64], col: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """An even number in [0, 1) drawn from a place of the world, the same in every window."""
+    # Quarters of a pixel, off centre: rounding differs between windows in the last bits.
+    down = np.floor(4.0 * (row + scene.origin[0]) + 0.37)
+    right = np.floor(4.0 * (col + scene.origin[1]) + 0.37)
+    wave = np.sin(down * 12.9898 + right * 78.233) * 43758.5453
+    return np.asarray(wave - np.floor(wave))
