@@ -309,3 +309,20 @@ def test_strips_that_cross_share_ground(tmp_path: Path) -> None:
     path.write_text("\n".join(rows) + "\n")
     leaks = [item.detail for item in check(path).findings if item.kind == "leak"]
     assert leaks == ["row 2: its ground is in train and test"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _manifest(tmp_path)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("cvsegguide.data.checks.files.inspect", refuse)
+    assert main(["data", "check", str(path), "--fix"]) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        f"cvsegguide: error: {tmp_path}: no index can be written here (Read-only file system)\n"
+    )

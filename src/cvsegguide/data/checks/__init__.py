@@ -14,6 +14,7 @@ With ``fix`` it writes cleaned indices; the data itself is never touched:
 """
 
 import os
+import tempfile
 from os import PathLike
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def check(
         workers = os.cpu_count() or 1
     if workers < 1:
         raise InputError(f"workers: must be at least 1, got {workers}")
+    if fix and root.exists():
+        _require_writable(root if root.is_dir() else root.parent)
     if root.is_file():
         from cvsegguide.data.checks.manifest import check_manifest
 
@@ -70,3 +73,12 @@ def check(
         f"{root}: neither a tree of Brooklyn & Queens (CITY/overhead/images.txt), nor one of VIGOR "
         "(splits*/CITY/*.txt), nor a manifest (manifest.csv)"
     )
+
+
+def _require_writable(folder: Path) -> None:
+    """Before everything is read for an hour: could an index be written?"""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: no index can be written here ({error.strerror})") from None
