@@ -360,3 +360,14 @@ def test_three_bounds_are_not_enough():
         Localizer(ColourModel(), device="cpu").localize(
             aerial(), panorama(), bounds=(-74.0, 40.0, -73.0)
         )
+
+
+def test_the_estimate_lies_where_there_are_data():
+    """Missing pixels are shown to the network in the mean colour, here the one looked for."""
+    image = np.zeros((64, 64, 4), np.uint8)
+    image[:, :16] = (200, 0, 0, 255)
+    image[:, 16:32] = (0, 200, 0, 255)
+    street = np.full((64, 256, 3), (100, 100, 0), np.uint8)
+    result = Localizer(ColourModel(), device="cpu").localize(image, street)
+    assert result.col < 32
+    assert result.posterior[:, 32:].max() == 0
