@@ -1,10 +1,10 @@
 """Brooklyn & Queens: zoom-19 tiles, street-view panoramas and dense labels of New York City.
 
 Source: S. Workman, M. U. Rafique, H. Blanton, N. Jacobs, "Revisiting Near/Remote Sensing with
-Geospatial Attention", CVPR 2022, doi:10.48550/arXiv.2204.01807, which extends the data of S. Workman et al.,
-"A Unified Model for Near and Remote Sensing", ICCV 2017, doi:10.1109/ICCV.2017.293. The pictures
-are Bing Maps tiles and Google Street View panoramas; the set is given out by its authors for
-research and may not be passed on.
+Geospatial Attention", CVPR 2022, doi:10.48550/arXiv.2204.01807, which extends the data of
+S. Workman et al., "A Unified Model for Near and Remote Sensing", ICCV 2017,
+doi:10.1109/ICCV.2017.293. The pictures are Bing Maps tiles and Google Street View panoramas; the
+set is given out by its authors for research and may not be passed on.
 
 Layout, of ``brooklyn/`` and ``queens/`` alike::
 

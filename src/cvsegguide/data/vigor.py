@@ -1,10 +1,11 @@
 """VIGOR: panoramas and satellite tiles of four US cities, with positions inside the tile.
 
 Source: S. Zhu, T. Yang, C. Chen, "VIGOR: Cross-View Image Geo-localization Beyond One-to-one
-Retrieval", CVPR 2021, doi:10.48550/arXiv.2011.12172. Corrected labels: T. Lentsch, Z. Xia, H. Caesar, J. F. P.
-Kooij, "SliceMatch: Geometry-Guided Aggregation for Cross-View Pose Estimation", CVPR 2023,
-doi:10.48550/arXiv.2211.14651 (supplement, section A). The pictures come from Google's Street View and Maps
-services; the set is given out by its authors for research and may not be passed on.
+Retrieval", CVPR 2021, doi:10.48550/arXiv.2011.12172. Corrected labels: T. Lentsch, Z. Xia,
+H. Caesar, J. F. P. Kooij, "SliceMatch: Geometry-Guided Aggregation for Cross-View Pose
+Estimation", CVPR 2023, doi:10.48550/arXiv.2211.14651 (supplement, section A). The pictures come
+from Google's Street View and Maps services; the set is given out by its authors for research and
+may not be passed on.
 
 Layout::
 
