@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import cvsegguide
-from cvsegguide.data import BrooklynQueens
+from cvsegguide.data import BrooklynQueens, Manifest
 from cvsegguide.errors import InputError
 from cvsegguide.synth import generation
 
@@ -123,10 +123,76 @@ def test_anyone_carries_the_camera_as_the_truth_says(tmp_path: Path) -> None:
         assert 1.5 <= float(row["height"]) <= 3.0
         assert abs((float(row["heading"]) + 180) % 360 - 180) <= 5
         assert abs(float(row["pitch"])) <= 5
+    # The ordinary loader takes the compass at its word; the manifest knows.
+    data = Manifest(tmp_path / "any/brooklyn/manifest.csv", split="train")
+    linked = BrooklynQueens(tmp_path / "any", city="brooklyn")
+    assert len(data) == len(rows) == len(linked)
+    for index, row in enumerate(rows):
+        sample = data[index]
+        assert sample.id == row["name"]
+        assert sample.heading == pytest.approx(float(row["heading"]), abs=1e-6)
+        assert sample.fov == 360.0
+
+
+def test_the_manifest_agrees_with_the_ordinary_loader(city: Path) -> None:
+    for root, name, split in ((city, "brooklyn", "train"), (city, "queens", "val")):
+        rows = Manifest(root / name / "manifest.csv", split=split)
+        data = BrooklynQueens(root, city=name)
+        views = {data.paths(index)[1]: data[index] for index in range(len(data))}
+        assert len(rows) == len(views)
+        for index in range(len(rows)):
+            sample = rows[index]
+            other = views[rows.paths(index)[1]]
+            # 1 cm.
+            assert sample.row == pytest.approx(other.row, abs=0.01 / 0.2262)
+            assert sample.col == pytest.approx(other.col, abs=0.01 / 0.2262)
+            assert sample.gsd == pytest.approx(other.gsd, rel=1e-4)
+            assert sample.heading == other.heading == 0.0
+            assert bool((sample.overhead == other.overhead).all())
+            assert sample.landcover is not None
+            assert bool((sample.landcover == other.landcover).all())
+
+
+def test_a_limited_field_of_view_looks_where_the_manifest_says(tmp_path: Path) -> None:
+    root = tmp_path / "narrow"
+    cvsegguide.synth.generate(
+        root, 2, 11, workers=1, town=1, size=(48, 64), extent=(81.0, 108.0), panoramas=3
+    )
+    data = Manifest(root / "brooklyn/manifest.csv", street_size=None)
+    assert len(data) >= 2
+    headings = [data[index].heading % 360 for index in range(len(data))]
+    assert {data[index].fov for index in range(len(data))} == {108.0}
+    assert np.ptp(headings) > 20
+    # The depth agrees with the ground straight ahead: heading and name point to the same scene.
+    for index in range(len(data)):
+        name = data.sample_id(index)
+        seen = np.asarray(Image.open(root / f"brooklyn/labels/street_landcover/{name}.png"))
+        depth = np.asarray(Image.open(root / f"brooklyn/labels/street_depth/{name}.png")) / 100.0
+        sample = data[index]
+        heading = np.radians(sample.heading)
+        row, col = 47, 32  # below the centre: near ground
+        if seen[row, col] == 1 or depth[row, col] == 0:
+            continue
+        down = np.radians((24 - row - 0.5) * 81.0 / 48)
+        away = depth[row, col] * np.cos(down) / sample.gsd
+        r, c = sample.row - away * np.cos(heading), sample.col + away * np.sin(heading)
+        if 1 <= r < 255 and 1 <= c < 255:
+            assert sample.landcover is not None
+            near = sample.landcover[int(r) - 1 : int(r) + 2, int(c) - 1 : int(c) + 2]
+            assert (near == int(seen[row, col])).any() or (near == 1).any()
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"tiles": 0}, {"seed": -1}, {"town": 0}, {"rig": "drone"}, {"size": (2, 4)}]
+    "wrong",
+    [
+        {"tiles": 0},
+        {"seed": -1},
+        {"town": 0},
+        {"rig": "drone"},
+        {"size": (2, 4)},
+        {"extent": (90.0, 108.0)},
+        {"extent": (270.0, 1080.0)},
+    ],
 )
 def test_arguments_out_of_range(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):

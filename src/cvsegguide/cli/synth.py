@@ -10,7 +10,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Make a SynthCity in Brooklyn & Queens layout: overhead tiles, street views, land cover, "
         "height, depth and the truth about every camera. With --overhead and --landcover the same "
-        "from rasters of a real place. A run that was cut off goes on when it is called again."
+        "from rasters of a real place. A city that was cut off goes on when it is called again; a "
+        "real place starts anew."
     )
     parser.add_argument("directory", metavar="DIR", help="folder to make or to complete")
     city = parser.add_argument_group("a city")
@@ -47,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--full", action="store_true", help="full panoramas, 180 degrees high (give H = W / 2)"
     )
     view.add_argument(
+        "--fov", type=float, default=360.0, metavar="D",
+        help="degrees from left to right; less than 360 looks in any direction, as manifest.csv "
+        "says (default: 360)",
+    )  # fmt: skip
+    view.add_argument(
         "--rig", default="car", metavar="NAME",
         help="car: level, 2.5 m high; anyone: 1.5 to 3 m, tilted, compass a few degrees off",
     )  # fmt: skip
@@ -75,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             town=arguments.town,
             panoramas=arguments.panoramas,
             size=tuple(arguments.size),
-            extent=(180.0, 360.0) if arguments.full else _extent(arguments.size),
+            extent=_extent(arguments),
             rig=arguments.rig,
             workers=arguments.workers,
         )
@@ -83,9 +89,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _extent(size: tuple[int, int]) -> tuple[float, float]:
-    """Square pixels all around."""
-    return min(180.0, 360.0 * size[0] / size[1]), 360.0
+def _extent(arguments: argparse.Namespace) -> tuple[float, float]:
+    """Square pixels over the field of view."""
+    from cvsegguide.synth.generation import square_extent
+
+    if arguments.full and arguments.fov != 360.0:
+        raise ConfigurationError("--full: means 360 degrees, and cannot be used with --fov")
+    if not 0 < arguments.fov <= 360:
+        raise ConfigurationError(f"--fov: must lie in 0..360 degrees, got {arguments.fov:g}")
+    if min(arguments.size) < 1:
+        raise ConfigurationError("--size: sides must be positive")
+    if arguments.full:
+        return 180.0, 360.0
+    extent = square_extent(tuple(arguments.size), arguments.fov)
+    if extent[0] > 180.0:
+        raise ConfigurationError(
+            f"--size: {arguments.fov:g} degrees in {arguments.size[1]} columns reach beyond the "
+            "poles in so many rows"
+        )
+    return extent
 
 
 def _real_place(arguments: argparse.Namespace) -> int:
@@ -107,7 +129,7 @@ def _real_place(arguments: argparse.Namespace) -> int:
         seed=0 if arguments.seed is None else arguments.seed,
         rig=arguments.rig,
         size=tuple(arguments.size),
-        extent=(180.0, 360.0) if arguments.full else _extent(arguments.size),
+        extent=_extent(arguments),
         panoramas=arguments.panoramas,
     )
     print(f"{root} written")

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from os import PathLike
 from pathlib import Path
@@ -100,7 +100,7 @@ def generate(
     town: int = 4,
     panoramas: int = 0,
     size: tuple[int, int] = (128, 512),
-    extent: tuple[float, float] = (90.0, 360.0),
+    extent: tuple[float, float] | None = None,
     rig: str = "car",
     workers: int | None = None,
 ) -> Path:
@@ -120,8 +120,10 @@ def generate(
         town: Tiles along the side of a town; each town has streets, style, light and season of its
             own, and lies apart. Larger ones make longer drives, smaller ones more variety.
         panoramas: Most panoramas per tile; 0 takes every camera.
-        size, extent: Pixels and degrees of a panorama, vertical first; ``(256, 512)`` and
-            ``(180, 360)`` make full ones.
+        size, extent: Pixels and degrees of a street view, vertical first, square pixels. None
+            looks all around: ``(256, 512)`` makes full panoramas. Views of less than 360 degrees
+            look in any direction: read them with ``Manifest(directory / city / "manifest.csv")``,
+            as ``BrooklynQueens`` knows panoramas alone.
         rig: ``"car"`` or ``"anyone"`` (other heights, tilted, compass off).
         workers: Processes; by default one per core.
 
@@ -131,26 +133,27 @@ def generate(
     Raises:
         InputError: An argument is out of range, or the directory holds something else.
     """
+    extent = square_extent(size) if extent is None else extent
     settings = Settings(seed, tiles, validation, test, town, panoramas, size, extent, rig)
     check_settings(settings)
     root = Path(directory)
     _claim(root, settings)
     if (root / "synthcity.json").exists():
         return root
-    groups = [("brooklyn", root, tiles, seed)]
+    groups = [("brooklyn", root, tiles, seed, "train")]
     if validation:
-        groups.append(("queens", root, validation, seed + 1))
+        groups.append(("queens", root, validation, seed + 1, "val"))
     if test:
-        groups.append(("queens", root / "test", test, seed + 2))
-    plans = [list(_chunks(folder, city, n, s, town)) for city, folder, n, s in groups]
+        groups.append(("queens", root / "test", test, seed + 2, "test"))
+    plans = [list(_chunks(folder, city, n, s, town)) for city, folder, n, s, _ in groups]
     todo = [(chunk, settings) for plan in plans for chunk in plan if not _part(chunk).exists()]
     total = sum(len(chunk.tiles) for chunk, _ in todo)
     progress = track(_made(todo, workers), "tiles", total=total)
     for _ in progress:
         pass
     styles: dict[str, object] = {}
-    for (city, folder, _, _), plan in zip(groups, plans, strict=True):
-        styles[str(Path(folder, city).relative_to(root))] = _finish(folder, city, plan)
+    for (city, folder, _, _, split), plan in zip(groups, plans, strict=True):
+        styles[str(Path(folder, city).relative_to(root))] = _finish(folder, city, plan, split)
     record = {
         "name": "SynthCity",
         "version": __version__,
@@ -193,6 +196,22 @@ def check_settings(settings: Settings) -> None:
         raise InputError(f"rig '{settings.rig}': there are {', '.join(RIGS)}")
     if min(settings.size) < 8 or max(settings.size) > 16384:
         raise InputError(f"size {settings.size}: sides must lie in 8..16384 pixels")
+    vertical, horizontal = settings.extent
+    if not (0 < vertical <= 180 and 0 < horizontal <= 360):
+        raise InputError(
+            f"extent: {vertical:g} x {horizontal:g} degrees; at most 180 x 360 can be seen"
+        )
+    square = square_extent(settings.size, horizontal)[0]
+    if not 0.99 < vertical / square < 1.01:
+        raise InputError(
+            f"extent: {vertical:g} x {horizontal:g} degrees in {settings.size[0]} x "
+            f"{settings.size[1]} pixels are not square (they would be with {square:g} vertically)"
+        )
+
+
+def square_extent(size: tuple[int, int], fov: float = 360.0) -> tuple[float, float]:
+    """Degrees ``(vertical, horizontal)`` of a street view of ``fov`` degrees with square pixels."""
+    return fov * size[0] / size[1], fov
 
 
 def _claim(root: Path, settings: Settings) -> None:
@@ -382,6 +401,9 @@ def write_scene(
             [chunk.town_seed, int(lat * 1e6 + 0.5), int(-lon * 1e6 + 0.5)]
         )
         camera = draw_camera(place[0], place[1], azimuth, rig, random)
+        if settings.extent[1] < 360:
+            # Who sees a part only may look anywhere.
+            camera = replace(camera, heading=round(float(random.uniform(0.0, 360.0)) % 360.0, 3))
         # A drive along a street has one light and one season.
         drive = chunk.town_seed * 64 + int(azimuth % 180) // 20
         style = draw_style(int(random.integers(1 << 31)), drive)
@@ -396,7 +418,7 @@ def write_scene(
     return names, [line for _, line in sorted(truth)]
 
 
-def _finish(folder: Path, city: str, plan: list[Chunk]) -> list[object]:
+def _finish(folder: Path, city: str, plan: list[Chunk], split: str) -> list[object]:
     """Put the parts' lists together; returns the towns' styles."""
     from cvsegguide.synth.writer import Layout
 
@@ -408,5 +430,5 @@ def _finish(folder: Path, city: str, plan: list[Chunk]) -> list[object]:
         tiles += part["tiles"]
         truth += part["truth"]
         towns[chunk.town] = part["style"]
-    Layout(folder / city).write_lists(tiles, truth)
+    Layout(folder / city).write_lists(tiles, truth, split)
     return list(towns.values())

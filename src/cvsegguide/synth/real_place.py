@@ -135,14 +135,15 @@ def generate_from_rasters(
     seed: int = 0,
     rig: str = "car",
     size: tuple[int, int] = (128, 512),
-    extent: tuple[float, float] = (90.0, 360.0),
+    extent: tuple[float, float] | None = None,
     panoramas: int = 0,
 ) -> Path:
     """Make a data set in Brooklyn & Queens layout from the rasters of a real place.
 
     The rasters are brought to 0.2262 m per pixel and cut into as many whole tiles as fit (the
     middle of the place), which bear slippy names on the spot of ocean that SynthCity uses, not
-    those of the place. Street views are rendered; see :func:`scene_from_rasters`.
+    those of the place. Street views are rendered; see :func:`scene_from_rasters`. It is one job in
+    one process: when cut off it leaves ``DIR.part`` behind and starts anew.
 
     Args:
         directory: Empty or new folder; ``BrooklynQueens(directory, city="brooklyn")`` reads it.
@@ -162,7 +163,13 @@ def generate_from_rasters(
 
     from cvsegguide import __version__
     from cvsegguide.io.atomic import write_text
-    from cvsegguide.synth.generation import Chunk, Settings, check_settings, write_scene
+    from cvsegguide.synth.generation import (
+        Chunk,
+        Settings,
+        check_settings,
+        square_extent,
+        write_scene,
+    )
     from cvsegguide.synth.writer import TILE, Layout, anchor
 
     photograph = _read(overhead, "RGB")
@@ -173,6 +180,7 @@ def generate_from_rasters(
             raise InputError(
                 f"{name}: is {_size(raster.shape)}, but {landcover} is {_size(cover.shape)}"
             )
+    extent = square_extent(size) if extent is None else extent
     settings = Settings(seed, 1, size=size, extent=extent, rig=rig, panoramas=panoramas)
     check_settings(settings)
     try:

@@ -5,6 +5,7 @@ Beside the layout of Workman et al. (CVPR 2022), which
 
     synthcity.json                           seed, version, settings, styles, licence
     {city}/streetview/truth.csv              a row a panorama, see TRUTH_COLUMNS
+    {city}/manifest.csv                      the same for Manifest: true heading, fov, bounds
     {city}/labels/street_depth/LAT/LON/LAT_LON.png       16 bits, centimetres along the ray,
                                              0 where nothing was met
     {city}/labels/street_landcover/LAT/LON/LAT_LON.png   NYC ids, 0 where nothing was met
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cvsegguide.geo.slippy import tile_at, tile_bounds
+from cvsegguide.geo.slippy import tile_at, tile_bounds, tile_gsd
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.synth.cameras import Camera
 from cvsegguide.synth.street import StreetView
@@ -47,6 +48,14 @@ TRUTH_COLUMNS = (
     "street_azimuth", "town", "sun_azimuth", "sun_elevation", "sun", "bare",
 )  # fmt: skip
 """Of ``truth.csv``: degrees and metres; ``heading`` is the true azimuth of the centre column."""
+
+
+MANIFEST_COLUMNS = (
+    "id", "overhead", "street", "lon", "lat", "heading", "fov", "gsd", "west", "south", "east",
+    "north", "landcover", "split", "pitch", "roll", "height",
+)  # fmt: skip
+"""Of ``manifest.csv``, which :class:`~cvsegguide.data.manifest.Manifest` reads (all but the last
+three, which are for the record)."""
 
 
 def anchor(city: str) -> tuple[int, int]:
@@ -124,12 +133,13 @@ class Layout:
         _png(self.folder / "labels" / "street_landcover" / f"{name}.png", view.landcover)
         _jpeg(self.folder / "streetview" / "images" / f"{name}.jpg", view.image, quality)
 
-    def write_lists(self, tiles: list[str], truth: list[str]) -> None:
+    def write_lists(self, tiles: list[str], truth: list[str], split: str = "") -> None:
         """Write the lists, which make the folder a data set: last of all.
 
         Args:
             tiles: Names ``19/x/y`` in their order.
             truth: Rows of ``truth.csv`` in their order.
+            split: Word in the column ``split`` of ``manifest.csv``.
         """
         boxes, centers = [], []
         for name in tiles:
@@ -140,6 +150,8 @@ class Layout:
             centers.append(f"{lat!r},{lon!r}")
         fields = [row.split(",") for row in truth]
         overhead, street = self.folder / "overhead", self.folder / "streetview"
+        rows = [",".join(MANIFEST_COLUMNS), *(_manifest_row(row, split) for row in fields)]
+        _lines(self.folder / "manifest.csv", rows)
         _lines(street / "truth.csv", [",".join(TRUTH_COLUMNS), *truth])
         _lines(street / "locations.txt", [f"{lat},{lon}" for _, lat, lon, *_ in fields])
         _lines(street / "images.txt", [f"{name}.jpg" for name, *_ in fields])
@@ -159,6 +171,27 @@ def truth_row(
     )  # fmt: skip
     parts = [name, f"{lat:.6f}", f"{lon:.6f}", *(f"{value:.6g}" for value in numbers), str(town)]
     return ",".join([*parts, *(f"{value:.4g}" for value in light)])
+
+
+def _manifest_row(fields: list[str], split: str) -> str:
+    """A row of ``manifest.csv`` from the fields of a row of ``truth.csv``."""
+    truth = dict(zip(TRUTH_COLUMNS, fields, strict=True))
+    name = truth["name"]
+    zoom, x, y = ZOOM, *tile_at(float(truth["lon"]), float(truth["lat"]), ZOOM)
+    _, middle = lonlat_of(TILE / 2, TILE / 2, x, y)
+    tile = f"{zoom}/{x}/{y}"
+    row = {
+        **truth,
+        "id": name,
+        "overhead": f"overhead/images/{tile}.jpg",
+        "street": f"streetview/images/{name}.jpg",
+        "landcover": f"labels/landcover/{tile}.png",
+        "gsd": f"{tile_gsd(middle, zoom):.6f}",
+        "split": split,
+    }
+    row.update(zip(("west", "south", "east", "north"), map(repr, tile_bounds(zoom, x, y)),
+                   strict=True))  # fmt: skip
+    return ",".join(row[column] for column in MANIFEST_COLUMNS)
 
 
 def _lines(path: Path, lines: list[str]) -> None:
