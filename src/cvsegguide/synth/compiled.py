@@ -31,17 +31,35 @@ def _njit(function: Kernel, **options: Any) -> Kernel:
         return cast(Kernel, njit(**options)(function))
 
 
+def cached(function: Kernel, *signature: str, **options: Any) -> Kernel:
+    """Compile with numba and these options; cached on disk where some folder can be written to.
+
+    No fast-math: the same numbers must come out of every window and every worker.
+    """
+    options = {"error_model": "numpy", **options}
+    njit: Any = numba.njit
+    try:
+        return cast(Kernel, njit(*signature, cache=True, **options)(function))
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+    return cast(Kernel, njit(*signature, **options)(function))
+
+
 def compiled(function: Kernel) -> Kernel:
-    """Compile a kernel that Python calls."""
-    return _njit(function, no_cfunc_wrapper=True)
+    """Compile with numba, cached on disk."""
+    return cached(function, no_cfunc_wrapper=True)
 
 
-def internal(function: Kernel) -> Kernel:
-    """As :func:`compiled`, for what only kernels call: it skips the wrappers, which take longer to
-    compile than a small function itself."""
-    return _njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def inlined(signature: str) -> Callable[[Kernel], Kernel]:
+    """As :func:`compiled`, for small helpers that every pixel calls, for one signature alone.
 
+    Without it there would be a version for every constant that a caller passes.
+    """
 
-def inlined(function: Kernel) -> Kernel:
-    """As :func:`compiled`, for small helpers that every pixel calls."""
-    return _njit(function, forceinline=True)
+    def decorate(function: Kernel) -> Kernel:
+        return cached(
+            function, signature, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+        )
+
+    return decorate

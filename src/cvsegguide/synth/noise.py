@@ -17,7 +17,7 @@ _S30, _S27, _S31, _S12 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 _UNIT = 1.0 / 4503599627370496.0
 
 
-@inlined
+@inlined("uint64(uint64)")
 def mix(value: np.uint64) -> np.uint64:
     """SplitMix64's finaliser."""
     x = (value ^ (value >> _S30)) * _C1
@@ -25,7 +25,7 @@ def mix(value: np.uint64) -> np.uint64:
     return x ^ (x >> _S31)
 
 
-@inlined
+@inlined("int64(int64, int64, int64, int64)")
 def key(a: int, b: int, c: int, d: int) -> int:
     """A 52-bit hash of four integers: 52 bits survive in float64 tables."""
     h = mix(np.uint64(a) + _GOLDEN)
@@ -35,7 +35,7 @@ def key(a: int, b: int, c: int, d: int) -> int:
     return np.int64(h >> _S12)  # type: ignore[return-value]
 
 
-@inlined
+@inlined("float64(int64, int64)")
 def unit(hashed: int, salt: int) -> float:
     """A uniform number in [0, 1) from a hash and a small integer."""
     return float(mix(np.uint64(hashed) + np.uint64(salt) * _GOLDEN) >> _S12) * _UNIT

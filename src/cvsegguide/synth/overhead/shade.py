@@ -66,7 +66,7 @@ class Light(NamedTuple):
 SUN_R, SUN_C, SUN_Z, SKY, LEAN_R, LEAN_C, GSD, DRY, LEAF_LIGHT, FACADE_SUN, TWIG = range(11)
 
 
-@inlined
+@inlined("float64(float64, float64, float64)")
 def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 

@@ -77,7 +77,7 @@ def smooth_fields(plan: Plan, row0: int, col0: int, height: int, width: int, gsd
     return out
 
 
-@inlined
+@compiled
 def roundabout_radius(plan: Plan, line_a: int, line_b: int) -> float:
     """Outer radius in metres of the roundabout where two avenues meet; 0 when there is none."""
     hashed = key(plan.seed, 77, line_a, line_b)
@@ -86,7 +86,7 @@ def roundabout_radius(plan: Plan, line_a: int, line_b: int) -> float:
     return 0.0
 
 
-@inlined
+@inlined("int64(float64, float64, float64, boolean, int64)")
 def _street_paint(along: float, across: float, half: float, avenue: bool, hashed: int) -> int:
     """Lane paint at ``across`` metres from a street's centre line, ``along`` it."""
     u = unit(hashed, 9)
@@ -115,7 +115,7 @@ def _street_paint(along: float, across: float, half: float, avenue: bool, hashed
     return 0
 
 
-@inlined
+@inlined("int64(float64, float64, float64, int64)")
 def _crossing(end: float, across: float, half: float, hashed: int) -> int:
     """Crosswalk and stop line; ``end`` is the distance to the crossing street's kerb."""
     u = unit(hashed, 13)

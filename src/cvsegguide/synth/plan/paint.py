@@ -68,7 +68,7 @@ def roof_height(roof: int, u: float, v: float, hu: float, hv: float, rise: float
     return 0.0
 
 
-@inlined
+@inlined("float64(int64, float64, float64, float64)")
 def structure(material: int, u: float, v: float, phase: float) -> float:
     """Change of tone at (u, v) metres of a surface: sheets, seams, slabs, boards, stripes."""
     if material in (MEMBRANE, TAR):

@@ -115,18 +115,18 @@ def building_frames(building: NDArray[np.int32], wall: Floats, count: int, gsd: 
     return frames
 
 
-@compiled
 def road_share(ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Share of road (id 6) within 3 x 3 cells, 0..255: a soft edge for the curb."""
-    height, width = ground.shape
-    share = np.zeros((height, width), np.uint8)
-    for r in range(height):
-        for c in range(width):
-            total = 0
-            for i in range(max(0, r - 1), min(height, r + 2)):
-                for j in range(max(0, c - 1), min(width, c + 2)):
-                    total += ground[i, j] == 6
-            share[r, c] = min(255, total * 28 + 3) if total else 0
+    road = (ground == 6).astype(np.uint8)
+    down = road.copy()
+    down[1:] += road[:-1]
+    down[:-1] += road[1:]
+    total = down.copy()
+    total[:, 1:] += down[:, :-1]
+    total[:, :-1] += down[:, 1:]
+    levels = np.minimum(255, np.arange(10) * 28 + 3).astype(np.uint8)
+    levels[0] = 0
+    share: NDArray[np.uint8] = levels[total]
     return share
 
 
@@ -137,7 +137,8 @@ def paint_contact(
     """Darkness of the ground below and beside vehicles, 0..255."""
     contact = np.zeros((height, width), np.uint8)
     for k in range(len(vehicles)):
-        x, y, cos, sin, half_length, half_width = vehicles[k, :6]
+        x, y, cos, sin = vehicles[k, 0], vehicles[k, 1], vehicles[k, 2], vehicles[k, 3]
+        half_length, half_width = vehicles[k, 4], vehicles[k, 5]
         reach = (vehicles[k, 8] + 0.5) / gsd
         for r in range(max(0, int(y - reach)), min(height, int(y + reach) + 2)):
             for c in range(max(0, int(x - reach)), min(width, int(x + reach) + 2)):
@@ -172,51 +173,26 @@ def paint_crowns(trees: Floats, gsd: float, canopy: NDArray[np.bool_]) -> NDArra
     return crown
 
 
-@compiled
-def count_in_blocks(
+def sort_into_blocks(
     things: NDArray[np.float64], gsd: float, height: int, width: int
-) -> NDArray[np.int32]:
-    """How many things reach into each coarse block, row by row."""
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Which things reach into each coarse block, row by row.
+
+    Returns:
+        Where the things of each block begin in the list, one more for its end, and the list.
+    """
     rows = (height + COARSE - 1) // COARSE
     cols = (width + COARSE - 1) // COARSE
-    counts = np.zeros(rows * cols, np.int32)
-    for k in range(len(things)):
-        reach = things[k, 8] / gsd
-        x = things[k, 0]
-        y = things[k, 1]
-        for i in range(
-            max(0, int((y - reach) // COARSE)), min(rows, int((y + reach) // COARSE) + 1)
-        ):
-            for j in range(
-                max(0, int((x - reach) // COARSE)), min(cols, int((x + reach) // COARSE) + 1)
-            ):
-                counts[i * cols + j] += 1
-    return counts
-
-
-@compiled
-def fill_blocks(
-    things: NDArray[np.float64], gsd: float, height: int, width: int, start: NDArray[np.int32]
-) -> NDArray[np.int32]:
-    """The things of each coarse block, block after block as ``start`` says."""
-    rows = (height + COARSE - 1) // COARSE
-    cols = (width + COARSE - 1) // COARSE
-    found = np.zeros(start[-1], np.int32)
-    place = start[:-1].copy()
-    for k in range(len(things)):
-        reach = things[k, 8] / gsd
-        x = things[k, 0]
-        y = things[k, 1]
-        for i in range(
-            max(0, int((y - reach) // COARSE)), min(rows, int((y + reach) // COARSE) + 1)
-        ):
-            for j in range(
-                max(0, int((x - reach) // COARSE)), min(cols, int((x + reach) // COARSE) + 1)
-            ):
-                b = i * cols + j
-                found[place[b]] = k
-                place[b] += 1
-    return found
+    found: list[list[int]] = [[] for _ in range(rows * cols)]
+    x, y, reach = things[:, 0], things[:, 1], things[:, 8] / gsd
+    edges = np.stack([y - reach, y + reach, x - reach, x + reach], axis=1) // COARSE
+    for k, (top, bottom, left, right) in enumerate(edges.astype(np.int64).tolist()):
+        for i in range(max(0, top), min(rows, bottom + 1)):
+            for j in range(max(0, left), min(cols, right + 1)):
+                found[i * cols + j].append(k)
+    start = np.zeros(len(found) + 1, np.int32)
+    np.cumsum([len(block) for block in found], out=start[1:])
+    return start, np.array([k for block in found for k in block], np.int32)
 
 
 @compiled
@@ -268,26 +244,15 @@ def track_frames(ground: NDArray[np.uint8], gsd: float) -> Floats:
     return frames
 
 
-@compiled
 def dense_rows(ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Ids in use, 0 first, then in the order in which they come, and the raster of their rows."""
-    height, width = ids.shape
-    rows = np.zeros((height, width), np.int32)
-    known = {np.int64(0): np.int32(0)}
-    last = np.int64(0)
-    row = np.int32(0)
-    for r in range(height):
-        for c in range(width):
-            value = np.int64(ids[r, c])
-            if value != last:
-                last = value
-                if value in known:
-                    row = known[value]
-                else:
-                    row = np.int32(len(known))
-                    known[value] = row
-            rows[r, c] = row
-    found = np.zeros(len(known), np.int64)
-    for key, place in known.items():
-        found[place] = key
-    return found, rows
+    flat = ids.ravel()
+    # A raster of ids is runs of the same: sort those, not the cells.
+    first = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    values = np.concatenate([[0], flat[first]])
+    found, where, row = np.unique(values, return_index=True, return_inverse=True)
+    order = np.argsort(where)
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    lengths = np.diff(first, append=flat.size)
+    return found[order].astype(np.int64), np.repeat(place[row[1:]], lengths).reshape(ids.shape)

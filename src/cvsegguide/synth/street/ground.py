@@ -3,7 +3,7 @@
 import math
 
 from cvsegguide.synth.compiled import F32, U8
-from cvsegguide.synth.street.kernel import kernel
+from cvsegguide.synth.street.kernel import kernel, typed
 from cvsegguide.synth.street.noise import band, hash_unit, plane, ramp
 from cvsegguide.synth.street.style import StreetStyle
 from cvsegguide.synth.street.world import GROUND, PAINT, ROAD_SHARE
@@ -11,7 +11,7 @@ from cvsegguide.synth.street.world import GROUND, PAINT, ROAD_SHARE
 GRASS, SOIL, WATER, BUILDING, ROAD, PAVED, RAIL = 2, 3, 4, 5, 6, 7, 8
 
 
-@kernel
+@typed("float64(uint8[:, :, ::1], int64, float64, float64, int64, boolean)")
 def _share(surface: U8, layer: int, x: float, y: float, value: int, exact: bool) -> float:
     """Interpolated share of cells around a point that hold ``value`` (or their value / 255)."""
     height, width = surface.shape[:2]

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.synth.street.kernel import kernel
+from cvsegguide.synth.street.kernel import typed
 
 PLANE = 256
 """Side of the table of plane noise."""
@@ -44,7 +44,7 @@ def _even(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return ((ranks + 0.5) / values.size).reshape(values.shape)
 
 
-@kernel
+@typed("float64(int64, int64, int64)")
 def hash_unit(first: int, second: int, third: int) -> float:
     """Three integers to an even number in [0, 1)."""
     value = (
@@ -58,7 +58,7 @@ def hash_unit(first: int, second: int, third: int) -> float:
     return np.float64(value >> np.uint64(11)) * (1.0 / 9007199254740992.0)
 
 
-@kernel
+@typed("float64(float32[:, ::1], float64, float64)")
 def plane(table: NDArray[np.float32], x: float, y: float) -> float:
     """Plane noise at a point, periodic with 256, interpolated."""
     fx = np.floor(x)
@@ -74,13 +74,13 @@ def plane(table: NDArray[np.float32], x: float, y: float) -> float:
     return float(top * (1.0 - v) + bottom * v)
 
 
-@kernel
+@typed("float64(float64, float64, float64)")
 def ramp(value: float, low: float, high: float) -> float:
     """0 below ``low``, 1 above ``high``, straight between."""
     return min(1.0, max(0.0, (value - low) / (high - low + 1e-9)))
 
 
-@kernel
+@typed("float64(float64, float64, float64, float64)")
 def band(value: float, low: float, high: float, blur: float) -> float:
     """Share of a pixel of width ``blur`` around ``value`` that lies between two edges."""
     half = 0.5 * blur + 1e-6

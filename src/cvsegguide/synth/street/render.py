@@ -10,7 +10,7 @@ from cvsegguide.errors import InputError
 from cvsegguide.synth.cameras import Camera
 from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.scene import Scene
-from cvsegguide.synth.street.kernel import kernel
+from cvsegguide.synth.street.kernel import entry
 from cvsegguide.synth.street.noise import plane_noise, solid_noise
 from cvsegguide.synth.street.photometry import develop
 from cvsegguide.synth.street.shade import shade_ray
@@ -149,7 +149,7 @@ def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
     ])  # fmt: skip
 
 
-@kernel
+@entry
 def _render(
     gsd: float,
     seed: int,

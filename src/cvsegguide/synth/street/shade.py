@@ -67,7 +67,7 @@ def shade_ray(
     """Linear colour (3), distance in metres (inf for nothing), land-cover id (0 for nothing)."""
     kind, distance, r, c, index = trace(
         gsd, relief, owner, fine, coarse, things, block_start, block_things, trees, noise,
-        x, y, z, dx, dy, dz, reach, style.leaf_threshold, style.bare, False,
+        x, y, z, dx, dy, dz, reach, style.leaf_threshold, style.bare, reach < 0.0,
     )  # fmt: skip
     sun_cos = dx * sun_x + dy * sun_y + dz * sun_z
     if kind == NOTHING:
@@ -199,7 +199,7 @@ def shade_ray(
                 min(_SHADOW_REACH, (ceiling - pz) / sun_z),
                 style.leaf_threshold,
                 style.bare,
-                True,
+                kind != NOTHING,  # true; a constant would make a second version
             )
             if blocked != NOTHING:
                 direct = 0.0

@@ -10,12 +10,11 @@ from cvsegguide.synth.street.blocks import (
     COARSE,
     block_extremes,
     building_frames,
-    count_in_blocks,
     dense_rows,
-    fill_blocks,
     paint_contact,
     paint_crowns,
     road_share,
+    sort_into_blocks,
     track_frames,
     wall_directions,
 )
@@ -89,9 +88,7 @@ def prepare(scene: Scene) -> World:
     looks[:, BASE] = _means(building, elevation, len(ids))
 
     things = _things(scene, elevation)
-    counts = count_in_blocks(things, gsd, height, width)
-    start = np.zeros(counts.size + 1, np.int32)
-    np.cumsum(counts, out=start[1:])
+    block_start, block_things = sort_into_blocks(things, gsd, height, width)
     vehicle = np.isin(scene.street_objects.kind, (CAR, VAN, BUS))
     trees = _trees(scene, elevation)
     ground = np.ascontiguousarray(scene.ground)
@@ -110,8 +107,8 @@ def prepare(scene: Scene) -> World:
         fine=np.stack(fine, axis=-1),
         coarse=np.stack(coarse, axis=-1),
         things=things,
-        block_start=start,
-        block_things=fill_blocks(things, gsd, height, width, start),
+        block_start=block_start,
+        block_things=block_things,
         buildings=looks,
         trees=trees,
         tracks=track_frames(ground, gsd),
