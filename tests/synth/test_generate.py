@@ -3,6 +3,9 @@
 import csv
 import hashlib
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from PIL import Image
 
 import cvsegguide
+from cvsegguide.cli.main import main
 from cvsegguide.data import BrooklynQueens, Manifest
 from cvsegguide.errors import InputError
 from cvsegguide.synth import generation
@@ -115,6 +119,44 @@ def test_a_run_that_was_cut_off_goes_on(
     assert len(again) == 2
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="lists processes by /proc")
+def test_a_killed_run_leaves_nobody_and_goes_on(tmp_path: Path) -> None:
+    """Kill -9 of the process alone: its workers end, and the next run makes the same bytes."""
+    root = tmp_path / "killed"
+    size = "--town 1 --panoramas 1 --size 16 64 --workers 2"
+    line = f"synth {root} --tiles 12 --seed 11 {size}".split()
+    command = [sys.executable, "-m", "cvsegguide", *line]
+    run = subprocess.Popen(command, start_new_session=True)
+    parts = root / ".synthcity"
+    until = time.monotonic() + 120
+    while len(list(parts.glob("*-brooklyn-*.json"))) < 2 and time.monotonic() < until:
+        time.sleep(0.02)
+    run.kill()
+    run.wait()
+    assert not (root / "synthcity.json").exists()
+    until = time.monotonic() + 60
+    while group_of(run.pid) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert group_of(run.pid) == []
+    assert main(line) == 0
+    whole = tmp_path / "whole"
+    assert main(f"synth {whole} --tiles 12 --seed 11 {size}".split()) == 0
+    assert digest(root) == digest(whole)
+
+
+def group_of(session: int) -> list[int]:
+    """Processes of a session that still run."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, of = entry.read_text().rpartition(") ")[2].split()[:4]
+        except OSError:
+            continue
+        if int(of) == session and state != "Z":
+            found.append(int(entry.parent.name))
+    return found
+
+
 def test_anyone_carries_the_camera_as_the_truth_says(tmp_path: Path) -> None:
     cvsegguide.synth.generate(tmp_path / "any", 1, 4, workers=1, rig="anyone", **SMALL)
     with (tmp_path / "any/brooklyn/streetview/truth.csv").open(newline="") as lines:
@@ -190,6 +232,7 @@ def test_a_limited_field_of_view_looks_where_the_manifest_says(tmp_path: Path) -
         {"town": 0},
         {"rig": "drone"},
         {"size": (2, 4)},
+        {"workers": 0},
         {"extent": (90.0, 108.0)},
         {"extent": (270.0, 1080.0)},
     ],

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
 from os import PathLike
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -136,6 +138,8 @@ def generate(
     extent = square_extent(size) if extent is None else extent
     settings = Settings(seed, tiles, validation, test, town, panoramas, size, extent, rig)
     check_settings(settings)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: must be at least 1, got {workers}")
     root = Path(directory)
     _claim(root, settings)
     if (root / "synthcity.json").exists():
@@ -268,15 +272,13 @@ def _part(chunk: Chunk) -> Path:
 
 def _made(todo: list[tuple[Chunk, Settings]], workers: int | None) -> Iterator[int]:
     """Make chunks and yield something for each tile done."""
-    if workers is not None and workers < 1:
-        raise InputError(f"workers: must be at least 1, got {workers}")
     workers = min(workers or os.cpu_count() or 1, len(todo))
     if workers <= 1:
         for chunk, settings in todo:
             yield from range(make_chunk(chunk, settings))
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         waiting = iter(todo)
         running = set()
         try:
@@ -293,6 +295,19 @@ def _made(todo: list[tuple[Chunk, Settings]], workers: int | None) -> Iterator[i
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when the process that started it is killed, which cannot tell it."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def make_chunk(chunk: Chunk, settings: Settings) -> int:

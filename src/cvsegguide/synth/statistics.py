@@ -1,4 +1,4 @@
-"""How much of what a city holds, against New York.
+"""How much of what a city holds, against New York and against real samples.
 
 ``python -m cvsegguide.synth.statistics FILE.png`` measures windows of several cities and draws the
 plot of the documentation.
@@ -30,6 +30,21 @@ TARGETS: dict[int, tuple[float, float]] = {
 }
 """Ranges that the shares of land cover should fall in: built-up Brooklyn and Queens in New York
 City's 2010 land cover, but water and railway common enough to be learnt."""
+
+SAMPLES: dict[int, tuple[float, float, float]] = {
+    1: (0.236, 0.320, 0.393),
+    5: (0.348, 0.228, 0.049),
+    6: (0.130, 0.112, 0.420),
+}
+"""Shares in the three tiles of Brooklyn & Queens that were published as pictures, measured from
+their land cover, which tells tree canopy, building, road and the rest apart."""
+
+MAPS: dict[int, tuple[float, float, float]] = {
+    5: (0.149, 0.237, 0.341),
+    6: (0.11, 0.145, 0.189),
+}
+"""Shares in 440 street maps of New York, each 540 m wide: tenth percentile, mean, ninetieth. Their
+roads are drawn as lines of a few widths."""
 
 TILE = 256
 
@@ -119,12 +134,16 @@ def measure(seeds: Sequence[int], windows: int = 4, size: int = 1024) -> Statist
 
 def table(statistics: Statistics) -> str:
     """The class shares beside their target ranges, as Markdown."""
-    lines = ["| class | share | target |", "|---|---|---|"]
+    lines = ["| class | share | target | three real tiles | 440 maps |", "|---|---|---|---|---|"]
     for entry in NYC.classes:
         if entry.id in TARGETS:
             low, high = TARGETS[entry.id]
             share = statistics.shares[:, entry.id].mean()
-            lines.append(f"| {entry.name} | {share:.1%} | {low:.1%} to {high:.1%} |")
+            tiles = ", ".join(f"{v:.0%}" for v in SAMPLES.get(entry.id, ()))
+            maps = f"{MAPS[entry.id][1]:.1%}" if entry.id in MAPS else ""
+            lines.append(
+                f"| {entry.name} | {share:.1%} | {low:.1%} to {high:.1%} | {tiles} | {maps} |"
+            )
     return "\n".join(lines)
 
 
@@ -138,7 +157,7 @@ def plot(statistics: Statistics, path: str | PathLike[str]) -> None:
     for k, (value, (low, high)) in enumerate(TARGETS.items()):
         entry = next(e for e in NYC.classes if e.id == value)
         share = statistics.shares[:, value].mean()
-        axis.bar(k, 100 * share, color=np.array(entry.color) / 255)
+        axis.bar(k, 100 * share, color=np.array(entry.color) / 255, alpha=0.6)
         axis.plot([k - 0.3, k + 0.3, k + 0.3, k - 0.3, k - 0.3],
                   [100 * v for v in (low, low, high, high, low)], "k-", lw=0.8)  # fmt: skip
     axis.set_xticks(
@@ -148,7 +167,18 @@ def plot(statistics: Statistics, path: str | PathLike[str]) -> None:
         ha="right",
         fontsize=8,
     )
-    axis.set_title("land cover, % (boxes: New York)", fontsize=9)
+    for value, measured in SAMPLES.items():
+        place = list(TARGETS).index(value)
+        axis.plot([place - 0.15] * 3, [100 * v for v in measured], "x", color="#06c", ms=5,
+                  label="three real tiles" if value == 1 else None)  # fmt: skip
+    for value, (low, mean, high) in MAPS.items():
+        place = list(TARGETS).index(value) + 0.15
+        axis.plot([place, place], [100 * low, 100 * high], "-", color="#c60", lw=1.2)
+        axis.plot([place], [100 * mean], "o", color="#c60", ms=4,
+                  label="440 maps, 10 to 90 %" if value == 5 else None)  # fmt: skip
+    axis.set_ylim(0, 62)
+    axis.legend(fontsize=7)
+    axis.set_title("land cover, % (bars: SynthCity, boxes: aims)", fontsize=9)
     axes[0, 1].hist(
         np.clip(statistics.heights, 0, 60),
         bins=np.arange(0, 62, 1.5),
