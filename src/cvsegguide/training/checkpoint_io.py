@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from cvsegguide.errors import CheckpointError, TrainingError
+from cvsegguide.errors import CheckpointError, InputError, TrainingError
 from cvsegguide.io.atomic import atomic_path
 
 
@@ -26,7 +26,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, InputError) as error:
             raise TrainingError(
                 f"{path}: the checkpoint cannot be written ({error}); the one before it is whole"
             ) from None
