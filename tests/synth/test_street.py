@@ -157,7 +157,11 @@ def test_tilted_depth_is_exact_too() -> None:
     camera = Camera(80.3, 79.6, heading=20.0, pitch=4.0, roll=-3.0)
     view = render_street(scene, camera, SIZE, style=SOLID)
     p, q, h = np.radians([4.0, -3.0, 20.0])
-    for r, c in [(40, 10), (36, 100), (30, 128), (50, 200), (33, 250), (28, 60)]:
+    random = np.random.default_rng(1)
+    seen = 0
+    for r, c in zip(
+        random.integers(0, SIZE[0], 200), random.integers(0, SIZE[1], 200), strict=True
+    ):
         a = (c + 0.5 - SIZE[1] / 2) * 2 * np.pi / SIZE[1]
         e = elevations(SIZE[0], 90.0)[r]
         x, y, z = math.cos(e) * math.sin(a), math.cos(e) * math.cos(a), math.sin(e)
@@ -170,6 +174,8 @@ def test_tilted_depth_is_exact_too() -> None:
             assert math.isinf(view.depth[r, c])
         else:
             assert view.depth[r, c] == pytest.approx(expected, abs=0.001)
+            seen += 1
+    assert seen > 100
 
 
 def tree_scene() -> Scene:

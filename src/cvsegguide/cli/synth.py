@@ -120,6 +120,10 @@ def _real_place(arguments: argparse.Namespace) -> int:
             )
     if arguments.tiles is not None or arguments.name is not None:
         raise ConfigurationError("--tiles and --set: cannot be used with --overhead")
+    if arguments.validation or arguments.test or arguments.workers is not None:
+        raise ConfigurationError(
+            "--validation, --test and --workers: cannot be used with --overhead"
+        )
     root = generate_from_rasters(
         arguments.directory,
         arguments.overhead,

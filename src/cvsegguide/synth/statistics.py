@@ -172,9 +172,9 @@ def plot(statistics: Statistics, path: str | PathLike[str]) -> None:
         axis.plot([place - 0.15] * 3, [100 * v for v in measured], "x", color="#06c", ms=5,
                   label="three real tiles" if value == 1 else None)  # fmt: skip
     for value, (low, mean, high) in MAPS.items():
-        place = list(TARGETS).index(value) + 0.15
-        axis.plot([place, place], [100 * low, 100 * high], "-", color="#c60", lw=1.2)
-        axis.plot([place], [100 * mean], "o", color="#c60", ms=4,
+        beside = list(TARGETS).index(value) + 0.15
+        axis.plot([beside, beside], [100 * low, 100 * high], "-", color="#c60", lw=1.2)
+        axis.plot([beside], [100 * mean], "o", color="#c60", ms=4,
                   label="440 maps, 10 to 90 %" if value == 5 else None)  # fmt: skip
     axis.set_ylim(0, 62)
     axis.legend(fontsize=7)
