@@ -272,6 +272,10 @@ def _part(chunk: Chunk) -> Path:
 
 def _made(todo: list[tuple[Chunk, Settings]], workers: int | None) -> Iterator[int]:
     """Make chunks and yield something for each tile done."""
+    if todo and workers != 1:
+        from cvsegguide.synth.warmup import warm_up
+
+        warm_up()
     workers = min(workers or os.cpu_count() or 1, len(todo))
     if workers <= 1:
         for chunk, settings in todo:

@@ -1,14 +1,14 @@
-"""Compile everything once, on all cores, before work on a fresh machine starts."""
+"""Compile everything once, on two cores, before work on a fresh machine starts."""
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 
 
 def warm_up() -> None:
-    """Compile what makes a city in two processes, unless the compiler's cache holds it.
+    """Compile what makes a city, the street view in a second process, unless all is cached.
 
     Kernels compile where they are first called, so a single process would compile one after the
     other, and several would compile each the same. What cannot be cached is left to its first
@@ -17,13 +17,21 @@ def warm_up() -> None:
     from cvsegguide.synth.overhead.shade import radiance
     from cvsegguide.synth.street.render import _render
 
-    parts = [part for part, kernel in ((warm_city, radiance), (warm_street, _render))
-             if _missing(kernel)]  # fmt: skip
-    if len(parts) < 2:
+    if not (_missing(radiance) and _missing(_render)):
         return
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for future in [pool.submit(part) for part in parts]:
-            future.result()
+    # Not by multiprocessing, which would run a user's script without a guard once more. Should it
+    # fail, the first street view compiles.
+    command = "from cvsegguide.synth.warmup import warm_street; warm_street()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        warm_city()
+        other.wait()
+    finally:
+        other.kill()
+        other.wait()
 
 
 def _missing(kernel: Any) -> bool:

@@ -33,15 +33,25 @@ _NUDGE = 1e-6
 
 
 @kernel
-def leaf_share(
-    gsd: float, owner: I32, trees: F32, noise: U8, r: int, c: int, z: float, bare: float
-) -> float:
-    """How much of a canopy cell is leaf at one height, about 0 to 1.
+def is_leaf(
+    gsd: float,
+    owner: I32,
+    trees: F32,
+    noise: U8,
+    r: int,
+    c: int,
+    z: float,
+    threshold: float,
+    bare: float,
+) -> bool:
+    """Whether a canopy cell is leaf at one height: noise, less than which thins out at the rim.
 
     ``noise`` is the table of solid noise; ``bare`` (0 to 1) turns crowns into branches.
     """
     k = owner[r, c, BY_TREE]
-    offset = np.int64(trees[k, 7])
+    if trees[k, 5] == CONIFER:
+        bare = 0.0
+    threshold += 0.55 * bare
     # From the trunk, so that a tree looks the same in every window of the city.
     x = (c + 0.5 - trees[k, 0]) * gsd
     y = (r + 0.5 - trees[k, 1]) * gsd
@@ -49,10 +59,13 @@ def leaf_share(
     up = (z - 0.5 * (trees[k, 3] + trees[k, 2])) / half
     radius = trees[k, 4] + 0.05
     # Thick inside, thin at the rim, nothing in the corners of the volume.
-    rim = math.sqrt((x * x + y * y) / (radius * radius) + up * up)
-    thin = 1.1 * max(0.0, rim - 0.72)
-    if thin > 1.0:
-        return -1.0
+    rim = (x * x + y * y) / (radius * radius) + up * up
+    # Where not even the densest noise, 1, would do.
+    limit = 0.72 + (1.0 - threshold) / 1.1
+    if limit < 0.0 or rim >= limit * limit:
+        return False
+    threshold += 1.1 * max(0.0, math.sqrt(rim) - 0.72)
+    offset = np.int64(trees[k, 7])
     low = z - trees[k, 2] + 256.0
     x += 256.0
     y += 256.0
@@ -61,13 +74,15 @@ def leaf_share(
         np.int64(y * 4.0 + 2 * offset) & 63,
         np.int64(x * 4.0 + 3 * offset) & 63,
     ]
+    coarse = (0.6 / 255.0) * n
+    if coarse > threshold:
+        return True
+    if coarse + 0.4 <= threshold:
+        return False
     small = noise[
         np.int64(low * 13.0 + offset) & 63, np.int64(y * 13.0) & 63, np.int64(x * 13.0) & 63
     ]
-    if trees[k, 5] == CONIFER:
-        bare = 0.0
-    share = (0.6 * n + 0.4 * small) / 255.0 - 0.55 * bare
-    return float(share - thin)
+    return bool(coarse + (0.4 / 255.0) * small > threshold)
 
 
 @kernel
@@ -104,7 +119,7 @@ def trace(
         reach: Length in metres at which to give up.
         leaf_threshold: Canopy cells whose leaf share lies above are opaque; negative makes
             crowns solid.
-        bare: See :func:`leaf_share`.
+        bare: See :func:`is_leaf`.
         only_blocked: Stop at whatever comes first (shadow rays).
 
     Returns:
@@ -245,8 +260,8 @@ def trace(
                     opaque = clump > 255.0 * (0.6 * leaf_threshold + 0.7 * gaps)
                     clear = not opaque
                 else:
-                    share = leaf_share(gsd, owner, trees, noise, r, c, z + dz * enter, bare)
-                    opaque = share > leaf_threshold
+                    up = z + dz * enter
+                    opaque = is_leaf(gsd, owner, trees, noise, r, c, up, leaf_threshold, bare)
                 if opaque:
                     stop = enter
                     hit_kind = LEAF

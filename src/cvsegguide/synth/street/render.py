@@ -189,8 +189,9 @@ def _render(
     pixel_angle = horizontal / width
     extra = samples if samples > 1 else 0
     weight = 1.0 / (1 if extra == 0 else extra * extra)
-    for r in range(height):
-        for c in range(width):
+    # Column by column: rays of one azimuth walk over the same cells, which stay in the cache.
+    for c in range(width):
+        for r in range(height):
             # The centre first: depth and land cover are its own.
             for i in range(1 + extra * extra):
                 if i == 0:
