@@ -148,23 +148,44 @@ def markdown(figures: Mapping[str, Any]) -> str:
 
 
 def print_table(figures: Mapping[str, Any]) -> None:
-    """The same tables on standard output."""
-    for title, table in _tables(figures):
-        print_one(title, table)
-
-
-def print_one(title: str, table: Table) -> None:
-    """A table on standard output."""
+    """The same tables on standard output; in a narrow terminal without intervals."""
     from rich.console import Console
     from rich.table import Table as RichTable
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    shown = RichTable(title=title, title_justify="left")
+    for title, table in _tables(figures):
+        head, rows = fitted(table, console.width)
+        if not any("[" in cell for row in rows for cell in row):
+            title = title.partition(" (95 %")[0]
+        shown = RichTable(title=title, title_justify="left")
+        for number, name in enumerate(head):
+            shown.add_column(name, justify="left" if number == 0 else "right")
+        for row in rows:
+            shown.add_row(*row)
+        console.print(shown)
+
+
+_SPARE = ("25 % m", "75 % m", "within 3 m %", "within 10 m %", "90 % m", "NLL nats")
+"""Columns that a narrow terminal does without, the least missed first."""
+
+
+def fitted(table: Table, width: int) -> Table:
+    """A table of at most ``width`` characters: without intervals, then with fewer columns."""
     head, rows = table
-    for number, name in enumerate(head):
-        shown.add_column(name, justify="left" if number == 0 else "right")
-    for row in rows:
-        shown.add_row(*row)
-    console.print(shown)
+    if _width(head, rows) > width:
+        rows = [[cell.partition(" [")[0] for cell in row] for row in rows]
+    for name in _SPARE:
+        if _width(head, rows) <= width:
+            break
+        if name in head:
+            index = head.index(name)
+            head = head[:index] + head[index + 1 :]
+            rows = [row[:index] + row[index + 1 :] for row in rows]
+    return head, rows
+
+
+def _width(head: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    columns = zip(head, *rows, strict=True)
+    return 1 + sum(max(map(len, column)) + 3 for column in columns)
