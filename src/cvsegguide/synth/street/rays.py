@@ -180,7 +180,7 @@ def trace(
             if only_blocked and kind == THING:
                 return kind, best, r, c, index
             if min(z0, z1) > coarse[br, bc, 0] and (
-                min(z0, z1) > coarse[br, bc, 2] or max(z0, z1) < coarse[br, bc, 1]
+                clear or min(z0, z1) > coarse[br, bc, 2] or max(z0, z1) < coarse[br, bc, 1]
             ):
                 side = 0 if tx < ty else 1
                 t = max(leave, t + _NUDGE)
@@ -206,7 +206,7 @@ def trace(
         z1 = z + dz * leave
         low = min(z0, z1)
         high = max(z0, z1)
-        if low > fine[fr, fc, 0] and (low > fine[fr, fc, 2] or high < fine[fr, fc, 1]):
+        if low > fine[fr, fc, 0] and (clear or low > fine[fr, fc, 2] or high < fine[fr, fc, 1]):
             side = 0 if tx < ty else 1
             t = max(leave, t + _NUDGE)
             continue
