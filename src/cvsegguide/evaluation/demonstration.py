@@ -55,7 +55,10 @@ def demonstrate(
     source = default_weights() if model is None else model
     localizer = Localizer.from_pretrained(source)
     out = Path(out)
-    _say(f"making a synthetic city of {tiles} tiles (seed {seed}) ...")
+    _say(
+        f"making a synthetic city of {tiles} tiles (seed {seed}; the first time on a machine its "
+        "kernels are compiled, which takes half a minute) ..."
+    )
     start = time.perf_counter()
     generate(out / "city", tiles=tiles, seed=seed)
     made = time.perf_counter() - start
