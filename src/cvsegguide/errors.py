@@ -4,6 +4,8 @@ Each message is one line that names the file or option at fault and what is wron
 command line prints it behind ``cvsegguide: error:`` and ends with status 2.
 """
 
+import re
+
 
 class CVSegGuideError(Exception):
     """Base of every error that the user can mend."""
@@ -31,3 +33,20 @@ class TrainingError(CVSegGuideError):
     """A training run that cannot go on: losses that are not finite, too many broken samples."""
 
     exit_status = 1
+
+
+class InferenceWarning(UserWarning):
+    """Something that an answer depends on was not given, and was assumed."""
+
+
+def first_sentence(text: str, limit: int = 160) -> str:
+    """The first sentence of another library's message, without its full stop.
+
+    Args:
+        text: The message, of any number of lines.
+        limit: Longer sentences are cut between words, with an ellipsis.
+    """
+    sentence = re.split(r"(?<=[.!?])\s", " ".join(text.split()), maxsplit=1)[0].rstrip(".")
+    if len(sentence) <= limit:
+        return sentence
+    return sentence[:limit].rsplit(" ", 1)[0] + " ..."

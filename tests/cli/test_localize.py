@@ -38,7 +38,9 @@ def test_results_in_a_folder(files, capsys):
     captured = capsys.readouterr()
     assert "estimate   row 40." in captured.out
     assert "lat, lon   40.7588" in captured.out
-    assert "written to out" in captured.err
+    assert captured.out.endswith("out written\n")
+    assert "area  lat, lon" in captured.out
+    assert captured.err == ""
     table = json.loads((files / "out" / "result.json").read_text())
     assert (table["row"], table["col"]) == pytest.approx((40.5, 30.5), abs=0.8)
     assert table["bounds"] == pytest.approx(bounds)
@@ -60,10 +62,79 @@ def test_json(files, capsys):
     assert sorted(file.name for file in files.iterdir()) == ["overhead.png", "street.png"]
 
 
-def test_unknown_heading(files, capsys):
-    command = [*COMMAND[:-1], "unknown"]
+def test_json_alone_on_stdout(files, capsys):
+    assert main([*COMMAND, "--json", "--out", "out"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["model"] == "colour"
+    assert "written" not in captured.err
+    assert (files / "out" / "result.json").is_file()
+
+
+def test_unknown_heading_is_said(files, capsys):
+    command = [*COMMAND[:-1], "unknown", "--gsd", "0.5"]
     assert main(command) == 0
-    assert "heading    unknown" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "heading    unknown" in captured.out
+    assert captured.err.startswith("cvsegguide: warning: heading unknown: model colour does not ")
+    assert captured.err.count("\n") == 1
+    assert "as if its centre looked north" in captured.err
+
+
+def test_unknown_resolution_is_said(files, capsys):
+    assert main(COMMAND) == 0
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "cvsegguide: warning: resolution unknown: overhead.png is taken as one tile of 32 m; "
+        "pass --gsd or --bounds\n"
+    )
+    assert "area" not in captured.out
+    assert "lat, lon" not in captured.out
+    assert main(["segment", "overhead.png", "--model", "colour", "--out", "cover.tif"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "cover.tif written\n"
+    assert "resolution unknown: overhead.png is taken as it is" in captured.err
+
+
+def test_areas_need_no_place(files, capsys):
+    assert main([*COMMAND, "--gsd", "0.5"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert " m2" in captured.out
+    assert "lat, lon" not in captured.out
+
+
+@pytest.mark.parametrize("command", [COMMAND, ["segment", "overhead.png", "--out", "a.tif"]])
+def test_latitude_before_longitude(files, capsys, command):
+    swapped = ["40.759", "-73.9035", "40.7595", "-73.9030"]
+    assert main([*command, "--model", "colour", "--bounds", *swapped]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "overhead.png: --bounds make its pixels 3.6 : 1 on the ground" in captured.err
+    assert "longitude comes before latitude" in captured.err
+    assert not (files / "a.tif").exists()
+    # Square in degrees, 1.3 : 1 on the ground: a common way to cut a tile.
+    right = ["-73.9035", "40.759", "-73.9030", "40.7595"]
+    assert main([*command, "--model", "colour", "--bounds", *right]) == 0
+
+
+def test_files_may_have_pixels_of_any_shape(files, capsys):
+    with rasterio.open(
+        files / "polar.tif", "w", driver="GTiff", width=64, height=64, count=3, dtype="uint8",
+        crs="EPSG:4326", transform=rasterio.Affine(1e-5, 0, 20.0, 0, -1e-5, -74.0),
+    ) as raster:  # fmt: skip
+        raster.write(np.full((3, 64, 64), 178, np.uint8))
+    assert main(["segment", "polar.tif", "--model", "colour", "--out", "a.tif"]) == 0
+    assert main(["localize", "polar.tif", "street.png", "--model", "colour"]) == 0
+
+
+def test_device_that_is_not_there(files, capsys):
+    assert main([*COMMAND, "--device", "cuda:77"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "http" not in error
+    assert error.startswith("cvsegguide: error: --device cuda:77: not available (")
+    assert error.endswith(")\n")
 
 
 def test_true_land_cover(files, monkeypatch, capsys):

@@ -3,7 +3,10 @@
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cvsegguide.inference.result import Localization
@@ -29,10 +32,14 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=4,
         type=float,
         metavar=("W", "S", "E", "N"),
-        help="bounds of the overhead image in degrees; they override the file's own",
+        help="bounds of the overhead image in degrees, longitude before latitude; they override "
+        "the file's own",
     )
     parser.add_argument(
-        "--gsd", type=float, metavar="G", help="metres per pixel of the overhead image"
+        "--gsd",
+        type=float,
+        metavar="G",
+        help="metres per pixel of the overhead image, where neither the file nor --bounds tell",
     )
 
 
@@ -47,6 +54,27 @@ def chosen_model(argument: str | None) -> str:
     from cvsegguide.models.hub import default_weights
 
     return default_weights()
+
+
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """What an answer had to assume goes to stderr as ``cvsegguide: warning: ...``."""
+    from cvsegguide.errors import InferenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InferenceWarning)
+        usual = warnings.showwarning
+
+        def show(
+            message: Warning | str, category: type[Warning], *rest: Any, **options: Any
+        ) -> None:
+            if issubclass(category, InferenceWarning):
+                print(f"cvsegguide: warning: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                usual(message, category, *rest, **options)
+
+        warnings.showwarning = show
+        yield
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_heading,
         default=0.0,
         metavar="D",
-        help="azimuth of the street view's centre, degrees clockwise from true north, or "
-        "'unknown' (default: 0)",
+        help="azimuth of the street view's centre, degrees clockwise from true north "
+        "(default: 0); with 'unknown' it is taken as north, with a warning: headings are not "
+        "searched",
     )
     parser.add_argument(
         "--fov",
@@ -101,22 +130,23 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.inference.localizer import Localizer
 
     localizer = Localizer.from_pretrained(source, device=arguments.device)
-    result = localizer.localize(
-        arguments.overhead,
-        arguments.street,
-        bounds=arguments.bounds,
-        gsd=arguments.gsd,
-        heading=arguments.heading,
-        fov=arguments.fov,
-        landcover=arguments.landcover,
-    )
-    if arguments.out:
-        folder = result.save(arguments.out)
-        print(f"written to {folder}", file=sys.stderr)
+    with warnings_in_a_line():
+        result = localizer.localize(
+            arguments.overhead,
+            arguments.street,
+            bounds=arguments.bounds,
+            gsd=arguments.gsd,
+            heading=arguments.heading,
+            fov=arguments.fov,
+            landcover=arguments.landcover,
+        )
+    folder = result.save(arguments.out) if arguments.out else None
     if arguments.json:
         print(json.dumps(result.to_dict(), indent=1))
-    else:
-        print(_table(result))
+        return 0
+    print(_table(result))
+    if folder is not None:
+        print(f"{folder} written")
     return 0
 
 
@@ -135,12 +165,17 @@ def _table(result: "Localization") -> str:
     lines.append(f"{'resolution':<11}{resolution}")
     lines.append(f"{'model':<11}{result.model}")
     lines.append("")
-    lines.append(f"{'region':<8}{'probability':>11}{'row':>9}{'column':>9}{'area':>11}  lat, lon")
+    heads = f"{'region':<8}{'probability':>11}{'row':>9}{'column':>9}"
+    if result.gsd is not None:
+        heads += f"{'area':>11}"
+    if result.lat is not None:
+        heads += "  lat, lon"
+    lines.append(heads)
     for region in result.regions[:5]:
-        area = "" if region.area_m2 is None else f"{region.area_m2:.1f} m2"
+        area = "" if region.area_m2 is None else f"{f'{region.area_m2:.1f} m2':>11}"
         lines.append(
             f"{region.rank:<8}{100 * region.probability:>9.1f} %{region.row:>9.1f}"
-            f"{region.col:>9.1f}{area:>11}  {place(region.lat, region.lon)}".rstrip()
+            f"{region.col:>9.1f}{area}  {place(region.lat, region.lon)}".rstrip()
         )
     rest = len(result.regions) - 5
     if rest > 0:

@@ -3,7 +3,12 @@
 import argparse
 from pathlib import Path
 
-from cvsegguide.cli.localize import add_model_arguments, add_place_arguments, chosen_model
+from cvsegguide.cli.localize import (
+    add_model_arguments,
+    add_place_arguments,
+    chosen_model,
+    warnings_in_a_line,
+)
 from cvsegguide.errors import ConfigurationError
 
 
@@ -41,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     localizer = Localizer.from_pretrained(source, device=arguments.device)
     localizer.batch_size = arguments.batch_size
-    localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)
+    with warnings_in_a_line():
+        localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)
     print(f"{out} written")
     return 0

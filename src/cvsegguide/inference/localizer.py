@@ -1,6 +1,7 @@
 """From a street view and an overhead image to a posterior, an estimate and ranked regions."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
@@ -12,7 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 import cvsegguide
-from cvsegguide.errors import CheckpointError, ConfigurationError, InputError
+from cvsegguide.errors import (
+    CheckpointError,
+    ConfigurationError,
+    InferenceWarning,
+    InputError,
+    first_sentence,
+)
 from cvsegguide.geo import wrap_degrees
 from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.posterior import mass_from_log, refined_mode, regrid
@@ -24,6 +31,7 @@ from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.rasters import (
     MAX_PIXELS,
     Overhead,
+    check_given_bounds,
     open_raster,
     read_landcover,
     read_overhead,
@@ -53,7 +61,7 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
             chosen = torch.device(device)
             torch.empty(1, device=chosen)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            reason = (str(error).splitlines() or [""])[0][:120]
+            reason = first_sentence(str(error))
             raise ConfigurationError(f"--device {device}: not available ({reason})") from None
         return chosen
     if torch.cuda.is_available():
@@ -146,29 +154,47 @@ class Localizer:
                 decides about its place is written in :mod:`cvsegguide.io.rasters`.
             street: Path, PIL image or uint8 array ``(h, w, 3)``: equirectangular, centred on the
                 horizon, a full panorama or a part of one.
-            bounds: ``(west, south, east, north)`` of the overhead image in degrees.
+            bounds: ``(west, south, east, north)`` of the overhead image in degrees; its pixels
+                must come out nearly square on the ground, within 1.5 : 1.
             gsd: Metres per overhead pixel.
             heading: Azimuth of the street view's centre, degrees clockwise from true north; None
-                when unknown (the view is then taken as it is).
+                when unknown: the model does not search headings, and the view is taken as if its
+                centre looked north, with a warning.
             fov: Horizontal extent of the street view in degrees.
             landcover: Class ids ``(H, W)`` on the overhead image's grid, for models that are
                 guided by true land cover.
 
         Raises:
             InputError: An input cannot be used; the message says which and why.
+
+        Warns:
+            InferenceWarning: The heading or the resolution is unknown, and one was assumed.
         """
         if not (math.isfinite(fov) and 0 < fov <= 360):
             raise InputError(f"--fov: must lie in (0, 360] degrees, got {fov:g}")
         if heading is not None and not math.isfinite(heading):
             raise InputError(f"--heading: must be a finite number of degrees, got {heading:g}")
         aerial = read_overhead(overhead, bounds, gsd)
+        if bounds is not None:
+            check_given_bounds(aerial)
         if min(aerial.shape) < _MINIMUM_SIDE:
             raise InputError(f"{aerial.name}: {_size(aerial.shape)} pixels are too few")
         view = read_image(street, "street view")
         _check_street(view, fov, _name_of(street))
         truth = self._true_landcover(landcover, aerial)
 
+        if heading is None:
+            _warn(
+                f"heading unknown: model {self.name} does not search headings; the street view "
+                "is taken as if its centre looked north"
+            )
         plan = self._plan(aerial)
+        if aerial.pixel_size is None:
+            side = max(self.model.overhead_size) * self.model.gsd
+            _warn(
+                f"resolution unknown: {aerial.name} is taken as one tile of {side:.3g} m; pass "
+                "--gsd or --bounds"
+            )
         up = aerial.reference.up_azimuth if aerial.reference is not None else 0.0
         canvas = self._street(view, 0.0 if heading is None else heading - up, fov)
         with torch.inference_mode():
@@ -237,6 +263,13 @@ class Localizer:
             ``(H, W)`` uint8 class ids, 0 where there is no data; None when ``out`` is given.
         """
         with open_raster(overhead, bounds, gsd) as raster:
+            if bounds is not None:
+                check_given_bounds(raster)
+            if raster.gsd is None:
+                _warn(
+                    f"resolution unknown: {raster.name} is taken as it is, at the model's "
+                    f"{self.model.gsd:.4g} m/px; pass --gsd or --bounds"
+                )
             if out is None:
                 return segment_array(self.model, raster, self.device, self.scheme, self.batch_size)
             segment_file(self.model, raster, out, self.device, self.scheme, self.batch_size)
@@ -424,6 +457,11 @@ def _check_street(view: NDArray[np.uint8], fov: float, name: str) -> None:
 def _size(shape: tuple[int, ...]) -> str:
     """Width x height, as image viewers say it."""
     return f"{shape[1]} x {shape[0]}"
+
+
+def _warn(message: str) -> None:
+    # The caller of the public method.
+    warnings.warn(message, InferenceWarning, stacklevel=3)
 
 
 def _name_of(source: ImageLike) -> str:

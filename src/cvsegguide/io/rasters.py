@@ -46,6 +46,10 @@ from cvsegguide.io.images import ImageLike, check_file, read_image_and_alpha
 MAX_PIXELS = 178_956_970
 """Images that are held in memory whole may have this many pixels (Pillow's own limit)."""
 
+MAX_ASPECT = 1.5
+"""Bounds given by the caller may make one side of a pixel this much longer than the other on the
+ground. Files may be of any shape: they know their own."""
+
 _PLAIN_DRIVERS = {"PNG", "JPEG", "BMP", "GIF", "WEBP", "JPEGXL", "PNM"}
 
 
@@ -335,6 +339,24 @@ def _locate(
         if gsd is None or 0.95 < gsd / reference.gsd < 1.05:
             return reference, reference.gsd
     return None, gsd
+
+
+def check_given_bounds(image: Overhead | Raster) -> None:
+    """Refuse bounds that make pixels far from square, as latitude before longitude does.
+
+    Args:
+        image: Opened with bounds from the caller.
+
+    Raises:
+        InputError: One side of its pixels is more than :data:`MAX_ASPECT` times the other.
+    """
+    down, across = image.pixel_size or (1.0, 1.0)
+    ratio = max(down / across, across / down)
+    if ratio > MAX_ASPECT:
+        raise InputError(
+            f"{image.name}: --bounds make its pixels {ratio:.1f} : 1 on the ground; the order is "
+            "WEST SOUTH EAST NORTH, so that longitude comes before latitude"
+        )
 
 
 def _choose_bands(dataset: Any, name: str) -> tuple[list[int], NDArray[np.uint8] | None]:
