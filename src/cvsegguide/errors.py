@@ -40,13 +40,14 @@ class InferenceWarning(UserWarning):
 
 
 def first_sentence(text: str, limit: int = 160) -> str:
-    """The first sentence of another library's message, without its full stop.
+    """The first sentence of another library's message, or the first line if that is shorter.
 
     Args:
         text: The message, of any number of lines.
         limit: Longer sentences are cut between words, with an ellipsis.
     """
-    sentence = re.split(r"(?<=[.!?])\s", " ".join(text.split()), maxsplit=1)[0].rstrip(".")
+    line = " ".join((text.strip().splitlines() or [""])[0].split())
+    sentence = re.split(r"(?<=[.!?])\s", line, maxsplit=1)[0].rstrip(".")
     if len(sentence) <= limit:
         return sentence
     return sentence[:limit].rsplit(" ", 1)[0] + " ..."

@@ -100,6 +100,32 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, damage: str) -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"some notes on weights\n",
+        b"\x89PNG\r\n\x1a\n" + bytes(40),
+        b"hello, world",
+        b"{}",
+        b"II*\0",
+    ],
+)
+def test_what_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.png: not a PyTorch checkpoint$"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 5])
+def test_hostile_pickles_of_any_protocol(tmp_path: Path, protocol: int) -> None:
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps(Touch(tmp_path / "made"), protocol))
+    with pytest.raises(CheckpointError, match=r"evil\.pth: asks for '.*mkdir'"):
+        read_checkpoint(path)
+    assert not (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": {"a": "b"}}, 7])
 def test_no_parameters_in_it(tmp_path: Path, content: object) -> None:
     path = tmp_path / "x.pth"

@@ -1,6 +1,7 @@
 """Saving, loading, converting; errors that name the parameter."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -239,11 +240,24 @@ def test_nobody_at_the_hub_is_one_line(
 
     def download(repository: str, name: str) -> str:
         logging.get_logger("huggingface_hub.file_download").warning("Retrying in 1s")
-        raise OSError("no network\nfor a while")
+        raise OSError(
+            "404 Client Error. (Request ID: 1)\n\nNo network. Please check your connection\nfor a "
+            "while"
+        )
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     before = logging.get_verbosity()
-    with pytest.raises(CheckpointError, match=r"^nobody/nothing: .*\(no network\)"):
+    with pytest.raises(CheckpointError, match=r"^nobody/nothing: .*\(No network\); "):
         load_model("nobody/nothing")
     assert logging.get_verbosity() == before
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "looking for nobody/nothing on the Hugging Face Hub\n"
+
+
+def test_saved_files_follow_the_umask(tmp_path: Path, small: LocalizationModel) -> None:
+    before = os.umask(0o027)
+    try:
+        save_model(small, tmp_path / "saved")
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "saved").iterdir()}
+    assert modes == dict.fromkeys(("model.safetensors", "config.json", "README.md"), 0o640)

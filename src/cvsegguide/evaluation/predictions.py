@@ -38,7 +38,12 @@ def schema() -> Any:
             column("lon", pa.float64(), "estimated longitude, degrees, null without bounds"),
             column("lat", pa.float64(), "estimated latitude"),
             column("heading", pa.float64(), "estimated heading, degrees, null when not estimated"),
-            column("heading_true", pa.float64(), "true heading"),
+            column(
+                "heading_true",
+                pa.float64(),
+                "true heading, degrees, to compare with the estimate: null, like it, when the "
+                "model is given the heading instead of estimating it",
+            ),
             column("region_rank_true", pa.int64(), "rank of the camera's region, 0 when in none"),
             column("region_p_true", pa.float64(), "probability of that region"),
             column("region_p", pa.list_(pa.float64()), "probabilities of the ranked regions"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from logging import ERROR
 from os import PathLike
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cvsegguide.errors import CheckpointError, ConfigurationError, InputError
+from cvsegguide.errors import CheckpointError, ConfigurationError, InputError, first_sentence
 from cvsegguide.io.atomic import atomic_folder, write_text
 from cvsegguide.io.checkpoints import check_parameters, read_checkpoint, read_state_dict
 from cvsegguide.models.base import LocalizationModel
@@ -129,18 +130,22 @@ def _load_weights(config_path: Path, weights: Path) -> LocalizationModel:
 
 
 def _load_from_hub(repository: str) -> LocalizationModel:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.utils import logging as hub_logging
 
     # Its words about every new try would stand around the one line that says what is wrong.
     verbosity = hub_logging.get_verbosity()
     hub_logging.set_verbosity(ERROR)
+    if not isinstance(try_to_load_from_cache(repository, WEIGHTS), str):
+        # Without a network the library tries for half a minute.
+        print(f"looking for {repository} on the Hugging Face Hub", file=sys.stderr, flush=True)
     try:
         config = Path(hf_hub_download(repository, CONFIG))
         weights = Path(hf_hub_download(repository, WEIGHTS))
     except Exception as error:  # offline, unknown, private: the library has many kinds
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else type(error).__name__
+        # "404 Client Error. (Request ID: ...)" stands before what is wrong.
+        text = re.sub(r"^\d{3} \w+ Error[^\n]*\n", "", str(error).strip())
+        reason = first_sentence(text) or type(error).__name__
         raise CheckpointError(
             f"{repository}: neither a local file or folder nor a Hugging Face repository that "
             f"could be read ({reason}); {_choices()}"
