@@ -14,10 +14,12 @@ import torch
 import yaml
 
 from cvsegguide.cli.main import main
+from cvsegguide.training.command import Command
 from helpers.brooklyn_queens import make_tree
 from helpers.tiny import write_config
 
 TESTS = Path(__file__).resolve().parents[1]
+EXPORT = Command._export
 
 
 @pytest.fixture(autouse=True)
@@ -86,10 +88,15 @@ def test_test_command(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixtur
     assert "Confusion" in report
 
 
-def test_predict_writes_the_same_rows(trained: Path, tmp_path: Path) -> None:
+def test_predict_writes_the_same_rows(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     config = str(trained / "config.yaml")
     for command in ("test", "predict"):
+        capfd.readouterr()
         assert main([command, "--config", config, "--out", str(tmp_path / command)]) == 0
+    path = tmp_path / "predict" / "predictions.parquet"
+    assert capfd.readouterr().out == f"{path}: 7 rows, of data.test (TinyPairs)\n"
     tables = [
         pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("test", "predict")
     ]
@@ -309,6 +316,10 @@ def test_disk_full_keeps_the_checkpoint_before(
     assert not list(run.glob(".*"))
 
 
+ABSENT = "{class_path: cvsegguide.data.Manifest, init_args: {path: absent.csv}}"
+LARGE = "[{class_path: cvsegguide.data.transforms.Crop, init_args: {scale: [3, 4]}}]"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -327,6 +338,16 @@ def test_disk_full_keeps_the_checkpoint_before(
         (["--config", "tiny.yaml", "--trainer.devices", "0"], "devices"),
         (["--config", "tiny.yaml", "--trainer.max_epochs", "x"], "max_epochs"),
         (["--config", "broken.yaml"], "broken.yaml"),
+        (["--config", "rooted.yaml"], "root: belongs on the command line"),
+        (["--config", "tiny.yaml", "--model.learning_rat", "1"], "learning_rat"),
+        (["--config", "tiny.yaml", "--resum"], "--resum"),
+        (
+            ["--config", "mst-small-synthcity", "--root", "nowhere"],
+            "error: nowhere: no such folder",
+        ),
+        (["--config", "tiny.yaml", "--data.train", ABSENT], "error: absent.csv: no such file"),
+        (["--config", "tiny.yaml", "--data.val", f"[{ABSENT}]"], "error: absent.csv: no such"),
+        (["--config", "tiny.yaml", "--data.transforms", LARGE], "error: Crop: scale"),
     ],
 )
 def test_unusable_configurations(
@@ -338,6 +359,7 @@ def test_unusable_configurations(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_config(tmp_path / "tiny.yaml")
+    write_config(tmp_path / "rooted.yaml", root="nowhere")
     (tmp_path / "broken.yaml").write_text("model: [1, 2\n")
     assert main(["fit", *options, "--out", "run"]) == 2
     assert message in error_line(capfd)
@@ -389,11 +411,62 @@ def test_bundled_configurations_and_root(
     assert "bundled configuration (featup-brooklyn-queens" in error_line(capfd)
 
 
+def test_the_test_city_of_a_synthetic_one(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """``fit`` does without it; ``test`` says how it is made, and takes it where it is."""
+    make_tree(tmp_path / "tree", tiles=1, panoramas=2)
+    monkeypatch.chdir(tmp_path)
+    options = ["--root", "tree", "--model.network", "helpers.tiny.TinyNetwork"]
+    options += ["--model.network_arguments", "{}", "--data.num_workers", "0"]
+    for split in ("train", "val", "test"):
+        options += [f"--data.{split}.overhead_size", "32", f"--data.{split}.street_size", "[8,32]"]
+    command = ["--config", "mst-small-synthcity", *options]
+    assert main(["fit", *command, "--out", "run", *SHORT]) == 0
+    saved = yaml.safe_load(Path("run/config.yaml").read_text())["data"]
+    roots = {split: saved[split]["init_args"]["root"] for split in ("train", "val", "test")}
+    assert roots == {"train": "tree", "val": "tree", "test": "tree/test"}
+    capfd.readouterr()
+    command = ["--config", "run/config.yaml"]
+    for name in ("test", "predict"):
+        assert main([name, *command]) == 2
+        line = error_line(capfd)
+        assert "error: tree/test: no such folder" in line
+        assert "cvsegguide synth tree --tiles N --validation N --test N" in line
+    make_tree(tmp_path / "other" / "test", tiles=1, panoramas=2)
+    assert main(["predict", *command, "--root", "other"]) == 0
+    assert "of data.test (BrooklynQueens)" in capfd.readouterr().out
+
+
 SHORT = ["--trainer.max_epochs", "1", "--data.num_workers", "0", "--trainer.logger", "false"]
 
 
-def test_help(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["fit", "--help"]) == 0
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_help(capfd: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, "--help"]) == 0
     shown = capfd.readouterr().out
-    assert "--resume" in shown
     assert "--model.learning_rate" in shown
+    first = " ".join(shown[: shown.index("--seed_everything")].split())
+    for option in ("--config", "--root", "--out"):
+        assert f"{option} " in first
+    assert "bundled configuration" in first
+    assert ("--resume" in first) == (command == "fit")
+    assert ("--weights" in first) == (command != "fit")
+    assert ("--sweep" in first) == (command == "test")
+
+
+def test_weights_without_validation_are_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cvsegguide.training.command.Command._export", EXPORT)
+    monkeypatch.setattr("cvsegguide.models.hub.save_model", lambda *arguments: None)
+    for kind, changes in (("best", {}), ("last", {"val": None})):
+        config = write_config(
+            tmp_path / "tiny.yaml", data={**changes, "test": None}, trainer={"max_epochs": 1}
+        )
+        assert main(["fit", "--config", str(config), "--out", str(tmp_path / kind)]) == 0
+        path = tmp_path / kind / "model.safetensors"
+        assert f"{kind} weights: {path}" in capfd.readouterr().err

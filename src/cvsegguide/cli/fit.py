@@ -92,9 +92,33 @@ def _expand(argv: list[str]) -> list[str]:
         given = [name for name in SPLITS if isinstance(merged.get(name), dict)]
         if not given:
             raise ConfigurationError("--root: no configuration before it names a single data set")
-        for name in given:
-            expanded += [f"--data.{name}.root", root]
+        for name, folder in _folders({name: merged[name] for name in given}, root).items():
+            expanded += [f"--data.{name}.root", folder]
     return expanded
+
+
+def _folders(datasets: dict[str, dict[str, Any]], root: str) -> dict[str, str]:
+    """Where each data set lies under another root.
+
+    Where the folder of one holds those of all, as ``data`` does ``data/test``, they keep their
+    places in it; else every data set gets the root itself.
+    """
+    configured = {
+        name: Path(str(entry["init_args"]["root"]))
+        for name, entry in datasets.items()
+        if isinstance(entry.get("init_args"), dict) and entry["init_args"].get("root") is not None
+    }
+    tops = [
+        top
+        for top in configured.values()
+        if all(folder.is_relative_to(top) for folder in configured.values())
+    ]
+    return {
+        name: str(Path(root) / configured[name].relative_to(tops[0]))
+        if tops and name in configured
+        else root
+        for name in datasets
+    }
 
 
 def _split(option: str) -> list[str]:

@@ -3,17 +3,26 @@
 import importlib.util
 import json
 import sys
+from argparse import SUPPRESS
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.datamodule import DataModule
-from cvsegguide.errors import CheckpointError, ConfigurationError
+from cvsegguide.data.transforms import Transform
+from cvsegguide.errors import (
+    CheckpointError,
+    ConfigurationError,
+    CVSegGuideError,
+    DatasetError,
+)
 from cvsegguide.io.atomic import write_text
 from cvsegguide.progress import enabled
 from cvsegguide.training.callbacks import EMA, EpochLines, LastCheckpoint, PredictionTable
@@ -23,7 +32,16 @@ from cvsegguide.training.checkpoint_io import AtomicCheckpointIO, read_checkpoin
 from cvsegguide.training.module import MONITOR, LocalizationTask
 
 BEST = "best.ckpt"
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
+SUBCOMMANDS = {
+    "fit": ("Train a model.", ("train", "val")),
+    "validate": ("Evaluate a model on the data set `val`.", ("val",)),
+    "test": ("Evaluate a model on the data set `test`.", ("test",)),
+    "predict": (
+        "Localise every pair of the data set `predict`, or of `test` where there is none.",
+        ("predict", "test"),
+    ),
+}
+"""What each sub-command does, and which data sets it opens."""
 
 _DEFAULTS = {
     "max_epochs": 100,
@@ -44,7 +62,7 @@ class Command(LightningCLI):
 
     def __init__(self, argv: list[str], given: list[str] | None = None) -> None:
         self.argv = list(argv if given is None else given)
-        quiet = {"exit_on_error": False}
+        quiet = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
             LocalizationTask,
             DataModule,
@@ -74,14 +92,45 @@ class Command(LightningCLI):
             "predict": {*ours, "dataloaders", "return_predictions"},
         }
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser whose help begins with the options that people need."""
+        parser: LightningArgumentParser = self.parser_class(**kwargs)
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=ActionConfigFile,
+            metavar="NAME",
+            help="A YAML file (config.yaml of a run, for one), or the name of a bundled "
+            "configuration such as mst-small-synthcity.",
+        )
+        return parser
+
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
     ) -> LightningArgumentParser:
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        summary, _ = SUBCOMMANDS[subcommand]
+        own = "[--resume]" if subcommand == "fit" else "--weights RUN"
+        own += " [--sweep]" if subcommand == "test" else ""
+        parser = self.init_parser(
+            **{
+                **kwargs,
+                "description": summary,
+                "usage": f"cvsegguide {subcommand} --config NAME [--root DIR] [--out DIR] {own} "
+                "[--option value ...]",
+            }
+        )
+        parser.add_argument(
+            "--root",
+            type=str | None,
+            default=SUPPRESS,
+            metavar="DIR",
+            help="Folder of the data, for every data set of the configuration.",
+        )
         parser.add_argument(
             "--out",
             type=str | None,
             default=None,
+            metavar="DIR",
             help="Folder of the run or of the results (default: runs/NAME after the configuration; "
             "for results a folder inside that of the weights).",
         )
@@ -96,8 +145,9 @@ class Command(LightningCLI):
                 "--weights",
                 type=str | None,
                 default=None,
+                metavar="RUN",
                 help="What to evaluate: folder of a run, its .ckpt, or anything that "
-                "Localizer.from_pretrained reads.",
+                "Localizer.from_pretrained reads (default: the run whose config.yaml is given).",
             )
         if subcommand == "test":
             parser.add_argument(
@@ -105,25 +155,28 @@ class Command(LightningCLI):
                 action="store_true",
                 help="Also measure narrower views and worse headings.",
             )
+        self._add_arguments(parser)
+        self._subcommand_method_arguments[subcommand] = []
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options that every sub-command knows, so that one YAML file serves all."""
         for target in ("model.seed", "data.seed"):
             parser.link_arguments("seed_everything", target, compute_fn=int)
-        parser.add_argument(
+        group = parser.add_argument_group("averaging and saving")
+        group.add_argument(
             "--ema",
             type=float,
             default=0.999,
             help="Decay of the moving average of the weights; 0 for none.",
         )
-        parser.add_argument(
+        group.add_argument(
             "--save_every_minutes",
             type=float,
             default=10.0,
             help=f"How often {LAST} is written within an epoch; 0 for never.",
         )
-        parser.add_argument(
+        group.add_argument(
             "--save_every_steps",
             type=int,
             default=0,
@@ -147,6 +200,8 @@ class Command(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the folder and the weights."""
         options = self.options
+        if options.get("root") is not None:
+            raise ConfigurationError("root: belongs on the command line, --root DIR")
         self.weights: Path | None = None
         run = self._run_folder()
         if self.subcommand == "fit":
@@ -199,6 +254,66 @@ class Command(LightningCLI):
         """The folder of the run whose saved configuration was given, or None."""
         path = self._config_file()
         return path.parent if path and (path.parent / RECORD).exists() else None
+
+    def instantiate_classes(self) -> None:
+        """Make the model, the data sets that the sub-command opens, and the trainer.
+
+        Raises:
+            CVSegGuideError: What a data set or a transform finds fault with. jsonargparse wraps
+                it in an error of its own, which is opened here.
+        """
+        data, needed = self.options.data, self._needed()
+        idle = {
+            name: data[name]
+            for name in ("train", "val", "test", "predict")
+            if name not in needed and data.get(name) is not None
+        }
+        faults: list[CVSegGuideError] = []
+
+        def make(kind: type, *args: Any, **kwargs: Any) -> Any:
+            # Of several types that a value may have, jsonargparse keeps the first one's error.
+            try:
+                return kind(*args, **kwargs)
+            except CVSegGuideError as error:
+                faults.append(error)
+                raise
+
+        for kind in (CrossViewDataset, Transform):
+            self._parser(self.subcommand).add_instantiator(make, kind, subclasses=True)
+        for name in idle:
+            data[name] = None
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            fault = faults[0] if faults else _cause(error)
+            if fault is None:
+                raise
+            raise self._explained(fault) from None
+        finally:
+            for name, dataset in idle.items():
+                data[name] = dataset
+
+    def _needed(self) -> tuple[str, ...]:
+        """The data sets that the sub-command opens."""
+        _, names = SUBCOMMANDS[str(self.subcommand)]
+        if self.subcommand == "predict":
+            return names[:1] if self.options.data.get("predict") is not None else names[1:]
+        return names
+
+    def _explained(self, fault: CVSegGuideError) -> CVSegGuideError:
+        """Says how the test city of a SynthCity comes about when it is what is missing."""
+        for entry in _listed(self.options.data.get("test")):
+            root = (entry.get("init_args") or {}).get("root")
+            if root is None or "test" not in self._needed():
+                continue
+            folder = Path(root)
+            if folder.name == "test" and str(fault).startswith(f"{folder}: no such folder"):
+                return DatasetError(
+                    f"{folder}: no such folder: the test city is made together with the others, "
+                    f"`cvsegguide synth {folder.parent} --tiles N --validation N --test N`; "
+                    "--data.test.root DIR names another"
+                )
+        return fault
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer with this project's callbacks, logger and precision."""
@@ -267,6 +382,8 @@ class Command(LightningCLI):
             return
         if subcommand == "predict":
             self.trainer.predict(self.model, datamodule=data, return_predictions=False)
+            if self.trainer.is_global_zero:
+                self._report_rows()
             return
         evaluate = self.trainer.test if subcommand == "test" else self.trainer.validate
         if subcommand == "validate":
@@ -331,7 +448,16 @@ class Command(LightningCLI):
             **figures,
         }
         save_model(self.model.network, self.out, card)
-        print(f"best weights: {self.out / 'model.safetensors'}", file=sys.stderr)
+        kind = "best" if best.exists() else "last"
+        print(f"{kind} weights: {self.out / 'model.safetensors'}", file=sys.stderr)
+
+    def _report_rows(self) -> None:
+        from pyarrow.parquet import read_metadata
+
+        path = self.out / "predictions.parquet"
+        (split,) = self._needed()
+        name = _data_name(self.options, split)
+        print(f"{path}: {read_metadata(path).num_rows} rows, of data.{split} ({name})")
 
     def _report(self) -> None:
         from cvsegguide.evaluation.report import markdown, print_table
@@ -349,6 +475,14 @@ class Command(LightningCLI):
         write_text(self.out / "report.md", markdown(content))
         print_table(content)
         print(f"written to {self.out}", file=sys.stderr)
+
+
+def _cause(error: BaseException) -> CVSegGuideError | None:
+    """The error of ours that led to another one."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, CVSegGuideError):
+        seen = seen.__cause__ or seen.__context__
+    return seen
 
 
 def _listed(value: Any) -> list[Any]:
