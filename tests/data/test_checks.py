@@ -356,6 +356,26 @@ def test_manifest_with_another_class_scheme(manifest: Path) -> None:
     assert check(manifest, scheme=scheme).clean
 
 
+def test_findings_name_the_line_of_the_file(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "tile.png")
+    Image.new("RGB", (64, 32)).save(tmp_path / "view.jpg")
+    path = tmp_path / "pairs.csv"
+    path.write_text(
+        "overhead,street,row,col,gsd,id\n"  # line 1
+        "\n"
+        'tile.png,view.jpg,9,9,1,"two\nlines"\n'  # 3 and 4
+        "tile.png,absent.jpg,9,9,1,b\n"
+        "tile.png,absent.jpg,99,9,1,c\n"
+        "tile.png,view.jpg,9,9,1,d\n"
+    )
+    assert {(item.kind, item.path, item.detail) for item in check(path).findings} == {
+        ("missing", "absent.jpg", "line 5 (and 1 more): no such file"),
+        ("duplicate", "pairs.csv", "line 6: the same pair as line 5"),
+        ("outside", "pairs.csv", "line 6: camera at row 99.0, column 9.0 of 64 x 64"),
+        ("duplicate", "pairs.csv", "line 7: the same pair as line 3"),
+    }
+
+
 def test_manifest_of_geotiffs(tmp_path: Path) -> None:
     import rasterio
     from rasterio.transform import from_origin
@@ -383,7 +403,7 @@ def test_manifest_of_geotiffs(tmp_path: Path) -> None:
     )
     report = check(path)
     assert found(report) == {"outside": ["pairs.csv"]}
-    assert report.findings[0].detail == "row 2: camera at row 32.1, column 96.1 of 64 x 64"
+    assert report.findings[0].detail == "line 3: camera at row 32.1, column 96.1 of 64 x 64"
     truncate(tmp_path / "tile.tif")
     assert list(found(check(path)).values()) == [["tile.tif"]]
 

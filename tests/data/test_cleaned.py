@@ -308,7 +308,7 @@ def test_strips_that_cross_share_ground(tmp_path: Path) -> None:
     path = tmp_path / "roads.csv"
     path.write_text("\n".join(rows) + "\n")
     leaks = [item.detail for item in check(path).findings if item.kind == "leak"]
-    assert leaks == ["row 2: its ground is in train and test"]
+    assert leaks == ["line 3: its ground is in train and test"]
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_read(

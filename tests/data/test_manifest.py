@@ -78,7 +78,7 @@ def test_slippy_name_gives_the_place(folder: Path) -> None:
 def test_bounds_in_the_table(folder: Path) -> None:
     bounds = {"west": 10.0, "south": 50.0, "east": 10.001, "north": 50.001}
     # A pixel of 0.001 degrees is narrower than high at 50 degrees north: not a square.
-    with pytest.raises(DatasetError, match=r"row 1, column 'overhead': 300 x 300 pixels of"):
+    with pytest.raises(DatasetError, match=r"line 2, column 'overhead': 300 x 300 pixels of"):
         row_of(folder, lon=10.0005, lat=50.0005, **bounds)
     wide = {**bounds, "east": 10.0 + 0.001 / math.cos(math.radians(50.0005))}
     sample = row_of(folder, lon=10.0, lat=50.001, **wide)
@@ -129,7 +129,7 @@ def test_street_views_of_other_extent(folder: Path) -> None:
     full = row_of(folder, row=1, col=1, gsd=1, street="views/b.jpg")
     assert full.street.shape == (3, 128, 512)
     _picture(folder / "views/square.png", 400, 400)
-    with pytest.raises(DatasetError, match=r"row 1, column 'fov': 360 degrees over 400 x 400"):
+    with pytest.raises(DatasetError, match=r"line 2, column 'fov': 360 degrees over 400 x 400"):
         row_of(folder, row=1, col=1, gsd=1, street="views/square.png")
     rows = [
         {
@@ -251,7 +251,7 @@ def test_plain_parquet_with_missing_cells(folder: Path) -> None:
         ({"gsd": -1}, "gsd", "-1 lies outside"),
         ({"west": 1, "south": 2, "east": 3}, "north", "is empty, but west and south"),
         ({"west": 3, "south": 2, "east": 1, "north": 4}, "west", "west < east"),
-        ({"id": "first"}, "id", "'first' is the name of row 1 too"),
+        ({"id": "first"}, "id", "'first' is the name of line 2 too"),
     ],
 )
 def test_bad_cells(folder: Path, cells: dict[str, Any], column: str, fault: str) -> None:
@@ -262,7 +262,7 @@ def test_bad_cells(folder: Path, cells: dict[str, Any], column: str, fault: str)
     )
     with pytest.raises(DatasetError) as caught:
         Manifest(path)
-    assert str(caught.value).startswith(f"{path}: row 2, column '{column}': ")
+    assert str(caught.value).startswith(f"{path}: line 3, column '{column}': ")
     assert fault in str(caught.value)
 
 
@@ -280,7 +280,7 @@ def test_faults_found_with_the_picture(
 ) -> None:
     with pytest.raises(DatasetError) as caught:
         row_of(folder, **cells)
-    assert f"pairs.csv: row 1, column '{column}': {fault}" in str(caught.value)
+    assert f"pairs.csv: line 2, column '{column}': {fault}" in str(caught.value)
 
 
 def test_unusable_tables(folder: Path) -> None:
@@ -290,7 +290,7 @@ def test_unusable_tables(folder: Path) -> None:
         (b"a,b\n1,2\n", r"has no column 'overhead' \(it has: a, b\)"),
         (
             b"overhead,street,row,col\nplain.png,views/none.jpg,1,1\n",
-            r"row 1, column 'street': .*none\.jpg: no such file",
+            r"line 2, column 'street': .*none\.jpg: no such file",
         ),
     ):
         path.write_bytes(content)

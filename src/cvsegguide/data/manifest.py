@@ -42,7 +42,13 @@ from torch import Tensor
 from cvsegguide.data.base import CrossViewDataset, packed
 from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.data.decode import decode_ids, picture_size, rgb_tensor
-from cvsegguide.data.manifest_table import check_cells, is_square, read_table, unique_names
+from cvsegguide.data.manifest_table import (
+    check_cells,
+    is_square,
+    place_of,
+    read_table,
+    unique_names,
+)
 from cvsegguide.data.sample import Sample
 from cvsegguide.errors import ConfigurationError, DatasetError, InputError
 from cvsegguide.geo import Bounds, wrap_degrees
@@ -114,7 +120,7 @@ class Manifest(CrossViewDataset):
             for column in ("overhead", "street"):
                 if not self._file(column, 0).exists():
                     raise DatasetError(
-                        f"{self.path}: row {self._rows[0]}, column '{column}': "
+                        f"{self.path}: {place_of(self.path, int(rows[0]))}, column '{column}': "
                         f"{self._file(column, 0)}: no such file"
                     )
 
@@ -251,7 +257,8 @@ class Manifest(CrossViewDataset):
         return self.path.parent / str(self._words[column][index].decode())
 
     def _fault(self, index: int, column: str, fault: str) -> DatasetError:
-        return DatasetError(f"{self.path}: row {self._rows[index]}, column '{column}': {fault}")
+        place = place_of(self.path, int(self._rows[index]) - 1)
+        return DatasetError(f"{self.path}: {place}, column '{column}': {fault}")
 
 
 def _to_nyc(path: str | PathLike[str]) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 :mod:`cvsegguide.data.manifest` says what the columns mean.
 """
 
+import csv
 import json
 import math
 import struct
@@ -198,8 +199,9 @@ def unique_names(path: Path, words: dict[str, list[str]], rows: NDArray[np.intp]
     for row in rows:
         name = names[row]
         if name in seen:
-            raise _bad(path, row, "id", f"'{name[:80]}' is the name of row {seen[name]} too")
-        seen[name] = int(row) + 1
+            other = place_of(path, seen[name])
+            raise _bad(path, row, "id", f"'{name[:80]}' is the name of {other} too")
+        seen[name] = int(row)
     return names
 
 
@@ -225,5 +227,39 @@ def is_square(pixel: tuple[float, float], shape: tuple[int, int]) -> bool:
     return abs((pixel[0] * shape[0]) / (pixel[1] * shape[1]) - 1) <= ASPECT
 
 
+def place_of(path: Path, row: int, lines: list[int] | None = None) -> str:
+    """Where a row stands, for messages: ``line 13`` of a CSV file, ``row 12`` of other tables.
+
+    Args:
+        path: The table.
+        row: Counted from 0.
+        lines: Of :func:`line_numbers`, by those who ask for many rows.
+    """
+    if path.suffix.lower() != ".csv":
+        return f"row {row + 1}"
+    if lines is None:
+        lines = line_numbers(path)
+    return f"line {lines[row] if row < len(lines) else row + 2}"
+
+
+def line_numbers(path: Path) -> list[int]:
+    """The line of the file, from 1, on which each row of a CSV table begins.
+
+    Blank lines are no rows, and a quoted cell may span several lines.
+    """
+    numbers = []
+    before = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, skipinitialspace=True)
+            for cells in reader:
+                if len(cells) > 1 or "".join(cells).strip():
+                    numbers.append(before + 1)
+                before = reader.line_num
+    except (OSError, ValueError, csv.Error):
+        pass  # of no table, or none any more: the caller counts rows
+    return numbers[1:]
+
+
 def _bad(path: Path, row: int, column: str, fault: str) -> DatasetError:
-    return DatasetError(f"{path}: row {row + 1}, column '{column}': {fault}")
+    return DatasetError(f"{path}: {place_of(path, int(row))}, column '{column}': {fault}")

@@ -196,7 +196,7 @@ class Localizer:
                 "--gsd or --bounds"
             )
         up = aerial.reference.up_azimuth if aerial.reference is not None else 0.0
-        canvas = self._street(view, 0.0 if heading is None else heading - up, fov)
+        canvas = self._street(view, (0.0 if heading is None else heading) - up, fov)
         with torch.inference_mode():
             scores, prediction = self._predict(aerial, canvas, truth, plan)
             ids = self._landcover(prediction, aerial, plan)

@@ -35,6 +35,7 @@ class _Table:
         words: Column -> cells, stripped, for paths, split and id.
         numbers: Column -> numbers, NaN where empty or faulty.
         bad: Which rows cannot be used.
+        lines: Line of the file of each row, of CSV files.
         sizes: Overhead image -> ``(height, width)`` of those that could be read.
         places: Overhead image -> where it lies by its own georeference, of those that have one.
     """
@@ -43,6 +44,7 @@ class _Table:
     words: dict[str, list[str]]
     numbers: dict[str, NDArray[np.float64]]
     bad: NDArray[np.bool_]
+    lines: list[int] = field(default_factory=list)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     places: dict[str, GeoReference] = field(default_factory=dict)
 
@@ -53,9 +55,15 @@ class _Table:
     def file(self, cell: str) -> Path:
         return self.path.parent / cell
 
+    def place(self, row: int) -> str:
+        """Where a row stands, as messages say it."""
+        from cvsegguide.data.manifest_table import place_of
+
+        return place_of(self.path, row, self.lines)
+
     def fault(self, report: Report, kind: str, row: int, detail: str) -> None:
         """Record a finding about a row, which cannot be used then."""
-        report.add(kind, self.path.name, f"row {row + 1}: {detail}")
+        report.add(kind, self.path.name, f"{self.place(row)}: {detail}")
         self.bad[row] = True
 
 
@@ -81,13 +89,14 @@ def check_manifest(
 
 
 def _read(path: Path, report: Report) -> _Table:
-    from cvsegguide.data.manifest_table import NUMBERS, is_empty, read_words
+    from cvsegguide.data.manifest_table import NUMBERS, is_empty, line_numbers, read_words
 
     frame, words = read_words(path)
     count = len(words["overhead"])
     if not count:
         report.add("malformed", path.name, "has no rows")
-    table = _Table(path, words, {}, np.zeros(count, np.bool_))
+    lines = line_numbers(path) if path.suffix.lower() == ".csv" else []
+    table = _Table(path, words, {}, np.zeros(count, np.bool_), lines)
     for column in NUMBERS:
         if column not in frame:
             continue
@@ -135,11 +144,11 @@ def _check_rows(table: _Table, report: Report) -> None:
             table.fault(report, "malformed", row, str(error))
         first = pairs.setdefault((overhead, street), row)
         if first != row:
-            table.fault(report, "duplicate", row, f"the same pair as row {first + 1}")
+            table.fault(report, "duplicate", row, f"the same pair as {table.place(first)}")
         elif street:
             first = names.setdefault(ids[row], row)
             if first != row:
-                table.fault(report, "duplicate", row, f"the same id as row {first + 1}")
+                table.fault(report, "duplicate", row, f"the same id as {table.place(first)}")
 
 
 def _read_files(table: _Table, report: Report, workers: int, known: frozenset[int]) -> None:
@@ -163,8 +172,11 @@ def _read_files(table: _Table, report: Report, workers: int, known: frozenset[in
         if state.kind != "missing":
             report.counts[column] += 1
         if state.kind:
-            report.add(state.kind, cell, state.detail)
-            table.bad[users[column, cell]] = True
+            rows = users[column, cell]
+            others = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+            detail = f": {state.detail}" if state.detail else ""
+            report.add(state.kind, cell, f"{table.place(rows[0])}{others}{detail}")
+            table.bad[rows] = True
         if state.size is None:
             continue
         height, width = state.size
