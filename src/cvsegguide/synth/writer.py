@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cvsegguide.errors import InputError
 from cvsegguide.geo.slippy import tile_at, tile_bounds, tile_gsd
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.synth.cameras import Camera
@@ -199,14 +200,32 @@ def _lines(path: Path, lines: list[str]) -> None:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
+def _put(path: Path, content: bytes) -> None:
+    """Write a file of a chunk; raises InputError when the disk does not take it.
+
+    Not atomic, which would take longer than drawing: a chunk that was cut off has no mark, and is
+    made again from its first file; the lists that name its files come last.
+    """
+    try:
+        try:
+            path.write_bytes(content)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
 def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, "JPEG", quality=quality)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    _put(path, buffer.getvalue())
 
 
 def _png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    with atomic_path(path) as temporary:
-        Image.fromarray(values).save(temporary, "PNG", compress_level=1)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG", compress_level=1)
+    _put(path, buffer.getvalue())
 
 
 def _sparse(path: Path, dense: NDArray[np.float32]) -> None:
@@ -220,12 +239,11 @@ def _sparse(path: Path, dense: NDArray[np.float32]) -> None:
         "shape": np.array(dense.shape, np.int64),
         "fill_value": np.float32(0),
     }
-    with (
-        atomic_path(path) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-    ):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, values in entries.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.asarray(values), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(),
                              zipfile.ZIP_DEFLATED, 1)  # fmt: skip
+    _put(path, content.getvalue())
