@@ -149,22 +149,27 @@ def markdown(figures: Mapping[str, Any]) -> str:
 
 def print_table(figures: Mapping[str, Any]) -> None:
     """The same tables on standard output; in a narrow terminal without intervals."""
+    for title, table in _tables(figures):
+        print_one(title, table)
+
+
+def print_one(title: str, table: Table) -> None:
+    """A table on standard output, as wide as the terminal at most."""
     from rich.console import Console
     from rich.table import Table as RichTable
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    for title, table in _tables(figures):
-        head, rows = fitted(table, console.width)
-        if not any("[" in cell for row in rows for cell in row):
-            title = title.partition(" (95 %")[0]
-        shown = RichTable(title=title, title_justify="left")
-        for number, name in enumerate(head):
-            shown.add_column(name, justify="left" if number == 0 else "right")
-        for row in rows:
-            shown.add_row(*row)
-        console.print(shown)
+    head, rows = fitted(table, console.width)
+    if not any("[" in cell for row in rows for cell in row):
+        title = title.partition(" (95 %")[0]
+    shown = RichTable(title=title, title_justify="left")
+    for number, name in enumerate(head):
+        shown.add_column(name, justify="left" if number == 0 else "right")
+    for row in rows:
+        shown.add_row(*row)
+    console.print(shown)
 
 
 _SPARE = ("25 % m", "75 % m", "within 3 m %", "within 10 m %", "90 % m", "NLL nats")
