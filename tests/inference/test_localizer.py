@@ -9,7 +9,7 @@ import rasterio
 from affine import Affine
 
 import cvsegguide
-from cvsegguide.errors import CheckpointError, ConfigurationError, InputError
+from cvsegguide.errors import CheckpointError, ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import Bounds, GeoReference, tile_bounds
 from cvsegguide.inference.localizer import Localizer
 from helpers.models import ColourModel
@@ -90,7 +90,9 @@ def test_a_limited_view_is_placed(localizer):
 
 
 def test_unknown_heading_stays_unknown(localizer):
-    assert localizer.localize(aerial(), panorama(), heading=None).heading is None
+    with pytest.warns(InferenceWarning, match=r"heading unknown: .* looked north"):
+        result = localizer.localize(aerial(), panorama(), gsd=0.5, heading=None)
+    assert result.heading is None
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (640, 640), (150, 200), (32, 32), (100, 33)])

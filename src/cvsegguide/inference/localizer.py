@@ -183,12 +183,12 @@ class Localizer:
         _check_street(view, fov, _name_of(street))
         truth = self._true_landcover(landcover, aerial)
 
+        plan = self._plan(aerial)
         if heading is None:
             _warn(
                 f"heading unknown: model {self.name} does not search headings; the street view "
                 "is taken as if its centre looked north"
             )
-        plan = self._plan(aerial)
         if aerial.pixel_size is None:
             side = max(self.model.overhead_size) * self.model.gsd
             _warn(
@@ -261,19 +261,25 @@ class Localizer:
 
         Returns:
             ``(H, W)`` uint8 class ids, 0 where there is no data; None when ``out`` is given.
+
+        Warns:
+            InferenceWarning: The resolution is unknown, and the model's was assumed.
         """
         with open_raster(overhead, bounds, gsd) as raster:
             if bounds is not None:
                 check_given_bounds(raster)
+            ids = None
+            if out is None:
+                ids = segment_array(self.model, raster, self.device, self.scheme, self.batch_size)
+            else:
+                segment_file(self.model, raster, out, self.device, self.scheme, self.batch_size)
+            # Last, so that an error is all that is said about a raster that cannot be used.
             if raster.gsd is None:
                 _warn(
                     f"resolution unknown: {raster.name} is taken as it is, at the model's "
                     f"{self.model.gsd:.4g} m/px; pass --gsd or --bounds"
                 )
-            if out is None:
-                return segment_array(self.model, raster, self.device, self.scheme, self.batch_size)
-            segment_file(self.model, raster, out, self.device, self.scheme, self.batch_size)
-            return None
+            return ids
 
     def _plan(self, aerial: Overhead) -> _Plan:
         tile = self.model.overhead_size
