@@ -1,6 +1,5 @@
 """A city: the same every time and through every window, and built without contradictions."""
 
-import hashlib
 import multiprocessing
 from dataclasses import replace
 
@@ -14,36 +13,7 @@ from cvsegguide.synth.plan.fields import RAIL, WATER, corridor
 from cvsegguide.synth.scene import BUS, Scene
 from cvsegguide.synth.statistics import TARGETS, measure, table
 from cvsegguide.synth.styles import CityStyle
-
-RASTERS = (
-    "elevation",
-    "ground",
-    "landcover",
-    "building_id",
-    "building_height",
-    "canopy_base",
-    "canopy_top",
-    "markings",
-)
-
-
-def digest(scene: Scene) -> str:
-    """A hash over everything that a scene holds."""
-    total = hashlib.sha256()
-    for name in RASTERS:
-        total.update(np.ascontiguousarray(getattr(scene, name)).tobytes())
-    for name in sorted(scene.labels):
-        total.update(np.ascontiguousarray(scene.labels[name]).tobytes())
-    total.update(scene.cameras.tobytes())
-    for part in (scene.trees, scene.overhead_objects, scene.street_objects):
-        for value in vars(part).values():
-            total.update(np.ascontiguousarray(value).tobytes())
-    return total.hexdigest()
-
-
-def digest_of(job: tuple[int, int, int]) -> str:
-    seed, row0, col0 = job
-    return digest(City(seed).scene(row0, col0, 256, 256))
+from helpers.scenes import RASTERS, digest_of
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +25,7 @@ def test_same_seed_same_city_in_any_process() -> None:
     jobs = [(5, 0, 0), (5, 256, 0), (6, -512, 1024)]
     here = [digest_of(job) for job in jobs]
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        there = pool.map(digest_of, jobs[::-1], chunksize=1)
+        there = pool.map_async(digest_of, jobs[::-1], chunksize=1).get(timeout=300)
     assert there[::-1] == here
     assert len(set(here)) == 3
 
