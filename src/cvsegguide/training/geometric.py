@@ -21,7 +21,7 @@ from cvsegguide.models.geometric.network import GeometricModel, GeometricPredict
 from cvsegguide.models.geometric.polar import PolarGrid
 from cvsegguide.training.losses import (
     IGNORED,
-    LocalizationLoss,
+    PosteriorLoss,
     gaussian_label,
     landcover_loss,
     position_nll,
@@ -31,7 +31,7 @@ DEPTH_OF_A_WALL = 2.0
 """Metres into an obstacle that still count as seen: its face."""
 
 
-class GeometricLoss(LocalizationLoss):
+class GeometricLoss(PosteriorLoss):
     """Posterior, prior, visibility, and land cover of both branches.
 
     Args:
@@ -47,12 +47,6 @@ class GeometricLoss(LocalizationLoss):
         "visibility": 0.3,
         "street_landcover": 0.3,
     }
-
-    def __init__(self, weights: Mapping[str, float] | None = None, sigma_m: float = 0.3) -> None:
-        super().__init__(weights)
-        if not sigma_m > 0:
-            raise ConfigurationError(f"position_sigma_m: must be above 0, got {sigma_m}")
-        self.sigma_m = sigma_m
 
     def forward(
         self,

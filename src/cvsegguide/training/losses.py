@@ -165,7 +165,22 @@ class LocalizationLoss(nn.Module):
         raise NotImplementedError
 
 
-class CorrectedLoss(LocalizationLoss):
+class PosteriorLoss(LocalizationLoss):
+    """A recipe whose position term compares the posterior with a Gaussian label.
+
+    Args:
+        weights: See :class:`LocalizationLoss`.
+        sigma_m: Standard deviation in metres of the label.
+    """
+
+    def __init__(self, weights: Mapping[str, float] | None = None, sigma_m: float = 0.5) -> None:
+        super().__init__(weights)
+        if not sigma_m > 0:
+            raise ConfigurationError(f"position_sigma_m: must be above 0, got {sigma_m}")
+        self.sigma_m = sigma_m
+
+
+class CorrectedLoss(PosteriorLoss):
     """The default recipe; see the module's docstring.
 
     Args:
@@ -179,12 +194,6 @@ class CorrectedLoss(LocalizationLoss):
         "position": 2.0,
         "distance": 1.0,
     }
-
-    def __init__(self, weights: Mapping[str, float] | None = None, sigma_m: float = 0.5) -> None:
-        super().__init__(weights)
-        if not sigma_m > 0:
-            raise ConfigurationError(f"position_sigma_m: must be above 0, got {sigma_m}")
-        self.sigma_m = sigma_m
 
     def forward(
         self,
