@@ -89,6 +89,7 @@ def read_overhead(
     bounds: tuple[float, float, float, float] | None = None,
     gsd: float | None = None,
     name: str = "overhead image",
+    drivers: tuple[str, ...] | None = None,
 ) -> Overhead:
     """Read an overhead image whole; the module's text says how.
 
@@ -97,12 +98,14 @@ def read_overhead(
         bounds: ``(west, south, east, north)`` in degrees.
         gsd: Metres per pixel.
         name: What to call an image without a path.
+        drivers: GDAL's drivers that may read a file, all by default. Files of strangers want a
+            list: some formats are descriptions that lead to other files and to the network.
 
     Raises:
         InputError: It cannot be used; the message says why.
         ConfigurationError: ``bounds`` and ``gsd`` contradict each other or the file.
     """
-    with open_raster(source, bounds, gsd, name) as raster:
+    with open_raster(source, bounds, gsd, name, drivers) as raster:
         height, width = raster.shape
         if height * width > MAX_PIXELS:
             raise InputError(
@@ -213,6 +216,7 @@ def open_raster(
     bounds: tuple[float, float, float, float] | None = None,
     gsd: float | None = None,
     name: str = "overhead image",
+    drivers: tuple[str, ...] | None = None,
 ) -> Iterator[Raster]:
     """Open an overhead image for reading by windows; arguments as :func:`read_overhead`.
 
@@ -231,7 +235,7 @@ def open_raster(
         return
     path = Path(fspath(source))
     check_file(path)
-    with _opened(path) as dataset:
+    with _opened(path, drivers) as dataset:
         if dataset is None or (
             dataset.driver in _PLAIN_DRIVERS
             and (dataset.crs is None or dataset.transform.is_identity)
@@ -249,7 +253,7 @@ def open_raster(
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, drivers: tuple[str, ...] | None = None) -> Iterator[Any]:
     """The data set of rasterio, or None when GDAL does not know the format."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -257,7 +261,7 @@ def _opened(path: Path) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(path, driver=None if drivers is None else list(drivers))
         except RasterioError:
             dataset = None
     if dataset is None:
