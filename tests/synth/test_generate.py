@@ -16,8 +16,9 @@ from PIL import Image
 import cvsegguide
 from cvsegguide.cli.main import main
 from cvsegguide.data import BrooklynQueens, Manifest
-from cvsegguide.errors import InputError
-from cvsegguide.synth import generation
+from cvsegguide.errors import DatasetError, InputError
+from cvsegguide.synth import generate, generation
+from cvsegguide.synth.generation import SPLITS
 
 SMALL: dict[str, Any] = {"town": 1, "panoramas": 1, "size": (16, 64)}
 
@@ -53,7 +54,7 @@ def test_the_ordinary_loader_reads_it(city: Path) -> None:
         cover = sample.landcover[int(sample.row), int(sample.col)]
         assert cover in (1, 6)
         assert sample.street.shape == (3, 128, 512)
-        name = str(data.paths(index)[1].relative_to(city / "brooklyn/streetview/images"))[:-4]
+        name = _name(data, index)
         row = truth[name]
         assert float(row["heading"]) == 0.0
         assert 2.4 <= float(row["height"]) <= 2.6
@@ -66,10 +67,39 @@ def test_the_ordinary_loader_reads_it(city: Path) -> None:
         assert 150 < np.median(depth[-1]) < 420
 
 
+def _name(data: BrooklynQueens, index: int) -> str:
+    """Of a sample's panorama, as ``truth.csv`` has it."""
+    return str(data.paths(index)[1].relative_to(data.folder / "streetview/images"))[:-4]
+
+
+def test_no_two_splits_of_any_seeds_are_the_same_city(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pairs = [(seed, split) for seed in (*range(300), 2**40 - 2, 2**40 - 1) for split in SPLITS]
+    assert len({generation.split_seed(*pair) for pair in pairs}) == len(pairs)
+    assert generation.split_seed(7, "train") == 7
+
+    # And what is made follows them: towns of neighbouring seeds.
+    def skipped(chunk: Any, settings: Any) -> int:
+        part = {"tiles": [], "truth": [], "style": {"seed": chunk.town_seed}}
+        generation._part(chunk).write_text(json.dumps(part))
+        return len(chunk.tiles)
+
+    monkeypatch.setattr(generation, "make_chunk", skipped)
+    towns = []
+    for seed in range(5, 9):
+        root = generate(tmp_path / str(seed), 4, seed, workers=1, validation=4, test=4, town=1)
+        record = json.loads((root / "synthcity.json").read_text())["towns"]
+        assert set(record) == {"brooklyn", "queens", "test/queens"}
+        towns += [town["seed"] for city in record.values() for town in city]
+    assert len(set(towns)) == len(towns) == 4 * 3 * 4
+
+
 def test_the_record_names_seed_version_styles_and_licence(city: Path) -> None:
     record = json.loads((city / "synthcity.json").read_text())
     assert record["seed"] == 11
     assert record["version"] == cvsegguide.__version__
+    assert record["edition"] == generation.EDITION
     assert record["license"] == "CC0-1.0"
     assert len(record["towns"]["brooklyn"]) == 3
     assert {town["seed"] for town in record["towns"]["brooklyn"]}.isdisjoint(
@@ -165,15 +195,31 @@ def test_anyone_carries_the_camera_as_the_truth_says(tmp_path: Path) -> None:
         assert 1.5 <= float(row["height"]) <= 3.0
         assert abs((float(row["heading"]) + 180) % 360 - 180) <= 5
         assert abs(float(row["pitch"])) <= 5
-    # The ordinary loader takes the compass at its word; the manifest knows.
+    # Neither loader takes the compass at its word.
     data = Manifest(tmp_path / "any/brooklyn/manifest.csv", split="train")
     linked = BrooklynQueens(tmp_path / "any", city="brooklyn")
     assert len(data) == len(rows) == len(linked)
+    true = {row["name"]: float(row["heading"]) for row in rows}
+    assert len(set(true.values())) == len(rows)
+    for index in range(len(linked)):
+        assert linked[index].heading == true[_name(linked, index)]
     for index, row in enumerate(rows):
         sample = data[index]
         assert sample.id == row["name"]
         assert sample.heading == pytest.approx(float(row["heading"]), abs=1e-6)
         assert sample.fov == 360.0
+
+
+def test_a_panorama_without_a_heading_is_named(tmp_path: Path) -> None:
+    root = cvsegguide.synth.generate(tmp_path / "any", 1, 4, workers=1, rig="anyone", **SMALL)
+    truth = root / "brooklyn/streetview/truth.csv"
+    lines = truth.read_text().splitlines(keepends=True)
+    truth.write_text("".join(lines[:-1]))
+    with pytest.raises(DatasetError, match="no line for line 1 of images"):
+        BrooklynQueens(root)
+    truth.write_text("".join([*lines[:-1], lines[-1].rpartition(",")[0] + "\n"]))
+    with pytest.raises(DatasetError, match="line 2: 14 fields, but 15 columns"):
+        BrooklynQueens(root)
 
 
 def test_the_manifest_agrees_with_the_ordinary_loader(city: Path) -> None:
@@ -200,6 +246,8 @@ def test_a_limited_field_of_view_looks_where_the_manifest_says(tmp_path: Path) -
     cvsegguide.synth.generate(
         root, 2, 11, workers=1, town=1, size=(48, 64), extent=(81.0, 108.0), panoramas=3
     )
+    with pytest.raises(DatasetError, match="shows 108 degrees, no whole panorama"):
+        BrooklynQueens(root)
     data = Manifest(root / "brooklyn/manifest.csv", street_size=None)
     assert len(data) >= 2
     headings = [data[index].heading % 360 for index in range(len(data))]

@@ -21,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", dest="name", metavar="NAME", help="a named set: synthcity-small or synthcity"
     )
     city.add_argument(
-        "--validation", type=int, default=0, metavar="N", help="tiles of 'queens', seed S + 1"
+        "--validation", type=int, default=0, metavar="N", help="tiles of 'queens', another city"
     )
     city.add_argument(
-        "--test", type=int, default=0, metavar="N", help="tiles of 'test/queens', seed S + 2"
+        "--test", type=int, default=0, metavar="N", help="tiles of 'test/queens', a third city"
     )
     city.add_argument(
         "--town", type=int, default=4, metavar="N",

@@ -15,6 +15,7 @@ Layout, of ``brooklyn/`` and ``queens/`` alike::
     streetview/images.txt          names LAT/LON/LAT_LON.jpg, a line each
     streetview/locations.txt       lat,lon in the same order
     streetview/images/...          full panoramas, 1664 x 3328, the centre column looks north
+    streetview/truth.csv           synthetic cities alone: true headings, see read_headings
     labels/{landcover,landuse,age,function}/19/x/y.png     class ids, 8 bits
     labels/height/19/x/y.npz       sparse array in coordinate format, US survey feet
     labels/depth/LAT/LON/LAT_LON.png    sightline maps, written by preparation, not part of the set
@@ -48,6 +49,7 @@ from cvsegguide.data.city_lists import (
     chosen,
     first_tiles,
     link,
+    read_headings,
     read_index,
     read_panoramas,
     read_tiles,
@@ -146,6 +148,7 @@ class BrooklynQueens(CrossViewDataset):
         self.panoramas = packed(panoramas)
         self.pairs = link(self.bounds, self.lonlat)
         self._first_tile = first_tiles(self.pairs, len(panoramas))
+        self._headings = read_headings(self.folder, panoramas)
         if index is not None and lines is not None:
             self.pairs = chosen(Path(index), lines, self.pairs, names, panoramas)
 
@@ -171,7 +174,7 @@ class BrooklynQueens(CrossViewDataset):
             landcover=landcover,
             row=row,
             col=col,
-            heading=0.0,
+            heading=0.0 if self._headings is None else float(self._headings[panorama]),
             fov=360.0,
             gsd=self._gsd(tile, width),
             bounds=Bounds(*self.bounds[tile].tolist()),

@@ -125,6 +125,46 @@ def read_panoramas(
     return names, lonlat
 
 
+def read_headings(folder: Path, names: list[str]) -> NDArray[np.float64] | None:
+    """``(M,)`` azimuths of the panoramas' centre columns in degrees, where the folder says them.
+
+    A synthetic city does, in ``streetview/truth.csv`` (columns ``name``, without suffix,
+    ``heading`` and ``fov``); the published set does not, and there the centre column looks north.
+
+    Raises:
+        DatasetError: The table is malformed, lacks a panorama, or lists views of less than 360
+            degrees.
+    """
+    path = folder / "streetview" / "truth.csv"
+    if not path.exists():
+        return None
+    header, *lines = read_lines(path) or [""]
+    columns = header.split(",")
+    wanted = ("name", "heading", "fov")
+    if missing := [name for name in wanted if name not in columns]:
+        raise DatasetError(f"{path}: line 1: no column '{missing[0]}'")
+    place = [columns.index(name) for name in wanted]
+    headings: dict[str, float] = {}
+    for number, line in enumerate(lines, 2):
+        fields = line.split(",")
+        if len(fields) != len(columns):
+            raise DatasetError(
+                f"{path}: line {number}: {len(fields)} fields, but {len(columns)} columns"
+            )
+        name, *texts = (fields[column] for column in place)
+        heading, fov = parse_numbers(path, number, texts, 2)
+        if fov != 360.0:
+            raise DatasetError(
+                f"{path}: line {number}: '{name}' shows {fov:g} degrees, no whole panorama; read "
+                "this city by its manifest.csv (Manifest)"
+            )
+        headings[name] = heading
+    for row, name in enumerate(names, 1):
+        if name.rpartition(".")[0] not in headings:
+            raise DatasetError(f"{path}: no line for line {row} of images.txt, '{name[:80]}'")
+    return np.array([headings[name.rpartition(".")[0]] for name in names])
+
+
 def _names(path: Path, needed: Collection[str] | None) -> list[str]:
     names = read_lines(path)
     if needed is not None:

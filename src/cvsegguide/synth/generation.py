@@ -25,6 +25,10 @@ from cvsegguide.synth.cameras import RIGS
 if TYPE_CHECKING:
     from cvsegguide.synth.scene import Scene
 
+EDITION = 2
+"""Of the content: raised when the same settings give other bytes. 1: the validation city was the
+training city of the next seed."""
+
 CHUNK = 4
 """Side in tiles of what is made at once: bounds the memory of a process to about 500 MB."""
 
@@ -40,13 +44,32 @@ NAMED_SETS = {
 
 NAMED_SEED = 2025
 
+SEED_LIMIT = 1 << 40
+"""Seeds of a data set lie below."""
+
+SPLITS = ("train", "val", "test")
+
+
+def split_seed(seed: int, split: str) -> int:
+    """Seed of the city that a split of a data set is made from.
+
+    The splits take ranges of their own, so no two pairs of seed and split share a city: the
+    training city of any data set is unseen by the weights that were chosen on another's validation
+    city.
+
+    Args:
+        seed: Of the data set, 0 to 2^40.
+        split: One of :data:`SPLITS`; the training city has the data set's own seed.
+    """
+    return SPLITS.index(split) * SEED_LIMIT + seed
+
 
 @dataclass(frozen=True)
 class Settings:
     """What a SynthCity is made from; written to ``synthcity.json``.
 
     Attributes:
-        seed: Of the training city; validation takes ``seed + 1``, test ``seed + 2``.
+        seed: Of the data set; :func:`split_seed` makes those of its cities from it.
         tiles, validation, test: Numbers of tiles.
         town: Tiles along the side of a town. Each town is a city of its own seed and style.
         panoramas: Most panoramas that are taken within a tile; 0 = as the cameras come.
@@ -109,10 +132,10 @@ def generate(
     """Make a SynthCity in Brooklyn & Queens layout.
 
     ``BrooklynQueens(directory, city="brooklyn")`` reads it. Tiles of another seed are another
-    city: ``validation`` tiles of ``seed + 1`` go to ``directory/queens``, ``test`` tiles of
-    ``seed + 2`` to ``directory/test/queens``. The files are the same, byte for byte, for the
-    same arguments and version on any number of workers. A run that was cut off goes on where it
-    stopped when it is called again.
+    city. ``validation`` tiles go to ``directory/queens`` and ``test`` tiles to
+    ``directory/test/queens``; they are cities that no other seed or split has (:func:`split_seed`).
+    The files are the same, byte for byte, for the same arguments and version on any number of
+    workers. A run that was cut off goes on where it stopped when it is called again.
 
     Args:
         directory: Folder to make or to complete.
@@ -144,23 +167,27 @@ def generate(
     _claim(root, settings)
     if (root / "synthcity.json").exists():
         return root
-    groups = [("brooklyn", root, tiles, seed, "train")]
+    groups = [("brooklyn", root, tiles, "train")]
     if validation:
-        groups.append(("queens", root, validation, seed + 1, "val"))
+        groups.append(("queens", root, validation, "val"))
     if test:
-        groups.append(("queens", root / "test", test, seed + 2, "test"))
-    plans = [list(_chunks(folder, city, n, s, town)) for city, folder, n, s, _ in groups]
+        groups.append(("queens", root / "test", test, "test"))
+    plans = [
+        list(_chunks(folder, city, n, split_seed(seed, split), town))
+        for city, folder, n, split in groups
+    ]
     todo = [(chunk, settings) for plan in plans for chunk in plan if not _part(chunk).exists()]
     total = sum(len(chunk.tiles) for chunk, _ in todo)
     progress = track(_made(todo, workers), "tiles", total=total)
     for _ in progress:
         pass
     styles: dict[str, object] = {}
-    for (city, folder, _, _, split), plan in zip(groups, plans, strict=True):
+    for (city, folder, _, split), plan in zip(groups, plans, strict=True):
         styles[str(Path(folder, city).relative_to(root))] = _finish(folder, city, plan, split)
     record = {
         "name": "SynthCity",
         "version": __version__,
+        "edition": EDITION,
         "license": "CC0-1.0",
         "seed": seed,
         "settings": settings.record(),
@@ -192,7 +219,7 @@ def check_settings(settings: Settings) -> None:
         raise InputError(f"tiles: there must be at least 1, got {settings.tiles}")
     if settings.validation < 0 or settings.test < 0 or settings.panoramas < 0:
         raise InputError("validation, test and panoramas must not be negative")
-    if not 0 <= settings.seed < 1 << 40:
+    if not 0 <= settings.seed < SEED_LIMIT:
         raise InputError(f"seed: must lie in 0..2^40, got {settings.seed}")
     if not 1 <= settings.town <= 64:
         raise InputError(f"town: must lie in 1..64 tiles, got {settings.town}")
@@ -220,7 +247,7 @@ def square_extent(size: tuple[int, int], fov: float = 360.0) -> tuple[float, flo
 
 def _claim(root: Path, settings: Settings) -> None:
     """Make the folder ours, or recognise a run that was cut off."""
-    wanted = {"version": __version__, "settings": settings.record()}
+    wanted = {"version": __version__, "edition": EDITION, "settings": settings.record()}
     for path in (root / "synthcity.json", root / ".synthcity" / "settings.json"):
         if path.exists():
             try:

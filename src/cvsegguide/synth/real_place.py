@@ -164,6 +164,7 @@ def generate_from_rasters(
     from cvsegguide import __version__
     from cvsegguide.io.atomic import write_text
     from cvsegguide.synth.generation import (
+        EDITION,
         Chunk,
         Settings,
         check_settings,
@@ -222,6 +223,7 @@ def generate_from_rasters(
         record = {
             "name": "street views of a real place",
             "version": __version__,
+            "edition": EDITION,
             "license": "of the street views CC0-1.0; of the overhead picture as its source",
             "seed": seed,
             "settings": settings.record(),
