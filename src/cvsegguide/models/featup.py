@@ -4,12 +4,13 @@ Xavier et al. 2025, doi 10.1016/j.birob.2024.100208; the features are DINO ViT-S
 is FeatUp's stack of joint bilateral upsamplers. See docs/models.md for the two variants.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cvsegguide.models.backbones.convolutional import ConvolutionalFeatures, is_convolutional
 from cvsegguide.models.backbones.vit import VisionTransformerFeatures
 from cvsegguide.models.base import PairModel, Prediction
 from cvsegguide.models.heads.pixel import ChannelNorm, PixelHead
@@ -19,13 +20,21 @@ from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack
 
 
 class UpsampledFeatures(nn.Module):
-    """A vision transformer, a channel norm and the upsampler up to the pixel.
+    """A backbone, a channel norm and the upsampler up to the pixel.
 
     Args:
-        backbone: timm model name.
-        pretrained: Download timm's weights.
+        backbone: timm model name of a vision transformer or a convolutional network.
+        pretrained: Load ImageNet or DINO weights; see :class:`VisionTransformerFeatures` and
+            :class:`ConvolutionalFeatures`.
         position_resampling: See :class:`VisionTransformerFeatures`.
-        arguments: Further arguments of ``timm.create_model``.
+        arguments: Further arguments of ``timm.create_model``, and the ``stride`` of a
+            convolutional network.
+        channels: Channels that a trained 1x1 convolution leaves of the features before they are
+            upsampled, which costs accordingly less; None leaves them as they are.
+
+    Attributes:
+        width: Channels of the result.
+        cached: Stands in for the backbone where it is set: takes the backbone and an image.
     """
 
     def __init__(
@@ -34,18 +43,48 @@ class UpsampledFeatures(nn.Module):
         pretrained: bool = False,
         position_resampling: str = "dino",
         arguments: dict[str, Any] | None = None,
+        channels: int | None = None,
     ) -> None:
         super().__init__()
-        self.vit = VisionTransformerFeatures(backbone, pretrained, position_resampling, arguments)
-        self.norm = ChannelNorm(self.vit.width)
-        steps = self.vit.patch_size.bit_length() - 1
-        if 2**steps != self.vit.patch_size:
-            raise ValueError(f"patches of {self.vit.patch_size} pixels are not a power of two")
-        self.upsampler = JointBilateralStack(self.vit.width, steps)
+        self.backbone: VisionTransformerFeatures | ConvolutionalFeatures
+        if is_convolutional(backbone):
+            own = dict(arguments or {})
+            stride = int(own.pop("stride", 16))
+            self.backbone = ConvolutionalFeatures(backbone, pretrained, stride, own)
+        else:
+            self.backbone = VisionTransformerFeatures(
+                backbone, pretrained, position_resampling, arguments
+            )
+        self.norm = ChannelNorm(self.backbone.width)
+        steps = self.backbone.patch_size.bit_length() - 1
+        if 2**steps != self.backbone.patch_size:
+            raise ValueError(f"patches of {self.backbone.patch_size} pixels are not a power of two")
+        self.width = channels or self.backbone.width
+        self.reduce = nn.Conv2d(self.backbone.width, channels, 1) if channels else nn.Identity()
+        self.upsampler = JointBilateralStack(self.width, steps)
+        self.cached: Callable[[nn.Module, Tensor], Tensor] | None = None
+        self.frozen_backbone = self.frozen_upsampler = False
+
+    def freeze(self, upsampler: bool = True) -> None:
+        """Keep the backbone as it is in training, and, if asked, everything else here too."""
+        self.frozen_backbone, self.frozen_upsampler = True, upsampler
+        (self if upsampler else self.backbone).requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "UpsampledFeatures":
+        """Set the mode; frozen parts stay in evaluation mode."""
+        super().train(mode and not self.frozen_upsampler)
+        if self.frozen_backbone:
+            self.backbone.eval()
+        return self
 
     def features(self, image: Tensor) -> Tensor:
         """``(B, C, H / patch, W / patch)``."""
-        result: Tensor = self.norm(self.vit(image))
+        if self.cached is not None and self.frozen_backbone:
+            low = self.cached(self.backbone, image)
+        else:
+            low = self.backbone(image)
+        result: Tensor = self.reduce(self.norm(low))
         return result
 
     def forward(self, image: Tensor) -> Tensor:
@@ -64,10 +103,17 @@ class FeatUpModel(PairModel):
     Args:
         guidance: ``"predicted"``, ``"none"`` or ``"truth"``.
         variant: ``"corrected"`` or ``"published"``.
-        backbone: timm model name of a vision transformer with patches of 2^n pixels.
-        backbone_arguments: Further arguments of ``timm.create_model``.
-        pretrained: Download timm's weights now (never needed to load a checkpoint).
-        frozen: Whether backbone and upsampler stay as they are in training.
+        backbone: timm model name of a vision transformer with patches of 2^n pixels, or of a
+            convolutional network.
+        backbone_arguments: Further arguments of ``timm.create_model``; ``stride`` of a
+            convolutional network (16 by default).
+        pretrained: Load the backbone's pretrained weights now (never needed to load a
+            checkpoint): from an installed package for ``tf_efficientnet_lite0``, else downloaded.
+        frozen: Whether the backbone stays as it is in training.
+        trained_upsampler: Whether the upsampler learns although the backbone is frozen. The
+            street view then teaches it nothing: only its mean is used, in which the upsampler is
+            taken as constant.
+        feature_channels: Channels that are left before upsampling; None keeps the backbone's.
         shared: One backbone for both views, or (published) a copy for each; None follows the
             variant.
         hidden_channels: Hidden channels of the land-cover head.
@@ -87,6 +133,8 @@ class FeatUpModel(PairModel):
         backbone_arguments: dict[str, Any] | None = None,
         pretrained: bool = False,
         frozen: bool = True,
+        trained_upsampler: bool = False,
+        feature_channels: int | None = None,
         shared: bool | None = None,
         hidden_channels: int = 1024,
         descriptor_channels: int = 1024,
@@ -103,21 +151,26 @@ class FeatUpModel(PairModel):
             "backbone": backbone,
             "backbone_arguments": backbone_arguments,
             "frozen": frozen,
+            "trained_upsampler": trained_upsampler,
+            "feature_channels": feature_channels,
             "shared": shared,
             "hidden_channels": hidden_channels,
             "descriptor_channels": descriptor_channels,
             "heatmap_channels": heatmap_channels,
         }
         self.frozen = frozen
-        self.overhead = UpsampledFeatures(backbone, pretrained, arguments=backbone_arguments)
-        self.street = (
-            None
-            if shared
-            else UpsampledFeatures(backbone, pretrained, arguments=backbone_arguments)
-        )
-        self.stride = self.overhead.vit.patch_size
+        self.trained_upsampler = trained_upsampler
+
+        def view() -> UpsampledFeatures:
+            return UpsampledFeatures(
+                backbone, pretrained, arguments=backbone_arguments, channels=feature_channels
+            )
+
+        self.overhead = view()
+        self.street = None if shared else view()
+        self.stride = self.overhead.backbone.patch_size
         self.check_sizes()
-        width = self.overhead.vit.width
+        width = self.overhead.width
         size = self.overhead_size if published else None
         kernel = 1 if published else 3
         self.landcover_head = (
@@ -138,19 +191,21 @@ class FeatUpModel(PairModel):
         if not published:
             self.log_scale = nn.Parameter(torch.tensor(INITIAL_SCALE).log())
         if frozen:
-            for view in (self.overhead, self.street):
-                if view is not None:
-                    view.requires_grad_(False)
-            self.train(self.training)
+            for features in self.views:
+                features.freeze(upsampler=not trained_upsampler)
 
-    def train(self, mode: bool = True) -> "FeatUpModel":
-        """Set the mode; frozen parts stay in evaluation mode."""
-        super().train(mode)
-        if self.frozen:
-            for view in (self.overhead, self.street):
-                if view is not None:
-                    view.eval()
-        return self
+    @property
+    def views(self) -> list[UpsampledFeatures]:
+        """The feature extractors: one, or one for either view."""
+        return [self.overhead] if self.street is None else [self.overhead, self.street]
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """What the backbone was trained with; the published network takes images as they are."""
+        if self.variant == "published":
+            return image
+        backbone = self.overhead.backbone
+        mean = image.new_tensor(backbone.mean)[:, None, None]
+        return (image - mean) / image.new_tensor(backbone.deviation)[:, None, None]
 
     def config(self) -> dict[str, Any]:
         """See :meth:`LocalizationModel.config`."""
@@ -158,7 +213,8 @@ class FeatUpModel(PairModel):
 
     def encode_overhead(self, overhead: Tensor) -> Tensor:
         """``(B, C, H, W)`` features."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+        learns = not self.frozen or self.trained_upsampler
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
             features: Tensor = self.overhead(self.normalise(overhead))
         return features
 
@@ -167,7 +223,7 @@ class FeatUpModel(PairModel):
         view = self.overhead if self.street is None else self.street
         image = self.normalise(street)
         if self.frozen or not torch.is_grad_enabled():
-            with torch.no_grad():
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.trained_upsampler):
                 return view.pooled(image)
         result: Tensor = view(image).mean(dim=(2, 3), keepdim=True)
         return result

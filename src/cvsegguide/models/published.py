@@ -30,7 +30,7 @@ _MST_NAMES = (
     (r"^fusion\.", "transformer.depth."),
 )
 _FEATUP_NAMES = (
-    (r"^(overhead|street)\.vit\.model\.", r"\1.model.0.model."),
+    (r"^(overhead|street)\.backbone\.model\.", r"\1.model.0.model."),
     (r"^(overhead|street)\.norm\.", r"\1.model.1.norm."),
     (r"^overhead\.", "aerial."),
     (r"^landcover_head\.", "transformer.labeling."),

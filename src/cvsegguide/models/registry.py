@@ -50,6 +50,15 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "descriptor_channels": 256,
         "heatmap_channels": 16,
     },
+    "featup-lite0": {
+        "model": "featup",
+        "backbone": "tf_efficientnet_lite0",
+        "trained_upsampler": True,
+        "feature_channels": 48,
+        "hidden_channels": 128,
+        "descriptor_channels": 256,
+        "heatmap_channels": 16,
+    },
     "featup-tiny": {
         "model": "featup",
         "backbone": _SMALL_VIT,

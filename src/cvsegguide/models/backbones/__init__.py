@@ -11,6 +11,7 @@ from torch import nn
 from cvsegguide.errors import ConfigurationError
 
 BACKBONES = {
+    "convolutional": ("cvsegguide.models.backbones.convolutional", "ConvolutionalFeatures"),
     "crossformer": ("cvsegguide.models.backbones.crossformer", "CrossFormer"),
     "vit": ("cvsegguide.models.backbones.vit", "VisionTransformerFeatures"),
 }

@@ -22,7 +22,15 @@ class VisionTransformerFeatures(nn.Module):
         position_resampling: ``"dino"`` resizes position embeddings as DINO's own code does
             (bicubic, no antialiasing, scale factors off by 0.1 patch); ``"timm"`` as timm does.
         arguments: Further arguments of ``timm.create_model`` (``embed_dim``, ``depth``, ...).
+
+    Attributes:
+        width: Channels of the map.
+        patch_size: Input pixels per feature.
+        mean, deviation: What images are normalised with, by channel: ImageNet's, as DINO does.
     """
+
+    mean = (0.485, 0.456, 0.406)
+    deviation = (0.229, 0.224, 0.225)
 
     def __init__(
         self,
