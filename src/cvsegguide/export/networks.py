@@ -1,0 +1,195 @@
+"""Networks in a form that can be written as a graph: tensors in, tensors out, any batch."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cvsegguide import __version__
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.export import description as names
+from cvsegguide.export.bilateral import ExportedStack
+from cvsegguide.export.description import Description
+from cvsegguide.landcover import scheme_of
+from cvsegguide.models.base import LocalizationModel
+
+
+class ExportedNetwork(nn.Module):
+    """A network with its posterior, whose inputs and outputs have names.
+
+    Args:
+        model: The network; it is copied.
+
+    Attributes:
+        inputs, outputs: Names in order (see docs/export.md).
+    """
+
+    def __init__(self, model: LocalizationModel) -> None:
+        super().__init__()
+        self.model = exportable(model)
+        self.inputs = [names.OVERHEAD, names.STREET]
+        self.outputs = [names.HEATMAP, names.POSTERIOR]
+        if model.guidance == "truth":
+            self.inputs.append(names.LANDCOVER)
+        if model.searches_headings:
+            self.inputs.append(names.HEADINGS)
+            self.outputs += [names.HEADING, names.HEADING_LOG]
+        if self._segments():
+            self.outputs.append(names.SCORES)
+
+    def _segments(self) -> bool:
+        try:
+            with torch.no_grad():
+                self.model.segment(torch.zeros(1, 3, *self.model.overhead_size))
+        except ConfigurationError:
+            return False  # guided by true land cover: it has no head of its own
+        return True
+
+    def example(self, batch: int, seed: int = 0) -> dict[str, Tensor]:
+        """Inputs by name: smooth noise, the middle of the street view looking at nothing."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def image(size: tuple[int, int]) -> Tensor:
+            coarse = torch.rand(
+                batch, 3, *(max(1, side // 8) for side in size), generator=generator
+            )
+            fine = torch.rand(batch, 3, *size, generator=generator)
+            smooth = nn.functional.interpolate(coarse, size=size, mode="bilinear")
+            return 0.75 * smooth + 0.25 * fine
+
+        found = {
+            names.OVERHEAD: image(self.model.overhead_size),
+            names.STREET: image(self.model.street_size),
+        }
+        found[names.STREET][-1, :, :, : self.model.street_size[1] // 4] = 0.0
+        if names.LANDCOVER in self.inputs:
+            size = (batch, *self.model.overhead_size)
+            found[names.LANDCOVER] = torch.randint(1, 9, size, generator=generator)
+        if names.HEADINGS in self.inputs:
+            found[names.HEADINGS] = torch.linspace(-20.0, 20.0, 2 * batch + 1)
+        return found
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        given = dict(zip(self.inputs, tensors, strict=True))
+        overhead, street = given[names.OVERHEAD], given[names.STREET]
+        landcover = given.get(names.LANDCOVER)
+        if names.HEADINGS in given:
+            searching: Any = self.model
+            prediction = searching(overhead, street, landcover, given[names.HEADINGS])
+        else:
+            prediction = self.model(overhead, street, landcover)
+        scores = prediction.landcover
+        if scores is None and names.SCORES in self.outputs:
+            scores = self.model.segment(overhead)
+        results = {
+            names.HEATMAP: prediction.heatmap,
+            names.POSTERIOR: self.model.log_posterior(prediction),
+            names.HEADING: prediction.heading,
+            names.HEADING_LOG: prediction.heading_log,
+            names.SCORES: scores,
+        }
+        return tuple(results[name] for name in self.outputs)
+
+
+def exportable(model: LocalizationModel) -> LocalizationModel:
+    """A copy in evaluation mode on the CPU whose parts can all be written into a graph."""
+    from cvsegguide.models.backbones.crossformer import CrossFormer
+    from cvsegguide.models.featup import FeatUpModel
+
+    model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+    if isinstance(model, FeatUpModel):
+        _replace_upsamplers(model)
+    if any(isinstance(part, CrossFormer) for part in model.modules()):
+        _fix_position_biases(model)
+    return model
+
+
+class _ExportedUpsampler(nn.Module):
+    """The upsampler of either view; the street view's is only ever pooled."""
+
+    def __init__(self, stack: Any, overhead: tuple[int, int], street: tuple[int, int]) -> None:
+        super().__init__()
+        self.above = ExportedStack(stack, overhead)
+        self.around = ExportedStack(stack, street)
+
+    def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
+        result: Tensor = self.above(source, guidance)
+        return result
+
+    def pooled(self, source: Tensor, guidance: Tensor) -> Tensor:
+        return self.around.pooled(source, guidance)
+
+
+def _replace_upsamplers(model: Any) -> None:
+    sizes = [
+        (size[0] // model.stride, size[1] // model.stride)
+        for size in (model.overhead_size, model.street_size)
+    ]
+    for view in model.views:
+        view.upsampler = _ExportedUpsampler(view.upsampler, *sizes)
+
+
+class _Constant(nn.Module):
+    """What a module returned."""
+
+    value: Tensor
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("value", value)
+
+    def forward(self, *_: Any) -> Tensor:
+        return self.value
+
+
+def _fix_position_biases(model: LocalizationModel) -> None:
+    """Biases follow from parameters and sizes alone: compute them once, not in the graph."""
+    from cvsegguide.models.backbones.crossformer import DynamicPositionBias
+
+    seen: dict[str, Tensor] = {}
+    hooks = []
+    for name, part in model.named_modules():
+        if isinstance(part, DynamicPositionBias):
+
+            def note(_: nn.Module, __: Any, output: Tensor, name: str = name) -> None:
+                seen[name] = output.detach().clone()
+
+            hooks.append(part.register_forward_hook(note))
+    size = model.overhead_size
+    landcover = torch.ones(1, *size, dtype=torch.long) if model.guidance == "truth" else None
+    with torch.no_grad():
+        model(torch.zeros(1, 3, *size), torch.zeros(1, 3, *model.street_size), landcover)
+    for hook in hooks:
+        hook.remove()
+    for name, value in seen.items():
+        model.set_submodule(name, _Constant(value))
+
+
+def describe(model: LocalizationModel, name: str, license_note: str) -> Description:
+    """Metadata of a network.
+
+    Raises:
+        ConfigurationError: Its land-cover channels belong to no built-in scheme.
+    """
+    scheme = scheme_of(model.channels)
+    config = model.config()
+    temperature = getattr(model, "log_temperature", None)
+    return Description(
+        model=name,
+        architecture=str(config.get("model", type(model).__name__)),
+        version=__version__,
+        overhead_size=model.overhead_size,
+        street_size=model.street_size,
+        street_extent=model.street_extent,
+        gsd=float(model.gsd),
+        guidance=model.guidance,
+        channels=tuple(model.channels),
+        channel_ids=tuple(scheme.channels.values()),
+        class_ids=scheme.ids,
+        class_names=tuple(entry.name for entry in scheme.classes),
+        density=getattr(model, "variant", "") == "published",
+        inverse_temperature=1.0 if temperature is None else float(temperature.detach().exp()),
+        license=license_note,
+        config=config,
+    )
