@@ -16,7 +16,10 @@ _LAZY = {
     "Region": "cvsegguide.inference.regions",
     "CVSegGuideError": "cvsegguide.errors",
 }
-_MODULES = ("data", "evaluation", "geo", "inference", "landcover", "models", "synth", "training")
+_MODULES = (
+    "data", "evaluation", "geo", "inference", "landcover", "models", "synth", "tracking",
+    "training",
+)  # fmt: skip
 
 __all__ = [
     "CVSegGuideError",
@@ -31,6 +34,7 @@ __all__ = [
     "landcover",
     "models",
     "synth",
+    "tracking",
     "training",
 ]
 
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
         landcover,
         models,
         synth,
+        tracking,
         training,
     )
     from cvsegguide.errors import CVSegGuideError

@@ -2,9 +2,10 @@
 
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -40,6 +41,9 @@ from cvsegguide.io.rasters import (
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.progress import track
+
+if TYPE_CHECKING:
+    from cvsegguide.tracking import Track
 
 ONE_TILE = 1.3
 """Images up to this many times larger or smaller than a model's tile are fitted into one."""
@@ -243,6 +247,17 @@ class Localizer:
             pixel_size=pixel,
             scheme=self.scheme,
         )
+
+    def track(self, frames: Iterable[Any], overhead: ImageLike, **options: Any) -> "Track":
+        """Follow a camera along a drive: :func:`cvsegguide.tracking.track`, which has the options.
+
+        Args:
+            frames: :class:`cvsegguide.tracking.Frame`, or street views alone; None: missing.
+            overhead: Raster or folder of map tiles, of any size.
+        """
+        from cvsegguide.tracking import track
+
+        return track(self, frames, overhead, **options)
 
     def segment(
         self,

@@ -1,0 +1,283 @@
+"""Drives through a SynthCity: what a camera on a car sees on its way across several tiles.
+
+A route follows the middle of the streets, around corners, between two places of a town. Every few
+metres a picture is taken; odometry tells the way between two pictures with noise. On disk::
+
+    drive.csv                     a row a frame, see DRIVE_COLUMNS
+    street/00000.jpg              the pictures
+    overhead/images/19/x/y.jpg    the map tiles of the drive and around it
+"""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cvsegguide.errors import InputError
+from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.progress import track
+from cvsegguide.synth.cameras import RIGS, Camera, draw_camera, without_obstacles
+from cvsegguide.synth.scene import Scene
+
+DRIVE_COLUMNS = (
+    "street", "time", "forward", "left", "turn", "forward_error", "left_error", "turn_error",
+    "fov", "lon", "lat", "heading",
+)  # fmt: skip
+"""Of ``drive.csv``: picture beside the table; seconds; odometry since the row before (metres ahead
+and to the left in the frame of the row before, degrees clockwise) and its standard deviations;
+degrees; then the truth: place, and azimuth of the picture's centre."""
+
+ROAD = 6
+"""Land cover that cars drive on."""
+
+_MARGIN = 256
+_SPEED = 8.0
+
+
+@dataclass(frozen=True)
+class Odometry:
+    """Noise of the odometry of a drive.
+
+    Attributes:
+        forward, left: Standard deviations in metres per metre driven.
+        turn: Standard deviation in degrees per frame.
+        least: Metres of noise ahead and sideways that are always there.
+    """
+
+    forward: float = 0.03
+    left: float = 0.015
+    turn: float = 0.7
+    least: float = 0.05
+
+
+def generate_drive(
+    directory: str | PathLike[str],
+    frames: int = 30,
+    seed: int = 0,
+    *,
+    spacing: float = 8.0,
+    fov: float = 70.0,
+    size: tuple[int, int] = (192, 256),
+    rig: str = "car",
+    side: int = 6,
+    odometry: Odometry | None = None,
+) -> Path:
+    """Make a drive through a city of this seed.
+
+    Args:
+        directory: Folder to make.
+        frames: Number of pictures.
+        seed: Of city, route, look and noise.
+        spacing: Metres of the way between two pictures.
+        fov: Horizontal extent of the pictures in degrees; they look ahead.
+        size: ``(rows, columns)`` of a picture; pixels are square.
+        rig: Name of a camera rig: ``"car"`` or ``"anyone"``.
+        side: Tiles along the side of the town that is driven through.
+        odometry: Its noise.
+
+    Returns:
+        The table, ``directory/drive.csv``.
+
+    Raises:
+        InputError: An argument is out of range, the folder is not empty, or the town has no route
+            of that length.
+    """
+    _check(frames, seed, spacing, fov, size, rig, side)
+    root = Path(directory)
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise InputError(f"{root}: exists and is not an empty folder")
+    from cvsegguide.synth.city import City
+    from cvsegguide.synth.overhead import render_overhead
+    from cvsegguide.synth.street import draw_style, prepare, render_street
+    from cvsegguide.synth.styles import PhotoStyle
+    from cvsegguide.synth.writer import TILE, anchor, lonlat_of
+
+    random = np.random.default_rng([seed, 71])
+    length = side * TILE + 2 * _MARGIN
+    scene = City(seed).scene(-_MARGIN, -_MARGIN, length, length)
+    route = find_route(scene, frames, spacing, random, _MARGIN)
+    scene = without_obstacles(replace(scene, cameras=route))
+    cameras = [
+        _mounted(draw_camera(row, col, azimuth, RIGS[rig], random), azimuth)
+        for row, col, azimuth in route
+    ]
+    x, y = anchor("queens")
+    west = x + 4 * (seed % 1000)  # cities of different seeds lie apart
+
+    photograph = render_overhead(
+        scene, PhotoStyle.draw(seed), (_MARGIN, length - _MARGIN, _MARGIN, length - _MARGIN)
+    )
+    quality = int(random.integers(78, 95))
+    for i, j in _tiles_around(route[:, :2] - _MARGIN, side, TILE):
+        tile = photograph[i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE]
+        path = root / "overhead" / "images" / "19" / str(west + j) / f"{y + i}.jpg"
+        _jpeg(path, np.ascontiguousarray(tile), quality)
+    world = prepare(scene)
+    extent = (fov * size[0] / size[1], fov)
+    for index, camera in track(list(enumerate(cameras)), "pictures"):
+        style = draw_style(int(random.integers(1 << 31)), seed)
+        view = render_street(world, camera, size, extent, style)
+        _jpeg(root / "street" / f"{index:05d}.jpg", view.image, int(random.integers(78, 96)))
+
+    metres = scene.gsd
+    steps = _noisy(cameras, metres, odometry or Odometry(), random)
+    lines = [",".join(DRIVE_COLUMNS)]
+    for index, (camera, step) in enumerate(zip(cameras, steps, strict=True)):
+        lon, lat = lonlat_of(camera.row - _MARGIN, camera.col - _MARGIN, west, y)
+        numbers = ",".join("" if math.isnan(value) else f"{value:.4f}" for value in step)
+        lines.append(
+            f"street/{index:05d}.jpg,{index * spacing / _SPEED:.2f},{numbers},{fov:g},"
+            f"{lon:.8f},{lat:.8f},{camera.heading:.3f}"
+        )
+    table = root / "drive.csv"
+    write_text(table, "\n".join(lines) + "\n")
+    record = {"seed": seed, "frames": frames, "spacing": spacing, "rig": rig, "license": "CC0-1.0"}
+    write_text(root / "drive.json", json.dumps(record, indent=1) + "\n")
+    return table
+
+
+def find_route(
+    scene: Scene, frames: int, spacing: float, random: np.random.Generator, margin: int = 0
+) -> NDArray[np.float64]:
+    """A way along the middle of the streets.
+
+    The cheapest way between two places where a mapping car takes pictures, where a metre costs
+    more the nearer it is to the kerb; smoothed, and cut to length.
+
+    Args:
+        scene: The town.
+        frames, spacing: How many places, how many metres of the way apart.
+        random: Chooses the two ends.
+        margin: Pixels at the scene's border that the route keeps out of.
+
+    Returns:
+        ``(frames, 3)``: row, col, azimuth of the way in degrees.
+
+    Raises:
+        InputError: No way is that long.
+    """
+    from scipy.ndimage import distance_transform_edt, gaussian_filter1d
+    from skimage.graph import MCP_Geometric
+
+    coarse = 2
+    road = (scene.ground == ROAD) & (scene.building_id == 0)
+    road[:margin] = road[:, :margin] = False
+    road[road.shape[0] - margin :] = road[:, road.shape[1] - margin :] = False
+    rows, cols = (side // coarse for side in road.shape)
+    road = road[: rows * coarse, : cols * coarse].reshape(rows, coarse, cols, coarse)
+    road = road.all(axis=(1, 3))
+    for row, col in zip(scene.trees.row, scene.trees.col, strict=True):  # trunks on medians
+        i, j = int(row / coarse), int(col / coarse)
+        if 0 <= i < rows and 0 <= j < cols:
+            road[max(0, i - 2) : i + 3, max(0, j - 2) : j + 3] = False
+    kerb = distance_transform_edt(road) * coarse * scene.gsd
+    cost = np.where(road, 1.0 + 8.0 * np.exp(-kerb / 1.2), np.inf)
+    places = (scene.cameras[:, :2] / coarse).astype(int)
+    inside = (places >= 0).all(axis=1) & (places < [rows, cols]).all(axis=1)
+    places = places[inside]
+    places = places[road[places[:, 0], places[:, 1]]]
+    wanted = (frames - 1) * spacing
+    # Smoothing shortens a way, and its ends are dropped.
+    needed = 1.06 * wanted + 12.0
+    for start in random.permutation(len(places))[:24]:
+        graph = MCP_Geometric(np.where(np.isfinite(cost), cost, -1.0))
+        costs, _ = graph.find_costs([tuple(places[start])])
+        reached = costs[places[:, 0], places[:, 1]]
+        # No way is shorter than its cost in metres over the dearest cell; most cells cost 1.
+        far = np.flatnonzero(np.isfinite(reached) & (reached * coarse * scene.gsd >= needed))
+        if not len(far):
+            continue
+        for end in random.permutation(far)[:4]:
+            way = np.array(graph.traceback(tuple(places[end])), np.float64) * coarse + coarse / 2
+            way = gaussian_filter1d(way, 2.5 / (coarse * scene.gsd), axis=0, mode="nearest")
+            route = _spaced(way, spacing / scene.gsd, 5.0 / scene.gsd, frames)
+            if route is not None:
+                return route
+    raise InputError(
+        f"drive: no way through this town is {wanted:.0f} m long; take fewer frames, a smaller "
+        "spacing, a larger town or another seed"
+    )
+
+
+def _spaced(
+    way: NDArray[np.float64], spacing: float, first: float, frames: int
+) -> NDArray[np.float64] | None:
+    """Places every ``spacing`` pixels along a way and the way's azimuth there."""
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(way, axis=0).T))])
+    stops = first + spacing * np.arange(frames)
+    if stops[-1] > along[-1] - first:
+        return None
+
+    def at(stop: Any) -> Any:
+        return np.stack([np.interp(stop, along, way[:, axis]) for axis in (0, 1)], axis=1)
+
+    ahead = at(stops + first / 3) - at(stops - first / 3)
+    azimuth = np.degrees(np.arctan2(ahead[:, 1], -ahead[:, 0])) % 360.0
+    return np.concatenate([at(stops), azimuth[:, None]], axis=1)
+
+
+def _mounted(camera: Camera, azimuth: float) -> Camera:
+    """The camera looks along the way; a rig's error of heading is how it is mounted."""
+    return replace(camera, heading=round((azimuth + camera.heading) % 360.0, 3))
+
+
+def _noisy(
+    cameras: list[Camera], metres: float, noise: Odometry, random: np.random.Generator
+) -> list[tuple[float, ...]]:
+    """Forward, left, turn and their standard deviations for each frame; NaN for the first."""
+    steps: list[tuple[float, ...]] = [(math.nan,) * 6]
+    for before, after in pairwise(cameras):
+        east, north = (after.col - before.col) * metres, (before.row - after.row) * metres
+        angle = math.radians(before.heading)
+        forward = east * math.sin(angle) + north * math.cos(angle)
+        left = -east * math.cos(angle) + north * math.sin(angle)
+        turn = (after.heading - before.heading + 180.0) % 360.0 - 180.0
+        way = math.hypot(east, north)
+        errors = (noise.least + noise.forward * way, noise.least + noise.left * way, noise.turn)
+        drawn = random.normal(size=3) * errors
+        steps.append((forward + drawn[0], left + drawn[1], turn + drawn[2], *errors))
+    return steps
+
+
+def _tiles_around(
+    places: NDArray[np.float64], side: int, tile: int
+) -> list[tuple[int, int]]:  # fmt: skip
+    """Tiles of the drive and those that touch them."""
+    found = {
+        (int(row // tile) + i, int(col // tile) + j)
+        for row, col in places
+        for i in (-1, 0, 1)
+        for j in (-1, 0, 1)
+    }
+    return sorted((i, j) for i, j in found if 0 <= i < side and 0 <= j < side)
+
+
+def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, "JPEG", quality=quality)
+
+
+def _check(
+    frames: int, seed: int, spacing: float, fov: float, size: tuple[int, int], rig: str, side: int
+) -> None:
+    if not 2 <= frames <= 100_000:
+        raise InputError(f"frames: must lie in 2..100000, got {frames}")
+    if not 0 <= seed < 1 << 40:
+        raise InputError(f"seed: must lie in 0..2^40, got {seed}")
+    if not (math.isfinite(spacing) and 0.1 <= spacing <= 200):
+        raise InputError(f"spacing: must lie in 0.1..200 m, got {spacing:g}")
+    if not (math.isfinite(fov) and 0 < fov <= 360):
+        raise InputError(f"fov: must lie in (0, 360] degrees, got {fov:g}")
+    if min(size) < 8 or max(size) > 16384 or fov * size[0] / size[1] > 180:
+        raise InputError(f"size: {size[0]} x {size[1]} pixels of {fov:g} degrees cannot be drawn")
+    if rig not in RIGS:
+        raise InputError(f"rig '{rig}': there are {', '.join(RIGS)}")
+    if not 1 <= side <= 16:
+        raise InputError(f"side: must lie in 1..16 tiles, got {side}")

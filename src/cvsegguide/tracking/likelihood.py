@@ -1,0 +1,220 @@
+"""What a frame says of every state: a network's scores on the grid of a belief."""
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from cvsegguide.geo.panorama import street_canvas
+from cvsegguide.inference.localizer import filled
+from cvsegguide.inference.windows import Blender, lattice, to_bytes, to_tensor
+from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.geometric.overhead import CELL
+from cvsegguide.tracking.belief import Box
+from cvsegguide.tracking.blocks import Blocks, cells_of
+from cvsegguide.tracking.mosaic import Mosaic
+
+_WORKING_MEMORY = 3e8
+"""Bytes that the transforms of a group of headings may take."""
+
+
+class Likelihood(Protocol):
+    """Scores of states for a street view.
+
+    Attributes:
+        knows_headings: Whether the scores tell headings apart.
+        extent: All cells of the map.
+        cell: Side of a cell in metres.
+    """
+
+    knows_headings: bool
+    extent: Box
+    cell: float
+
+    def scores(
+        self,
+        view: NDArray[np.uint8],
+        fov: float,
+        box: Box,
+        headings: NDArray[np.float64],
+        heading: float | None,
+    ) -> Tensor:
+        """Log-likelihoods, known up to one constant.
+
+        Args:
+            view: ``(h, w, 3)`` uint8, the street view.
+            fov: Its horizontal extent in degrees.
+            box: Window of the map.
+            headings: ``(K,)`` degrees clockwise from the map's up.
+            heading: The heading that is believed in, for networks that cannot tell.
+
+        Returns:
+            ``(K or 1, h, w)``, minus infinity where there is no data.
+        """
+        ...
+
+    def known(self, box: Box) -> Tensor:
+        """``(h, w)`` bool: cells of a window that have data."""
+        ...
+
+
+class JointLikelihood:
+    """Position and heading by a network that matches geometry.
+
+    Args:
+        model: Has ``encode_overhead``, ``encode_street`` and ``joint``.
+        mosaic: The imagery.
+        memory: Megabytes of overhead features that are kept.
+    """
+
+    knows_headings = True
+
+    def __init__(self, model: Any, mosaic: Mosaic, device: torch.device, memory: float) -> None:
+        self.model = model
+        self.device = device
+        self.blocks = Blocks(model, mosaic, device, memory)
+        self.extent = self.blocks.extent
+        self.cell = mosaic.gsd * CELL
+
+    def scores(
+        self,
+        view: NDArray[np.uint8],
+        fov: float,
+        box: Box,
+        headings: NDArray[np.float64],
+        heading: float | None,
+    ) -> Tensor:
+        """See :class:`Likelihood`."""
+        around = self.model.encode_street(_canvas(self.model, view, 0.0, fov, self.device))
+        wide = box.grown(self.model.radius).within(self.extent)
+        above, known = self.blocks.features(wide)
+        inner = (
+            slice(box.top - wide.top, box.bottom - wide.top),
+            slice(box.left - wide.left, box.right - wide.left),
+        )
+        turns = torch.tensor(headings, dtype=torch.float32, device=self.device)
+        channels = above.features.shape[1] + above.landcover.shape[1]
+        area = math.prod(side + self.model.radius for side in wide.shape)
+        group = max(1, int(_WORKING_MEMORY / (area * channels * 8)))
+        parts = [
+            self.model.joint(above, around, some)[0][:, *inner]
+            for some in torch.split(turns, group)
+        ]
+        return torch.cat(parts).masked_fill(~known[inner], -torch.inf)
+
+    def known(self, box: Box) -> Tensor:
+        """See :class:`Likelihood`."""
+        return self.blocks.features(box)[1]
+
+
+class PositionLikelihood:
+    """Position alone, by any network: the street view is turned by the heading believed in.
+
+    Args:
+        model: The network.
+        mosaic: The imagery.
+    """
+
+    knows_headings = False
+
+    def __init__(self, model: LocalizationModel, mosaic: Mosaic, device: torch.device) -> None:
+        self.model = model
+        self.mosaic = mosaic
+        self.device = device
+        self.extent = cells_of(mosaic)
+        self.cell = mosaic.gsd * CELL
+
+    def scores(
+        self,
+        view: NDArray[np.uint8],
+        fov: float,
+        box: Box,
+        headings: NDArray[np.float64],
+        heading: float | None,
+    ) -> Tensor:
+        """See :class:`Likelihood`."""
+        street = _canvas(self.model, view, heading or 0.0, fov, self.device)
+        tile = self.model.overhead_size
+        # Windows reach beyond the box by a quarter, as cameras stand anywhere in a tile.
+        inner = (box.shape[0] * CELL, box.shape[1] * CELL)
+        spare = (tile[0] // 4, tile[1] // 4)
+        size = (
+            max(tile[0], inner[0] + 2 * spare[0]),
+            max(tile[1], inner[1] + 2 * spare[1]),
+        )
+        top = box.top * CELL - (size[0] - inner[0]) // 2
+        left = box.left * CELL - (size[1] - inner[1]) // 2
+        image, valid = self.mosaic.read(top, left, *size)
+        image = filled(image, valid)
+        heat: Blender | None = None
+        for window in lattice(size, tile, 0.5):
+            down, right = window.top + tile[0], window.left + tile[1]
+            part = to_tensor(image[window.top : down, window.left : right], self.device)
+            heatmap = self.model(part, street).heatmap[0]
+            heat = heat or Blender(1, size, tile, self.device)
+            heat.add(heatmap, window.top, window.left)
+        assert heat is not None
+        scores = self.model.log_posterior(Prediction(None, heat.result()[None]))
+        above, before = box.top * CELL - top, box.left * CELL - left
+        scores = scores[:, above : above + inner[0], before : before + inner[1]].float()
+        pooled = functional.avg_pool2d((scores - scores.max()).exp()[None], CELL)[0].log()
+        return pooled.masked_fill(~self.known(box), -torch.inf)
+
+    def known(self, box: Box) -> Tensor:
+        """See :class:`Likelihood`."""
+        height, width = box.shape
+        _, valid = self.mosaic.read(box.top * CELL, box.left * CELL, height * CELL, width * CELL)
+        share = valid.reshape(height, CELL, width, CELL).mean(axis=(1, 3))
+        return torch.from_numpy(share >= 0.5).to(self.device)
+
+
+def choose_likelihood(
+    model: LocalizationModel, mosaic: Mosaic, device: torch.device, memory: float
+) -> Likelihood:
+    """Position and heading where the network can tell headings apart, else position alone."""
+    if all(hasattr(model, name) for name in ("encode_overhead", "encode_street", "joint")):
+        return JointLikelihood(model, mosaic, device, memory)
+    return PositionLikelihood(model, mosaic, device)
+
+
+def tempered(scores: Tensor, temper: float, doubt: float) -> Tensor:
+    """Scores to a likelihood that no single frame can carry too far.
+
+    The posterior of the frame under a uniform prior over the states given, tempered, is mixed with
+    a uniform one: ``(1 - doubt) * N * softmax(temper * scores) + doubt``. Its mean over the states
+    is 1, and it is never below ``doubt``: a frame that is wrong divides the truth by that at most.
+
+    Args:
+        scores: ``(K, h, w)`` log-likelihoods; states of minus infinity stay at ``doubt``.
+        temper: Power of the likelihood, below 1 for frames that are not independent or a network
+            that is too sure.
+        doubt: Probability that a frame tells nothing.
+    """
+    flat = torch.nan_to_num(scores.flatten() * temper, nan=-torch.inf, neginf=-torch.inf)
+    possible = torch.isfinite(flat)
+    count = int(possible.sum())
+    if count == 0:
+        return torch.ones_like(scores)
+    share = flat.double().softmax(dim=0) * count
+    return ((1 - doubt) * share + doubt).to(scores.dtype).view_as(scores)
+
+
+def _canvas(
+    model: LocalizationModel,
+    view: NDArray[np.uint8],
+    heading: float,
+    fov: float,
+    device: torch.device,
+) -> Tensor:
+    canvas, _ = street_canvas(
+        to_bytes(view),
+        torch.tensor([heading], dtype=torch.float32),
+        torch.tensor([fov], dtype=torch.float32),
+        model.street_size,
+        model.street_extent,
+    )
+    return canvas.to(device)

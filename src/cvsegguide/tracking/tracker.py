@@ -1,0 +1,247 @@
+"""The filter: from frame to frame, what is believed about the camera.
+
+A histogram filter (Thrun, Burgard and Fox 2005, chapter 4.1; Markov localisation) over position and
+heading. Each frame the belief is moved by odometry (or spread by a random walk), multiplied by what
+the picture says, and mixed with a little of a uniform distribution over its surroundings.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cvsegguide.errors import InputError
+from cvsegguide.geo import wrap_degrees
+from cvsegguide.io.images import ImageLike, read_image
+from cvsegguide.tracking.belief import Belief, Box, Estimate
+from cvsegguide.tracking.likelihood import Likelihood, tempered
+from cvsegguide.tracking.motion import Motion
+
+MOST_STATES = 120_000_000
+"""States that a belief may have: 480 MB."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is known of one moment of a drive.
+
+    Attributes:
+        image: Street view: path, PIL image or uint8 array; None where the picture is missing.
+        motion: The step since the previous frame; None when it was not measured.
+        fov: Horizontal extent of the street view in degrees.
+        compass: Measured azimuth of the street view's centre, degrees clockwise from true north,
+            or None.
+        compass_error: Standard deviation of it in degrees.
+        time: Seconds, for the record.
+        name: For messages and the record.
+        truth: True ``(lon, lat, heading)``, for the record: errors are told, nothing is helped.
+            The heading may be NaN.
+    """
+
+    image: ImageLike | None
+    motion: Motion | None = None
+    fov: float = 360.0
+    compass: float | None = None
+    compass_error: float = 5.0
+    time: float | None = None
+    name: str = ""
+    truth: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the filter believes.
+
+    Attributes:
+        headings: Number of headings.
+        temper: Power of a picture's likelihood, see
+            :func:`~cvsegguide.tracking.likelihood.tempered`.
+        doubt: Probability that a picture tells nothing.
+        floor: Share of the belief that goes to every state around alike, each picture: how the
+            track comes back from a wrong start.
+        margin: Metres around the belief that are searched at least.
+        walk, walk_turn: Standard deviations of a step without odometry, metres and degrees.
+        patience: Pictures in a row that speak against the track before more is searched.
+    """
+
+    headings: int = 64
+    temper: float = 0.7
+    doubt: float = 0.1
+    floor: float = 0.002
+    margin: float = 25.0
+    walk: float = 8.0
+    walk_turn: float = 20.0
+    patience: int = 4
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("headings", 8, 720),
+            ("temper", 0.01, 10.0),
+            ("doubt", 1e-6, 0.99),
+            ("floor", 0.0, 0.5),
+            ("margin", 1.0, 1e4),
+            ("walk", 0.01, 1e4),
+            ("walk_turn", 0.0, 360.0),
+            ("patience", 1, 10**6),
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                raise InputError(f"{name}: must lie in {low:g}..{high:g}, got {value:g}")
+
+
+class Tracker:
+    """Follows one camera, frame by frame.
+
+    Args:
+        likelihood: What a picture says of the states of a map.
+        settings: How it believes.
+        device: Where it computes.
+
+    Attributes:
+        belief: What is believed after the last frame; None before :meth:`start`.
+        evidence: Of the last picture: how much more likely it was under the belief than anywhere
+            around; NaN for a frame without picture.
+        lost: Whether the pictures have spoken against the track for long: more is searched.
+    """
+
+    def __init__(
+        self,
+        likelihood: Likelihood,
+        settings: Settings | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.likelihood = likelihood
+        self.settings = settings or Settings()
+        self.device = torch.device(device)
+        self.belief: Belief | None = None
+        self.evidence = math.nan
+        self.lost = False
+        self._against = 0
+        self._margin = self._cells(self.settings.margin)
+
+    def _cells(self, metres: float) -> int:
+        return math.ceil(metres / self.likelihood.cell)
+
+    def start(
+        self,
+        position: tuple[float, float] | None = None,
+        deviation: float = 10.0,
+        heading: float | None = None,
+        heading_error: float = 10.0,
+        box: Box | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            position: ``(row, col)`` in cells of the map; None: anywhere in ``box``.
+            deviation: Standard deviation of it in metres.
+            heading: Degrees clockwise from the map's up; None: any.
+            heading_error: Standard deviation of it in degrees.
+            box: Cells where the camera may be; None: the whole map.
+
+        Raises:
+            InputError: There are too many states, or the position lies off the map.
+        """
+        count, extent, cell = self.settings.headings, self.likelihood.extent, self.likelihood.cell
+        if position is None:
+            area = (box or extent).within(extent)
+            if min(area.shape) < 1:
+                raise InputError("start: lies outside the overhead imagery")
+            if math.prod(area.shape) * count > MOST_STATES:
+                side = math.sqrt(MOST_STATES / count) * cell
+                metres = " x ".join(f"{length * cell:.0f}" for length in reversed(area.shape))
+                raise InputError(
+                    f"start: {metres} m are too large to begin anywhere with {count} headings "
+                    f"(at most about {side:.0f} x {side:.0f} m); give a start"
+                )
+            belief = Belief.uniform(area, extent, cell, count, self.device)
+            known = self.likelihood.known(area)
+            if not bool(known.any()):
+                raise InputError("start: there is no overhead imagery there")
+            belief = belief.with_mass(belief.mass * known)
+        else:
+            row, col = position
+            if not (extent.top <= row < extent.bottom and extent.left <= col < extent.right):
+                raise InputError("start: lies outside the overhead imagery")
+            belief = Belief.around(row, col, deviation, extent, cell, count, self.device)
+        if heading is not None:
+            belief = belief.with_headings(wrap_degrees(heading), heading_error)
+        self.belief = belief
+        self._against, self.lost = 0, False
+        self._margin = self._cells(self.settings.margin)
+
+    def step(
+        self,
+        view: NDArray[np.uint8] | ImageLike | None,
+        motion: Motion | None = None,
+        fov: float = 360.0,
+        compass: float | None = None,
+        compass_error: float = 5.0,
+        first: bool = False,
+    ) -> Estimate:
+        """Take in one frame.
+
+        Args:
+            view: The street view, or None.
+            motion: The step since the previous frame, or None.
+            fov: Horizontal extent of the street view in degrees.
+            compass: Measured heading in degrees clockwise from the map's up, or None.
+            compass_error: Standard deviation of it.
+            first: The first frame of a drive: nothing moved before it.
+
+        Returns:
+            What is believed after it.
+        """
+        if self.belief is None:
+            self.start()
+        assert self.belief is not None
+        belief, settings = self.belief, self.settings
+        if not first:
+            if motion is None:
+                belief = belief.diffused(settings.walk, settings.walk_turn)
+            else:
+                belief = belief.moved(motion)
+            belief = belief.resized(belief.support(1e-5))
+        if compass is not None:
+            belief = belief.with_headings(compass, compass_error)
+        self.evidence = math.nan
+        if view is not None:
+            belief = self._look(belief, view, fov)
+        self.belief = belief
+        return belief.estimate()
+
+    def _look(self, belief: Belief, view: NDArray[np.uint8] | ImageLike, fov: float) -> Belief:
+        """The belief after a picture."""
+        settings = self.settings
+        picture = read_image(view, "street view")
+        box = belief.support(2 * settings.floor).grown(self._margin)
+        while math.prod(box.shape) * settings.headings > MOST_STATES and self._margin > 1:
+            self._margin //= 2
+            box = belief.support(2 * settings.floor).grown(self._margin)
+        belief = belief.resized(box)
+        known = self.likelihood.known(belief.box)
+        sure = belief.area() < 0.1 * math.prod(belief.box.shape) * belief.cell**2
+        belief = belief.mixed(0.5 if self.lost else settings.floor, known)
+        heading = None if self.likelihood.knows_headings else belief.estimate().heading
+        with torch.inference_mode():
+            scores = self.likelihood.scores(picture, fov, belief.box, belief.headings(), heading)
+            likelihood = tempered(scores, settings.temper, settings.doubt)
+        belief, self.evidence = belief.updated(likelihood)
+        self._watch(sure)
+        return belief
+
+    def _watch(self, sure: bool) -> None:
+        """Search more after pictures that a confident track did not foresee, less once it does."""
+        settings = self.settings
+        if self.evidence >= 2.0:
+            self._against, self.lost = 0, False
+            self._margin = max(self._cells(settings.margin), self._margin // 2)
+            return
+        self.lost = False
+        if sure and self.evidence < 0.7:
+            self._against += 1
+        if self._against >= settings.patience:
+            self._against, self.lost = 0, True
+            self._margin *= 2
