@@ -143,12 +143,18 @@ class MultiScaleTransformer(PairModel):
         """Land-cover logits ``(B, C, H, W)`` from :meth:`encode_overhead`."""
         x = maps[0]
         for level, head in enumerate(self.landcover_decoder):
-            if level:
-                x = self._up(x)
-                if level < len(maps):
-                    x = torch.cat([x, maps[level]], dim=1)
-            x = head(x)
+            assert isinstance(head, PixelHead)
+            if 0 < level < len(maps):
+                x = head(torch.cat([self._up(x), maps[level]], dim=1))
+            else:
+                x = self._on_enlarged(head, x) if level else head(x)
         return x
+
+    def _on_enlarged(self, head: PixelHead, x: Tensor) -> Tensor:
+        if self.variant == "published":
+            return head.on_nearest(x)
+        result: Tensor = head(self._up(x))
+        return result
 
     def decode_heatmap(
         self, maps: list[Tensor], descriptors: list[Tensor], guidance: Tensor | None

@@ -1,11 +1,18 @@
 """Heads of two convolutions with a norm and GELU between them."""
 
+from typing import cast
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.landcover import NYC, ClassScheme
+from cvsegguide.models.linear import convolution_1x1, fast_paths, linear
 
 VARIANTS = ("corrected", "published")
+
+CHUNK_BYTES = 1 << 21
+"""Part of a hidden map that is finished before the next is begun: what a core's cache holds."""
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -54,6 +61,74 @@ class PixelHead(nn.Sequential):
             nn.GELU(),
             last,
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, inputs, H, W)`` to ``(B, outputs, H, W)``."""
+        first, norm, _, last = cast(tuple[nn.Conv2d, nn.Module, nn.Module, nn.Conv2d], tuple(self))
+        if self.per_pixel and not torch.is_grad_enabled() and fast_paths():
+            return self.finish(self.hidden(x))
+        if first.kernel_size == (1, 1):
+            hidden = convolution_1x1(x, first)
+        else:
+            hidden = first(x.contiguous(memory_format=torch.channels_last))
+        return convolution_1x1(F.gelu(norm(hidden)), last)
+
+    @property
+    def per_pixel(self) -> bool:
+        """Whether the norm is the published one, with parameters per pixel."""
+        return type(self[1]) is nn.LayerNorm
+
+    def on_nearest(self, x: Tensor) -> Tensor:
+        """The head on ``x`` enlarged twice by nearest neighbours.
+
+        The first convolution of a published head is 1 x 1 and commutes with the enlargement, and
+        so do the norm's mean and variance: all of it is computed before enlarging.
+        """
+        if self.per_pixel and not torch.is_grad_enabled() and fast_paths():
+            return self.finish(self.hidden(x), 2)
+        return self(F.interpolate(x, scale_factor=2.0, mode="nearest"))  # type: ignore[no-any-return]
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """First convolution (1 x 1) of ``(B, C, H, W)``, laid out channel by channel."""
+        first = cast(nn.Conv2d, self[0])
+        batch, channels, height, width = x.shape
+        weight, places = first.weight.flatten(1), x.permute(0, 2, 3, 1)
+        result = x.new_empty(batch, len(weight), height, width)
+        for image in range(batch):
+            # The map plays the weights' part, so that no transposition is needed.
+            rows = places[image].reshape(-1, channels)
+            result[image] = linear(weight, rows).view(-1, height, width)
+        return result if first.bias is None else result.add_(first.bias[:, None, None])
+
+    def finish(self, hidden: Tensor, factor: int = 1) -> Tensor:
+        """Published norm, GELU and last convolution of a hidden map, few channels at a time.
+
+        Args:
+            hidden: ``(B, hidden, H / factor, W / factor)``, behind the first convolution.
+            factor: How many times it is enlarged by nearest neighbours.
+
+        Returns:
+            ``(B, outputs, H, W)``.
+        """
+        norm, last = cast(nn.LayerNorm, self[1]), cast(nn.Conv2d, self[3])
+        weight, outputs = last.weight.flatten(1), last.out_channels
+        hidden = F.layer_norm(hidden, hidden.shape[1:], eps=norm.eps)
+        batch, channels = hidden.shape[:2]
+        height, width = norm.weight.shape[1:]
+        result = hidden.new_zeros(batch, outputs, height, width)
+        step = channels
+        if hidden.device.type == "cpu":
+            step = max(1, CHUNK_BYTES // (4 * height * width))
+        for start in range(0, channels, step):
+            part = slice(start, min(start + step, channels))
+            for image in range(batch):
+                few = hidden[image : image + 1, part]
+                if factor > 1:
+                    few = F.interpolate(few, scale_factor=float(factor), mode="nearest")
+                few = torch.addcmul(norm.bias[part], few[0], norm.weight[part])
+                few = torch.ops.aten.gelu_(few)
+                result[image].view(outputs, -1).addmm_(weight[:, part], few.view(len(few), -1))
+        return result if last.bias is None else result.add_(last.bias[:, None, None])
 
 
 def one_hot_guidance(

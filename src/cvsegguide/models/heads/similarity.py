@@ -1,15 +1,18 @@
 """Cosine similarity of every overhead place with one street descriptor."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from cvsegguide.models.linear import linear
 
 
 class PooledSimilarity(nn.Module):
     """Project both views, pool the street view, compare.
 
-    The projected overhead map is never made. For an overhead feature a, projection W a + b and
+    A large projected overhead map is never made. For an overhead feature a, projection W a + b and
     descriptor v, the cosine needs v W a + v b and the norm of W a + b, whose square is
-    a (W'W) a + 2 b'W a + b'b.
+    a (W'W) a + 2 b'W a + b'b; that costs less where places are many.
 
     Args:
         overhead_channels, street_channels: Channels of the features.
@@ -34,16 +37,36 @@ class PooledSimilarity(nn.Module):
         Returns:
             ``(B, 1, H, W)`` cosines.
         """
-        descriptor = nn.functional.normalize(self.street(pooled).flatten(1), dim=1)
-        weight = self.overhead.weight.flatten(1)
+        direction, offset = self.direction(pooled)
+        batch, channels, height, width = overhead.shape
+        places = overhead.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        product = (places @ direction[:, :, None])[..., 0] + offset[:, None]
+        cosine = product * torch.rsqrt(self.square(places).clamp_min(1e-12))
+        return cosine.reshape(batch, 1, height, width)
+
+    def direction(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """What the product with the descriptor is in terms of the overhead features.
+
+        Args:
+            pooled: ``(B, D, 1, 1)`` mean of the street features.
+
+        Returns:
+            ``(B, C)`` and ``(B,)``: scalar product with features, and what is added to it.
+        """
+        descriptor = F.normalize(self.street(pooled).flatten(1), dim=1)
         bias = self.overhead.bias
         assert bias is not None
-        batch, channels, height, width = overhead.shape
-        places = overhead.reshape(batch, channels, height * width)
-        direction = (descriptor @ weight)[:, None, :]
-        product = direction @ places + (descriptor @ bias)[:, None, None]
-        gram = weight.T @ weight
-        square = (places * (gram @ places)).sum(dim=1, keepdim=True)
-        square = square + 2 * (bias @ weight)[None, None, :] @ places + bias @ bias
-        cosine = product * torch.rsqrt(square.clamp_min(1e-12))
-        return cosine.reshape(batch, 1, height, width)
+        return descriptor @ self.overhead.weight.flatten(1), descriptor @ bias
+
+    def square(self, places: Tensor) -> Tensor:
+        """Squared length ``(...)`` of the projections of features ``(..., C)``."""
+        weight, bias = self.overhead.weight.flatten(1), self.overhead.bias
+        assert bias is not None
+        descriptor_channels, channels = weight.shape
+        count = places.numel() // channels
+        # Few places: the projection itself is cheaper than the Gram matrix.
+        if count * (descriptor_channels - channels) < channels * descriptor_channels:
+            return linear(places, weight, bias).square().sum(-1)
+        gram = linear(weight.t(), weight.t())
+        square = (places * linear(places, gram)).sum(-1)
+        return square + places @ (2 * (bias @ weight)) + bias @ bias
