@@ -1,15 +1,17 @@
-"""Progress on stderr: a bar in a terminal, nothing in a pipe or log."""
+"""Progress on stderr: a bar in a terminal, nothing in a pipe or log or with ``--quiet``."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
+from cvsegguide.console import settings
+
 Item = TypeVar("Item")
 
 
 def enabled() -> bool:
-    """Whether progress is shown: stderr is a terminal."""
-    return sys.stderr.isatty()
+    """Whether progress is shown: stderr is a terminal, and nobody asked for quiet."""
+    return not settings.quiet and sys.stderr is not None and sys.stderr.isatty()
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:

@@ -4,11 +4,11 @@ import argparse
 import json
 import os
 import platform
-import sys
 from importlib import metadata
 from typing import Any
 
 from cvsegguide import __version__
+from cvsegguide.console import note
 from cvsegguide.errors import ConfigurationError
 
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "numpy", "numba", "rasterio", "pillow")
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(arguments.threads)
     rows = []
     for name in names:
-        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        note(f"measuring {name} ...")
         for measurement in registry.run(name, quick=arguments.quick):
             rows.append({"subject": name, **measurement.row()})
     report = {"machine": machine(), "quick": arguments.quick, "measurements": rows}

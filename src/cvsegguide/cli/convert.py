@@ -15,12 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("predicted", "none", "truth"),
         help="told from the file by default; true guidance cannot be told from predicted",
     )
+    parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert."""
     from pathlib import Path
 
+    from cvsegguide.console import done
     from cvsegguide.errors import ConfigurationError
     from cvsegguide.io.checkpoints import read_state_dict
     from cvsegguide.models.hub import save_model
@@ -40,5 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         "are those of that publication.",
     }
     save_model(model, arguments.directory, card)
-    print(f"{arguments.directory}: {backbone}, guidance {guidance}")
+    done(
+        f"{arguments.directory}: {backbone}, guidance {guidance}",
+        {"directory": arguments.directory, "backbone": backbone, "guidance": guidance},
+        as_json=arguments.json,
+    )
     return 0

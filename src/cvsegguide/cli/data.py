@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 EPILOG = """examples:
   cvsegguide data check ROOT                 is every file there and whole, do the splits leak?
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="class scheme (TOML) of a manifest's land cover (default: New York's)",
     )
+    check.epilog = "example:\n  cvsegguide data check data --json"
     check.set_defaults(function=_check)
 
     link = jobs.add_parser("link", help="write which panoramas lie in which tile")
@@ -54,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exact bounds, not rounded to six decimals as in the published links",
     )
+    link.epilog = "example:\n  cvsegguide data link data --city brooklyn"
     link.set_defaults(function=_link)
 
     sightlines = jobs.add_parser("sightlines", help="write the sightline map of every pair")
@@ -73,8 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sightlines.add_argument(
         "--overwrite", action="store_true", help="write maps anew that are there already"
     )
+    sightlines.epilog = "example:\n  cvsegguide data sightlines data --sigma 64"
     sightlines.set_defaults(function=_sightlines)
 
+    for job in (link, sightlines):
+        job.add_argument("--json", action="store_true", help="what was done, as JSON on stdout")
     for job in (check, sightlines):
         job.add_argument(
             "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="threads"
@@ -108,6 +114,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _link(arguments: argparse.Namespace) -> int:
     import json
 
+    from cvsegguide.console import done, show
     from cvsegguide.data.layout import (
         DECIMALS,
         city_folders,
@@ -124,33 +131,47 @@ def _link(arguments: argparse.Namespace) -> int:
             f"--out, --compare: name one --city (there are {', '.join(cities)})"
         )
     status = 0
+    report: dict[str, dict[str, Any]] = {}
     for city, folder in cities.items():
         links = link_city(folder, None if arguments.exact else DECIMALS)
         names = links.names()
         empty = int((links.table.counts == 0).sum())
-        print(
-            f"{city}: {len(links.table.indices)} links of {len(links.panoramas)} panoramas in "
+        count = len(links.table.indices)
+        lines = [
+            f"{city}: {count} links of {len(links.panoramas)} panoramas in "
             f"{len(names)} tiles ({empty} tiles have none)"
-        )
+        ]
+        report[city] = {
+            "links": count,
+            "panoramas": len(links.panoramas),
+            "tiles": len(names),
+            "empty_tiles": empty,
+        }
         if arguments.compare:
             differences = compare_links(names, read_links(arguments.compare))
-            for what, count in differences.items():
-                print(f"  {what}: {count}")
+            lines += [f"  {what}: {count}" for what, count in differences.items()]
+            report[city]["differences"] = dict(differences)
             if differences["links only here"] or differences["links only there"]:
                 status = 1
         path = arguments.out or folder / "links.json"
         write_text(path, json.dumps(names, indent=0) + "\n")
-        print(f"  written to {path}")
+        report[city]["written"] = str(path)
+        if not arguments.json:
+            done("\n".join([*lines, f"  written to {path}"]))
+    if arguments.json:
+        show(report)
     return status
 
 
 def _sightlines(arguments: argparse.Namespace) -> int:
     import sys
 
+    from cvsegguide.console import done, show
     from cvsegguide.data.layout import city_folders
     from cvsegguide.data.sightlines import write_sightlines
 
     status = 0
+    report: dict[str, dict[str, Any]] = {}
     for city, folder in city_folders(arguments.root, arguments.city).items():
         result = write_sightlines(
             folder,
@@ -161,12 +182,22 @@ def _sightlines(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             description=f"sightlines of {city}",
         )
-        print(f"{city}: {result.written} maps written, {result.kept} kept")
+        lines = [f"{city}: {result.written} maps written, {result.kept} kept"]
         if result.blind:
-            print(f"  {result.blind} maps are empty: the camera stands inside an obstacle")
+            lines.append(f"  {result.blind} maps are empty: the camera stands inside an obstacle")
         for path, reason in list(result.faults.items())[:20]:
             print(f"cvsegguide: {path}: {reason}", file=sys.stderr)
         if result.faults:
-            print(f"  {len(result.faults)} tiles have no usable land cover")
+            lines.append(f"  {len(result.faults)} tiles have no usable land cover")
             status = 1
+        report[city] = {
+            "written": result.written,
+            "kept": result.kept,
+            "blind": result.blind,
+            "faults": {str(path): reason for path, reason in result.faults.items()},
+        }
+        if not arguments.json:
+            done("\n".join(lines))
+    if arguments.json:
+        show(report)
     return status

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from cvsegguide.console import settings
 from cvsegguide.errors import ConfigurationError
 
 SPLITS = ("train", "val", "test", "predict")
@@ -41,10 +42,11 @@ def run(argv: list[str]) -> int:
 
     from cvsegguide.training.command import Command
 
-    for pattern in _NOISE:
-        warnings.filterwarnings("ignore", pattern)
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    if not settings.verbose:
+        for pattern in _NOISE:
+            warnings.filterwarnings("ignore", pattern)
+        for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+            logging.getLogger(name).setLevel(logging.ERROR)
 
     try:
         Command(argv, given)
@@ -53,6 +55,8 @@ def run(argv: list[str]) -> int:
     except MisconfigurationException as error:
         raise ConfigurationError(_line(str(error), argv[0])) from None
     except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning ends with status 1
+            raise KeyboardInterrupt from None
         return int(stop.code or 0)
     return 0
 
@@ -77,7 +81,7 @@ def _expand(argv: list[str]) -> list[str]:
             name = next(options, None)
             if name is None:
                 break
-            path = _configuration(name)
+            path = configuration_file(name)
             expanded.append(str(path))
             try:
                 content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -93,7 +97,9 @@ def _expand(argv: list[str]) -> list[str]:
         if not given:
             raise ConfigurationError("--root: no configuration before it names a single data set")
         for name, folder in _folders({name: merged[name] for name in given}, root).items():
-            expanded += [f"--data.{name}.root", folder]
+            own = f"--data.{name}.root"
+            if not any(option == own or option.startswith(f"{own}=") for option in expanded):
+                expanded += [own, folder]
     return expanded
 
 
@@ -128,7 +134,7 @@ def _split(option: str) -> list[str]:
     return [option]
 
 
-def _configuration(name: str) -> Path:
+def configuration_file(name: str) -> Path:
     """The file of that name, else the bundled configuration of that name."""
     path = Path(name)
     if path.exists() or path.suffix:

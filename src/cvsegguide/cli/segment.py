@@ -9,6 +9,7 @@ from cvsegguide.cli.localize import (
     chosen_model,
     warnings_in_a_line,
 )
+from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
 
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="windows that pass the network at once (default: 4)",
     )
+    parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,5 +50,5 @@ def run(arguments: argparse.Namespace) -> int:
     localizer.batch_size = arguments.batch_size
     with warnings_in_a_line():
         localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)
-    print(f"{out} written")
+    done(f"{out} written", {"landcover": str(out), "model": source}, as_json=arguments.json)
     return 0

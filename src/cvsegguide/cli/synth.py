@@ -2,6 +2,7 @@
 
 import argparse
 
+from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
 
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tiles along the side of a town of one style (default: 4)",
     )  # fmt: skip
     city.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
     place = parser.add_argument_group("a real place")
     place.add_argument("--overhead", metavar="FILE", help="photograph, GeoTIFF or picture")
     place.add_argument("--landcover", metavar="FILE", help="ids of the New York City raster")
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             rig=arguments.rig,
             workers=arguments.workers,
         )
-    print(f"{root} written")
+    done(f"{root} written", {"directory": str(root)}, as_json=arguments.json)
     return 0
 
 
@@ -136,5 +138,5 @@ def _real_place(arguments: argparse.Namespace) -> int:
         extent=_extent(arguments),
         panoramas=arguments.panoramas,
     )
-    print(f"{root} written")
+    done(f"{root} written", {"directory": str(root)}, as_json=arguments.json)
     return 0

@@ -1,7 +1,6 @@
 """The first minute: a city that no weights have seen, its street views localised and measured."""
 
 import json
-import sys
 import time
 from os import PathLike
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from cvsegguide.console import done, note
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
 from cvsegguide.data.sample import Batch, collate
 from cvsegguide.errors import ConfigurationError
@@ -55,7 +55,7 @@ def demonstrate(
     source = default_weights() if model is None else model
     localizer = Localizer.from_pretrained(source)
     out = Path(out)
-    _say(
+    note(
         f"making a synthetic city of {tiles} tiles (seed {seed}; the first time on a machine its "
         "kernels are compiled, which takes half a minute) ..."
     )
@@ -70,7 +70,7 @@ def demonstrate(
     step = max(1, -(-len(dataset) // samples))
     chosen = range(step // 2, len(dataset), step) if step > 1 else range(len(dataset))
 
-    _say(f"localising {len(chosen)} street views with '{source}' ...")
+    note(f"localising {len(chosen)} street views with '{source}' ...")
     start = time.perf_counter()
     evaluator = Evaluator(localizer.model.channels, scheme_of(localizer.model.channels))
     writer = PredictionWriter(out / "predictions.parquet")
@@ -106,7 +106,7 @@ def demonstrate(
     else:
         print_table(figures)
         pictures = ", ".join(str(out / name / "figure.png") for name in picks)
-        print(f"Figures: {pictures}")
+        done(f"Figures: {pictures}")
     return figures
 
 
@@ -125,7 +125,3 @@ def measure(model: LocalizationModel, evaluator: Evaluator, batch: Batch) -> lis
             lookup = torch.from_numpy(scheme_of(model.channels).channel_lookup).to(device)
             target = lookup[batch.landcover.long()]
         return evaluator.update(prediction, model.log_posterior(prediction), batch, target)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import sys
 from argparse import SUPPRESS
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from cvsegguide import console
 from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.datamodule import DataModule
 from cvsegguide.data.transforms import Transform
@@ -412,7 +412,8 @@ class Command(LightningCLI):
             table = sweep_table(results)
             write_text(self.out / "sweep.json", json.dumps(results, indent=2) + "\n")
             write_text(self.out / "sweep.md", markdown_table(*table) + "\n")
-            print_one("Field of view and heading", table)
+            if not console.settings.json:
+                print_one("Field of view and heading", table)
 
     def _fit(self) -> None:
         last = self.out / LAST
@@ -449,7 +450,12 @@ class Command(LightningCLI):
         }
         save_model(self.model.network, self.out, card)
         kind = "best" if best.exists() else "last"
-        print(f"{kind} weights: {self.out / 'model.safetensors'}", file=sys.stderr)
+        path = self.out / "model.safetensors"
+        console.note(f"{kind} weights: {path}")
+        if console.settings.json:
+            console.show(
+                {"weights": str(path), "kind": kind, "steps": self.trainer.global_step, **figures}
+            )
 
     def _report_rows(self) -> None:
         from pyarrow.parquet import read_metadata
@@ -457,7 +463,11 @@ class Command(LightningCLI):
         path = self.out / "predictions.parquet"
         (split,) = self._needed()
         name = _data_name(self.options, split)
-        print(f"{path}: {read_metadata(path).num_rows} rows, of data.{split} ({name})")
+        rows = read_metadata(path).num_rows
+        console.done(
+            f"{path}: {rows} rows, of data.{split} ({name})",
+            {"table": str(path), "rows": rows, "split": split, "data": name},
+        )
 
     def _report(self) -> None:
         from cvsegguide.evaluation.report import markdown, print_table
@@ -473,8 +483,11 @@ class Command(LightningCLI):
         }
         write_text(self.out / "metrics.json", json.dumps(content, indent=2) + "\n")
         write_text(self.out / "report.md", markdown(content))
-        print_table(content)
-        print(f"written to {self.out}", file=sys.stderr)
+        if console.settings.json:
+            console.show(content)
+        else:
+            print_table(content)
+        console.note(f"written to {self.out}")
 
 
 def _cause(error: BaseException) -> CVSegGuideError | None:

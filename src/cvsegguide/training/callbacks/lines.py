@@ -1,10 +1,11 @@
 """Progress of a run that nobody watches: a line per epoch on stderr."""
 
-import sys
 import time
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from cvsegguide.console import note
 
 
 class EpochLines(Callback):
@@ -55,4 +56,4 @@ class EpochLines(Callback):
             if value is not None and self._validated == trainer.current_epoch:
                 parts.append(f"{label} {float(value):.3f}{unit}")
         parts.append(f"{time.monotonic() - self._start:.1f} s")
-        print(", ".join(parts), file=sys.stderr, flush=True)
+        note(", ".join(parts))
