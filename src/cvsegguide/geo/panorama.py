@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-FULL_CIRCLE = 360.0
-_TOLERANCE = 1e-3
+from cvsegguide.geo.canvas import FULL_CIRCLE, TOLERANCE, CanvasPlan, padding
 
 
 def street_canvas(
@@ -45,7 +44,7 @@ def street_canvas(
     if heading.shape != (batch,) or fov.shape != (batch,):
         raise ValueError(f"heading and fov must have shape ({batch},)")
     fovs = [float(value) for value in fov.tolist()]
-    if not all(0.0 < value <= FULL_CIRCLE + _TOLERANCE for value in fovs):
+    if not all(0.0 < value <= FULL_CIRCLE + TOLERANCE for value in fovs):
         raise ValueError(f"fov must lie in (0, 360] degrees, got {fovs}")
     distinct = sorted(set(fovs))
     if len(distinct) == 1:
@@ -67,35 +66,13 @@ def _canvas_of_one_fov(
 ) -> tuple[Tensor, Tensor]:
     canvas_height, canvas_width = size
     vertical, horizontal = extent
-    full = fov >= FULL_CIRCLE - _TOLERANCE
-    if full:
-        fov = FULL_CIRCLE
-    degrees_per_row = fov / street.shape[3]
-    street_vertical = degrees_per_row * street.shape[2]
-
-    # Rows above and below the canvas are not needed. `upper` is the elevation of the top edge.
-    spare = max(0.0, (street_vertical - vertical) / 2)
-    cut = int(spare / degrees_per_row + 1e-6)
-    if cut:
-        street = street[:, :, cut : street.shape[2] - cut]
-    upper = street_vertical / 2 - cut * degrees_per_row
-
-    # Shrink to the canvas's own resolution where the view is finer.
-    rows = max(1, round(street.shape[2] * degrees_per_row * canvas_height / vertical))
-    columns = max(1, round(fov * canvas_width / horizontal))
-    street = _shrink(
-        street, min(rows, street.shape[2]), min(columns, street.shape[3]), periodic=full
-    )
-    street = _as_float(street)
+    plan = CanvasPlan.of(street.shape[2:], fov, size, extent)
+    fov, full, upper = plan.fov, plan.full, plan.upper
+    if plan.cut:
+        street = street[:, :, plan.cut : street.shape[2] - plan.cut]
+    street = _as_float(_shrink(street, *plan.shrunk, periodic=full))
     height, width = street.shape[2:]
-
-    aligned = (
-        full
-        and abs(horizontal - FULL_CIRCLE) < _TOLERANCE
-        and (height, width) == size
-        and abs(2 * upper - vertical) < _TOLERANCE
-    )
-    if aligned and not bool(heading.remainder(FULL_CIRCLE).any()):
+    if plan.aligned and not bool(heading.remainder(FULL_CIRCLE).any()):
         return street, torch.ones_like(street[:, :1])
 
     # Where each canvas pixel's centre looks, and where that lies in the view, in its pixels.
@@ -138,11 +115,7 @@ def _shrink(street: Tensor, rows: int, columns: int, periodic: bool) -> Tensor:
     if street.device.type != "cpu":
         street = _as_float(street)  # 8-bit resizing is the CPU's alone
     if periodic and columns < width:
-        # The filter reaches one target pixel beyond the edge. Pad by a whole number of target
-        # pixels, so that their grid is kept.
-        pad = next(
-            (count for count in range(1, columns + 1) if count * width % columns == 0), columns
-        )
+        pad = padding(width, columns)
         source = pad * width // columns
         street = torch.cat((street[..., -source:], street, street[..., :source]), dim=-1)
         return _resize(street, rows, columns + 2 * pad)[..., pad:-pad].contiguous()
