@@ -31,6 +31,7 @@ class UpsampledFeatures(nn.Module):
             convolutional network.
         channels: Channels that a trained 1x1 convolution leaves of the features before they are
             upsampled, which costs accordingly less; None leaves them as they are.
+        key_channels: Channels in which the upsampler compares the image's pixels.
 
     Attributes:
         width: Channels of the result.
@@ -44,6 +45,7 @@ class UpsampledFeatures(nn.Module):
         position_resampling: str = "dino",
         arguments: dict[str, Any] | None = None,
         channels: int | None = None,
+        key_channels: int = 32,
     ) -> None:
         super().__init__()
         self.backbone: VisionTransformerFeatures | ConvolutionalFeatures
@@ -61,7 +63,7 @@ class UpsampledFeatures(nn.Module):
             raise ValueError(f"patches of {self.backbone.patch_size} pixels are not a power of two")
         self.width = channels or self.backbone.width
         self.reduce = nn.Conv2d(self.backbone.width, channels, 1) if channels else nn.Identity()
-        self.upsampler = JointBilateralStack(self.width, steps)
+        self.upsampler = JointBilateralStack(self.width, steps, key_channels)
         self.cached: Callable[[nn.Module, Tensor], Tensor] | None = None
         self.frozen_backbone = self.frozen_upsampler = False
 
@@ -114,6 +116,7 @@ class FeatUpModel(PairModel):
             street view then teaches it nothing: only its mean is used, in which the upsampler is
             taken as constant.
         feature_channels: Channels that are left before upsampling; None keeps the backbone's.
+        key_channels: Channels in which the upsampler compares the image's pixels.
         shared: One backbone for both views, or (published) a copy for each; None follows the
             variant.
         hidden_channels: Hidden channels of the land-cover head.
@@ -135,6 +138,7 @@ class FeatUpModel(PairModel):
         frozen: bool = True,
         trained_upsampler: bool = False,
         feature_channels: int | None = None,
+        key_channels: int = 32,
         shared: bool | None = None,
         hidden_channels: int = 1024,
         descriptor_channels: int = 1024,
@@ -153,6 +157,7 @@ class FeatUpModel(PairModel):
             "frozen": frozen,
             "trained_upsampler": trained_upsampler,
             "feature_channels": feature_channels,
+            "key_channels": key_channels,
             "shared": shared,
             "hidden_channels": hidden_channels,
             "descriptor_channels": descriptor_channels,
@@ -163,7 +168,11 @@ class FeatUpModel(PairModel):
 
         def view() -> UpsampledFeatures:
             return UpsampledFeatures(
-                backbone, pretrained, arguments=backbone_arguments, channels=feature_channels
+                backbone,
+                pretrained,
+                arguments=backbone_arguments,
+                channels=feature_channels,
+                key_channels=key_channels,
             )
 
         self.overhead = view()

@@ -1,0 +1,342 @@
+"""The finished rows of an ablation as JSON, as a Markdown table and as a plot."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.errors import InputError
+from cvsegguide.evaluation.ablation import (
+    BACKBONES,
+    GUIDANCE,
+    NETWORKS,
+    RECIPES,
+    SETTINGS,
+    Plan,
+    Row,
+    is_finished,
+)
+from cvsegguide.evaluation.report import markdown_table, print_one
+from cvsegguide.io.atomic import atomic_path, write_text
+
+RESAMPLES = 2000
+_RECALLS = (5.0, 10.0)
+
+Errors = NDArray[np.float64]
+
+
+def report(plan: Plan, out: Path) -> dict[str, Any]:
+    """Write ``ablation.json``, ``ablation.md`` and ``ablation.png`` of the rows that are finished.
+
+    Args:
+        plan: What was to be trained.
+        out: Folder of the ablation.
+
+    Returns:
+        The content of ``ablation.json``.
+
+    Raises:
+        InputError: No row is finished, or rows were tested on different samples.
+    """
+    rows = [row for row in plan.rows() if is_finished(out / row.name)]
+    if not rows:
+        raise InputError(f"{out}: no row of the ablation is finished")
+    results = {row: _result(out / row.name) for row in rows}
+    groups = _groups(rows, results)
+    first = results[rows[0]]
+    facts = ("git", "system", "threads", "gpus", "versions")
+    content = {
+        "backbone": BACKBONES[plan.backbone],
+        "budget": {"steps": plan.steps, "epochs": plan.epochs, "batch_size": plan.batch_size},
+        "size": plan.size,
+        "pixels": plan.side,
+        "seeds": list(plan.seeds),
+        "augmentation": plan.augmentation,
+        "data": first["data"],
+        "options": list(plan.arguments),
+        "samples": first["count"],
+        "missing": [row.name for row in plan.rows() if row not in results],
+        "machine": {key: first["figures"].get(key) for key in facts},
+        "baselines": first["figures"]["baselines"],
+        "groups": groups,
+        "rows": [
+            {**asdict(row), **{k: v for k, v in results[row].items() if k not in ("ids", "errors")}}
+            for row in rows
+        ],
+    }
+    write_text(out / "ablation.json", json.dumps(content, indent=2) + "\n")
+    write_text(out / "ablation.md", markdown(content))
+    plot(content, out / "ablation.png")
+    print_one("Ablation (95 % bootstrap intervals in brackets)", table(content))
+    print(f"written to {out / 'ablation.md'}, {out / 'ablation.json'} and {out / 'ablation.png'}")
+    return content
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """What one row left: figures, errors by sample, size, steps, time."""
+    import pyarrow.parquet as parquet
+    import yaml
+
+    figures = json.loads((folder / "test" / "metrics.json").read_text(encoding="utf-8"))
+    columns = parquet.read_table(
+        folder / "test" / "predictions.parquet", columns=["id", "error_m"]
+    ).to_pydict()
+    order = np.argsort(columns["id"], kind="stable")
+    seconds = None
+    if (folder / "row.json").exists():
+        seconds = json.loads((folder / "row.json").read_text(encoding="utf-8"))["fit_seconds"]
+    settings = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+    return {
+        "data": figures.get("data"),
+        "count": len(order),
+        "parameters": figures.get("parameters"),
+        "fit_seconds": seconds,
+        "learning_rate": settings["model"].get("learning_rate"),
+        "batch_size": settings["data"].get("batch_size"),
+        "network_arguments": settings["model"]["network_arguments"],
+        "figures": figures,
+        "ids": [columns["id"][i] for i in order],
+        "errors": np.asarray(columns["error_m"], dtype=np.float64)[order],
+    }
+
+
+def _groups(rows: Sequence[Row], results: Mapping[Row, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that differ in their seed alone, with intervals and differences to their references."""
+    ids = results[rows[0]]["ids"]
+    errors: dict[tuple[str, str, str], Errors] = {}
+    groups: list[dict[str, Any]] = []
+    for recipe in RECIPES:
+        for network in NETWORKS:
+            for guidance in GUIDANCE:
+                members = [
+                    row
+                    for row in rows
+                    if (row.network, row.guidance, row.recipe) == (network, guidance, recipe)
+                ]
+                if not members:
+                    continue
+                for row in members:
+                    if results[row]["ids"] != ids:
+                        raise InputError(
+                            f"row {row.name}: was tested on other samples than {rows[0].name}"
+                        )
+                table_ = np.stack([results[row]["errors"] for row in members])
+                errors[network, guidance, recipe] = table_
+                figures = [results[row]["figures"] for row in members]
+                covers = [f["landcover"]["miou"] for f in figures if f.get("landcover")]
+                groups.append(
+                    {
+                        "network": network,
+                        "guidance": guidance,
+                        "recipe": recipe,
+                        "seeds": [row.seed for row in members],
+                        **summary(table_),
+                        "nll": float(np.mean([f["posterior"]["nll"] for f in figures])),
+                        "miou": float(np.mean(covers)) if covers else None,
+                    }
+                )
+    for group in groups:
+        mine = errors[group["network"], group["guidance"], group["recipe"]]
+        plain = errors.get((group["network"], "none", group["recipe"]))
+        if plain is not None and group["guidance"] != "none":
+            group["mean_minus_none"] = difference(mine, plain)
+        published = errors.get((group["network"], group["guidance"], "published"))
+        if published is not None and group["recipe"] != "published":
+            group["mean_minus_published"] = difference(mine, published)
+    return groups
+
+
+def summary(errors: Errors, seed: int = 0) -> dict[str, Any]:
+    """Mean, median, 90 % quantile and recalls, and their 95 % intervals.
+
+    A figure is the mean of the seeds' figures. Its interval comes from resampling the samples,
+    the same for all seeds: what one sample shows under several seeds is not independent.
+
+    Args:
+        errors: ``(S, N)`` errors in metres of S seeds on N samples.
+        seed: Seed of the resampling.
+    """
+
+    def figures(values: Errors) -> list[float]:
+        quantiles = np.quantile(values, [0.5, 0.9], axis=1).mean(axis=1)
+        recalls = [float((values <= threshold).mean()) for threshold in _RECALLS]
+        return [float(values.mean()), *quantiles.tolist(), *recalls]
+
+    names = ["mean", "median", "p90", *(f"recall_{threshold:g}m" for threshold in _RECALLS)]
+    draws = _resamples(errors.shape[1], seed)
+    low, high = np.quantile([figures(errors[:, draw]) for draw in draws], [0.025, 0.975], axis=0)
+    result: dict[str, Any] = dict(zip(names, figures(errors), strict=True))
+    result.update({f"{name}_low": float(value) for name, value in zip(names, low, strict=True)})
+    result.update({f"{name}_high": float(value) for name, value in zip(names, high, strict=True)})
+    if len(errors) > 1:
+        result["mean_of_seeds"] = errors.mean(axis=1).tolist()
+        result["median_of_seeds"] = np.median(errors, axis=1).tolist()
+    return result
+
+
+def difference(errors: Errors, reference: Errors, seed: int = 0) -> dict[str, float]:
+    """Difference of the means, ``errors - reference``, with a paired 95 % bootstrap interval.
+
+    Args:
+        errors, reference: ``(S, N)`` errors in metres on the same N samples.
+        seed: Seed of the resampling.
+    """
+    paired = errors.mean(axis=0) - reference.mean(axis=0)
+    means = [paired[draw].mean() for draw in _resamples(len(paired), seed)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return {"value": float(paired.mean()), "low": float(low), "high": float(high)}
+
+
+def _resamples(count: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
+
+
+def _interval(group: Mapping[str, Any], name: str, factor: float = 1.0, digits: int = 2) -> str:
+    if name not in group:
+        return "-"
+    text = f"{factor * group[name]:.{digits}f}"
+    if f"{name}_low" not in group:
+        return text
+    low, high = factor * group[f"{name}_low"], factor * group[f"{name}_high"]
+    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _difference(group: Mapping[str, Any], name: str) -> str:
+    if name not in group:
+        return "-"
+    entry = group[name]
+    return f"{entry['value']:+.2f} [{entry['low']:+.2f}, {entry['high']:+.2f}]"
+
+
+def table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A row per network, guidance and recipe, then the baselines."""
+    groups = content["groups"]
+    recipes = len({group["recipe"] for group in groups}) > 1
+    compared = any("mean_minus_published" in group for group in groups)
+    guided = any("mean_minus_none" in group for group in groups)
+    head = ["network", "guidance", *(["recipe"] if recipes else [])]
+    head += ["mean m", "median m", "90 % m", "within 5 m %", "within 10 m %", "NLL nats"]
+    head += ["land cover mIoU %"]
+    head += ["mean minus no guidance, m"] if guided else []
+    head += ["mean minus published, m"] if compared else []
+    rows = []
+    for group in groups:
+        row = [group["network"], group["guidance"], *([group["recipe"]] if recipes else [])]
+        row += [_interval(group, "mean"), _interval(group, "median"), f"{group['p90']:.2f}"]
+        row += [_interval(group, f"recall_{value:g}m", 100, 1) for value in _RECALLS]
+        row += [f"{group['nll']:.2f}"]
+        row += ["-" if group["miou"] is None else f"{100 * group['miou']:.1f}"]
+        row += [_difference(group, "mean_minus_none")] if guided else []
+        row += [_difference(group, "mean_minus_published")] if compared else []
+        rows.append(row)
+    for name, figures in content["baselines"].items():
+        row = [name, "-", *(["-"] if recipes else [])]
+        row += [_interval(figures, "mean"), _interval(figures, "median"), f"{figures['p90']:.2f}"]
+        row += [_interval(figures, f"recall_{value:g}m", 100, 1) for value in _RECALLS]
+        row += [f"{figures['nll']:.2f}" if "nll" in figures else "-", "-"]
+        row += ["-"] * (guided + compared)
+        rows.append(row)
+    return head, rows
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """The whole report."""
+    budget = content["budget"]
+    amount = f"{budget['steps']} steps" if budget["steps"] else f"{budget['epochs']} epochs"
+    first = content["rows"][0]
+    machine = content["machine"]
+    seeds = ", ".join(map(str, content["seeds"]))
+    hardware = ", ".join(machine["gpus"] or []) or f"CPU, {machine['threads']} threads"
+    parts = [
+        "# Ablation of guidance",
+        f"{content['samples']} test samples of {content['data']}; {amount} of "
+        f"{first['batch_size']} pairs a row, learning rate {first['learning_rate']:g}, seeds "
+        f"{seeds}, size {content['size']}, overhead {content['pixels']} x {content['pixels']} "
+        f"pixels, augmentation {'on' if content['augmentation'] else 'off'}.",
+        f"Frozen backbone of the FeatUp rows: `{content['backbone']}`; its upsampler is trained.",
+        f"Options: `{' '.join(content['options'])}`; revision {machine['git']}; {hardware}; "
+        f"{machine['system']}.",
+        markdown_table(*table(content)),
+        "95 % bootstrap intervals over the test samples in brackets; differences are paired. With "
+        "several seeds a figure is the mean of theirs. The baselines never see the street view.",
+    ]
+    if content["missing"]:
+        parts.append(f"Not finished: {', '.join(content['missing'])}.")
+    times = [
+        [Row(row["network"], row["guidance"], row["recipe"], row["seed"]).name,
+         "-" if row["fit_seconds"] is None else f"{row['fit_seconds']:.0f}"]
+        for row in content["rows"]
+    ]  # fmt: skip
+    parts += ["Wall time of training (`-`: interrupted and resumed):"]
+    parts += [markdown_table(["row", "s"], times), "![Errors](ablation.png)"]
+    return "\n\n".join(parts) + "\n"
+
+
+_COLORS = {"none": "#8c8c8c", "predicted": "#2a6f97", "truth": "#c9622c"}
+_MARKERS = {"corrected": "o", "published-losses": "s", "published": "^"}
+_LINES: dict[str, Literal["--", ":", "-."]] = {
+    "tile centre": "--",
+    "land-cover prior": ":",
+    "uniform": "-.",
+}
+_LABELS = {"featup": "FeatUp", "mst": "MST"}
+
+
+def plot(content: Mapping[str, Any], path: Path) -> None:
+    """Mean and median errors with their intervals, the baselines as lines, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    groups = content["groups"]
+    recipes = list(dict.fromkeys(group["recipe"] for group in groups))
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 2)
+    clusters = [network for network in NETWORKS if any(g["network"] == network for g in groups)]
+    for axis, name in zip(axes, ("mean", "median"), strict=True):
+        highest = 0.0
+        for center, network in enumerate(clusters):
+            members = [group for group in groups if group["network"] == network]
+            for index, group in enumerate(members):
+                x = center + 0.7 * ((index + 0.5) / len(members) - 0.5)
+                value, low, high = (group[name], group[f"{name}_low"], group[f"{name}_high"])
+                color, marker = _COLORS[group["guidance"]], _MARKERS[group["recipe"]]
+                axis.plot([x, x], [low, high], color=color, linewidth=2)
+                axis.plot([x], [value], marker=marker, color=color, markersize=8)
+                highest = max(highest, high)
+        for baseline, figures in content["baselines"].items():
+            axis.axhline(figures[name], color="black", linewidth=0.9, linestyle=_LINES[baseline])
+            highest = max(highest, figures[name])
+        axis.set_xticks(range(len(clusters)), [_LABELS[network] for network in clusters])
+        axis.set_xlim(-0.6, len(clusters) - 0.4)
+        axis.set_ylim(0, 1.06 * highest if math.isfinite(highest) else None)
+        axis.set_ylabel(f"{name} error, m")
+        axis.spines[["top", "right"]].set_visible(False)
+    handles = [
+        Line2D([], [], color=_COLORS[guidance], linewidth=2, label=f"guidance: {guidance}")
+        for guidance in GUIDANCE
+        if any(group["guidance"] == guidance for group in groups)
+    ]
+    if len(recipes) > 1:
+        handles += [
+            Line2D([], [], color="black", marker=_MARKERS[r], linestyle="", label=r)
+            for r in recipes
+        ]
+    handles += [
+        Line2D([], [], color="black", linewidth=0.9, linestyle=_LINES[name], label=name)
+        for name in content["baselines"]
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(
+        f"{content['samples']} test samples, 95 % intervals; FeatUp on frozen "
+        f"{content['backbone']}",
+        fontsize=11,
+    )
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
