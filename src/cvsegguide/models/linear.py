@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_FEWEST = 16
+_FEWEST = 4
 """Rows below which calling oneDNN costs more than it saves."""
 
 _enabled = True
@@ -59,9 +59,7 @@ def _suits(x: Tensor, weight: Tensor) -> bool:
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
     algorithm = "none" if activation == "gelu" else ""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(
-        x, weight, bias, activation, [], algorithm
-    )
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
     return result
 
 

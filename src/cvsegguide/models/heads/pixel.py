@@ -14,6 +14,9 @@ VARIANTS = ("corrected", "published")
 CHUNK_BYTES = 1 << 21
 """Part of a hidden map that is finished before the next is begun: what a core's cache holds."""
 
+_FEW_PLACES = 128
+_MANY_OUTPUTS = 16
+
 
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of every pixel of ``(B, C, H, W)``; any H and W."""
@@ -67,11 +70,52 @@ class PixelHead(nn.Sequential):
         first, norm, _, last = cast(tuple[nn.Conv2d, nn.Module, nn.Module, nn.Conv2d], tuple(self))
         if self.per_pixel and not torch.is_grad_enabled() and fast_paths():
             return self.finish(self.hidden(x))
+        if first.kernel_size != (1, 1):
+            x = x.contiguous(memory_format=torch.channels_last)
+        quiet = not torch.is_grad_enabled() and fast_paths() and x.device.type == "cpu"
+        if quiet and 4 * first.out_channels * x.shape[2] * x.shape[3] > CHUNK_BYTES:
+            return self._by_rows(x)
         if first.kernel_size == (1, 1):
             hidden = convolution_1x1(x, first)
+        elif fast_paths() and x.shape[0] * x.shape[2] * x.shape[3] <= _FEW_PLACES:
+            # The weights outweigh the map: no time for bringing them into oneDNN's order.
+            hidden = _unfolded_convolution(x, first)
         else:
-            hidden = first(x.contiguous(memory_format=torch.channels_last))
+            hidden = first(x)
         return convolution_1x1(F.gelu(norm(hidden)), last)
+
+    def _by_rows(self, x: Tensor) -> Tensor:
+        """The head a few rows at a time, each finished before its hidden map leaves the cache."""
+        first, norm, _, last = cast(tuple[nn.Conv2d, nn.Module, nn.Module, nn.Conv2d], tuple(self))
+        batch, _, height, width = x.shape
+        reach, outputs = first.kernel_size[0] // 2, last.out_channels
+        weight = last.weight.flatten(1)
+        result = x.new_empty(batch, outputs, height, width)
+        if outputs >= _MANY_OUTPUTS:
+            result = result.contiguous(memory_format=torch.channels_last)
+        step = max(1, CHUNK_BYTES // (4 * first.out_channels * width))
+        for image in range(batch):
+            for top in range(0, height, step):
+                bottom = min(top + step, height)
+                low, high = max(0, top - reach), min(height, bottom + reach)
+                rows = x[image : image + 1, :, low:high]
+                missing = (reach - (top - low), reach - (high - bottom))
+                if any(missing):
+                    rows = F.pad(rows, (0, 0, *missing))
+                if reach:
+                    hidden = F.conv2d(rows, first.weight, first.bias, padding=(0, reach))
+                else:
+                    hidden = convolution_1x1(rows, first)
+                hidden = torch.ops.aten.gelu_(norm(hidden))
+                if outputs >= _MANY_OUTPUTS:
+                    result[image, :, top:bottom] = convolution_1x1(hidden, last)[0]
+                    continue
+                pixels = hidden.permute(0, 2, 3, 1).reshape(-1, first.out_channels)
+                few = linear(weight, pixels) if outputs > 1 else weight @ pixels.T
+                if last.bias is not None:
+                    few = few + last.bias[:, None]
+                result[image, :, top:bottom] = few.view(outputs, bottom - top, width)
+        return result
 
     @property
     def per_pixel(self) -> bool:
@@ -129,6 +173,13 @@ class PixelHead(nn.Sequential):
                 few = torch.ops.aten.gelu_(few)
                 result[image].view(outputs, -1).addmm_(weight[:, part], few.view(len(few), -1))
         return result if last.bias is None else result.add_(last.bias[:, None, None])
+
+
+def _unfolded_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
+    size = convolution.kernel_size[0]
+    patches = F.unfold(x, size, padding=size // 2).transpose(1, 2)
+    places = linear(patches, convolution.weight.flatten(1), convolution.bias)
+    return places.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
 
 def one_hot_guidance(

@@ -1,0 +1,142 @@
+"""The fast paths of linear layers and heads against the plain ones."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cvsegguide.models import create_model
+from cvsegguide.models import linear as fast
+from cvsegguide.models.heads import pixel
+from cvsegguide.models.heads.pixel import PixelHead
+
+
+def pair(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return (
+        torch.rand(batch, 3, 64, 64, generator=generator),
+        torch.rand(batch, 3, 32, 128, generator=generator),
+    )
+
+
+@pytest.mark.parametrize("shape", [(64, 24), (2, 5, 7, 24), (1, 24)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("gelu", [True, False])
+def test_linear_and_its_gradients(shape: tuple[int, ...], bias: bool, gelu: bool) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(24, 40, bias=bias)
+    x = torch.randn(shape, requires_grad=True)
+
+    def plain(x: torch.Tensor) -> torch.Tensor:
+        y = F.linear(x, layer.weight, layer.bias)
+        return F.gelu(y) if gelu else y
+
+    def ours(x: torch.Tensor) -> torch.Tensor:
+        return fast.linear(x, layer.weight, layer.bias, gelu)
+
+    probe = torch.randn(*shape[:-1], 40)
+    wanted = [x, *layer.parameters()]
+    expected = torch.autograd.grad((plain(x) * probe).sum(), wanted)
+    found = torch.autograd.grad((ours(x) * probe).sum(), wanted)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), plain(x), atol=1e-5, rtol=1e-5)
+
+
+def test_the_fast_path_is_taken_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("PyTorch was built without oneDNN")
+    calls = []
+    monkeypatch.setattr(fast, "_multiply", lambda *a: calls.append(1) or F.linear(a[0], a[1], a[2]))
+    x, weight = torch.randn(32, 8), torch.randn(4, 8)
+    fast.linear(x, weight)
+    assert calls == [1]
+    with fast.plain_path():
+        fast.linear(x, weight)
+    fast.linear(x.double(), weight.double())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fast.linear(x, weight)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("variant", ["published", "corrected"])
+def test_network_equals_its_plain_path(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A small cache, so that every head is computed by parts.
+    monkeypatch.setattr(pixel, "CHUNK_BYTES", 4096)
+    torch.manual_seed(0)
+    model = create_model("mst-tiny", variant=variant).eval()
+    for parameter in model.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            nn.init.normal_(parameter, std=0.1)  # residual branches start silent
+    with torch.no_grad():
+        found = model(*pair())
+        with fast.plain_path():
+            expected = model(*pair())
+    for name in ("heatmap", "landcover"):
+        torch.testing.assert_close(
+            getattr(found, name), getattr(expected, name), atol=1e-4, rtol=1e-4
+        )
+    assert expected.heatmap.std() > 1e-3
+
+
+def test_gradients_of_the_network_equal_those_of_its_plain_path() -> None:
+    torch.manual_seed(0)
+    model = create_model("mst-tiny").train()
+    twin = copy.deepcopy(model)
+    for network, plain in ((model, False), (twin, True)):
+        if plain:
+            with fast.plain_path():
+                out = network(*pair())
+                (out.heatmap.square().mean() + out.landcover.square().mean()).backward()
+        else:
+            out = network(*pair())
+            (out.heatmap.square().mean() + out.landcover.square().mean()).backward()
+    for (name, a), b in zip(model.named_parameters(), twin.parameters(), strict=True):
+        if b.grad is None:
+            assert a.grad is None, name
+            continue
+        assert a.grad is not None
+        scale = float(b.grad.abs().max().clamp_min(1e-3))
+        torch.testing.assert_close(a.grad / scale, b.grad / scale, atol=1e-3, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("outputs", [1, 4, 20])
+def test_rows_of_a_head(kernel: int, outputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    head = PixelHead(5, 12, outputs, kernel_size=kernel)
+    x = torch.randn(2, 5, 19, 33)
+    expected = nn.Sequential(*head)(x)
+    monkeypatch.setattr(pixel, "CHUNK_BYTES", 4 * 12 * 33 * 4)
+    with torch.no_grad():
+        torch.testing.assert_close(head(x), expected.detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_published_head_on_an_enlarged_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    head = PixelHead(6, 10, 3, size=(16, 24))
+    norm = head[1]
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    x = torch.randn(2, 6, 8, 12)
+    expected = nn.Sequential(*head)(F.interpolate(x, scale_factor=2.0, mode="nearest")).detach()
+    monkeypatch.setattr(pixel, "CHUNK_BYTES", 16 * 24 * 4 * 3)
+    with torch.no_grad():
+        torch.testing.assert_close(head.on_nearest(x), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_kept_position_bias_follows_the_parameters() -> None:
+    model = create_model("mst-tiny").eval()
+    with torch.no_grad():
+        before = model(*pair()).heatmap
+        for name, parameter in model.named_parameters():
+            if ".pos." in name:
+                parameter.add_(torch.randn_like(parameter))
+        after = model(*pair()).heatmap
+        with fast.plain_path():
+            expected = model(*pair()).heatmap
+    assert (after - before).abs().max() > 1e-3
+    torch.testing.assert_close(after, expected, atol=1e-4, rtol=1e-4)
