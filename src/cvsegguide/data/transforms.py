@@ -203,6 +203,120 @@ class Photometric(Transform):
         return picture.clamp(0.0, 1.0)
 
 
+class Appearance(Transform):
+    """Take the pictures' looks apart, far beyond what cameras do, and leave only the structure.
+
+    Meant for training on rendered imagery that shall work on photographs (domain randomisation,
+    Tobin et al. 2017). Each view on its own, each change with its own probability:
+
+    - every channel its own gain and gamma, partial or full loss of colour, inversion of contrast
+      between classes: each land-cover class of the overhead image is tinted on its own;
+    - smooth fields of light over the picture (haze, vignette, uneven exposure);
+    - blur or loss of resolution, sharpening, noise;
+    - rectangles of noise or flat colour, which hide what is there (cars, shadows, seams).
+
+    Black columns of the street view stay black: they mean that nothing was seen.
+
+    Args:
+        strength: 0 changes nothing, 1 is what is described; scales all amounts.
+        probability: Of each change.
+        views: Which of ``"overhead"`` and ``"street"``.
+    """
+
+    def __init__(
+        self,
+        strength: float = 1.0,
+        probability: float = 0.5,
+        views: Sequence[str] = ("overhead", "street"),
+    ) -> None:
+        self.strength = _checked_share("Appearance: strength", strength, 2.0)
+        self.probability = _checked_share("Appearance: probability", probability)
+        if not set(views) <= {"overhead", "street"}:
+            raise ConfigurationError(f"Appearance: views must be overhead, street, got {views}")
+        self.views = tuple(views)
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        overhead, street = sample.overhead, sample.street
+        if "overhead" in self.views:
+            if sample.landcover is not None and self._chosen(generator):
+                overhead = self._tinted(overhead, sample.landcover, generator)
+            overhead = self._change(overhead, generator)
+        if "street" in self.views:
+            seen = street.amax(dim=(0, 1), keepdim=True) > 0
+            street = self._change(street, generator).clamp_min(1e-3) * seen
+        return replace(sample, overhead=overhead, street=street)
+
+    def _chosen(self, generator: torch.Generator) -> bool:
+        return _uniform(0.0, 1.0, generator) < self.probability
+
+    def _tinted(self, picture: Tensor, landcover: Tensor, generator: torch.Generator) -> Tensor:
+        """Each class with its own gain and offset per channel."""
+        amount = 0.35 * self.strength
+        gain = 1.0 + amount * (2.0 * torch.rand(256, 3, generator=generator) - 1.0)
+        offset = 0.5 * amount * (2.0 * torch.rand(256, 3, generator=generator) - 1.0)
+        classes = landcover.long()
+        return picture * gain.T[:, classes] + offset.T[:, classes]
+
+    def _change(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+        strength = self.strength
+        if self._chosen(generator):
+            picture = self._resolution(picture, generator)
+        if self._chosen(generator):  # colour
+            mean = picture.mean(dim=0, keepdim=True)
+            kept = 1.0 - min(1.0, strength) * _uniform(0.0, 1.0, generator)
+            picture = mean + kept * (picture - mean)
+        # exposure and white balance, always
+        gain = 1.0 + 0.3 * strength * (2.0 * torch.rand(3, 1, 1, generator=generator) - 1.0)
+        contrast = math.exp(_uniform(-0.5, 0.4, generator) * strength)
+        light = 0.15 * strength * _uniform(-1.0, 1.0, generator)
+        middle = picture.mean()
+        picture = (picture - middle) * (contrast * gain) + middle * gain + light
+        if self._chosen(generator):
+            gamma = math.exp(_uniform(-0.6, 0.6, generator) * strength)
+            picture = picture.clamp(1e-4, 1.0).pow(gamma)
+        if self._chosen(generator):
+            picture = picture * self._field(picture, generator)
+        if self._chosen(generator):
+            deviation = 0.06 * strength * _uniform(0.0, 1.0, generator)
+            picture = picture + deviation * torch.randn(picture.shape, generator=generator)
+        if self._chosen(generator):
+            picture = self._hidden(picture, generator)
+        return picture.clamp(0.0, 1.0)
+
+    def _resolution(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+        """Softer or sharper: the picture mixed with a copy of fewer pixels."""
+        height, width = picture.shape[-2:]
+        factor = _uniform(1.3, 1.0 + 2.0 * max(self.strength, 0.15), generator)
+        size = (max(1, round(height / factor)), max(1, round(width / factor)))
+        soft = functional.interpolate(picture[None], size=size, mode="bilinear", antialias=True)
+        soft = functional.interpolate(soft, size=(height, width), mode="bilinear")[0]
+        amount = _uniform(-0.7, 1.0, generator)  # below 0 the picture is sharpened
+        return picture + amount * (soft - picture)
+
+    def _field(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+        """A smooth field of factors about 1, ``(3, H, W)``, mostly grey."""
+        rows, columns = (int(torch.randint(2, 6, (), generator=generator)) for _ in range(2))
+        knots = torch.randn(1, 1, rows, columns, generator=generator)
+        knots = knots + 0.3 * torch.randn(1, 3, rows, columns, generator=generator)
+        size = (picture.shape[-2], picture.shape[-1])
+        smooth = functional.interpolate(knots, size=size, mode="bilinear", align_corners=True)
+        return torch.exp(0.2 * self.strength * smooth[0])
+
+    def _hidden(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+        """Up to six rectangles replaced by flat colour with noise."""
+        picture = picture.clone()
+        height, width = picture.shape[-2:]
+        for _ in range(1 + _integer(max(1, round(6 * self.strength)), generator)):
+            rows = 1 + _integer(max(1, height // 6), generator)
+            columns = 1 + _integer(max(1, width // 10), generator)
+            top = _integer(height - rows + 1, generator)
+            left = _integer(width - columns + 1, generator)
+            colour = torch.rand(3, 1, 1, generator=generator)
+            noise = 0.1 * torch.randn(3, rows, columns, generator=generator)
+            picture[:, top : top + rows, left : left + columns] = colour + noise
+        return picture
+
+
 class LimitFieldOfView(Transform):
     """Keep a run of columns of the street view, as a camera with a lens would; heading follows.
 
@@ -211,15 +325,28 @@ class LimitFieldOfView(Transform):
 
     Args:
         fov: Smallest and largest horizontal extent in degrees; equal ones need no padding.
+        probability: How often.
+        blacken: Blacken the other columns of a full panorama rather than cut them off; the sample
+            keeps its extent and heading, and batches need no padding. For networks that take
+            black columns as not seen (the geometric one).
     """
 
-    def __init__(self, fov: tuple[float, float] = (90.0, 90.0)) -> None:
+    def __init__(
+        self,
+        fov: tuple[float, float] = (90.0, 90.0),
+        probability: float = 1.0,
+        blacken: bool = False,
+    ) -> None:
         low, high = fov
         if not 0 < low <= high <= 360:
             raise ConfigurationError(f"LimitFieldOfView: fov must rise within (0, 360], got {fov}")
         self.fov = (float(low), float(high))
+        self.probability = _checked_share("LimitFieldOfView: probability", probability)
+        self.blacken = blacken
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        if _uniform(0.0, 1.0, generator) >= self.probability:
+            return sample
         width = sample.street.shape[-1]
         wanted = _uniform(*self.fov, generator)
         columns = max(1, round(width * wanted / sample.fov))
@@ -228,6 +355,10 @@ class LimitFieldOfView(Transform):
         street = sample.street
         if sample.fov >= _FULL:
             first = _integer(width, generator)
+            if self.blacken:
+                kept = torch.zeros(width)
+                kept[:columns] = 1.0
+                return replace(sample, street=sample.street * kept.roll(first))
             street = torch.cat((street, street), dim=-1)
         else:
             first = _integer(width - columns + 1, generator)

@@ -19,11 +19,17 @@ class Prediction:
 
     Attributes:
         landcover: ``(B, C, H, W)`` scores per guidance channel on the overhead grid, or None.
-        heatmap: ``(B, 1, H, W)`` localisation scores on the overhead grid.
+        heatmap: ``(B, 1, H, W)`` localisation scores on the overhead grid; where headings were
+            searched, over all of them.
+        heading: ``(B,)`` degrees by which the camera's heading differs from the one that the
+            street canvas was made with, or None where the heading was taken as given.
+        heading_log: ``(B, K)`` log-probabilities of the K rotations that were tried, or None.
     """
 
     landcover: Tensor | None
     heatmap: Tensor
+    heading: Tensor | None = None
+    heading_log: Tensor | None = None
 
 
 class LocalizationModel(nn.Module):
@@ -39,8 +45,13 @@ class LocalizationModel(nn.Module):
         gsd: Metres per overhead pixel that the network was made for.
         guidance: ``"predicted"``, ``"none"`` or ``"truth"``.
         channels: Names of the land-cover channels of the output, in order.
+        searches_headings: Whether :meth:`forward` can try rotations of the street view.
+        any_size: A number when overhead inputs may have any size of which it is a divisor, at
+            ``gsd``; None where only tiles of ``overhead_size`` mean what was trained.
     """
 
+    searches_headings: bool = False
+    any_size: int | None = None
     overhead_size: tuple[int, int]
     street_size: tuple[int, int]
     street_extent: tuple[float, float]
@@ -52,6 +63,10 @@ class LocalizationModel(nn.Module):
         self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
     ) -> Prediction:
         """Localise B street views in B overhead tiles.
+
+        Networks that search headings (:attr:`searches_headings`) take a fourth argument
+        ``headings``, ``(K,)`` degrees: how far the camera's heading may lie from the one that the
+        canvas was made with, each as probable.
 
         Args:
             overhead: ``(B, 3, H, W)`` float32 in [0, 1], RGB, north up.

@@ -18,6 +18,7 @@ from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.geometric.network import GeometricModel, GeometricPrediction
+from cvsegguide.models.geometric.overhead import OverheadFeatures
 from cvsegguide.models.geometric.polar import PolarGrid
 from cvsegguide.training.losses import (
     IGNORED,
@@ -61,18 +62,19 @@ class GeometricLoss(PosteriorLoss):
         above, around = prediction.overhead, prediction.street
         assert above is not None
         assert around is not None
-        log_posterior = model.log_posterior(prediction).float()
-        size = (log_posterior.shape[-2], log_posterior.shape[-1])
-        sigma = self.sigma_m / batch.gsd
-        label = gaussian_label(batch.position, size, sigma)
-        losses = {"position": position_nll(log_posterior, label)}
+        width = batch.overhead.shape[-1]
+        if prediction.joint is None:
+            log_posterior = model.log_posterior(prediction).float()
+        else:
+            # the first of the headings is the true one
+            joint = prediction.joint.float()
+            log_posterior = joint.flatten(1).log_softmax(dim=1).view_as(joint)[:, 0]
+        losses = {"position": position_nll(log_posterior, self._label(batch, log_posterior, width))}
         prior = above.prior[:, 0].float()
-        scale = prior.shape[-1] / size[1]
-        prior_size = (prior.shape[-2], prior.shape[-1])
-        coarse = gaussian_label(batch.position * scale, prior_size, sigma * scale)
-        losses["prior"] = position_nll(prior.flatten(1).log_softmax(dim=1).view_as(prior), coarse)
+        log_prior = prior.flatten(1).log_softmax(dim=1).view_as(prior)
+        losses["prior"] = position_nll(log_prior, self._label(batch, prior, width))
         if landcover is not None:
-            losses["landcover"] = landcover_loss(above.landcover, landcover)
+            losses["landcover"] = landcover_loss(above.landcover, self._thinned(above, landcover))
             target, visible, known = surroundings(landcover, batch.position, batch.gsd, model.grid)
             losses["visibility"] = _masked_mean(
                 functional.binary_cross_entropy_with_logits(
@@ -87,6 +89,19 @@ class GeometricLoss(PosteriorLoss):
                 reduction="sum",
             ) / (visible & known & (target != IGNORED)).sum().clamp(min=1)
         return {name: self.weights[name] * value for name, value in losses.items()}
+
+    def _label(self, batch: Batch, scores: Tensor, width: int) -> Tensor:
+        """The label of the position on the grid of ``scores`` ``(B, h, w)``."""
+        scale = scores.shape[-1] / width
+        size = (scores.shape[-2], scores.shape[-1])
+        return gaussian_label(batch.position * scale, size, self.sigma_m / batch.gsd * scale)
+
+    @staticmethod
+    def _thinned(above: OverheadFeatures, landcover: Tensor) -> Tensor:
+        """One pixel of each block that the branch has logits for, any of them."""
+        step = landcover.shape[-1] // above.landcover.shape[-1]
+        first, second = torch.randint(step, (2,)).tolist()
+        return landcover[..., first::step, second::step]
 
 
 def surroundings(

@@ -1,5 +1,6 @@
 """The Lightning module that trains, evaluates and runs every localisation network."""
 
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from cvsegguide.evaluation.evaluator import Evaluator, Row, flat
 from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.headings import FINE_STEP, heading_grid
 from cvsegguide.training.losses import create_loss
 from cvsegguide.training.networks import build_network
 from cvsegguide.training.optimisation import create_optimizer, create_schedule
@@ -20,6 +22,9 @@ from cvsegguide.training.seeding import mixed_seed, seed_everywhere
 
 MONITOR = "val/error_median_m"
 """What the best checkpoint is chosen by."""
+
+HEADING_SHARE = 0.35
+"""Share of the training steps in which several headings are tried, for networks that search."""
 
 
 class LocalizationTask(LightningModule):
@@ -43,6 +48,12 @@ class LocalizationTask(LightningModule):
         final_factor: Last learning rate as a share of the peak.
         class_scheme: TOML file of the land-cover classes; by default the built-in
             one that has the network's channels.
+        heading_turns: Wrong headings tried beside the true one in about a third of the training
+            steps, for networks that search headings; 0 trains with known headings alone.
+        heading_error: Largest error in degrees of the compass that validation and tests simulate:
+            the heading given to the network is off by a number drawn evenly from both sides (by
+            the sample's name, so the same in every run), and networks that search headings search
+            so far. 180: the heading is unknown.
         seed: Every random draw of step k is a function of this and k.
     """
 
@@ -60,6 +71,8 @@ class LocalizationTask(LightningModule):
         warmup_steps: int = 500,
         final_factor: float = 0.01,
         class_scheme: str | None = None,
+        heading_turns: int = 0,
+        heading_error: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -73,6 +86,10 @@ class LocalizationTask(LightningModule):
         self.warmup_steps = warmup_steps
         self.final_factor = final_factor
         self.seed = seed
+        self.heading_turns = heading_turns
+        if not 0.0 <= heading_error <= 180.0:
+            raise ConfigurationError(f"heading_error: must lie in 0..180, got {heading_error}")
+        self.heading_error = heading_error
         seed_everywhere(mixed_seed(seed, 0x1A17))
         self.network: LocalizationModel = build_network(network, network_arguments, weights)
         channels = self.network.channels
@@ -91,9 +108,15 @@ class LocalizationTask(LightningModule):
 
     def forward(self, batch: Batch) -> Prediction:
         """Run the network on a batch of samples as data sets yield them."""
+        heading, search = batch.heading, None
+        if self.heading_error and not self.training:
+            heading = (
+                heading + compass_errors(batch.id, self.heading_error).to(heading)
+            ).remainder(360.0)
+            search = heading_grid(self.heading_error, heading.device)
         canvas, _ = street_canvas(
             batch.street,
-            batch.heading,
+            heading,
             batch.fov,
             self.network.street_size,
             self.network.street_extent,
@@ -105,8 +128,25 @@ class LocalizationTask(LightningModule):
                     "guidance: 'truth' needs land cover, and the data set yields none"
                 )
             landcover = batch.landcover
-        prediction: Prediction = self.network(batch.overhead, canvas, landcover)
+        if not self.network.searches_headings:
+            prediction: Prediction = self.network(batch.overhead, canvas, landcover)
+            return prediction
+        tried = self._training_turns(canvas) if self.training else search
+        prediction = self.network(batch.overhead, canvas, landcover, tried)
+        if prediction.heading is not None:
+            prediction.heading = (heading + prediction.heading).remainder(360.0)
         return prediction
+
+    def _training_turns(self, canvas: Tensor) -> Tensor | None:
+        """Rotations of a training step, the true one (to within half a step) first, or None."""
+        if not self.heading_turns or float(torch.rand(())) >= HEADING_SHARE:
+            return None
+        turns = torch.rand(self.heading_turns + 1) * 360.0 - 180.0
+        # half of the wrong ones are nearly right: those are hard
+        near = 4.0 + 12.0 * torch.rand(len(turns) // 2)
+        turns[1 : 1 + len(near)] = near * torch.where(torch.rand(len(near)) < 0.5, -1.0, 1.0)
+        turns[0] = (float(torch.rand(())) - 0.5) * FINE_STEP
+        return turns.to(canvas.device)
 
     def target(self, batch: Batch) -> Tensor | None:
         """``(B, H, W)`` land cover as channel indices, 255 where ignored, or None."""
@@ -207,3 +247,9 @@ class LocalizationTask(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def compass_errors(names: list[str], largest: float) -> Tensor:
+    """``(B,)`` degrees evenly from ``[-largest, largest]``, a function of the samples' names."""
+    shares = [zlib.crc32(name.encode()) / 2**32 for name in names]
+    return (torch.tensor(shares) * 2.0 - 1.0) * largest

@@ -2,51 +2,106 @@
 
 The camera may stand anywhere in the tile, so most templates reach beyond its border. The score is
 therefore divided by a power of the weight that falls inside; the exponent is learned.
+
+Correlations are computed as products of spectra. What lies between the cells is read off the same
+spectra: a correlation is as smooth as its factors, so that its values at fractions of a cell
+follow from trigonometric interpolation (zeros appended to the spectrum, its phase shifted).
 """
+
+import math
 
 import torch
 from torch import Tensor
 
-SUBCELLS = ((-0.25, -0.25), (-0.25, 0.25), (0.25, -0.25), (0.25, 0.25))
-"""Camera positions tried within a cell, ``(row, col)`` offsets from its centre in cells."""
-
 
 def padded_size(size: tuple[int, int], radius: int) -> tuple[int, int]:
-    """Size of the transforms: nothing wraps around, and the template fits."""
-    height, width = (max(side + radius, 2 * radius + 1) for side in size)
+    """Size of the transforms: nothing wraps around, the template fits, and both are quick."""
+    height, width = (_quick(max(side + radius, 2 * radius + 1)) for side in size)
     return height, width
+
+
+def _quick(least: int) -> int:
+    """The smallest even number from ``least`` on whose only factors are 2, 3 and 5."""
+    side = least + least % 2
+    while True:
+        rest = side
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return side
+        side += 2
 
 
 def transform_map(overhead: Tensor, radius: int) -> Tensor:
     """Spectrum ``(B, C, P, Q)`` of an overhead map ``(B, C, H, W)``, zero beyond its border."""
     height, width = overhead.shape[-2:]
-    spectrum: Tensor = torch.fft.rfft2(overhead, s=padded_size((height, width), radius))
+    spectrum: Tensor = torch.fft.rfft2(overhead.float(), s=padded_size((height, width), radius))
     return spectrum
 
 
-def correlate(spectrum: Tensor, template: Tensor, size: tuple[int, int]) -> Tensor:
-    """Sum over channels and cells of template times map, for every place of the camera's cell.
+def correlation(spectrum: Tensor, template: Tensor, size: tuple[int, int]) -> Tensor:
+    """Spectrum of the correlation of templates with maps, summed over channels.
 
     Args:
         spectrum: ``(B or 1, C, P, Q)`` of :func:`transform_map` with the same radius.
-        template: ``(B, C, S, S)`` with ``S = 2 * radius + 1``, camera in the middle cell.
+        template: ``(B, K, C, S, S)`` with ``S = 2 * radius + 1``, camera in the middle cell.
         size: ``(H, W)`` of the map.
 
     Returns:
-        ``(B, H, W)``: entry ``(i, j)`` is the score of the camera standing in cell ``(i, j)``.
+        ``(B, K, P, Q)``, for :func:`image_of`.
     """
-    radius = template.shape[-1] // 2
-    padded = padded_size(size, radius)
+    padded = padded_size(size, template.shape[-1] // 2)
     other = torch.fft.rfft2(template, s=padded).conj()
-    product = torch.einsum("bcpq,bcpq->bpq", spectrum, other)
-    scores: Tensor = torch.fft.irfft2(product, s=padded)
+    product: Tensor = (spectrum[:, None] * other).sum(dim=2)
+    return product
+
+
+def image_of(spectrum: Tensor, size: tuple[int, int], radius: int, fine: int = 1) -> Tensor:
+    """Scores from the spectrum of a correlation.
+
+    Args:
+        spectrum: ``(B, K, P, Q)`` of :func:`correlation`.
+        size: ``(H, W)`` of the map.
+        radius: Of the template, in cells.
+        fine: Places a cell and axis. With 1, a place is the centre of a cell.
+
+    Returns:
+        ``(B, K, fine * H, fine * W)``: entry ``(i, j)`` is the sum over channels and cells of
+        template times map with the camera in the centre of that part of a cell.
+    """
+    scores = _inverse(spectrum.flatten(0, 1), padded_size(size, radius), fine)
     # the template's first cell is its corner, `radius` cells before the camera
-    scores = torch.roll(scores, shifts=(radius, radius), dims=(-2, -1))
-    return scores[..., : size[0], : size[1]]
+    scores = torch.roll(scores, shifts=(radius * fine, radius * fine), dims=(-2, -1))
+    scores = scores[:, : size[0] * fine, : size[1] * fine]
+    return scores.unflatten(0, spectrum.shape[:2])
 
 
-def interleave(scores: Tensor) -> Tensor:
-    """Scores at the four :data:`SUBCELLS` ``(B, 4, H, W)`` to one map ``(B, 2 H, 2 W)``."""
-    batch, _, height, width = scores.shape
-    blocks = scores.reshape(batch, 2, 2, height, width).permute(0, 3, 1, 4, 2)
-    return blocks.reshape(batch, 2 * height, 2 * width)
+def _inverse(spectrum: Tensor, size: tuple[int, int], fine: int) -> Tensor:
+    """The real image of a spectrum ``(B, P, P' / 2 + 1)`` at ``fine`` places a cell and axis.
+
+    The first place of a cell lies ``(fine - 1) / (2 * fine)`` cells before its centre.
+    """
+    if fine == 1:
+        coarse: Tensor = torch.fft.irfft2(spectrum, s=size)
+        return coarse
+    height, width = size
+    shift = (1 - fine) / (2 * fine)
+    rows = torch.fft.fftfreq(height, device=spectrum.device)
+    columns = torch.fft.rfftfreq(width, device=spectrum.device)
+    # waves of half the sampling rate go half into either direction
+    down = torch.where(rows.abs() == 0.5, 0.5, 1.0) * fine
+    across = torch.where(columns == 0.5, 0.5, 1.0) * fine
+    turn = 2 * math.pi * shift
+    product = spectrum * torch.polar(down, turn * rows)[:, None]
+    product = product * torch.polar(across, turn * columns)
+    middle = height // 2
+    lower = product[:, middle:]
+    nyquist = spectrum[:, middle] * torch.polar(down[middle], -turn * rows[middle])
+    nyquist = nyquist * torch.polar(across, turn * columns)
+    large = spectrum.new_zeros(len(spectrum), height * fine, width * fine // 2 + 1)
+    large[:, :middle, : width // 2 + 1] = product[:, :middle]
+    large[:, -(height - middle) :, : width // 2 + 1] = lower
+    large[:, middle, : width // 2 + 1] = nyquist
+    result: Tensor = torch.fft.irfft2(large, s=(height * fine, width * fine))
+    return result

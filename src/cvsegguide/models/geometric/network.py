@@ -10,13 +10,20 @@ from torch import Tensor, nn
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.geometric.matching import SUBCELLS, correlate, interleave, transform_map
+from cvsegguide.models.headings import best_heading
+from cvsegguide.models.geometric.matching import correlation, image_of, transform_map
 from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadFeatures
-from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric
+from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric, turned
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
 
 CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
+
+LIKELY_HEADINGS = 8
+"""Of the headings tried, so many are computed between the cells; the others at cells only."""
+
+HEADINGS_AT_ONCE = 16
+"""Templates that are made at a time."""
 
 
 @dataclass
@@ -26,10 +33,13 @@ class GeometricPrediction(Prediction):
     Attributes:
         overhead: The overhead branch's output.
         street: The street branch's output.
+        joint: ``(B, K, H, W)`` unnormalised log-probabilities of heading and position, while
+            training with several headings.
     """
 
     overhead: OverheadFeatures | None = None
     street: StreetFeatures | None = None
+    joint: Tensor | None = None
 
 
 class GeometricModel(LocalizationModel):
@@ -49,6 +59,8 @@ class GeometricModel(LocalizationModel):
 
     channels = CLASSES
     street_extent = (90.0, 360.0)
+    searches_headings = True
+    any_size = 32
     coordinates: Tensor
     reach: Tensor
     mean: Tensor
@@ -111,28 +123,69 @@ class GeometricModel(LocalizationModel):
         self.exponent = nn.Parameter(torch.tensor(0.5))
         self.prior_weight = nn.Parameter(torch.tensor(1.0))
         with torch.device("cpu"):  # constants, also where the network is built without storage
-            templates = [
-                template_coordinates(self.grid, self.radius, self.cell, offset)
-                for offset in ((0.0, 0.0), *SUBCELLS)
-            ]
+            coordinates, distance = template_coordinates(self.grid, self.radius, self.cell)
             mean = torch.full((1, 3, 1, 1), 0.45)
-        coordinates = torch.stack([entry[0] for entry in templates])
-        reach = torch.stack([entry[1] for entry in templates]) <= template_radius
         self.register_buffer("coordinates", coordinates, persistent=False)
-        self.register_buffer("reach", reach[:, None].float(), persistent=False)
+        self.register_buffer("reach", (distance <= template_radius).float(), persistent=False)
         self.register_buffer("mean", mean, persistent=False)
 
     def forward(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+        self,
+        overhead: Tensor,
+        street: Tensor,
+        landcover: Tensor | None = None,
+        headings: Tensor | None = None,
     ) -> GeometricPrediction:
-        """See :meth:`LocalizationModel.forward`; the street view's black columns are not seen."""
+        """See :meth:`LocalizationModel.forward`; the street view's black columns are not seen.
+
+        While training, the heatmap has half the size of the overhead image, and so has the land
+        cover.
+        """
         above = self.encode_overhead(overhead)
         around = self.encode_street(street)
-        scores = self.match(above, around, landcover)
-        heatmap = F.interpolate(
-            scores[:, None], size=overhead.shape[-2:], mode="bicubic", align_corners=False
-        )
-        return GeometricPrediction(above.landcover, heatmap, above, around)
+        return self.predict(above, around, landcover, headings)
+
+    def predict(
+        self,
+        above: OverheadFeatures,
+        around: StreetFeatures,
+        landcover: Tensor | None = None,
+        headings: Tensor | None = None,
+    ) -> GeometricPrediction:
+        """Localise street views in tiles, both encoded.
+
+        Args:
+            above: B tiles, or one for all street views.
+            around: B street views.
+            landcover, headings: As in :meth:`forward`.
+        """
+        cover = above.landcover if self.training else above.full_landcover()
+        if headings is None:
+            turns = above.features.new_zeros(1, dtype=torch.float32)
+        else:
+            turns = headings.to(self.coordinates)
+        products, seen = self._products(above, around, turns, landcover)
+        if self.training:
+            joint = self._scores(above, products, seen, 2)
+            heatmap = joint.logsumexp(dim=1, keepdim=True)
+            kept = None if headings is None else joint
+            return GeometricPrediction(cover, heatmap, None, None, above, around, kept)
+        if headings is None:
+            heatmap = self._scores(above, products, seen, CELL)
+            return GeometricPrediction(cover, heatmap, None, None, above, around)
+        cells = self._scores(above, products, seen, 1)
+        mass = cells.flatten(2).logsumexp(dim=2)
+        likely = mass.topk(min(LIKELY_HEADINGS, len(turns)), dim=1).indices
+        chosen = torch.arange(len(mass), device=mass.device)[:, None]
+        fine = self._scores(above, products[chosen, likely], seen[chosen, likely], CELL)
+        heatmap = fine.logsumexp(dim=1, keepdim=True)
+        if likely.shape[1] < len(turns):
+            others = cells.scatter(
+                1, likely[:, :, None, None].expand(-1, -1, *cells.shape[2:]), -torch.inf
+            ).logsumexp(dim=1, keepdim=True)
+            heatmap = torch.logaddexp(heatmap, _enlarge(others, CELL))
+        log = mass.log_softmax(dim=1)
+        return GeometricPrediction(cover, heatmap, best_heading(log, turns), log, above, around)
 
     def encode_overhead(self, overhead: Tensor) -> OverheadFeatures:
         """``(B, 3, H, W)`` in [0, 1] to the overhead branch's output."""
@@ -146,30 +199,64 @@ class GeometricModel(LocalizationModel):
         features: StreetFeatures = self.street_branch((street - self.mean) / 0.25 * seen, seen)
         return features
 
-    def match(
-        self, above: OverheadFeatures, around: StreetFeatures, landcover: Tensor | None = None
+    def joint(
+        self,
+        above: OverheadFeatures,
+        around: StreetFeatures,
+        headings: Tensor,
+        landcover: Tensor | None = None,
     ) -> Tensor:
-        """Scores ``(B, H / 2, W / 2)`` of the camera's position, four a cell (training: one)."""
+        """Unnormalised log-probabilities of heading and place.
+
+        Args:
+            above: B tiles, or one for all street views.
+            around: B street views.
+            headings: ``(K,)`` degrees further clockwise than the canvas was made with.
+            landcover: As in :meth:`forward`.
+
+        Returns:
+            ``(B, K, H / 4, W / 4)``, for the camera in the centres of cells of :attr:`cell`
+            metres.
+        """
+        products, seen = self._products(above, around, headings.to(self.coordinates), landcover)
+        return self._scores(above, products, seen, 1)
+
+    def _products(
+        self,
+        above: OverheadFeatures,
+        around: StreetFeatures,
+        turns: Tensor,
+        landcover: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Spectra ``(B, K, P, Q)`` of the scores and seen weights ``(B, K, H / 4, W / 4)``."""
         maps, channels = self._overhead_channels(above, landcover)
         size = (maps.shape[-2], maps.shape[-1])
         spectrum = transform_map(maps, self.radius)
         inside = transform_map(maps.new_ones(1, 1, *size), self.radius)
-        polar = torch.cat((channels(around), around.visibility.sigmoid()), dim=1)
-        # while training, cameras stand in the middle of cells; else at four places of each
-        chosen = slice(0, 1) if self.training else slice(1, None)
-        scores = []
-        for coordinates, reach in zip(self.coordinates[chosen], self.reach[chosen], strict=True):
-            metric = to_metric(polar, coordinates)
-            weight = metric[:, -1:] * reach
-            template = metric[:, :-1] * weight
-            score = correlate(spectrum, template, size)
-            seen = correlate(inside, weight, size).clamp_min(1.0)
-            scores.append(score * seen ** (-self.exponent))
-        position = scores[0] if self.training else interleave(torch.stack(scores, dim=1))
-        prior = F.interpolate(
-            above.prior, size=position.shape[-2:], mode="bilinear", align_corners=False
-        )
-        return position + self.prior_weight * prior[:, 0]
+        polar = torch.cat((channels(around), around.visibility.sigmoid()), dim=1).float()
+        products, weights = [], []
+        for group in turns.split(HEADINGS_AT_ONCE):
+            coordinates = turned(self.coordinates, group, self.grid)
+            # (B * K, C + 1, S, S)
+            metric = to_metric(
+                polar.repeat_interleave(len(group), dim=0),
+                coordinates.repeat(len(polar), 1, 1, 1),
+            )
+            weight = metric[:, -1:] * self.reach
+            template = (metric[:, :-1] * weight).unflatten(0, (len(polar), len(group)))
+            weight = weight.unflatten(0, (len(polar), len(group)))
+            products.append(correlation(spectrum, template, size))
+            weights.append(correlation(inside, weight, size))
+        seen = image_of(torch.cat(weights, dim=1), size, self.radius).clamp_min(1.0)
+        return torch.cat(products, dim=1), seen
+
+    def _scores(self, above: OverheadFeatures, products: Tensor, seen: Tensor, fine: int) -> Tensor:
+        """Log-probabilities ``(B, K, fine * H / 4, fine * W / 4)`` but for a constant."""
+        size = (seen.shape[-2], seen.shape[-1])
+        position = image_of(products, size, self.radius, fine)
+        weight = seen ** (-self.exponent)
+        prior = self.prior_weight * above.prior.float()
+        return position * _enlarge(weight, fine) + _enlarge(prior, fine)
 
     def _overhead_channels(self, above: OverheadFeatures, landcover: Tensor | None) -> Any:
         """The maps to correlate, and a function that makes the template's matching channels."""
@@ -186,7 +273,7 @@ class GeometricModel(LocalizationModel):
             classes = F.adaptive_avg_pool2d(known.to(above.features.dtype), size)
         else:
             # probabilities detached: agreement explains, it must not bend the segmentation
-            classes = F.adaptive_avg_pool2d(above.landcover.detach().softmax(dim=1), size)
+            classes = F.avg_pool2d(above.landcover.detach().softmax(dim=1), CELL // 2)
         maps = torch.cat((above.features, classes), dim=1)
 
         def channels(around: StreetFeatures) -> Tensor:
@@ -197,12 +284,17 @@ class GeometricModel(LocalizationModel):
         return maps, channels
 
     def segment(self, overhead: Tensor) -> Tensor:
-        return self.encode_overhead(overhead).landcover
+        return self.encode_overhead(overhead).full_landcover()
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
-        return (
-            prediction.heatmap[:, 0].flatten(1).log_softmax(dim=1).view_as(prediction.heatmap[:, 0])
-        )
+        heatmap = prediction.heatmap[:, 0]
+        return heatmap.flatten(1).log_softmax(dim=1).view_as(heatmap)
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)
+
+
+def _enlarge(maps: Tensor, factor: int) -> Tensor:
+    if factor == 1:
+        return maps
+    return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)

@@ -47,7 +47,7 @@ class PolarGrid:
 
 
 def template_coordinates(
-    grid: PolarGrid, radius: int, cell: float, offset: tuple[float, float] = (0.0, 0.0)
+    grid: PolarGrid, radius: int, cell: float, turn: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Where in the polar grid each cell of a metric template lies.
 
@@ -55,22 +55,40 @@ def template_coordinates(
         grid: The polar grid.
         radius: The template has ``2 * radius + 1`` cells a side; the camera stands in the middle.
         cell: Side of a cell in metres.
-        offset: ``(row, col)`` of the camera from the centre of the middle cell, in cells.
+        turn: Degrees by which the camera's heading lies further clockwise than the polar grid
+            takes it.
 
     Returns:
         ``(S, S, 2)`` coordinates for :func:`to_metric` and ``(S, S)`` distances in metres.
     """
     steps = torch.arange(-radius, radius + 1, dtype=torch.float32)
-    south = (steps[:, None] - offset[0]) * cell
-    east = (steps[None, :] - offset[1]) * cell
+    south = steps[:, None] * cell
+    east = steps[None, :] * cell
     distance = torch.hypot(south, east)
     azimuth = torch.atan2(east.expand_as(distance), -south.expand_as(distance))
     # one column of padding on either side closes the circle
-    columns = grid.direction_of(azimuth) + 1.0
+    columns = grid.direction_of(azimuth - math.radians(turn)) + 1.0
     rows = grid.bin_of(distance)
     x = columns / (grid.directions + 1) * 2 - 1
     y = rows / (grid.ranges - 1) * 2 - 1
     return torch.stack((x, y), dim=-1), distance
+
+
+def turned(coordinates: Tensor, turn: Tensor, grid: PolarGrid) -> Tensor:
+    """Coordinates of :func:`template_coordinates` for other headings.
+
+    Args:
+        coordinates: ``(S, S, 2)`` with ``turn`` 0.
+        turn: ``(K,)`` degrees.
+        grid: The polar grid.
+
+    Returns:
+        ``(K, S, S, 2)``.
+    """
+    columns = (coordinates[..., 0] + 1) / 2 * (grid.directions + 1) - 1.0
+    columns = columns - turn[:, None, None] * (grid.directions / 360.0)
+    x = (columns.remainder(grid.directions) + 1.0) / (grid.directions + 1) * 2 - 1
+    return torch.stack((x, coordinates[..., 1].expand_as(x)), dim=-1)
 
 
 def to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
@@ -78,12 +96,12 @@ def to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
 
     Args:
         polar: ``(B, C, R, D)``.
-        coordinates: ``(S, S, 2)`` of :func:`template_coordinates`.
+        coordinates: ``(S, S, 2)`` of :func:`template_coordinates`, or ``(B, S, S, 2)``.
 
     Returns:
         ``(B, C, S, S)``; beyond the last range bin it holds the last bin's value (mask it by
         distance).
     """
     closed = torch.cat((polar[..., -1:], polar, polar[..., :1]), dim=-1)
-    grid = coordinates.expand(len(polar), -1, -1, -1)
+    grid = coordinates.expand(len(polar), *coordinates.shape[-3:])
     return F.grid_sample(closed, grid, mode="bilinear", padding_mode="border", align_corners=True)

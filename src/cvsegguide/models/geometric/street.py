@@ -38,30 +38,30 @@ class StreetFeatures:
 class ColumnAttention(nn.Module):
     """Attention from every range bin down each column.
 
+    Queries are constants, one a range bin and head, so that the product of queries and keys is a
+    linear map of the column's features: one 1 x 1 convolution.
+
     Args:
         channels: Channels of the column features.
-        keys: Channels of queries and keys.
         values: Channels of the values of each head.
         bias: ``(heads, R, rows)`` initial attention logits.
     """
 
-    def __init__(self, channels: int, keys: int, values: int, bias: Tensor) -> None:
+    def __init__(self, channels: int, values: int, bias: Tensor) -> None:
         super().__init__()
         heads, ranges, _ = bias.shape
-        self.heads = heads
-        self.queries = nn.Parameter(torch.randn(heads, ranges, keys) * keys**-0.5)
+        self.heads, self.ranges = heads, ranges
         self.bias = nn.Parameter(bias.clone())
-        self.keys = nn.Conv2d(channels, heads * keys, 1)
+        self.logits = nn.Conv2d(channels, heads * ranges, 1, bias=False)
         self.values = nn.Conv2d(channels, heads * values, 1)
 
     def forward(self, columns: Tensor) -> Tensor:
         """``(B, channels, rows, D)`` to ``(B, heads * values, R, D)``."""
-        batch, _, rows, directions = columns.shape
-        keys = self.keys(columns).view(batch, self.heads, -1, rows, directions)
-        values = self.values(columns).view(batch, self.heads, -1, rows, directions)
-        # (B, heads, D, R, rows)
-        logits = torch.einsum("hrk,bhkyd->bhdry", self.queries, keys) + self.bias[:, None]
-        gathered: Tensor = logits.softmax(dim=-1) @ values.permute(0, 1, 4, 3, 2)
+        values = self.values(columns).unflatten(1, (self.heads, -1))
+        logits = self.logits(columns).unflatten(1, (self.heads, self.ranges))
+        # (B, heads, R, rows, D); down the columns while they lie side by side
+        share = (logits + self.bias[..., None].to(logits.dtype)).softmax(dim=-2).to(values.dtype)
+        gathered: Tensor = share.permute(0, 1, 4, 2, 3) @ values.permute(0, 1, 4, 3, 2)
         return gathered.permute(0, 1, 4, 3, 2).flatten(1, 2)
 
 
@@ -103,7 +103,7 @@ class StreetBranch(nn.Module):
         with torch.device("cpu"):  # constants, also where the network is built without storage
             elevation = extent[0] * (0.5 - (torch.arange(rows) + 0.5) / rows)
             bias = _initial_attention(grid, elevation, camera_height)
-        self.attention = ColumnAttention(widths[1], 32, INNER // 2, bias)
+        self.attention = ColumnAttention(widths[1], INNER // 2, bias)
         self.register_buffer("elevation", elevation / 45.0, persistent=False)
         self.refine = nn.Sequential(
             unit(convolution(INNER + 1, INNER, circular=True)),
