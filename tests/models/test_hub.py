@@ -238,14 +238,14 @@ def test_nobody_at_the_hub_is_one_line(
     import huggingface_hub
     from huggingface_hub.utils import logging
 
-    def download(repository: str, name: str) -> str:
+    def ask(url: str, timeout: float) -> None:
         logging.get_logger("huggingface_hub.file_download").warning("Retrying in 1s")
         raise OSError(
             "404 Client Error. (Request ID: 1)\n\nNo network. Please check your connection\nfor a "
             "while"
         )
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", ask)
     before = logging.get_verbosity()
     with pytest.raises(CheckpointError, match=r"^nobody/nothing: .*\(No network\); "):
         load_model("nobody/nothing")

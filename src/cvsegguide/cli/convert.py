@@ -37,6 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
         backbone, guidance = backbone or found[0], guidance or found[1]
     model = from_published(state, arguments.checkpoint, backbone, guidance)
     card = {
+        "license": "that of the publication",
+        "license_link": "https://doi.org/10.1016/j.birob.2024.100208",
+        "tags": ["published-checkpoint"],
         "Origin": f"Converted from the published checkpoint `{Path(arguments.checkpoint).name}` "
         "of Xavier et al. 2025, doi 10.1016/j.birob.2024.100208. Its training data and licence "
         "are those of that publication.",

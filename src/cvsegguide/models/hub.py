@@ -2,7 +2,9 @@
 
 import json
 import re
-import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import ERROR
 from os import PathLike
 from pathlib import Path
@@ -10,18 +12,25 @@ from typing import Any
 
 import torch
 
+from cvsegguide import console
 from cvsegguide.errors import CheckpointError, ConfigurationError, InputError, first_sentence
 from cvsegguide.io.atomic import atomic_folder, write_text
 from cvsegguide.io.checkpoints import check_parameters, read_checkpoint, read_state_dict
 from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.card import PLACE, model_card
+from cvsegguide.models.construction import parameters_unfilled
 from cvsegguide.models.published import detect, from_published
 from cvsegguide.models.registry import from_config
+from cvsegguide.progress import enabled
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
 DEFAULT = "synthcity"
 """Name of the best bundled weights."""
+
+PATIENCE = 5.0
+"""Seconds that the Hub has to answer."""
 
 _WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 _PICKLED = (".pth.tar", ".pth", ".pt", ".tar", ".ckpt")
@@ -109,7 +118,7 @@ def _load_weights(config_path: Path, weights: Path) -> LocalizationModel:
     config.pop("cvsegguide_version", None)
     state = read_checkpoint(weights)
     try:
-        with torch.device("meta"):
+        with parameters_unfilled():
             model = from_config(config)
     except ConfigurationError as error:
         raise CheckpointError(f"{config_path}: {error}") from None
@@ -130,29 +139,94 @@ def _load_weights(config_path: Path, weights: Path) -> LocalizationModel:
 
 
 def _load_from_hub(repository: str) -> LocalizationModel:
+    """Download, or take from the cache where nobody answers within seconds."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.utils import logging as hub_logging
 
-    # Its words about every new try would stand around the one line that says what is wrong.
+    cached = all(
+        isinstance(try_to_load_from_cache(repository, name), str) for name in (CONFIG, WEIGHTS)
+    )
+    if not cached:
+        console.note(f"looking for {repository} on the Hugging Face Hub")
+    with _silent_hub():
+        fault = _ask_hub(repository)
+        try:
+            # The library itself tries again and again where there is no network.
+            offline = fault is not None
+            if offline and not cached:
+                raise fault if fault else OSError
+            config = Path(hf_hub_download(repository, CONFIG, local_files_only=offline))
+            weights = Path(hf_hub_download(repository, WEIGHTS, local_files_only=offline))
+        except Exception as error:  # offline, unknown, private: the library has many kinds
+            raise CheckpointError(
+                f"{repository}: neither a local file or folder nor a Hugging Face repository that "
+                f"could be read ({_hub_reason(error)}); {_choices()}"
+            ) from None
+    if fault is not None:
+        console.note(f"{repository}: the copy in the cache; the Hub said: {_hub_reason(fault)}")
+    return _load_weights(config, weights)
+
+
+@contextmanager
+def _silent_hub() -> Iterator[None]:
+    """The library's words about every new try would stand around the line that says what is wrong.
+
+    Its progress bars are drawn in terminals only, and not with ``--quiet``.
+    """
+    from huggingface_hub.utils import logging as hub_logging
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
     verbosity = hub_logging.get_verbosity()
+    bars = not are_progress_bars_disabled()
     hub_logging.set_verbosity(ERROR)
-    if not isinstance(try_to_load_from_cache(repository, WEIGHTS), str):
-        # Without a network the library tries for half a minute.
-        print(f"looking for {repository} on the Hugging Face Hub", file=sys.stderr, flush=True)
+    if bars and not enabled():
+        disable_progress_bars()
     try:
-        config = Path(hf_hub_download(repository, CONFIG))
-        weights = Path(hf_hub_download(repository, WEIGHTS))
-    except Exception as error:  # offline, unknown, private: the library has many kinds
-        # "404 Client Error. (Request ID: ...)" stands before what is wrong.
-        text = re.sub(r"^\d{3} \w+ Error[^\n]*\n", "", str(error).strip())
-        reason = first_sentence(text) or type(error).__name__
-        raise CheckpointError(
-            f"{repository}: neither a local file or folder nor a Hugging Face repository that "
-            f"could be read ({reason}); {_choices()}"
-        ) from None
+        yield
     finally:
         hub_logging.set_verbosity(verbosity)
-    return _load_weights(config, weights)
+        if bars and not enabled():
+            enable_progress_bars()
+
+
+def _ask_hub(repository: str) -> Exception | None:
+    """Ask for the header of the configuration, once and for seconds; return what went wrong.
+
+    In a thread, since looking a name up can take longer than any limit on the connection.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    faults: list[Exception | None] = []
+
+    def ask() -> None:
+        try:
+            get_hf_file_metadata(hf_hub_url(repository, CONFIG), timeout=PATIENCE)
+        except Exception as error:
+            faults.append(error)
+        else:
+            faults.append(None)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE + 1)
+    return faults[0] if faults else TimeoutError(f"no answer within {PATIENCE:g} seconds")
+
+
+def _hub_reason(error: BaseException) -> str:
+    """What the library's message says first."""
+    from huggingface_hub import constants
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if type(seen).__name__ in ("ConnectError", "ConnectTimeout", "ConnectionError", "gaierror"):
+            return f"no connection to {constants.ENDPOINT}"
+        seen = seen.__cause__
+    # "404 Client Error. (Request ID: ...)" stands before what is wrong.
+    text = re.sub(r"^\d{3} \w+ Error[^\n]*\n", "", str(error).strip())
+    return first_sentence(text) or type(error).__name__
 
 
 def save_model(
@@ -164,7 +238,8 @@ def save_model(
         model: The network.
         directory: Made when it is not there.
         card: Facts for the card, in this order and with these words as headings:
-            ``{"Training data": "...", "Errors": "..."}``; ``license`` goes into its header.
+            ``{"Training data": "...", "Errors": "..."}``; ``license`` and ``results`` go into its
+            header (:func:`cvsegguide.models.card.model_card`).
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -192,62 +267,62 @@ def save_model(
             write_text(stage / name, text)
 
 
-def model_card(model: LocalizationModel, facts: dict[str, Any]) -> str:
-    """The text of the model card."""
-    facts = dict(facts)
-    license_name = facts.pop("license", None)
-    config = model.config()
-    count = sum(value.numel() for value in model.parameters())
-    height, width = model.overhead_size
-    street_height, street_width = model.street_size
-    header = ["---", "library_name: cvsegguide", "tags: [geo-localisation, cross-view]"]
-    if license_name:
-        header.append(f"license: {license_name}")
-    lines = [
-        *header,
-        "---",
-        f"# CVSegGuide: {config['model']}",
-        "",
-        f"- {count / 1e6:.1f} million parameters, guidance: {model.guidance}, "
-        f"variant: {config.get('variant', '-')}",
-        f"- overhead {height} x {width} pixels at {model.gsd} m per pixel",
-        f"- street view {street_height} x {street_width} pixels spanning "
-        f"{model.street_extent[0]:g} x {model.street_extent[1]:g} degrees",
-        f"- land-cover channels: {', '.join(model.channels)}",
-        "",
-    ]
-    for heading, text in facts.items():
-        lines += [f"## {heading}", "", str(text), ""]
-    lines += [
-        "## Use",
-        "",
-        "```python",
-        "import cvsegguide",
-        "",
-        'localizer = cvsegguide.Localizer.from_pretrained("path/or/owner/name")',
-        "```",
-        "",
-    ]
-    return "\n".join(lines)
-
-
 def push_to_hub(
-    model: LocalizationModel,
+    source: LocalizationModel | str | PathLike[str],
     repository: str,
     card: dict[str, Any] | None = None,
     private: bool = False,
 ) -> str:
     """Upload a network to the Hugging Face Hub (log in first: ``hf auth login``).
 
+    ``Localizer.from_pretrained(repository)`` reads it back.
+
+    Args:
+        source: The network; or the name of bundled weights or a folder that :func:`save_model`
+            wrote, which is uploaded with its own card.
+        repository: ``owner/name``; made when it is not there.
+        card: Facts for the card, as for :func:`save_model`; not with a folder that has a card.
+        private: Whether a new repository is private.
+
     Returns:
         Address of the commit.
+
+    Raises:
+        CheckpointError: The source is none of these.
+        InputError: The Hub does not take it: no network, not logged in, no right to.
     """
+    import shutil
     import tempfile
 
     from huggingface_hub import HfApi
 
-    api = HfApi()
-    api.create_repo(repository, private=private, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        save_model(model, folder, card)
-        return str(api.upload_folder(repo_id=repository, folder_path=folder))
+    with tempfile.TemporaryDirectory() as name:
+        stage = Path(name) / "model"
+        if isinstance(source, LocalizationModel):
+            save_model(source, stage, card)
+        else:
+            folder = bundled_weights().get(str(source), Path(source))
+            if (folder / CARD).is_file() and card is None:
+                _load_folder(folder)  # what cannot be read back is not uploaded
+                stage.mkdir()
+                for part in (CONFIG, WEIGHTS, CARD):
+                    shutil.copyfile(folder / part, stage / part)
+            else:
+                save_model(_load_folder(folder), stage, card)
+        text = (stage / CARD).read_text(encoding="utf-8")
+        (stage / CARD).write_text(text.replace(PLACE, repository), encoding="utf-8")
+        with _silent_hub():
+            try:
+                api = HfApi()
+                api.create_repo(repository, private=private, exist_ok=True)
+                return str(
+                    api.upload_folder(
+                        repo_id=repository,
+                        folder_path=stage,
+                        commit_message=f"Upload {repository.rsplit('/', 1)[-1]}",
+                    )
+                )
+            except Exception as error:  # the library has many kinds
+                raise InputError(
+                    f"{repository}: could not be uploaded ({_hub_reason(error)})"
+                ) from None

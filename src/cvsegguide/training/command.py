@@ -182,6 +182,14 @@ class Command(LightningCLI):
             default=0,
             help=f"Steps after which {LAST} is written within an epoch; 0 for never.",
         )
+        group.add_argument(
+            "--feature_cache",
+            type=str | None,
+            default=None,
+            metavar="DIR",
+            help="Folder that `fit` keeps the features of a frozen backbone in, to compute them "
+            "once; only without image augmentation other than Rotate and Mirror.",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse what the caller gave, whatever ``sys.argv`` says."""
@@ -353,6 +361,10 @@ class Command(LightningCLI):
             callbacks.append(LearningRateMonitor("step"))
         if options.ema:
             callbacks.append(EMA(options.ema))
+        if options.feature_cache is not None:
+            from cvsegguide.training.feature_cache import CachedFeatures
+
+            callbacks.append(CachedFeatures(options.feature_cache))
         callbacks.append(
             ModelCheckpoint(
                 dirpath=str(self.out),
@@ -436,7 +448,9 @@ class Command(LightningCLI):
             load_task_weights(self.model, best)
             score = self.trainer.checkpoint_callback.best_model_score  # type: ignore[union-attr]
             if score is not None:
-                figures["Median error on the validation data"] = f"{float(score):.2f} m"
+                metrics = {"median error (m)": float(score)}
+                name = f"{_data_name(self.options, 'val')}, validation"
+                figures["results"] = [{"dataset": name, "metrics": metrics}]
         machine = describe_machine(self.argv)
         card = {
             "Training data": _data_name(self.options, "train"),
