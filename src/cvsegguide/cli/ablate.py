@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -82,11 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
     import yaml
 
     from cvsegguide.cli import fit
+    from cvsegguide.console import note
     from cvsegguide.evaluation.ablation import Plan, choose_backbone, run_rows
     from cvsegguide.evaluation.ablation_report import report
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
     def execute(argv: list[str]) -> int:
         with redirect_stdout(io.StringIO()):  # tables of single rows are in their folders
@@ -126,6 +123,6 @@ def run(arguments: argparse.Namespace) -> int:
     )
     out = Path(arguments.out)
     if not arguments.report_only:
-        run_rows(plan, out, execute, say)
+        run_rows(plan, out, execute, note)
     report(plan, out)
     return 0

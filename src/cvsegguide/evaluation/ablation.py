@@ -185,7 +185,7 @@ class Plan:
         if not self.augmentation:
             data["transforms"] = []
             if row.network == "featup":
-                model["feature_cache"] = str(features)
+                base["feature_cache"] = str(features)
         trainer = dict(base.get("trainer") or {})
         if self.steps is not None:
             trainer.update(
@@ -199,14 +199,9 @@ class Plan:
             trainer["precision"] = self.precision
         if self.validation_batches is not None:
             trainer["limit_val_batches"] = self.validation_batches
-        kept = {name: base[name] for name in ("ema",) if name in base}
-        return {
-            "seed_everything": row.seed,
-            "model": model,
-            "data": data,
-            "trainer": trainer,
-            **kept,
-        }
+        result = {"seed_everything": row.seed, "model": model, "data": data, "trainer": trainer}
+        result.update({name: base[name] for name in ("ema", "feature_cache") if name in base})
+        return result
 
 
 def choose_backbone(name: str) -> str:

@@ -1,0 +1,167 @@
+"""What a frozen backbone makes of a picture, kept on disk, so that an epoch costs only the heads.
+
+A file's name is a hash of the very pixels that went into the backbone, below a folder named by a
+hash of the backbone: its weights, structure and precision. Nothing can therefore be read that does
+not belong; another backbone, another input size or another rotation of a tile finds nothing and is
+computed. It also follows that only pictures that come again are worth keeping: as they are on
+disk, or turned by quarters and mirrored (eight variants each); transforms that draw from a
+continuum, such as photometric ones, never make the same picture twice and are refused.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from cvsegguide import console
+from cvsegguide.data.transforms import Mirror, Rotate
+from cvsegguide.errors import ConfigurationError, InputError
+from cvsegguide.io.atomic import atomic_path
+from cvsegguide.models.featup import UpsampledFeatures
+
+_FORMAT = "1"
+_NAME = "features"
+
+
+class FeatureCache:
+    """Computes the features of a frozen backbone once per picture.
+
+    Args:
+        directory: Folder, made when first written to. Several runs and processes may share it.
+
+    Attributes:
+        read, computed: Pictures whose features were found, and not, so far.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.read = self.computed = 0
+        self._full = False
+        self._fingerprints: dict[tuple[int, str], str] = {}
+
+    def __call__(self, backbone: nn.Module, image: Tensor) -> Tensor:
+        """The features ``backbone(image)``, ``(B, C, h, w)``, of ``image (B, 3, H, W)``."""
+        folder = self.directory / self._fingerprint(backbone, image)
+        pixels = image.detach().float().cpu().contiguous().numpy()
+        paths = [self._path(folder, hashlib.blake2b(picture, digest_size=16)) for picture in pixels]
+        found = [_load(path) for path in paths]
+        missing = [index for index, features in enumerate(found) if features is None]
+        self.read += len(found) - len(missing)
+        self.computed += len(missing)
+        if missing:
+            with torch.no_grad():
+                made = backbone(image if len(missing) == len(image) else image[missing])
+            if len(missing) == len(image):
+                self._store(paths, made)
+                return made.detach()  # type: ignore[no-any-return]
+            self._store([paths[index] for index in missing], made)
+            for index, features in zip(missing, made, strict=True):
+                found[index] = features
+        return torch.stack([f.to(image.device, non_blocking=True) for f in found if f is not None])
+
+    @staticmethod
+    def _path(folder: Path, digest: "hashlib.blake2b") -> Path:
+        name = digest.hexdigest()
+        return folder / name[:2] / f"{name}.safetensors"
+
+    def _store(self, paths: list[Path], features: Tensor) -> None:
+        from safetensors.torch import save_file
+
+        for path, value in zip(paths, features.detach().cpu(), strict=True):
+            if self._full:
+                return
+            try:
+                with atomic_path(path) as temporary:
+                    save_file({_NAME: value.contiguous().clone()}, temporary)
+            except (InputError, OSError, RuntimeError) as error:
+                self._full = True  # training goes on without
+                console.complain("warning", f"features are no longer cached ({error})")
+
+    def _fingerprint(self, backbone: nn.Module, image: Tensor) -> str:
+        device = image.device.type
+        precision = str(image.dtype)
+        if torch.is_autocast_enabled(device):
+            precision += f" {torch.get_autocast_dtype(device)}"
+        key = (id(backbone), precision)
+        if key not in self._fingerprints:
+            digest = hashlib.blake2b(digest_size=12)
+            position = getattr(backbone, "position_resampling", "")
+            for text in (_FORMAT, repr(backbone), str(position), precision):
+                digest.update(f"{text}\0".encode())
+            for name, value in sorted(backbone.state_dict().items()):
+                digest.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
+                digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+            self._fingerprints[key] = digest.hexdigest()
+        return self._fingerprints[key]
+
+
+def _load(path: Path) -> Tensor | None:
+    """The features of a file, or None where there is none that is whole."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path).get(_NAME)
+    except (OSError, SafetensorError):
+        return None
+
+
+class CachedFeatures(Callback):
+    """Lets ``fit`` take the features of frozen backbones from a :class:`FeatureCache`.
+
+    Args:
+        directory: Folder of the cache.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.cache = FeatureCache(Path(directory))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the cache in front of the backbones.
+
+        Raises:
+            ConfigurationError: No backbone is frozen, or a transform never makes a picture twice.
+        """
+        data = getattr(trainer, "datamodule", None)
+        for transform in getattr(data, "transforms", ()):
+            if not isinstance(transform, Rotate | Mirror):
+                raise ConfigurationError(
+                    f"feature_cache: {type(transform).__name__} makes a new picture every time, "
+                    "whose features are never met again; take it out of data.transforms, or leave "
+                    "the cache out"
+                )
+        views = list(_frozen(pl_module))
+        if not views:
+            raise ConfigurationError(
+                "feature_cache: the network has no frozen backbone whose features could be kept"
+            )
+        for view in views:
+            view.cached = self.cache
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the cache away, and say what it was worth."""
+        self._detach(pl_module)
+        console.note(
+            f"features of the frozen backbone: {self.cache.read} read, {self.cache.computed} "
+            f"computed ({self.cache.directory})"
+        )
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Take the cache away."""
+        self._detach(pl_module)
+
+    @staticmethod
+    def _detach(pl_module: LightningModule) -> None:
+        for view in _frozen(pl_module):
+            view.cached = None
+
+
+def _frozen(module: nn.Module) -> Iterator[UpsampledFeatures]:
+    for part in module.modules():
+        if isinstance(part, UpsampledFeatures) and part.frozen_backbone:
+            yield part

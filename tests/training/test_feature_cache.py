@@ -1,0 +1,164 @@
+"""Features of a frozen backbone are computed once, and change nothing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from cvsegguide.cli.main import main
+from cvsegguide.models.backbones.vit import VisionTransformerFeatures
+from cvsegguide.training.feature_cache import FeatureCache
+from helpers.brooklyn_queens import make_tree
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tree")
+    make_tree(folder, tiles=2, panoramas=2)
+    return folder
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches that the backbone was given."""
+    counts: list[int] = []
+    forward = VisionTransformerFeatures.forward
+
+    def counted(self: VisionTransformerFeatures, image: torch.Tensor) -> torch.Tensor:
+        counts.append(len(image))
+        return forward(self, image)
+
+    monkeypatch.setattr(VisionTransformerFeatures, "forward", counted)
+    monkeypatch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
+    return counts
+
+
+def fit(
+    tree: Path, folder: Path, *options: str, transforms: str = "null", frozen: bool = True
+) -> list[float]:
+    """Losses of a run of two epochs with a frozen backbone, the upsampler trained."""
+    data = {"class_path": "cvsegguide.data.BrooklynQueens", "init_args": {"root": str(tree)}}
+    for_split = {
+        name: {
+            **data,
+            "init_args": {
+                **data["init_args"],
+                "city": city,
+                "overhead_size": 64,
+                "street_size": [32, 128],
+            },
+        }
+        for name, city in (("train", "brooklyn"), ("val", "queens"))
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    trace = folder / "losses.txt"
+    config = {
+        "model": {
+            "network": "featup-tiny",
+            "network_arguments": {"frozen": frozen, "trained_upsampler": True},
+            "learning_rate": 0.01,
+            "warmup_steps": 0,
+        },
+        "data": {**for_split, "batch_size": 2, "num_workers": 0},
+        "trainer": {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "devices": 1,
+            "logger": False,
+            "callbacks": [
+                {"class_path": "helpers.tiny.LossTrace", "init_args": {"path": str(trace)}}
+            ],
+        },
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command = ["fit", "--config", str(path), "--data.transforms", transforms]
+    assert main([*command, "--out", str(folder / "run"), *options]) == 0
+    return [float.fromhex(line.split()[1]) for line in trace.read_text().splitlines()]
+
+
+def test_losses_are_the_same_and_a_second_run_computes_nothing(
+    tree: Path, tmp_path: Path, computed: list[int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain = fit(tree, tmp_path / "plain")
+    without = sum(computed)
+    assert len(plain) == len(set(plain)) > 2, "it trains"
+    computed.clear()
+    cache = ["--feature_cache", str(tmp_path / "features")]
+    first = fit(tree, tmp_path / "first", *cache)
+    assert 0 < sum(computed) < without / 2, "every picture once, not once an epoch"
+    shown = capfd.readouterr().err
+    assert f"{sum(computed)} computed" in shown
+    files = list((tmp_path / "features").rglob("*.safetensors"))
+    assert len(files) <= sum(computed)
+    computed.clear()
+    second = fit(tree, tmp_path / "second", *cache)
+    assert computed == []
+    # The order of additions in a batch of one picture may differ from that in one of two.
+    assert first == pytest.approx(plain, rel=1e-5)
+    assert second == pytest.approx(plain, rel=1e-5)
+    assert not list((tmp_path / "features").rglob(".*")), "temporary files"
+
+
+def test_quarter_turns_and_mirrors_have_features_of_their_own(
+    tree: Path, tmp_path: Path, computed: list[int]
+) -> None:
+    turned = (
+        "[{class_path: cvsegguide.data.transforms.Rotate},"
+        " {class_path: cvsegguide.data.transforms.Mirror}]"
+    )
+    cache = ["--feature_cache", str(tmp_path / "features")]
+    fit(tree, tmp_path / "plain", *cache)
+    with_cache = fit(tree, tmp_path / "cached", *cache, transforms=turned)
+    assert with_cache == pytest.approx(fit(tree, tmp_path / "not", transforms=turned), rel=1e-5)
+
+
+def test_other_weights_are_another_cache_and_damage_is_mended(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    image = torch.rand(3, 3, 32, 32)
+    arguments = {"depth": 1, "embed_dim": 24, "num_heads": 2}
+    one, two = (
+        VisionTransformerFeatures("vit_tiny_patch16_224", arguments=arguments).eval()
+        for _ in range(2)
+    )
+    cache = FeatureCache(tmp_path)
+    with torch.no_grad():
+        torch.testing.assert_close(cache(one, image), one(image), rtol=0, atol=0)
+        assert (cache.read, cache.computed) == (0, 3)
+        torch.testing.assert_close(cache(two, image), two(image), rtol=0, atol=0)
+        assert (cache.read, cache.computed) == (0, 6)
+        file = sorted(tmp_path.rglob("*.safetensors"))[0]
+        file.write_bytes(file.read_bytes()[:100])
+        both = [FeatureCache(tmp_path), FeatureCache(tmp_path)]
+        for backbone, again in zip((one, two), both, strict=True):
+            torch.testing.assert_close(again(backbone, image.flip(0)), backbone(image.flip(0)))
+        assert sum(again.computed for again in both) == 1
+        third = FeatureCache(tmp_path)
+        third(one, image)
+        third(two, image)
+        assert (third.read, third.computed) == (6, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"transforms": "[{class_path: cvsegguide.data.transforms.Photometric}]"}, "Photometric"),
+        ({"frozen": False}, "no frozen backbone"),
+    ],
+    ids=["photometric", "not frozen"],
+)
+def test_what_cannot_be_cached_is_refused(
+    tree: Path,
+    tmp_path: Path,
+    computed: list[int],
+    capfd: pytest.CaptureFixture[str],
+    options: dict[str, object],
+    word: str,
+) -> None:
+    with pytest.raises(AssertionError):
+        fit(tree, tmp_path / "run", "--feature_cache", str(tmp_path / "f"), **options)  # type: ignore[arg-type]
+    error = capfd.readouterr().err
+    assert "Traceback" not in error
+    assert "error: feature_cache: " in error
+    assert word in error
