@@ -216,7 +216,8 @@ class Belief:
         spectrum = torch.fft.rfft2(wide.mass, s=(height, width)) * torch.fft.rfft2(kernel)
         mass = torch.fft.irfft2(spectrum, s=(height, width))
         mass = mass[:, : wide.box.shape[0], : wide.box.shape[1]]
-        mass = torch.where(mass > 1e-9 * mass.max(), mass, 0.0)  # rounding of the transforms
+        # What the transforms round is not there; and a belief that left the map knows nothing.
+        mass = torch.where(mass > 1e-7 * wide.mass.max(), mass, 0.0)
         mass = _spread_headings(mass, math.sqrt(motion.matrix()[2, 2]) / self.step)
         turned = wrap_degrees(self.turned + motion.turn)
         return replace(wide, turned=turned).with_mass(mass)
@@ -262,17 +263,15 @@ class Belief:
         index = int(smooth.argmax())
         rows, cols = self.centres()
         row, col = float(rows[index // position.shape[1]]), float(cols[index % position.shape[1]])
-        near = self._near(row, col, MODE_RADIUS / 2)
-        weight = position * near
-        for _ in range(20):  # the mean about the mode, about that mean, ... (mean shift)
-            total = weight.sum()
-            before = row, col
+        for _ in range(40):  # mean shift: up to the mode of the smoothed mass
+            weight = position * self._bell(row, col)
+            before, total = (row, col), weight.sum()
             row = float((weight.sum(dim=1) * rows).sum() / total)
             col = float((weight.sum(dim=0) * cols).sum() / total)
-            weight = position * self._near(row, col, MODE_RADIUS / 2)
-            if math.hypot(row - before[0], col - before[1]) < 0.01:
+            if math.hypot(row - before[0], col - before[1]) < 0.003:
                 break
-        heading, deviation = self._heading(weight > 0)
+        near = self._near(row, col, MODE_RADIUS / 2)
+        heading, deviation = self._heading(near)
         return Estimate(
             row=row,
             col=col,
@@ -288,6 +287,14 @@ class Belief:
         position = self.position().double()
         entropy = -torch.special.xlogy(position, position).sum()
         return float(entropy.exp()) * self.cell**2
+
+    def _bell(self, row: float, col: float) -> Tensor:
+        """Weights about a position: a normal curve, narrower than a mode, wider than a cell."""
+        rows, cols = self.centres()
+        sigma = max(MODE_RADIUS / 4 / self.cell, 0.8)
+        down = torch.exp(-0.5 * ((rows - row) / sigma) ** 2)
+        right = torch.exp(-0.5 * ((cols - col) / sigma) ** 2)
+        return down[:, None] * right[None]
 
     def _near(self, row: float, col: float, radius: float) -> Tensor:
         rows, cols = self.centres()

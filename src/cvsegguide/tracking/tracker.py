@@ -23,6 +23,10 @@ MOST_STATES = 120_000_000
 """States that a belief may have: 480 MB."""
 
 
+_NEAR = 8.0
+"""Metres around the belief that a confident track looks at."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """What is known of one moment of a drive.
@@ -62,6 +66,8 @@ class Settings:
         floor: Share of the belief that goes to every state around alike, each picture: how the
             track comes back from a wrong start.
         margin: Metres around the belief that are searched at least.
+        every: A confident track looks at its own headings and surroundings alone, and all around
+            with every so many pictures.
         walk, walk_turn: Standard deviations of a step without odometry, metres and degrees.
         patience: Pictures in a row that speak against the track before more is searched.
     """
@@ -74,6 +80,7 @@ class Settings:
     walk: float = 8.0
     walk_turn: float = 20.0
     patience: int = 4
+    every: int = 4
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -85,6 +92,7 @@ class Settings:
             ("walk", 0.01, 1e4),
             ("walk_turn", 0.0, 360.0),
             ("patience", 1, 10**6),
+            ("every", 1, 10**6),
         ):
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
@@ -119,6 +127,7 @@ class Tracker:
         self.evidence = math.nan
         self.lost = False
         self._against = 0
+        self._pictures = 0
         self._margin = self._cells(self.settings.margin)
 
     def _cells(self, metres: float) -> int:
@@ -169,7 +178,7 @@ class Tracker:
         if heading is not None:
             belief = belief.with_headings(wrap_degrees(heading), heading_error)
         self.belief = belief
-        self._against, self.lost = 0, False
+        self._against, self._pictures, self.lost = 0, 0, False
         self._margin = self._cells(self.settings.margin)
 
     def step(
@@ -216,18 +225,31 @@ class Tracker:
         """The belief after a picture."""
         settings = self.settings
         picture = read_image(view, "street view")
-        box = belief.support(2 * settings.floor).grown(self._margin)
-        while math.prod(box.shape) * settings.headings > MOST_STATES and self._margin > 1:
-            self._margin //= 2
-            box = belief.support(2 * settings.floor).grown(self._margin)
-        belief = belief.resized(box)
+        support = belief.support(2 * settings.floor)
+        sure = belief.area() < 0.1 * math.prod(support.grown(self._margin).shape) * belief.cell**2
+        around = not sure or self._against > 0 or self.lost or self._pictures % settings.every == 0
+        self._pictures += 1
+        margin = self._margin if around else min(self._margin, self._cells(_NEAR))
+        while math.prod(support.grown(margin).shape) * settings.headings > MOST_STATES:
+            margin //= 2
+        belief = belief.resized(support.grown(margin))
         known = self.likelihood.known(belief.box)
-        sure = belief.area() < 0.1 * math.prod(belief.box.shape) * belief.cell**2
         belief = belief.mixed(0.5 if self.lost else settings.floor, known)
-        heading = None if self.likelihood.knows_headings else belief.estimate().heading
+        heading, chosen = None, torch.ones(len(belief.mass), dtype=torch.bool)
+        if not self.likelihood.knows_headings:
+            heading = belief.estimate().heading
+        elif not around:
+            share = belief.mass.sum(dim=(1, 2)).cpu()
+            chosen = share > max(2 * settings.floor / len(share), 1e-4)
         with torch.inference_mode():
-            scores = self.likelihood.scores(picture, fov, belief.box, belief.headings(), heading)
+            scores = self.likelihood.scores(
+                picture, fov, belief.box, belief.headings()[chosen.numpy()], heading
+            )
             likelihood = tempered(scores, settings.temper, settings.doubt)
+        if len(likelihood) == int(chosen.sum()) < len(chosen):
+            whole = torch.full_like(belief.mass, settings.doubt)
+            whole[chosen.to(whole.device)] = likelihood
+            likelihood = whole
         belief, self.evidence = belief.updated(likelihood)
         self._watch(sure)
         return belief

@@ -1,0 +1,233 @@
+"""``cvsegguide track TABLE``: follow a camera along a drive."""
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cvsegguide.cli.localize import (
+    add_model_arguments,
+    add_place_arguments,
+    chosen_model,
+    warnings_in_a_line,
+)
+from cvsegguide.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cvsegguide.inference.localizer import Localizer
+    from cvsegguide.tracking import Frame, Settings, Track
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Follow a camera along a drive through overhead imagery of any size. TABLE has a row a "
+        "frame: street (picture; empty: missing), forward, left, turn or distance, turn "
+        "(odometry), fov, compass; with lon, lat, heading (truth) errors are told. --out DIR "
+        "writes track.parquet, track.geojson, track.gif and track.png. With --evaluate N the "
+        "tracker is measured on N synthetic drives instead."
+    )
+    parser.add_argument("table", metavar="TABLE", nargs="?", help="frames, .csv or .parquet")
+    parser.add_argument(
+        "--overhead",
+        metavar="FILE_OR_DIR",
+        help="raster, or folder of map tiles z/x/y.jpg (default: the tiles beside TABLE)",
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder for the results")
+    add_model_arguments(parser)
+    add_place_arguments(parser)
+    parser.add_argument(
+        "--fov", type=float, default=360.0, metavar="D",
+        help="degrees from left to right of pictures whose row does not say (default: 360)",
+    )  # fmt: skip
+    start = parser.add_argument_group("where the drive begins (default: anywhere, any heading)")
+    start.add_argument("--start", nargs=2, type=float, metavar=("LON", "LAT"), help="degrees")
+    start.add_argument(
+        "--start-pixel", nargs=2, type=float, metavar=("ROW", "COL"),
+        help="the same in pixels of the overhead imagery",
+    )  # fmt: skip
+    start.add_argument(
+        "--start-error", type=float, default=10.0, metavar="M",
+        help="standard deviation in metres (default: 10)",
+    )  # fmt: skip
+    start.add_argument(
+        "--start-heading", type=float, metavar="D",
+        help="azimuth of the first picture's centre, degrees clockwise from true north",
+    )  # fmt: skip
+    start.add_argument(
+        "--start-heading-error", type=float, default=10.0, metavar="D",
+        help="standard deviation in degrees (default: 10)",
+    )  # fmt: skip
+    belief = parser.add_argument_group("how it believes (docs/tracking.md)")
+    for name, kind, text in (
+        ("headings", int, "number of headings"),
+        ("temper", float, "power of a picture's likelihood; below 1 for a model that is too sure"),
+        ("doubt", float, "probability that a picture tells nothing"),
+        ("floor", float, "share of the belief that is spread around, each picture"),
+        ("margin", float, "metres around the belief that are searched"),
+        ("walk", float, "metres of a step without odometry (standard deviation)"),
+        ("walk-turn", float, "degrees of the same"),
+    ):
+        belief.add_argument(f"--{name}", type=kind, metavar="X", help=text)
+    parser.add_argument("--no-animation", action="store_true", help="no track.gif")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a summary")
+    measured = parser.add_argument_group("measurement")
+    measured.add_argument(
+        "--evaluate", type=int, metavar="N", help="make N SynthCity drives and track them"
+    )
+    measured.add_argument(
+        "--seed", type=int, default=None, metavar="S", help="of the first drive (default: 910001)"
+    )
+    measured.add_argument(
+        "--rig", metavar="NAME", help="car or anyone, see `cvsegguide synth --help`"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Track, save and print; exit status 0."""
+    if arguments.evaluate is not None:
+        return _evaluate(arguments)
+    for name in ("seed", "rig"):
+        if getattr(arguments, name) is not None:
+            raise ConfigurationError(f"--{name}: goes with --evaluate")
+    if arguments.table is None:
+        raise ConfigurationError("TABLE: which frames? (or --evaluate N)")
+    if not (math.isfinite(arguments.fov) and 0 < arguments.fov <= 360):
+        raise ConfigurationError(f"--fov: must lie in (0, 360] degrees, got {arguments.fov:g}")
+    if arguments.start is not None and arguments.start_pixel is not None:
+        raise ConfigurationError("--start and --start-pixel: give one of them")
+    settings = _settings(arguments)
+    table = Path(arguments.table)
+    from cvsegguide.inference.localizer import Localizer
+    from cvsegguide.tracking.table import read_frames
+
+    frames = read_frames(table, arguments.fov)
+    overhead = _overhead(arguments, table)
+    localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
+    with warnings_in_a_line():
+        result = localizer.track(
+            frames,
+            overhead,
+            start=None if arguments.start is None else tuple(arguments.start),
+            start_pixel=None if arguments.start_pixel is None else tuple(arguments.start_pixel),
+            start_error=arguments.start_error,
+            start_heading=arguments.start_heading,
+            start_heading_error=arguments.start_heading_error,
+            bounds=None if arguments.bounds is None else tuple(arguments.bounds),
+            gsd=arguments.gsd,
+            settings=settings,
+        )
+    written = _write(arguments, localizer, result, frames, overhead) if arguments.out else []
+    if arguments.json:
+        print(json.dumps(_summary(result), indent=1, allow_nan=False))
+    else:
+        _print(result)
+        for path in written:
+            print(f"{path} written")
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    from cvsegguide.tracking.tracker import Settings
+
+    names = ("headings", "temper", "doubt", "floor", "margin", "walk", "walk_turn")
+    given = {name: getattr(arguments, name) for name in names}
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _overhead(arguments: argparse.Namespace, table: Path) -> str:
+    if arguments.overhead is not None:
+        return str(arguments.overhead)
+    if any((table.parent / name).is_dir() for name in ("overhead", "images")):
+        return str(table.parent)
+    raise ConfigurationError("--overhead: which raster or folder of map tiles?")
+
+
+def _write(
+    arguments: argparse.Namespace,
+    localizer: "Localizer",
+    result: "Track",
+    frames: "list[Frame]",
+    overhead: str,
+) -> list[Path]:
+    from cvsegguide.tracking.mosaic import open_mosaic
+    from cvsegguide.viz.track import write_animation, write_strip
+
+    out = Path(arguments.out)
+    written = [out / "track.parquet"]
+    result.write_table(written[0])
+    if result.georeferenced:
+        written.append(out / "track.geojson")
+        result.write_geojson(written[-1])
+    bounds = None if arguments.bounds is None else tuple(arguments.bounds)
+    views = [frame.image for frame in frames]
+    with open_mosaic(overhead, localizer.model.gsd, bounds, arguments.gsd) as mosaic:
+        written.append(out / "track.png")
+        write_strip(written[-1], result, mosaic, views)
+        if not arguments.no_animation:
+            written.append(out / "track.gif")
+            write_animation(written[-1], result, mosaic, views)
+    return written
+
+
+def _summary(result: "Track") -> dict[str, Any]:
+    last = result.points[-1]
+    record: dict[str, Any] = {
+        "frames": len(result.points),
+        "pictures": sum(point.used for point in result.points),
+        "model": result.model,
+        "version": result.version,
+        "last": last.record(),
+    }
+    known = [point.error for point in result.points if point.error is not None]
+    if known:
+        middle = sorted(known)[len(known) // 2]
+        record["error"] = {"mean": sum(known) / len(known), "median": middle, "last": last.error}
+    return record
+
+
+def _print(result: "Track") -> None:
+    last = result.points[-1]
+    place = (
+        f"row {last.row:.1f}, column {last.col:.1f}"
+        if last.lon is None
+        else f"{last.lat:.6f}, {last.lon:.6f} (lat, lon)"
+    )
+    heading = "unknown" if last.heading is None else f"{last.heading:.0f} degrees"
+    pictures = sum(point.used for point in result.points)
+    print(f"{len(result.points)} frames, {pictures} pictures")
+    print(
+        f"last frame: {place}, heading {heading}, {100 * last.probability:.0f} % within 5 m, "
+        f"effective area {last.effective_area:.0f} m2"
+    )
+    summary = _summary(result).get("error")
+    if summary is not None:
+        numbers = ", ".join(
+            f"{name} {value:.1f} m" for name, value in summary.items() if value is not None
+        )
+        print(f"error: {numbers}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from cvsegguide.inference.localizer import Localizer
+    from cvsegguide.tracking.evaluation import evaluate, report
+
+    if arguments.table is not None:
+        raise ConfigurationError("--evaluate: makes its own drives and takes no TABLE")
+    settings = _settings(arguments)
+    localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
+    result = evaluate(
+        localizer,
+        arguments.evaluate,
+        seed=910_001 if arguments.seed is None else arguments.seed,
+        fov=70.0 if arguments.fov == 360.0 else arguments.fov,
+        rig=arguments.rig or "car",
+        settings=settings,
+    )
+    if arguments.out:
+        from cvsegguide.io.atomic import write_text
+
+        write_text(Path(arguments.out) / "tracking.json", json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1) if arguments.json else report(result))
+    return 0

@@ -1,0 +1,229 @@
+"""How well the tracker follows: drives through SynthCity that no network has seen.
+
+Each drive is run four times, always with the heading unknown at its start:
+
+* *single*: every picture alone, in the map tile that holds its camera, as one localisation would
+  be: any place of the tile, any heading;
+* *track*: from anywhere in the first picture's tile;
+* *wrong start*: from a place :data:`WRONG` metres off that is believed in firmly;
+* *gap*: as *track*, but :data:`GAP` pictures in a row are missing.
+"""
+
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.errors import InputError
+from cvsegguide.evaluation.bootstrap import bootstrap_intervals
+from cvsegguide.geo.slippy import tile_at, tile_bounds
+from cvsegguide.models.geometric.overhead import CELL
+from cvsegguide.progress import track as show_progress
+from cvsegguide.synth.drives import generate_drive
+from cvsegguide.tracking.belief import Box
+from cvsegguide.tracking.likelihood import Likelihood, choose_likelihood
+from cvsegguide.tracking.mosaic import Mosaic, open_mosaic
+from cvsegguide.tracking.table import read_frames
+from cvsegguide.tracking.track import OVERHEAD_MEMORY, Track, follow
+from cvsegguide.tracking.tracker import Frame, Settings, Tracker
+
+if TYPE_CHECKING:
+    from cvsegguide.inference.localizer import Localizer
+
+FRAMES = 16
+"""Of a drive."""
+
+AFTER = 10
+"""Frames after which the track is compared with single pictures."""
+
+WRONG = 25.0
+"""Metres by which a wrong start is off; it is believed in to 3 m."""
+
+GAP = (6, 11)
+"""First missing frame, and the first after them."""
+
+FOUND = 5.0
+"""Metres within which a track has found back."""
+
+_ZOOM = 19
+
+
+def evaluate(
+    localizer: "Localizer",
+    drives: int,
+    seed: int = 910_001,
+    fov: float = 70.0,
+    rig: str = "car",
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """Measure a model's tracks.
+
+    Args:
+        localizer: The model and its device.
+        drives: Number of drives; each is a city of its own.
+        seed: Of the first; the next takes the next.
+        fov: Field of view of the cameras in degrees, looking ahead.
+        rig: Of the cameras, ``"car"`` or ``"anyone"``.
+        settings: How the filter believes.
+
+    Returns:
+        Plain numbers: for each run the errors' median and mean with 95 % intervals, the ratio of
+        track to single picture, and all errors.
+    """
+    if drives < 1:
+        raise InputError(f"evaluate: at least one drive is needed, got {drives}")
+    runs: dict[str, list[float]] = {name: [] for name in ("single", "track", "wrong", "gap")}
+    turns: dict[str, list[float]] = {"single": [], "track": []}
+    by_frame: list[list[float]] = []
+    made = 0
+    for number in show_progress(range(drives), "drives"):
+        with tempfile.TemporaryDirectory(prefix="cvsegguide-drive-") as name:
+            table = _drive(Path(name), seed + number, fov, rig)
+            if table is None:
+                continue
+            made += 1
+            frames = read_frames(table, fov)
+            with open_mosaic(table.parent, localizer.model.gsd) as mosaic:
+                likelihood = choose_likelihood(
+                    localizer.model, mosaic, localizer.device, OVERHEAD_MEMORY
+                )
+                one = _Run(likelihood, mosaic, settings, localizer)
+                for frame in frames[:AFTER]:
+                    alone = one.follow([replace(frame, motion=None)], one.in_tile(frame))
+                    runs["single"].append(float(alone.errors()[0]))
+                    turns["single"].append(float(alone.heading_errors()[0]))
+                whole = one.follow(frames, one.in_tile(frames[0]))
+                runs["track"].append(float(whole.errors()[AFTER - 1]))
+                turns["track"].append(float(whole.heading_errors()[AFTER - 1]))
+                by_frame.append([round(float(value), 2) for value in whole.errors()])
+                off = one.follow(frames, one.wrong(frames[0], number))
+                runs["wrong"].append(float(off.errors()[-1]))
+                holes = [
+                    replace(frame, image=None) if GAP[0] <= index < GAP[1] else frame
+                    for index, frame in enumerate(frames)
+                ]
+                runs["gap"].append(float(one.follow(holes, one.in_tile(frames[0])).errors()[-1]))
+    if not made:
+        raise InputError("evaluate: no town of these seeds has a way that is long enough")
+    result: dict[str, Any] = {
+        "drives": made,
+        "seed": seed,
+        "fov": fov,
+        "rig": rig,
+        "frames": FRAMES,
+        "after": AFTER,
+        "model": localizer.name,
+    }
+    for name, errors in runs.items():
+        result[name] = _figures(errors)
+    for name, angles in turns.items():
+        result[name]["heading_median"] = _rounded(float(np.nanmedian([*angles, math.nan])))
+    for name in ("median", "mean"):
+        result[f"ratio_{name}"] = _rounded(result["track"][name] / result["single"][name])
+    result["track"]["by_frame_median"] = [
+        _rounded(float(value)) for value in np.median(np.array(by_frame), axis=0)
+    ]
+    result["track"]["by_frame"] = by_frame
+    return result
+
+
+def report(result: dict[str, Any]) -> str:
+    """The figures as a table for people."""
+    lines = [
+        f"{result['drives']} drives, {result['frames']} pictures of {result['fov']:g} degrees, "
+        f"start heading unknown, model {result['model']}",
+        f"{'':<34}{'median':>22}{'mean':>22}{'within 5 m':>13}",
+    ]
+    for name, text in (
+        ("single", "single picture, in its tile"),
+        ("track", f"track after {result['after']} pictures"),
+        ("wrong", f"after a start {WRONG:g} m off, at the end"),
+        ("gap", f"after {GAP[1] - GAP[0]} missing pictures, at the end"),
+    ):
+        row = result[name]
+        numbers = "".join(
+            f"{row[key]:>8.2f} [{row[f'{key}_interval'][0]:.1f}, {row[f'{key}_interval'][1]:.1f}]"
+            .ljust(22) for key in ("median", "mean")
+        )  # fmt: skip
+        lines.append(f"{text:<38}{numbers}{100 * row['found']:>6.0f} %")
+    lines.append(
+        f"track / single picture: median {result['ratio_median']:.2f}, "
+        f"mean {result['ratio_mean']:.2f}"
+    )
+    return "\n".join(lines)
+
+
+class _Run:
+    """Runs of the tracker over one drive."""
+
+    def __init__(
+        self,
+        likelihood: Likelihood,
+        mosaic: Mosaic,
+        settings: Settings | None,
+        localizer: "Localizer",
+    ) -> None:
+        self.likelihood = likelihood
+        self.mosaic = mosaic
+        self.settings = settings
+        self.localizer = localizer
+
+    def follow(self, frames: list[Frame], start: Callable[[Tracker], None]) -> Track:
+        follower = Tracker(self.likelihood, self.settings, self.localizer.device)
+        start(follower)
+        return follow(follower, frames, self.mosaic, self.localizer.name)
+
+    def in_tile(self, frame: Frame) -> Callable[[Tracker], None]:
+        """A start anywhere in the tile that holds the camera."""
+        assert frame.truth is not None
+        bounds = tile_bounds(_ZOOM, *tile_at(frame.truth[0], frame.truth[1], _ZOOM))
+        top, left = self.mosaic.locate(bounds.west, bounds.north)
+        bottom, right = self.mosaic.locate(bounds.east, bounds.south)
+        box = Box(*(round(value / CELL) for value in (top, left, bottom, right)))
+        return lambda follower: follower.start(box=box)
+
+    def wrong(self, frame: Frame, number: int) -> Callable[[Tracker], None]:
+        """A start that is off, but believed in."""
+        assert frame.truth is not None
+        row, col = self.mosaic.locate(frame.truth[0], frame.truth[1])
+        angle = np.random.default_rng([number, 5]).uniform(0, 2 * math.pi)
+        step = WRONG / self.mosaic.gsd
+        place = (row + step * math.cos(angle)) / CELL, (col + step * math.sin(angle)) / CELL
+        extent = self.likelihood.extent
+        inside = (
+            min(max(place[0], extent.top + 1.0), extent.bottom - 1.0),
+            min(max(place[1], extent.left + 1.0), extent.right - 1.0),
+        )
+        return lambda follower: follower.start(inside, 3.0)
+
+
+def _drive(folder: Path, seed: int, fov: float, rig: str) -> Path | None:
+    size = (192, 256) if fov * 192 / 256 <= 90 else (128, 512)
+    try:
+        return generate_drive(folder / "drive", FRAMES, seed, fov=fov, rig=rig, size=size)
+    except InputError as error:
+        if "no way through" in str(error):
+            return None  # a town of short streets
+        raise
+
+
+def _figures(errors: list[float]) -> dict[str, Any]:
+    values: NDArray[np.float64] = np.array(errors)
+    intervals = bootstrap_intervals(values)
+    return {
+        "median": _rounded(float(np.median(values))),
+        "median_interval": [_rounded(value) for value in intervals["median"]],
+        "mean": _rounded(float(values.mean())),
+        "mean_interval": [_rounded(value) for value in intervals["mean"]],
+        "found": _rounded(float((values <= FOUND).mean())),
+        "errors": [_rounded(value) for value in errors],
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(value, 3)

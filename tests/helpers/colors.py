@@ -1,0 +1,145 @@
+"""A world whose answers follow from arithmetic: colours say where a pixel lies.
+
+Overhead, red is the row of the cell and green its column; a street view is of one colour: the
+camera's cell in red and green, and its heading in blue (256 steps a turn). A network that compares
+colours knows everything; what it says of a picture is as good as the picture's colour.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from cvsegguide.geo import GeoReference
+from cvsegguide.landcover import NYC
+from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.geometric.overhead import OverheadFeatures
+
+GSD = 0.5
+CELL = 2.0
+CELLS = 120
+"""Cells a side of the world."""
+
+UTM = GeoReference(
+    "EPSG:32618", (GSD, 0.0, 590_000.0, 0.0, -GSD, 4_510_000.0), 4 * CELLS, 4 * CELLS
+)
+
+
+class ColorNetwork(LocalizationModel):
+    """Compares colours.
+
+    Args:
+        sharpness: Log-likelihood falls by a half at so many cells (and headings of 1/256 turn,
+            eight times as many).
+        period: Rows look alike every so many cells; 0: never.
+    """
+
+    radius = 3
+    cell = CELL
+
+    def __init__(self, sharpness: float = 1.5, period: int = 0) -> None:
+        super().__init__()
+        self.overhead_size = (128, 128)
+        self.street_size = (8, 32)
+        self.street_extent = (90.0, 360.0)
+        self.gsd = GSD
+        self.guidance = "none"
+        self.channels = tuple(NYC.channels)
+        self.sharpness = sharpness
+        self.period = period
+        self.passed = 0
+
+    def encode_overhead(self, overhead: Tensor) -> OverheadFeatures:
+        self.passed += len(overhead)
+        cells = functional.avg_pool2d(overhead, 4) * 255
+        half = overhead.new_zeros(len(overhead), 8, overhead.shape[2] // 2, overhead.shape[3] // 2)
+        return OverheadFeatures(cells[:, :2], half, torch.zeros_like(cells[:, :1]))
+
+    def encode_street(self, street: Tensor) -> Tensor:
+        return street.amax(dim=(2, 3)) * 255
+
+    def joint(
+        self, above: OverheadFeatures, around: Tensor, headings: Tensor, landcover: Any = None
+    ) -> Tensor:
+        down = above.features[:, 0] - around[:, 0, None, None]
+        if self.period:
+            down = (down + self.period / 2) % self.period - self.period / 2
+        right = above.features[:, 1] - around[:, 1, None, None]
+        turn = (headings / 360 * 256 - around[:, 2] + 128) % 256 - 128
+        squares = (down**2 + right**2)[:, None] + (turn[None, :, None, None] / 8) ** 2
+        return -squares / (2 * self.sharpness**2)
+
+    def forward(
+        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+    ) -> Prediction:
+        around = self.encode_street(street)
+        down, right = ((overhead[:, i] * 255 - around[:, i, None, None]) for i in (0, 1))
+        return Prediction(None, -(down**2 + right**2)[:, None] / (2 * self.sharpness**2))
+
+    def segment(self, overhead: Tensor) -> Tensor:
+        return overhead.new_zeros(len(overhead), 8, *overhead.shape[2:])
+
+    def log_posterior(self, prediction: Prediction) -> Tensor:
+        scores = prediction.heatmap[:, 0]
+        return scores.flatten(1).log_softmax(dim=1).view_as(scores)
+
+
+class FlatNetwork(ColorNetwork):
+    """The same without a way to tell headings apart."""
+
+    joint = None  # type: ignore[assignment]
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "joint":
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
+
+def overhead_image(cells: int = CELLS) -> NDArray[np.uint8]:
+    """``(4 * cells, 4 * cells, 3)``: red is the row of the cell, green the column."""
+    image = np.zeros((4 * cells, 4 * cells, 3), np.uint8)
+    image[..., 0] = (np.arange(4 * cells) // 4)[:, None]
+    image[..., 1] = np.arange(4 * cells) // 4
+    return image
+
+
+def street_image(row: float, col: float, heading: float) -> NDArray[np.uint8]:
+    """The street view at a place in cells, where cell 3 begins at 3.0."""
+    color = (math.floor(row), math.floor(col), round(heading / 360 * 256) % 256)
+    return np.full((8, 16, 3), [max(1, value) for value in color], np.uint8)
+
+
+def drive(
+    row: float, col: float, heading: float, steps: list[tuple[float, float]]
+) -> list[tuple[float, float, float]]:
+    """Poses ``(row, col, heading)`` in cells after each ``(metres ahead, degrees)``."""
+    poses = [(row, col, heading)]
+    for ahead, turn in steps:
+        angle = math.radians(heading)
+        row -= ahead * math.cos(angle) / CELL
+        col += ahead * math.sin(angle) / CELL
+        heading = (heading + turn) % 360
+        poses.append((row, col, heading))
+    return poses
+
+
+def write_overhead(path: Path, reference: GeoReference | None = UTM) -> Path:
+    """The world as a GeoTIFF (or a plain picture)."""
+    import rasterio
+    from affine import Affine
+
+    image = overhead_image()
+    options: dict[str, Any] = {}
+    if reference is not None:
+        options = {"crs": reference.crs, "transform": Affine(*reference.transform)}
+    with rasterio.open(
+        path, "w", driver="GTiff", height=image.shape[0], width=image.shape[1], count=3,
+        dtype="uint8", photometric="RGB", **options,
+    ) as dataset:  # fmt: skip
+        dataset.write(image.transpose(2, 0, 1))
+    return path
