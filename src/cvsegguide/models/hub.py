@@ -10,8 +10,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cvsegguide import console
 from cvsegguide.errors import CheckpointError, ConfigurationError, InputError, first_sentence
 from cvsegguide.io.atomic import atomic_folder, write_text
