@@ -53,6 +53,11 @@ COMMANDS = {
         "localise one street view in an overhead image",
         example="overhead.tif street.jpg --heading 0 --out result",
     ),
+    "track": Command(
+        "cvsegguide.cli.track",
+        "follow a camera along a drive",
+        example="drive/drive.csv --start -44.99 40.74 --out result",
+    ),
     "segment": Command(
         "cvsegguide.cli.segment",
         "land cover of a raster of any size",
@@ -104,6 +109,7 @@ COMMANDS = {
         "a network as ONNX or as a torch.export program",
         example="--model synthcity --out synthcity.onnx",
     ),
+    "app": Command("cvsegguide.cli.app", "a web page to try it on, on this machine"),
     "benchmark": Command(
         "cvsegguide.cli.benchmark", "speed and memory on this machine", example="localize --quick"
     ),

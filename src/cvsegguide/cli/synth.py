@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     city.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
     parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
+    city.add_argument(
+        "--drive", type=int, metavar="N",
+        help="instead of a city, a drive of N pictures through one, for `cvsegguide track` "
+        "(--fov 70 and --size 192 256 unless given)",
+    )  # fmt: skip
+    city.add_argument("--spacing", type=float, metavar="M", help="metres between them (default: 8)")
     place = parser.add_argument_group("a real place")
     place.add_argument("--overhead", metavar="FILE", help="photograph, GeoTIFF or picture")
     place.add_argument("--landcover", metavar="FILE", help="ids of the New York City raster")
@@ -43,14 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--panoramas", type=int, default=0, metavar="N", help="most per tile (default: all)"
     )
     view.add_argument(
-        "--size", type=int, nargs=2, default=(128, 512), metavar=("H", "W"),
+        "--size", type=int, nargs=2, metavar=("H", "W"),
         help="pixels (default: 128 512)",
     )  # fmt: skip
     view.add_argument(
         "--full", action="store_true", help="full panoramas, 180 degrees high (give H = W / 2)"
     )
     view.add_argument(
-        "--fov", type=float, default=360.0, metavar="D",
+        "--fov", type=float, metavar="D",
         help="degrees from left to right; less than 360 looks in any direction, as manifest.csv "
         "says (default: 360)",
     )  # fmt: skip
@@ -62,6 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the data set; exit status 0."""
+    if arguments.drive is not None:
+        return _drive(arguments)
+    if arguments.spacing is not None:
+        raise ConfigurationError("--spacing: goes with --drive")
+    arguments.fov = 360.0 if arguments.fov is None else arguments.fov
+    arguments.size = arguments.size or (128, 512)
     given = [arguments.overhead, arguments.landcover, arguments.height, arguments.gsd]
     if any(value is not None for value in given):
         return _real_place(arguments)
@@ -88,6 +100,30 @@ def run(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
         )
     done(f"{root} written", {"directory": str(root)}, as_json=arguments.json)
+    return 0
+
+
+def _drive(arguments: argparse.Namespace) -> int:
+    from cvsegguide.synth.drives import generate_drive
+
+    for name in ("tiles", "name", "overhead", "landcover", "height", "gsd", "workers"):
+        if getattr(arguments, name) is not None:
+            option = "set" if name == "name" else name
+            raise ConfigurationError(f"--{option}: cannot be used with --drive")
+    if arguments.validation or arguments.test or arguments.panoramas or arguments.full:
+        raise ConfigurationError(
+            "--validation, --test, --panoramas and --full: cannot be used with --drive"
+        )
+    table = generate_drive(
+        arguments.directory,
+        arguments.drive,
+        0 if arguments.seed is None else arguments.seed,
+        spacing=8.0 if arguments.spacing is None else arguments.spacing,
+        fov=70.0 if arguments.fov is None else arguments.fov,
+        size=tuple(arguments.size or (192, 256)),
+        rig=arguments.rig,
+    )
+    done(f"{table} written", {"table": str(table)}, as_json=arguments.json)
     return 0
 
 
