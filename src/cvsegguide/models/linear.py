@@ -18,6 +18,10 @@ from torch import Tensor, nn
 _FEWEST = 4
 """Rows below which calling oneDNN costs more than it saves."""
 
+_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+    torch.ops.mkldnn, "_linear_pointwise"
+)
+
 _enabled = True
 
 
@@ -37,7 +41,7 @@ def fast_paths() -> bool:
     return (
         _enabled
         and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+        and not torch._C._get_tracing_state()  # type: ignore[no-untyped-call]
         and not torch.onnx.is_in_onnx_export()
     )
 
@@ -51,9 +55,8 @@ def _suits(x: Tensor, weight: Tensor) -> bool:
         and x.numel() >= _FEWEST * x.shape[-1]
         and fast_paths()
         and not torch.is_autocast_enabled("cpu")
-        and torch.backends.mkldnn.is_available()
-        and torch.backends.mkldnn.enabled
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+        and _HAS_ONEDNN
+        and bool(torch.backends.mkldnn.enabled)
     )
 
 

@@ -17,6 +17,7 @@ from cvsegguide.models.backbones.crossformer import CrossFormer
 from cvsegguide.models.base import PairModel, Prediction
 from cvsegguide.models.heads.pixel import PixelHead
 from cvsegguide.models.heads.similarity import PooledSimilarity
+from cvsegguide.models.tile import EncodedTile, shared_by
 
 INITIAL_SCALE = 10.0
 """Cosines lie in [-1, 1]; logits of a corrected heatmap start at this multiple of them."""
@@ -157,15 +158,27 @@ class MultiScaleTransformer(PairModel):
         return result
 
     def decode_heatmap(
-        self, maps: list[Tensor], descriptors: list[Tensor], guidance: Tensor | None
+        self,
+        maps: list[Tensor],
+        descriptors: list[Tensor],
+        guidance: Tensor | None,
+        inverse_lengths: list[Tensor] | None = None,
     ) -> Tensor:
-        """Heatmap logits ``(B, 1, H, W)``; ``guidance``: ``(B, C, H, W)`` or None."""
+        """Heatmap logits ``(B, 1, H, W)``.
+
+        Args:
+            maps: ``(B or 1, C, h, w)`` from :meth:`encode_overhead`.
+            descriptors: ``(B, C, 1, 1)`` from :meth:`encode_street`.
+            guidance: ``(B, C, H, W)`` or None.
+            inverse_lengths: See :class:`~cvsegguide.models.tile.EncodedTile`.
+        """
         corrected = self.variant == "corrected"
         x: Tensor | None = None
         for level, head in enumerate(self.heatmap_decoder):
             parts = [] if x is None else [self._up(x)]
             if level < len(maps):
-                cosine = self.similarities[level](maps[level], descriptors[level])
+                length = None if inverse_lengths is None else inverse_lengths[level]
+                cosine = self.similarities[level](maps[level], descriptors[level], length)
                 parts.append(cosine * self.log_scale[level].exp() if corrected else cosine)
             x = head(torch.cat(parts, dim=1))
             if corrected:
@@ -184,10 +197,28 @@ class MultiScaleTransformer(PairModel):
     ) -> Prediction:
         """See :meth:`LocalizationModel.forward`."""
         self.check_inputs(overhead, street)
+        return self.match_tile(self.encode_tile(overhead, landcover), street)
+
+    def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> EncodedTile:
+        """All that does not depend on the street view; arguments as of :meth:`forward`.
+
+        One tile may be matched with many street views: ``encode_tile(overhead[:1])``, then
+        :meth:`match_tile` for each batch of them.
+        """
         maps = self.encode_overhead(overhead)
-        logits = None
-        if self.predicts_landcover:
-            logits = self.decode_landcover(maps)
+        logits = self.decode_landcover(maps) if self.predicts_landcover else None
         guidance = self.guidance_channels(logits, landcover, overhead)
-        heatmap = self.decode_heatmap(maps, self.encode_street(street), guidance)
-        return self.prediction(logits, heatmap)
+        lengths = [
+            similarity.inverse_length(level)  # type: ignore[operator]
+            for similarity, level in zip(self.similarities, maps, strict=True)
+        ]
+        return EncodedTile(logits, guidance, maps, lengths)
+
+    def match_tile(self, tile: EncodedTile, street: Tensor) -> Prediction:
+        """Localise ``(B, 3, h, w)`` street views, each in its tile or all in one."""
+        count = len(street)
+        guidance = None if tile.guidance is None else shared_by(tile.guidance, count)
+        descriptors = self.encode_street(street)
+        heatmap = self.decode_heatmap(tile.maps, descriptors, guidance, tile.inverse_lengths)
+        landcover = None if tile.landcover is None else shared_by(tile.landcover, count)
+        return self.prediction(landcover, heatmap)

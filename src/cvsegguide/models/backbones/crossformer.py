@@ -59,7 +59,8 @@ class GroupAttention(nn.Module):
         """
         parameters = list(self.pos.parameters())
         if torch.is_grad_enabled() or not fast_paths() or any(p.is_inference() for p in parameters):
-            return self.pos(group)[None]
+            fresh: Tensor = self.pos(group)
+            return fresh[None]
         key = (group, *((p.device, p.dtype, p.data_ptr(), p._version) for p in parameters))
         if self._known is None or self._known[0] != key:
             with torch.inference_mode(False), torch.no_grad():

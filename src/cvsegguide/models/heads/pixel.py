@@ -144,19 +144,23 @@ class PixelHead(nn.Sequential):
             result[image] = linear(weight, rows).view(-1, height, width)
         return result if first.bias is None else result.add_(first.bias[:, None, None])
 
-    def finish(self, hidden: Tensor, factor: int = 1) -> Tensor:
+    def finish(
+        self, hidden: Tensor, factor: int = 1, moments: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Published norm, GELU and last convolution of a hidden map, few channels at a time.
 
         Args:
             hidden: ``(B, hidden, H / factor, W / factor)``, behind the first convolution.
             factor: How many times it is enlarged by nearest neighbours.
+            moments: Its mean and variance ``(B,)``, where they are known.
 
         Returns:
             ``(B, outputs, H, W)``.
         """
         norm, last = cast(nn.LayerNorm, self[1]), cast(nn.Conv2d, self[3])
         weight, outputs = last.weight.flatten(1), last.out_channels
-        hidden = F.layer_norm(hidden, hidden.shape[1:], eps=norm.eps)
+        if moments is None:
+            hidden = F.layer_norm(hidden, hidden.shape[1:], eps=norm.eps)
         batch, channels = hidden.shape[:2]
         height, width = norm.weight.shape[1:]
         result = hidden.new_zeros(batch, outputs, height, width)
@@ -167,6 +171,9 @@ class PixelHead(nn.Sequential):
             part = slice(start, min(start + step, channels))
             for image in range(batch):
                 few = hidden[image : image + 1, part]
+                if moments is not None:
+                    mean, variance = (value[image] for value in moments)
+                    few = (few - mean).mul_(torch.rsqrt(variance + norm.eps))
                 if factor > 1:
                     few = F.interpolate(few, scale_factor=float(factor), mode="nearest")
                 few = torch.addcmul(norm.bias[part], few[0], norm.weight[part])
@@ -179,7 +186,7 @@ def _unfolded_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     size = convolution.kernel_size[0]
     patches = F.unfold(x, size, padding=size // 2).transpose(1, 2)
     places = linear(patches, convolution.weight.flatten(1), convolution.bias)
-    return places.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+    return places.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
 
 
 def one_hot_guidance(

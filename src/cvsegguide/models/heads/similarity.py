@@ -26,23 +26,37 @@ class PooledSimilarity(nn.Module):
         self.overhead = nn.Conv2d(overhead_channels, descriptor_channels, 1)
         self.street = nn.Conv2d(street_channels, descriptor_channels, 1)
 
-    def forward(self, overhead: Tensor, pooled: Tensor) -> Tensor:
+    def forward(
+        self, overhead: Tensor, pooled: Tensor, inverse_length: Tensor | None = None
+    ) -> Tensor:
         """Compare.
 
         Args:
-            overhead: ``(B, C, H, W)`` overhead features.
+            overhead: ``(B or 1, C, H, W)`` overhead features.
             pooled: ``(B, D, 1, 1)`` mean of the street features (a 1x1 convolution commutes with
                 the mean).
+            inverse_length: :meth:`inverse_length` of ``overhead``, where it is known.
 
         Returns:
             ``(B, 1, H, W)`` cosines.
         """
         direction, offset = self.direction(pooled)
-        batch, channels, height, width = overhead.shape
-        places = overhead.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-        product = (places @ direction[:, :, None])[..., 0] + offset[:, None]
-        cosine = product * torch.rsqrt(self.square(places).clamp_min(1e-12))
-        return cosine.reshape(batch, 1, height, width)
+        count, channels, height, width = overhead.shape
+        places = overhead.permute(0, 2, 3, 1).reshape(count, height * width, channels)
+        if count == 1:
+            product = direction @ places[0].T
+        else:
+            product = (places @ direction[:, :, None])[..., 0]
+        if inverse_length is None:
+            inverse_length = self.inverse_length(overhead)
+        cosine = (product + offset[:, None]) * inverse_length
+        return cosine.reshape(-1, 1, height, width)
+
+    def inverse_length(self, overhead: Tensor) -> Tensor:
+        """One over the length of each place's projection ``(B, H W)``, from ``(B, C, H, W)``."""
+        count, channels = overhead.shape[:2]
+        places = overhead.permute(0, 2, 3, 1).reshape(count, -1, channels)
+        return torch.rsqrt(self.square(places).clamp_min(1e-12))
 
     def direction(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """What the product with the descriptor is in terms of the overhead features.

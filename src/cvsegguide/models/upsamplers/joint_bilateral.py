@@ -2,18 +2,28 @@
 
 Fu et al., "FeatUp: A model-agnostic framework for features at any resolution", ICLR 2024, arXiv
 2403.10516 (reference code under MIT, github.com/mhamilton723/FeatUp); after Kopf et al. 2007. The
-reference needs a compiled extension; here the adaptive convolution is a sum of shifted products,
-taken over few channels at a time so that the running sum stays in cache. Nothing is unfolded.
+reference needs a compiled extension. Here the adaptive convolution is a sum of shifted products,
+taken over few channels at a time so that the running sum stays in cache, where gradients, tracing
+or export want it so; else a step is computed as matrix products of small blocks
+(:mod:`cvsegguide.models.upsamplers.blocks`). Nothing is unfolded.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvsegguide.models.linear import convolution_1x1, fast_paths
+from cvsegguide.models.upsamplers import blocks
+
 CHUNK_BYTES = 1 << 20
 """Size of the running sum on a CPU: about what the second-level cache holds."""
+
+
+def _quiet() -> bool:
+    return not torch.is_grad_enabled() and fast_paths()
 
 
 def _accumulate(padded: Tensor, kernel: Tensor, diameter: int) -> Tensor:
@@ -117,6 +127,8 @@ class JointBilateralUpsampler(nn.Module):
 
     def kernel(self, guidance: Tensor) -> Tensor:
         """Window weights ``(B, d * d, H, W)`` from guidance ``(B, G, H, W)``."""
+        if _quiet() and not self.training:
+            return self._kernel_by_rows(guidance)
         height, width = guidance.shape[2:]
         keys = self.range_proj(guidance)
         padded = F.pad(keys, [self.radius] * 4, mode="reflect")
@@ -129,16 +141,65 @@ class JointBilateralUpsampler(nn.Module):
             dim=1,
         )
         temperature = self.range_temp.exp().clamp(1e-4, 1e4)
-        steps = torch.linspace(-1, 1, self.diameter, device=guidance.device, dtype=guidance.dtype)
-        distance = (steps[:, None] ** 2 + steps[None, :] ** 2).reshape(1, -1, 1, 1)
-        spatial = torch.exp(-distance / (2 * self.sigma_spatial**2))
+        spatial = self._spatial().reshape(1, -1, 1, 1)
         combined = (temperature * similarity).softmax(dim=1) * spatial
         combined = combined / combined.sum(dim=1, keepdim=True).clamp(1e-7)
         fixed: Tensor = combined + 0.1 * self.fixup_proj(torch.cat([combined, guidance], dim=1))
         return fixed
 
+    def _spatial(self) -> Tensor:
+        """Weights ``(d * d,)`` of the window's places by their distance."""
+        like = self.sigma_spatial
+        steps = torch.linspace(-1, 1, self.diameter, device=like.device, dtype=like.dtype)
+        distance = (steps[:, None] ** 2 + steps[None, :] ** 2).reshape(-1)
+        return torch.exp(-distance / (2 * like**2))
+
+    def _kernel_by_rows(self, guidance: Tensor) -> Tensor:
+        """As :meth:`kernel`, a few rows at a time, without dropout and gradients."""
+        batch, _, height, width = guidance.shape
+        window, diameter = self.diameter**2, self.diameter
+        keys = self.range_proj(guidance)
+        padded = F.pad(keys, [self.radius] * 4, mode="reflect")
+        temperature = self.range_temp.exp().clamp(1e-4, 1e4)
+        spatial = self._spatial()[:, None]
+        first, last = (cast(nn.Conv2d, self.fixup_proj[index]) for index in (0, 3))
+        mix, out = first.weight.flatten(1), last.weight.flatten(1)
+        result = guidance.new_empty(batch, window, height, width)
+        step = height
+        if guidance.device.type == "cpu":
+            step = max(1, CHUNK_BYTES // (2 * width * keys.shape[1] * keys.element_size()))
+        for image in range(batch):
+            for top in range(0, height, step):
+                bottom = min(top + step, height)
+                own = keys[image, :, top:bottom].contiguous()
+                product = torch.empty_like(own)
+                similarity = own.new_empty(window, bottom - top, width)
+                for index in range(window):
+                    row, col = divmod(index, diameter)
+                    other = padded[image, :, top + row : bottom + row, col : col + width]
+                    torch.mul(own, other, out=product)
+                    torch.sum(product, 0, out=similarity[index])
+                combined = similarity.view(window, -1).mul_(temperature).softmax(0).mul_(spatial)
+                combined /= combined.sum(0).clamp_(1e-7)
+                colours = guidance[image, :, top:bottom].reshape(guidance.shape[1], -1)
+                hidden = mix[:, :window] @ combined
+                hidden.addmm_(mix[:, window:], colours)
+                if first.bias is not None:
+                    hidden += first.bias[:, None]
+                fixed = torch.addmm(combined, out, F.gelu(hidden), alpha=0.1)
+                if last.bias is not None:
+                    fixed += 0.1 * last.bias[:, None]
+                result[image, :, top:bottom] = fixed.view(window, bottom - top, width)
+        return result
+
     def apply_kernel(self, source: Tensor, kernel: Tensor) -> Tensor:
         """Enlarge ``source (B, C, h, w)`` to the kernel's size and filter it (linear in it)."""
+        if _quiet():
+            steps = [
+                blocks.enlarge(low.permute(2, 1, 0).contiguous(), weights, self.radius)
+                for low, weights in zip(source, kernel, strict=True)
+            ]
+            return torch.stack(steps).permute(0, 3, 2, 1)
         size = kernel.shape[2:]
         enlarged = F.interpolate(source, size=size, mode="bicubic", align_corners=False)
         padded = F.pad(enlarged, [self.radius] * 4, mode="reflect")
@@ -174,8 +235,82 @@ class JointBilateralStack(nn.Module):
         """``(B, C, h, w)`` features to ``(B, C, s h, s w)`` with ``s = 2 ** steps``."""
         for step in self.steps:
             source = step(source, guidance)
-        result: Tensor = torch.add(source, self.mix(self.dropout(source)), alpha=0.1)
+        result: Tensor = torch.add(
+            source, convolution_1x1(self.dropout(source), self.mix), alpha=0.1
+        )
         return result
+
+    def kernels(self, source: Tensor, guidance: Tensor) -> list[Tensor]:
+        """Window weights ``(B, d * d, H, W)`` of every step, coarsest first."""
+        height, width = source.shape[2:]
+        return [
+            step.kernel(
+                F.adaptive_avg_pool2d(guidance, (height << index + 1, width << index + 1))
+            )
+            for index, step in enumerate(self._steps())
+        ]
+
+    def _steps(self) -> list[JointBilateralUpsampler]:
+        return cast(list[JointBilateralUpsampler], list(self.steps))
+
+    def rows(self, source: Tensor, kernels: list[Tensor]) -> Iterator[tuple[int, Tensor]]:
+        """The upsampled map of one image *before* the residual convolution, some rows at a time.
+
+        For whoever needs every place's features once: the whole map, by far the largest array of
+        the network, is never made. :meth:`folded` brings the residual convolution into the layer
+        behind. Without gradients.
+
+        Args:
+            source: ``(C, h, w)``.
+            kernels: ``(d * d, H, W)`` of every step, from :meth:`kernels`.
+
+        Yields:
+            The first row, and ``(rows, W, C)``.
+        """
+        steps = self._steps()
+        low = source.permute(2, 1, 0).contiguous()
+        for step, kernel in zip(steps[:-1], kernels[:-1], strict=True):
+            low = blocks.enlarge(low, kernel, step.radius)
+        for row, part in blocks.rows(low, kernels[-1], steps[-1].radius):
+            count, down, across, channels = part.shape
+            yield row, part.transpose(0, 1).reshape(down, count * across, channels)
+
+    def folded(self, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """A linear layer that does to :meth:`rows` what ``weight, bias`` does to the result.
+
+        Args:
+            weight: ``(..., C)``.
+            bias: ``(...)`` or None.
+        """
+        mix = self.mix.weight.flatten(1)
+        assert self.mix.bias is not None
+        offset = 0.1 * (weight @ self.mix.bias)
+        return weight + 0.1 * (weight @ mix), offset if bias is None else bias + offset
+
+    def projected(self, source: Tensor, kernels: list[Tensor], direction: Tensor) -> Tensor:
+        """Scalar products of the upsampled features with a vector, without upsampling them.
+
+        Upsampling is linear and does not look at the features: the product is taken at low
+        resolution, and one channel is upsampled.
+
+        Args:
+            source: ``(B or 1, C, h, w)``.
+            kernels: ``(B or 1, d * d, H, W)`` of every step.
+            direction: ``(B, C)``.
+
+        Returns:
+            ``(B, 1, H, W)``.
+        """
+        vector, offset = self.folded(direction)
+        product = (vector[:, :, None, None] * source).sum(1, keepdim=True)
+        shared = len(kernels[0]) == 1
+        if shared:  # the same weights for all: they are channels
+            product = product.transpose(0, 1)
+        for step, kernel in zip(self._steps(), kernels, strict=True):
+            product = step.apply_kernel(product, kernel)
+        if shared:
+            product = product.transpose(0, 1)
+        return product + offset[:, None, None, None]
 
     def pooled(self, source: Tensor, guidance: Tensor) -> Tensor:
         """The mean ``(B, C, 1, 1)`` of the upsampled map, without making the map.
@@ -185,12 +320,8 @@ class JointBilateralStack(nn.Module):
         Gradients reach the features; the upsampler itself is taken as constant.
         """
         batch, _, height, width = source.shape
-        kernels = []
         with torch.no_grad():
-            for index, step in enumerate(self.steps):
-                assert isinstance(step, JointBilateralUpsampler)
-                size = (height * 2 ** (index + 1), width * 2 ** (index + 1))
-                kernels.append(step.kernel(F.adaptive_avg_pool2d(guidance, size)))
+            kernels = self.kernels(source, guidance)
         size = (height * 2 ** len(kernels), width * 2 ** len(kernels))
         weight = source.new_full((batch, 1, *size), 1 / (size[0] * size[1]))
         for step, kernel in zip(reversed(self.steps), reversed(kernels), strict=True):
