@@ -89,7 +89,7 @@ def read_overhead(
     bounds: tuple[float, float, float, float] | None = None,
     gsd: float | None = None,
     name: str = "overhead image",
-    drivers: tuple[str, ...] | None = None,
+    driver: str | None = None,
 ) -> Overhead:
     """Read an overhead image whole; the module's text says how.
 
@@ -98,14 +98,15 @@ def read_overhead(
         bounds: ``(west, south, east, north)`` in degrees.
         gsd: Metres per pixel.
         name: What to call an image without a path.
-        drivers: GDAL's drivers that may read a file, all by default. Files of strangers want a
-            list: some formats are descriptions that lead to other files and to the network.
+        driver: The one of GDAL's drivers that may read a file (``"GTiff"``), any by default. Files
+            of strangers want one: some formats are descriptions that lead to other files and to
+            the network.
 
     Raises:
         InputError: It cannot be used; the message says why.
         ConfigurationError: ``bounds`` and ``gsd`` contradict each other or the file.
     """
-    with open_raster(source, bounds, gsd, name, drivers) as raster:
+    with open_raster(source, bounds, gsd, name, driver) as raster:
         height, width = raster.shape
         if height * width > MAX_PIXELS:
             raise InputError(
@@ -216,7 +217,7 @@ def open_raster(
     bounds: tuple[float, float, float, float] | None = None,
     gsd: float | None = None,
     name: str = "overhead image",
-    drivers: tuple[str, ...] | None = None,
+    driver: str | None = None,
 ) -> Iterator[Raster]:
     """Open an overhead image for reading by windows; arguments as :func:`read_overhead`.
 
@@ -235,7 +236,7 @@ def open_raster(
         return
     path = Path(fspath(source))
     check_file(path)
-    with _opened(path, drivers) as dataset:
+    with _opened(path, driver) as dataset:
         if dataset is None or (
             dataset.driver in _PLAIN_DRIVERS
             and (dataset.crs is None or dataset.transform.is_identity)
@@ -253,7 +254,7 @@ def open_raster(
 
 
 @contextlib.contextmanager
-def _opened(path: Path, drivers: tuple[str, ...] | None = None) -> Iterator[Any]:
+def _opened(path: Path, driver: str | None = None) -> Iterator[Any]:
     """The data set of rasterio, or None when GDAL does not know the format."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -261,7 +262,7 @@ def _opened(path: Path, drivers: tuple[str, ...] | None = None) -> Iterator[Any]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            dataset = rasterio.open(path, driver=None if drivers is None else list(drivers))
+            dataset = rasterio.open(path, driver=driver)
         except RasterioError:
             dataset = None
     if dataset is None:
