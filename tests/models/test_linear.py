@@ -140,3 +140,43 @@ def test_the_kept_position_bias_follows_the_parameters() -> None:
             expected = model(*pair()).heatmap
     assert (after - before).abs().max() > 1e-3
     torch.testing.assert_close(after, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["published", "corrected"])
+@pytest.mark.parametrize("guidance", ["predicted", "none", "truth"])
+def test_upsampled_features_by_rows_equal_the_plain_path(variant: str, guidance: str) -> None:
+    torch.manual_seed(0)
+    model = create_model("featup-tiny", variant=variant, guidance=guidance).eval()
+    for name, parameter in model.named_parameters():
+        if name.startswith(("fusion", "landcover_head")):
+            nn.init.normal_(parameter, std=0.3)
+    landcover = torch.randint(1, 9, (2, 64, 64), dtype=torch.uint8)
+    given = landcover if guidance == "truth" else None
+    with torch.no_grad():
+        found = model(*pair(), given)
+        with fast.plain_path():
+            expected = model(*pair(), given)
+            cover = None if expected.landcover is None else model.segment(pair()[0])
+    torch.testing.assert_close(found.heatmap, expected.heatmap, atol=1e-4, rtol=1e-4)
+    assert (found.landcover is None) == (expected.landcover is None)
+    if cover is not None:
+        torch.testing.assert_close(found.landcover, expected.landcover, atol=1e-4, rtol=1e-4)
+        with torch.no_grad():
+            torch.testing.assert_close(model.segment(pair()[0]), cover, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mst-tiny", "featup-tiny"])
+@pytest.mark.parametrize("variant", ["published", "corrected"])
+def test_many_street_views_against_one_tile(name: str, variant: str) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, variant=variant).eval()
+    overhead, street = pair(3)
+    with torch.no_grad():
+        tile = model.encode_tile(overhead[:1])
+        found = model.match_tile(tile, street)
+        expected = model(overhead[:1].expand(3, -1, -1, -1), street)
+        again = model.match_tile(tile, street[2:])
+    for name in ("heatmap", "landcover"):
+        value = getattr(expected, name)
+        torch.testing.assert_close(getattr(found, name), value, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(getattr(again, name), value[2:], atol=1e-5, rtol=1e-4)

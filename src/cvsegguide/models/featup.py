@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from cvsegguide.models.backbones.convolutional import ConvolutionalFeatures, is_convolutional
 from cvsegguide.models.backbones.vit import VisionTransformerFeatures
 from cvsegguide.models.base import PairModel, Prediction
+from cvsegguide.models.heads.by_rows import HeadByRows
 from cvsegguide.models.heads.pixel import ChannelNorm, PixelHead
 from cvsegguide.models.heads.similarity import PooledSimilarity
+from cvsegguide.models.linear import fast_paths, replace_linear_layers
 from cvsegguide.models.mst import INITIAL_SCALE
+from cvsegguide.models.tile import EncodedTile, shared_by
 from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack
 
 
@@ -57,6 +60,7 @@ class UpsampledFeatures(nn.Module):
             self.backbone = VisionTransformerFeatures(
                 backbone, pretrained, position_resampling, arguments
             )
+        replace_linear_layers(self.backbone)
         self.norm = ChannelNorm(self.backbone.width)
         steps = self.backbone.patch_size.bit_length() - 1
         if 2**steps != self.backbone.patch_size:
@@ -240,7 +244,12 @@ class FeatUpModel(PairModel):
     def landcover_logits(self, overhead: Tensor) -> Tensor:
         """See :meth:`PairModel.landcover_logits`."""
         assert self.landcover_head is not None
-        logits: Tensor = self.landcover_head(self.encode_overhead(overhead))
+        if self._by_rows():
+            low, kernels = self._low(overhead)
+            logits, _ = self.rows(low, kernels, with_lengths=False)
+            assert logits is not None
+            return logits
+        logits = self.landcover_head(self.encode_overhead(overhead))
         return logits
 
     def forward(
@@ -248,14 +257,95 @@ class FeatUpModel(PairModel):
     ) -> Prediction:
         """See :meth:`LocalizationModel.forward`."""
         self.check_inputs(overhead, street)
+        if self._by_rows():
+            return self.match_tile(self.encode_tile(overhead, landcover), street)
         features = self.encode_overhead(overhead)
         logits = None
         if self.predicts_landcover:
             assert self.landcover_head is not None
             logits = self.landcover_head(features)
         guidance = self.guidance_channels(logits, landcover, overhead)
-        x: Tensor = self.similarity(features, self.encode_street(street))
-        if self.variant == "corrected":
-            x = x * self.log_scale.exp()
+        cosine: Tensor = self.similarity(features, self.encode_street(street))
+        return self._decode(cosine, logits, guidance)
+
+    def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> EncodedTile:
+        """All that does not depend on the street view; arguments as of :meth:`forward`.
+
+        Without gradients. One tile may be matched with many street views:
+        ``encode_tile(overhead[:1])``, then :meth:`match_tile` for each batch of them.
+        """
+        with torch.no_grad():
+            low, kernels = self._low(overhead)
+            logits, lengths = self.rows(low, kernels, with_landcover=self.predicts_landcover)
+            guidance = self.guidance_channels(logits, landcover, overhead)
+        return EncodedTile(logits, guidance, [low], [lengths], kernels)
+
+    def match_tile(self, tile: EncodedTile, street: Tensor) -> Prediction:
+        """Localise ``(B, 3, h, w)`` street views, each in its tile or all in one."""
+        with torch.no_grad():
+            count, low = len(street), tile.maps[0]
+            direction, offset = self.similarity.direction(self.encode_street(street))
+            product = self.overhead.upsampler.projected(low, tile.kernels, direction)
+            lengths = tile.inverse_lengths[0].view(-1, 1, *product.shape[2:])
+            cosine = (product + offset[:, None, None, None]) * lengths
+            guidance = None if tile.guidance is None else shared_by(tile.guidance, count)
+            landcover = None if tile.landcover is None else shared_by(tile.landcover, count)
+            return self._decode(cosine, landcover, guidance)
+
+    def _decode(
+        self, cosine: Tensor, landcover: Tensor | None, guidance: Tensor | None
+    ) -> Prediction:
+        x = cosine * self.log_scale.exp() if self.variant == "corrected" else cosine
         heatmap: Tensor = self.fusion(x if guidance is None else torch.cat([x, guidance], dim=1))
-        return self.prediction(logits, heatmap + x if self.variant == "corrected" else heatmap)
+        return self.prediction(landcover, heatmap + x if self.variant == "corrected" else heatmap)
+
+    def _by_rows(self) -> bool:
+        """Whether to finish the heads row by row: the plain path stands for everything else."""
+        return not torch.is_grad_enabled() and fast_paths() and not self.overhead.upsampler.training
+
+    def _low(self, overhead: Tensor) -> tuple[Tensor, list[Tensor]]:
+        image = self.normalise(overhead)
+        low = self.overhead.features(image)
+        return low, self.overhead.upsampler.kernels(low, image)
+
+    def rows(
+        self,
+        low: Tensor,
+        kernels: list[Tensor],
+        with_landcover: bool = True,
+        with_lengths: bool = True,
+    ) -> tuple[Tensor | None, Tensor]:
+        """Land cover and inverse lengths of the projections, without the map of features.
+
+        The map at full size is made a few rows at a time, without the residual convolution, which
+        goes into the weights of what reads it.
+
+        Args:
+            low: ``(B, C, h, w)`` features before upsampling.
+            kernels: The upsampler's window weights of every step.
+            with_landcover, with_lengths: What is wanted.
+
+        Returns:
+            ``(B, classes, H, W)`` logits or None, and ``(B, H W)`` (nothing in it unless wanted).
+        """
+        upsampler, head = self.overhead.upsampler, self.landcover_head
+        height, width = kernels[-1].shape[2:]
+        lengths = low.new_empty(len(low), height * width)
+        square = self.similarity.square_of(*upsampler.folded(*self.similarity.projection))
+        covers: list[Tensor] = []
+        for image in range(len(low)):
+            sink = None
+            if with_landcover and head is not None:
+                sink = HeadByRows(head, (height, width), upsampler.folded)
+            for top, features in upsampler.rows(low[image], [kernel[image] for kernel in kernels]):
+                places = features.reshape(-1, features.shape[-1])
+                if sink is not None:
+                    sink.add(top, places)
+                if with_lengths:
+                    begin = top * width
+                    lengths[image, begin : begin + len(places)] = square(places)
+            if sink is not None:
+                covers.append(sink.result())
+        if with_lengths:
+            lengths = lengths.clamp_min_(1e-12).rsqrt_()
+        return torch.cat(covers) if covers else None, lengths

@@ -1,5 +1,7 @@
 """Cosine similarity of every overhead place with one street descriptor."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -72,15 +74,29 @@ class PooledSimilarity(nn.Module):
         assert bias is not None
         return descriptor @ self.overhead.weight.flatten(1), descriptor @ bias
 
+    @property
+    def projection(self) -> tuple[Tensor, Tensor]:
+        """Weight ``(D, C)`` and bias ``(D,)`` of the overhead features' projection."""
+        assert self.overhead.bias is not None
+        return self.overhead.weight.flatten(1), self.overhead.bias
+
     def square(self, places: Tensor) -> Tensor:
         """Squared length ``(...)`` of the projections of features ``(..., C)``."""
-        weight, bias = self.overhead.weight.flatten(1), self.overhead.bias
-        assert bias is not None
+        weight, bias = self.projection
         descriptor_channels, channels = weight.shape
         count = places.numel() // channels
         # Few places: the projection itself is cheaper than the Gram matrix.
         if count * (descriptor_channels - channels) < channels * descriptor_channels:
             return linear(places, weight, bias).square().sum(-1)
-        gram = linear(weight.t(), weight.t())
-        square = (places * linear(places, gram)).sum(-1)
-        return square + places @ (2 * (bias @ weight)) + bias @ bias
+        return self.square_of(weight, bias)(places)
+
+    @staticmethod
+    def square_of(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
+        """The function of ``(..., C)`` that gives squared lengths of ``weight x + bias``."""
+        gram, both = linear(weight.t(), weight.t()), 2 * (bias @ weight)
+        constant = bias @ bias
+
+        def square(places: Tensor) -> Tensor:
+            return (places * linear(places, gram, both)).sum(-1) + constant
+
+        return square

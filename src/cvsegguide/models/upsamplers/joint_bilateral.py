@@ -244,9 +244,7 @@ class JointBilateralStack(nn.Module):
         """Window weights ``(B, d * d, H, W)`` of every step, coarsest first."""
         height, width = source.shape[2:]
         return [
-            step.kernel(
-                F.adaptive_avg_pool2d(guidance, (height << index + 1, width << index + 1))
-            )
+            step.kernel(F.adaptive_avg_pool2d(guidance, (height << index + 1, width << index + 1)))
             for index, step in enumerate(self._steps())
         ]
 
