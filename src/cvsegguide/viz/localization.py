@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvsegguide.io.atomic import atomic_path
+from cvsegguide.viz import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from cvsegguide.inference.result import Localization
 
-ESTIMATE, TRUTH, OUTLINE = "#00e5ff", "#39ff14", "#ffffff"
 _SIDE = 1000
 """Pictures are drawn with at most so many pixels a side."""
 
@@ -30,8 +30,6 @@ _BELOW: dict[str, Any] = {
     "columnspacing": 1.2,
 }
 """Legends lie under the maps, where they hide nothing."""
-
-_COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
 
 def draw_localization(result: "Localization", truth: tuple[float, float] | None = None) -> "Figure":
@@ -82,17 +80,17 @@ def save_figure(
 
 
 def _headline(result: "Localization", truth: tuple[float, float] | None) -> str:
-    parts = [f"estimate at row {result.row:.1f}, column {result.col:.1f}"]
+    words = [f"estimate at row {result.row:.1f}, column {result.col:.1f}"]
     if result.lon is not None and result.lat is not None:
-        parts = [f"estimate {result.lat:.6f}°, {result.lon:.6f}° (lat, lon)"]
+        words = [f"estimate {result.lat:.6f}°, {result.lon:.6f}° (lat, lon)"]
     if truth is not None:
         size = result.pixel_size
         row, col = truth[0] - result.row, truth[1] - result.col
         if size is None:
-            parts.append(f"error {math.hypot(row, col):.1f} px")
+            words.append(f"error {math.hypot(row, col):.1f} px")
         else:
-            parts.append(f"error {math.hypot(row * size[0], col * size[1]):.1f} m")
-    return "   ·   ".join(parts)
+            words.append(f"error {math.hypot(row * size[0], col * size[1]):.1f} m")
+    return "   ·   ".join(words)
 
 
 def _show(axes: "Axes", picture: NDArray[Any], result: "Localization", **options: Any) -> None:
@@ -125,48 +123,18 @@ def _pooled(posterior: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _draw_place(axes: "Axes", result: "Localization", truth: tuple[float, float] | None) -> None:
-    import matplotlib as mpl
-
     if result.overhead is not None:
         _show(axes, _small(result.overhead), result)
-    density = _pooled(result.posterior)
-    strength = np.sqrt(density / max(float(density.max()), 1e-30))
-    overlay = mpl.colormaps["plasma"](strength)
-    overlay[..., 3] = np.clip(strength * 1.2, 0.0, 0.85) * (strength > 0.02)
+    overlay = parts.posterior_overlay(_pooled(result.posterior))
     _show(axes, overlay, result, interpolation="nearest")
     axes.set_title("where the picture was taken")
-    for region in reversed(result.regions[:9]):
-        _outline(axes, result, region)
-    _mark(axes, result, truth)
-    _scale_bar(axes, result)
-    _north_arrow(axes, result)
-
-
-def _outline(axes: "Axes", result: "Localization", region: Any) -> None:
-    from matplotlib.patheffects import withStroke
-
-    stroke = [withStroke(linewidth=2.6, foreground="black")]
-    for rings in region.polygons():
-        for ring in rings:
-            rows, cols = np.array(ring).T
-            axes.plot(cols, rows, color=OUTLINE, linewidth=1.1, path_effects=stroke, zorder=3)
-    # The number stands beside the region, on the side that has room.
     height, width = result.posterior.shape
-    right = region.left + region.cutout.shape[1]
-    to_right = right < 0.93 * width
-    axes.annotate(
-        str(region.rank),
-        (right if to_right else region.left, max(region.top, 0.03 * height)),
-        xytext=(3 if to_right else -3, 0),
-        textcoords="offset points",
-        ha="left" if to_right else "right",
-        va="center",
-        color="white",
-        fontsize=10,
-        fontweight="bold",
-        path_effects=stroke,
-        zorder=6,
-    )
+    for region in reversed(result.regions[:9]):
+        parts.outline_region(axes, region, (height, width))
+    _mark(axes, result, truth)
+    metres = None if result.pixel_size is None else result.pixel_size[1]
+    parts.scale_bar(axes, (height, width), metres)
+    _north_arrow(axes, result)
 
 
 def _mark(axes: "Axes", result: "Localization", truth: tuple[float, float] | None) -> None:
@@ -176,11 +144,11 @@ def _mark(axes: "Axes", result: "Localization", truth: tuple[float, float] | Non
     if truth is not None:
         axes.plot(
             truth[1], truth[0], "o", markersize=13, markerfacecolor="none", markeredgewidth=2,
-            color=TRUTH, path_effects=stroke, zorder=4, label="truth", clip_on=False,
+            color=parts.TRUTH, path_effects=stroke, zorder=4, label="truth", clip_on=False,
         )  # fmt: skip
     axes.plot(
         result.col, result.row, "+", markersize=15, markeredgewidth=2.4,
-        color=ESTIMATE, path_effects=stroke, zorder=5, label="estimate", clip_on=False,
+        color=parts.ESTIMATES[0], path_effects=stroke, zorder=5, label="estimate", clip_on=False,
     )  # fmt: skip
     axes.legend(**_BELOW, ncols=2, facecolor="#bbbbbb")
 
@@ -249,61 +217,9 @@ def _draw_street(axes: "Axes", result: "Localization") -> None:
     if result.street is None:
         axes.set_axis_off()
         return
-    height, width = result.street.shape[:2]
-    vertical = result.fov * height / width
-    picture = result.street
-    if vertical > 91:  # the sky and the car's roof tell nothing
-        spare = int(height * (1 - 90 / vertical) / 2)
-        picture = picture[spare : height - spare]
-        height = picture.shape[0]
-    step = max(1, width // 2000)
-    axes.imshow(picture[::step, ::step], extent=(0, width, height, 0), aspect="equal")
-    axes.set_yticks([])
-    heading = 0.0 if result.heading is None else result.heading
-    every = next(gap for gap in (45, 30, 15, 10, 5, 1) if gap == 1 or result.fov / gap >= 4)
-    start = heading - result.fov / 2
-    first = math.ceil(start / every - 1e-6) * every
-    ticks = np.arange(first, start + result.fov + 1e-6, every)
-    axes.set_xticks(
-        (ticks - start) * width / result.fov,
-        [
-            _direction(tick)
-            if result.heading is not None
-            else f"{tick - heading:+.0f}°".replace("+0°", "0°")
-            for tick in ticks
-        ],
-    )
+    parts.draw_street(axes, result.street, result.heading, result.fov)
     known = "" if result.heading is not None else " (heading unknown: degrees from its middle)"
     axes.set_title(f"street view{known}")
-
-
-def _direction(azimuth: float) -> str:
-    azimuth = azimuth % 360
-    name = _COMPASS[round(azimuth / 45) % 8] if azimuth % 45 < 1e-6 else ""
-    return f"{name}\n{azimuth:.0f}°" if name else f"{azimuth:.0f}°"
-
-
-def _scale_bar(axes: "Axes", result: "Localization") -> None:
-    from matplotlib.patheffects import withStroke
-
-    height, width = result.posterior.shape
-    metre = 1.0 if result.pixel_size is None else result.pixel_size[1]
-    unit = "px" if result.pixel_size is None else "m"
-    longest = 0.3 * width * metre
-    power = 10.0 ** math.floor(math.log10(longest))
-    length = next(power * factor for factor in (5, 2, 1) if power * factor <= longest)
-    left, right = 0.04 * width, 0.04 * width + length / metre
-    base = 0.95 * height
-    stroke = [withStroke(linewidth=6, foreground="black")]
-    axes.plot(
-        [left, right], [base, base], color="white", linewidth=3, path_effects=stroke,
-        solid_capstyle="butt", zorder=7,
-    )  # fmt: skip
-    axes.text(
-        (left + right) / 2, base - 0.015 * height, f"{length:g} {unit}", color="white",
-        ha="center", va="bottom", fontsize=10, fontweight="bold", zorder=7,
-        path_effects=[withStroke(linewidth=3, foreground="black")],
-    )  # fmt: skip
 
 
 def _north_arrow(axes: "Axes", result: "Localization") -> None:

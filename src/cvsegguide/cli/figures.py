@@ -1,0 +1,153 @@
+"""``cvsegguide figures``: samples and what models make of them, ready for print."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+    from cvsegguide.data.sample import Sample
+
+FORMATS = ("png", "pdf", "svg", "jpg")
+DEFAULT_COUNT = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.description = (
+        "Figures as in the paper: overhead image, true land cover and each model's land cover with "
+        "its posterior, true position and estimate; street view and DPD below. Samples by their "
+        "ids, by the best and worst of a table of predictions, or spread over the data set."
+    )
+    parser.add_argument(
+        "--models", nargs="+", metavar="M", default=None,
+        help="models in the order of their columns: bundled name, folder, .safetensors, published "
+        "checkpoint or Hub id; TITLE=M gives a title (default: the bundled weights)",
+    )  # fmt: skip
+    data = parser.add_argument_group("data set")
+    data.add_argument(
+        "--config", metavar="NAME",
+        help="YAML file or bundled configuration, as `test` takes it; gives the data set",
+    )  # fmt: skip
+    data.add_argument(
+        "--root", metavar="DIR",
+        help="folder of the data for the configuration; without one, what lies there is "
+        "recognised: SynthCity, Brooklyn & Queens, VIGOR, or a manifest file",
+    )  # fmt: skip
+    data.add_argument("--split", default="test", choices=("train", "val", "test", "predict"))
+    data.add_argument(
+        "--data", nargs="+", default=[], metavar="KEY=VALUE",
+        help="arguments of the data set to change, such as city=queens",
+    )  # fmt: skip
+    samples = parser.add_argument_group("samples")
+    samples.add_argument("--ids", nargs="+", metavar="ID", help="whole ids, or unique ends of them")
+    samples.add_argument("--best", type=int, default=0, metavar="N", help="the N smallest errors")
+    samples.add_argument("--worst", type=int, default=0, metavar="N", help="the N largest errors")
+    samples.add_argument(
+        "--predictions", metavar="FILE", help="predictions.parquet that --best and --worst look at"
+    )
+    samples.add_argument(
+        "--count", type=int, metavar="N",
+        help=f"samples spread evenly where none are chosen (default: {DEFAULT_COUNT})",
+    )  # fmt: skip
+    figure = parser.add_argument_group("figure")
+    figure.add_argument("--out", default="figures", metavar="DIR", help="folder (default: figures)")
+    figure.add_argument(
+        "--formats", nargs="+", default=["png"], choices=FORMATS, help="default: png"
+    )
+    figure.add_argument("--per-page", type=int, default=3, metavar="N", help="default: 3")
+    figure.add_argument("--dpi", type=int, default=300, help="default: 300")
+    figure.add_argument("--device", default="auto")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Choose, localise, draw."""
+    from cvsegguide.errors import ConfigurationError
+
+    chosen = bool(arguments.ids or arguments.best or arguments.worst)
+    for name, least in (("best", 0), ("worst", 0), ("count", 1), ("per_page", 1), ("dpi", 30)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise ConfigurationError(f"--{name.replace('_', '-')} must be at least {least}")
+    if (arguments.best or arguments.worst) and not arguments.predictions:
+        raise ConfigurationError("--best, --worst: need --predictions FILE, as `test` writes it")
+    if arguments.predictions and not (arguments.best or arguments.worst):
+        raise ConfigurationError("--predictions: says nothing without --best or --worst")
+    if arguments.count and chosen:
+        raise ConfigurationError("--count: samples are chosen already")
+
+    from cvsegguide.evaluation.choice import find_samples, ranked_ids, spread
+    from cvsegguide.evaluation.sources import open_dataset
+
+    dataset = open_dataset(
+        arguments.config, arguments.root, arguments.split, _assignments(arguments.data)
+    )
+    if chosen:
+        ids = list(arguments.ids or [])
+        if arguments.predictions:
+            ids += ranked_ids(arguments.predictions, arguments.best, arguments.worst)
+        places = find_samples(dataset, list(dict.fromkeys(ids)))
+    else:
+        places = spread(len(dataset), arguments.count or DEFAULT_COUNT)  # type: ignore[arg-type]
+    for path in _draw(arguments, dataset, places):
+        print(path)
+    return 0
+
+
+def _draw(
+    arguments: argparse.Namespace, dataset: "Dataset[Sample]", places: Sequence[int]
+) -> list[Path]:
+    import json
+
+    from cvsegguide.evaluation.examples import examples
+    from cvsegguide.inference.localizer import choose_device
+    from cvsegguide.io.atomic import write_text
+    from cvsegguide.models.hub import default_weights, load_model
+    from cvsegguide.progress import track
+    from cvsegguide.viz.comparison import save_comparison
+
+    device = choose_device(arguments.device)
+    models = []
+    for given in arguments.models or [default_weights()]:
+        title, _, source = given.rpartition("=")
+        models.append((title or Path(source).name or source, load_model(source).to(device)))
+    found = [examples(models, [dataset[place]])[0] for place in track(places, "localising")]
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    pages = [
+        found[first : first + arguments.per_page]
+        for first in range(0, len(found), arguments.per_page)
+    ]
+    written: list[Path] = []
+    for number, page in enumerate(pages):
+        name = "comparison" if len(pages) == 1 else f"comparison-{number + 1}"
+        written += save_comparison(page, out / name, arguments.formats, arguments.dpi)
+    record: dict[str, Any] = {
+        entry.sample.id: {
+            answer.model: {
+                "error_m": entry.error(number),
+                "row": answer.row,
+                "col": answer.col,
+                "true_region": entry.true_rank(number),
+                "dpd": [region.probability for region in answer.regions],
+            }
+            for number, answer in enumerate(entry.answers)
+        }
+        for entry in found
+    }
+    write_text(out / "comparison.json", json.dumps(record, indent=1) + "\n")
+    return [*written, out / "comparison.json"]
+
+
+def _assignments(texts: Sequence[str]) -> dict[str, str]:
+    from cvsegguide.errors import ConfigurationError
+
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigurationError(f"--data {text}: is not of the form KEY=VALUE")
+        found[key] = value
+    return found

@@ -1,0 +1,272 @@
+"""What the figures are made of: maps in pixels, marks, scale bars, street views, bars."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.patches import Patch
+
+    from cvsegguide.inference.regions import Region
+    from cvsegguide.landcover import ClassScheme
+
+TRUTH = "#39ff14"
+ESTIMATES = ("#00e5ff", "#ff9f1c", "#ff4fd8", "#ffe45e", "#9d8cff", "#ff5d5d")
+"""Colours of the estimates of several models, in this order, then again."""
+
+BAR, TRUE_BAR, REST_BAR = "#7b3fa0", "#1f9d55", "#b9b9b9"
+"""Colours of regions, of the region that the camera stands in, and of what lies in none."""
+
+_MARKERS = ("+", "x", "1", "2", "3", "4")
+_COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
+
+
+def stroke(width: float) -> list[Any]:
+    """A black rim of ``width`` points about lines and letters, legible on any ground."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground="black")]
+
+
+def show_map(axes: "Axes", picture: NDArray[Any], aspect: float = 1.0, **options: Any) -> None:
+    """Draw a raster whose pixel (i, j) covers rows i to i + 1 and columns j to j + 1."""
+    height, width = picture.shape[:2]
+    axes.imshow(picture, extent=(0, width, height, 0), aspect=aspect, **options)
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def scale_bar(
+    axes: "Axes", shape: tuple[int, int], metres: float | None, size: float = 10.0
+) -> None:
+    """A bar of a round length at the lower left.
+
+    Args:
+        axes: A map of ``shape`` pixels.
+        shape: ``(H, W)``.
+        metres: Metres per pixel from left to right; None says the length in pixels.
+        size: Of the letters, in points.
+    """
+    height, width = shape
+    scale = 1.0 if metres is None else metres
+    longest = 0.3 * width * scale
+    power = 10.0 ** math.floor(math.log10(longest))
+    length = next(power * factor for factor in (5, 2, 1) if power * factor <= longest)
+    left, right = 0.04 * width, 0.04 * width + length / scale
+    base = 0.95 * height
+    axes.plot(
+        [left, right], [base, base], color="white", linewidth=0.3 * size,
+        path_effects=stroke(0.6 * size), solid_capstyle="butt", zorder=7,
+    )  # fmt: skip
+    axes.text(
+        (left + right) / 2, base - 0.02 * height, f"{length:g} {'px' if metres is None else 'm'}",
+        color="white", ha="center", va="bottom", fontsize=size, fontweight="bold", zorder=7,
+        path_effects=stroke(0.3 * size),
+    )  # fmt: skip
+
+
+def mark_truth(axes: "Axes", row: float, col: float, size: float = 13.0) -> Any:
+    """A ring at the true position; returns it for a legend."""
+    (line,) = axes.plot(
+        col, row, "o", markersize=size, markerfacecolor="none", markeredgewidth=0.16 * size,
+        color=TRUTH, path_effects=stroke(0.3 * size), zorder=4, label="true position",
+        clip_on=False, linestyle="none",
+    )  # fmt: skip
+    return line
+
+
+def mark_estimate(
+    axes: "Axes", row: float, col: float, number: int = 0, label: str = "estimate", size: float = 15
+) -> Any:
+    """A cross at the estimate of model ``number``; returns it for a legend."""
+    (line,) = axes.plot(
+        col, row, _MARKERS[number % len(_MARKERS)], markersize=size, markeredgewidth=0.16 * size,
+        color=ESTIMATES[number % len(ESTIMATES)], path_effects=stroke(0.28 * size), zorder=5,
+        label=label, clip_on=False, linestyle="none",
+    )  # fmt: skip
+    return line
+
+
+def posterior_overlay(posterior: NDArray[np.floating]) -> NDArray[np.float64]:
+    """``(H, W, 4)``: brighter and denser where more probable, nothing where improbable."""
+    import matplotlib as mpl
+
+    strength = np.sqrt(posterior / max(float(posterior.max()), 1e-30))
+    overlay = np.array(mpl.colormaps["plasma"](strength))
+    overlay[..., 3] = np.clip(strength * 1.2, 0.0, 0.85) * (strength > 0.02)
+    return overlay
+
+
+def density_contours(
+    axes: "Axes", posterior: NDArray[np.floating], masses: Sequence[float] = (0.5, 0.9)
+) -> None:
+    """Outlines of the highest-density sets of these masses; the innermost the brightest."""
+    levels = highest_density_levels(posterior, masses)
+    rows, cols = (np.arange(side) + 0.5 for side in posterior.shape)
+    for place, (level, _) in enumerate(sorted(zip(levels, masses, strict=True), reverse=True)):
+        if not 0 < level < float(posterior.max()):
+            continue  # a set of one pixel, which the estimate's mark covers
+        drawn = axes.contour(
+            cols, rows, posterior, levels=[level], colors=["white"],
+            linewidths=1.1 - 0.35 * place, zorder=3,
+        )  # fmt: skip
+        drawn.set_path_effects(stroke(2.2 - 0.35 * place))
+
+
+def highest_density_levels(
+    posterior: NDArray[np.floating], masses: Sequence[float]
+) -> NDArray[np.float64]:
+    """The probability of the last pixel that the highest-density set of each mass takes in."""
+    ordered = np.sort(np.asarray(posterior, np.float64).ravel())[::-1]
+    places = np.searchsorted(np.cumsum(ordered), np.asarray(masses) * (1 - 1e-9))
+    return np.asarray(ordered[np.minimum(places, len(ordered) - 1)])
+
+
+def outline_region(
+    axes: "Axes", region: "Region", shape: tuple[int, int], size: float = 10.0, color: str = "white"
+) -> None:
+    """A region's edge, and its rank beside it on the side that has room."""
+    for rings in region.polygons():
+        for ring in rings:
+            rows, cols = np.array(ring).T
+            axes.plot(
+                cols, rows, color=color, linewidth=0.11 * size, path_effects=stroke(0.26 * size),
+                zorder=3,
+            )  # fmt: skip
+    number_region(axes, region, shape, size)
+
+
+def number_region(
+    axes: "Axes", region: "Region", shape: tuple[int, int], size: float = 10.0
+) -> None:
+    """A region's rank beside it, on the side that has room."""
+    height, width = shape
+    right = region.left + region.cutout.shape[1]
+    to_right = right < 0.93 * width
+    axes.annotate(
+        str(region.rank),
+        (right if to_right else region.left, max(region.top, 0.03 * height)),
+        xytext=(3 if to_right else -3, 0), textcoords="offset points",
+        ha="left" if to_right else "right", va="center", color="white", fontsize=size,
+        fontweight="bold", path_effects=stroke(0.26 * size), zorder=6,
+    )  # fmt: skip
+
+
+def landcover_picture(ids: NDArray[np.uint8], scheme: "ClassScheme") -> NDArray[np.uint8]:
+    """Class ids as colours."""
+    return np.asarray(scheme.palette[ids])
+
+
+def landcover_handles(present: set[int], scheme: "ClassScheme") -> "list[Patch]":
+    """Entries of a legend for the class ids that occur."""
+    from matplotlib.patches import Patch
+
+    return [
+        Patch(
+            facecolor="#{:02x}{:02x}{:02x}".format(*entry.color),
+            edgecolor="black",
+            linewidth=0.3,
+            label=entry.name,
+        )
+        for entry in scheme.classes
+        if entry.id in present
+    ]
+
+
+def draw_street(
+    axes: "Axes",
+    street: NDArray[np.uint8],
+    heading: float | None,
+    fov: float,
+    most: int = 2000,
+    size: float | None = None,
+) -> None:
+    """A street view with the azimuths that its columns look to.
+
+    Args:
+        axes: Where to.
+        street: ``(h, w, 3)`` uint8, equirectangular.
+        heading: Azimuth of its centre in degrees, or None: degrees from its middle are written.
+        fov: Horizontal extent in degrees.
+        most: Columns that are drawn at most.
+        size: Of the letters, in points.
+    """
+    height, width = street.shape[:2]
+    vertical = fov * height / width
+    if vertical > 91:  # the sky and the car's roof tell nothing
+        spare = int(height * (1 - 90 / vertical) / 2)
+        street = street[spare : height - spare]
+        height = street.shape[0]
+    step = max(1, width // most)
+    axes.imshow(street[::step, ::step], extent=(0, width, height, 0), aspect="equal")
+    axes.set_yticks([])
+    middle = 0.0 if heading is None else heading
+    every = next(gap for gap in (45, 30, 15, 10, 5, 1) if gap == 1 or fov / gap >= 4)
+    start = middle - fov / 2
+    first = math.ceil(start / every - 1e-6) * every
+    ticks = np.arange(first, start + fov + 1e-6, every)
+    names = [
+        direction(tick)
+        if heading is not None
+        else f"{tick - middle:+.0f}°".replace("+0°", "0°").replace("-0°", "0°")
+        for tick in ticks
+    ]
+    places = (ticks - start) * width / fov
+    axes.set_xticks(places, names, fontsize=size)
+    for place, label in zip(places, axes.get_xticklabels(), strict=True):
+        # Those at the ends stay within the picture.
+        if place < 0.01 * width:
+            label.set_horizontalalignment("left")
+        elif place > 0.99 * width:
+            label.set_horizontalalignment("right")
+
+
+def direction(azimuth: float) -> str:
+    """An azimuth in degrees, below its name where it has one."""
+    azimuth = azimuth % 360
+    name = _COMPASS[round(azimuth / 45) % 8] if azimuth % 45 < 1e-6 else ""
+    return f"{name}\n{azimuth:.0f}°" if name else f"{azimuth:.0f}°"
+
+
+def draw_distribution(
+    axes: "Axes",
+    probabilities: Sequence[float],
+    true_rank: int = 0,
+    shown: int = 5,
+    size: float = 7.0,
+) -> None:
+    """The DPD: upright bars of the ranked regions' probabilities, and what lies elsewhere.
+
+    Args:
+        axes: Where to.
+        probabilities: Of the regions, the most probable first.
+        true_rank: Rank of the region that holds the camera, 0 for none of them.
+        shown: Regions that get a bar of their own.
+        size: Of the letters, in points.
+    """
+    head = list(probabilities[:shown])
+    rest = max(0.0, 1.0 - sum(head))
+    values = [*head, *[0.0] * (shown - len(head)), rest]
+    colors = [BAR] * shown + [REST_BAR]
+    if true_rank:
+        colors[min(true_rank, shown + 1) - 1] = TRUE_BAR
+    axes.bar(range(shown + 1), [100 * value for value in values], color=colors, width=0.78)
+    for place, value in enumerate(values):
+        if place < len(head) or place == shown:
+            text = f"{100 * value:.0f}" if value >= 0.005 else "<1"
+            axes.text(place, 100 * value + 3, text, ha="center", va="bottom", fontsize=size)
+    axes.set_xticks(range(shown + 1), [*(str(i + 1) for i in range(shown)), "else"], fontsize=size)
+    axes.set_xlim(-0.6, shown + 0.6)
+    axes.set_ylim(0, 122)
+    axes.set_yticks([0, 50, 100], ["0", "50", "100"], fontsize=size)
+    axes.tick_params(length=2, pad=1.5, width=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_linewidth(0.6)
