@@ -98,8 +98,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="D",
         help="azimuth of the street view's centre, degrees clockwise from true north "
-        "(default: 0); with 'unknown' it is taken as north, with a warning: headings are not "
-        "searched",
+        "(default: 0), or 'unknown': all headings are tried (models that cannot take it as north, "
+        "with a warning)",
+    )
+    parser.add_argument(
+        "--heading-error",
+        type=float,
+        default=0.0,
+        metavar="D",
+        help="largest error of --heading either way, degrees; that range is searched (default: 0)",
     )
     parser.add_argument(
         "--fov",
@@ -137,6 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
             bounds=arguments.bounds,
             gsd=arguments.gsd,
             heading=arguments.heading,
+            heading_error=arguments.heading_error,
             fov=arguments.fov,
             landcover=arguments.landcover,
         )

@@ -40,6 +40,7 @@ from cvsegguide.io.rasters import (
 )
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.headings import heading_grid
 from cvsegguide.progress import track
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 ONE_TILE = 1.3
 """Images up to this many times larger or smaller than a model's tile are fitted into one."""
+
+WHOLE = 4
+"""Images of up to this many tiles a side are seen whole by networks that take any size."""
 
 OVERLAP = 0.5
 """Part of a window that it shares with the next when an image is larger than a tile."""
@@ -81,14 +85,17 @@ class _Plan:
 
     Attributes:
         size: ``(h, w)`` of the image at the model's resolution.
-        canvas: ``(H, W)`` that windows cover: ``size``, or a whole tile where that is larger.
+        canvas: ``(H, W)`` that windows cover: ``size``, or what the network takes where that is
+            larger.
         offset: ``(top, left)`` of the image on the canvas.
+        tile: ``(H, W)`` of a window.
         windows: The tiles.
     """
 
     size: tuple[int, int]
     canvas: tuple[int, int]
     offset: tuple[int, int]
+    tile: tuple[int, int]
     windows: list[Window]
 
 
@@ -145,13 +152,16 @@ class Localizer:
         heading: float | None = 0.0,
         fov: float = 360.0,
         landcover: str | PathLike[str] | NDArray[np.uint8] | None = None,
+        heading_error: float = 0.0,
     ) -> Localization:
         """Find where a street view was taken.
 
         An overhead image of about one tile of the model (to within 1.3 x), or of unknown
         resolution, passes the network once; a larger one in overlapping windows at the model's
         resolution, whose scores are blended before they become probabilities; a smaller one is
-        padded, not stretched. Where the image has no data the posterior is 0.
+        padded, not stretched. Networks that take any size (the geometric one) see images of up to
+        four tiles a side whole and never stretched. Where the image has no data the posterior is
+        0.
 
         Args:
             overhead: Path of any raster, PIL image or uint8 array ``(H, W, 3)``, north up. What
@@ -162,11 +172,13 @@ class Localizer:
                 must come out nearly square on the ground, within 1.5 : 1.
             gsd: Metres per overhead pixel.
             heading: Azimuth of the street view's centre, degrees clockwise from true north; None
-                when unknown: the model does not search headings, and the view is taken as if its
-                centre looked north, with a warning.
+                when unknown: networks that search headings try all of them; with others the view
+                is taken as if its centre looked north, with a warning.
             fov: Horizontal extent of the street view in degrees.
             landcover: Class ids ``(H, W)`` on the overhead image's grid, for models that are
                 guided by true land cover.
+            heading_error: Largest error of ``heading`` in degrees either way; networks that
+                search headings try all of that range. 180 is the same as an unknown heading.
 
         Raises:
             InputError: An input cannot be used; the message says which and why.
@@ -178,6 +190,8 @@ class Localizer:
             raise InputError(f"--fov: must lie in (0, 360] degrees, got {fov:g}")
         if heading is not None and not math.isfinite(heading):
             raise InputError(f"--heading: must be a finite number of degrees, got {heading:g}")
+        if not 0.0 <= heading_error <= 180.0:
+            raise InputError(f"--heading-error: must lie in 0..180 degrees, got {heading_error:g}")
         aerial = read_overhead(overhead, bounds, gsd)
         if bounds is not None:
             check_given_bounds(aerial)
@@ -188,7 +202,11 @@ class Localizer:
         truth = self._true_landcover(landcover, aerial)
 
         plan = self._plan(aerial)
-        if heading is None:
+        unknown = heading is None or heading_error >= 180.0
+        search: Tensor | None = None
+        if self.model.searches_headings:
+            search = heading_grid(180.0 if unknown else heading_error, self.device)
+        elif unknown:
             _warn(
                 f"heading unknown: model {self.name} does not search headings; the street view "
                 "is taken as if its centre looked north"
@@ -200,9 +218,10 @@ class Localizer:
                 "--gsd or --bounds"
             )
         up = aerial.reference.up_azimuth if aerial.reference is not None else 0.0
-        canvas = self._street(view, (0.0 if heading is None else heading) - up, fov)
+        assumed = 0.0 if heading is None or unknown else heading
+        canvas = self._street(view, assumed - up, fov)
         with torch.inference_mode():
-            scores, prediction = self._predict(aerial, canvas, truth, plan)
+            scores, prediction = self._predict(aerial, canvas, truth, plan, search)
             ids = self._landcover(prediction, aerial, plan)
         if ids is None:
             ids = np.zeros(aerial.shape, np.uint8) if truth is None else self._folded(truth)
@@ -217,6 +236,7 @@ class Localizer:
         row *= aerial.shape[0] / plan.size[0]
         col *= aerial.shape[1] / plan.size[1]
 
+        given = None if unknown else wrap_degrees(assumed)
         pixel = aerial.pixel_size
         lon = lat = None
         if aerial.reference is not None:
@@ -229,7 +249,8 @@ class Localizer:
             col=col,
             lon=lon,
             lat=lat,
-            heading=None if heading is None else wrap_degrees(heading),
+            heading=_estimated(prediction, assumed) if search is not None else given,
+            heading_posterior=_heading_posterior(prediction) if unknown else None,
             regions=regions(
                 posterior,
                 separation=None if pixel is None else 3.0 / math.sqrt(pixel[0] * pixel[1]),
@@ -297,7 +318,7 @@ class Localizer:
             return ids
 
     def _plan(self, aerial: Overhead) -> _Plan:
-        tile = self.model.overhead_size
+        tile, step = self.model.overhead_size, self.model.any_size
         pixel = aerial.pixel_size
         if pixel is None:
             scale = min(tile[0] / aerial.shape[0], tile[1] / aerial.shape[1])
@@ -306,7 +327,7 @@ class Localizer:
             gsd = self.model.gsd
             exact = (aerial.shape[0] * pixel[0] / gsd, aerial.shape[1] * pixel[1] / gsd)
             extent = max(exact[0] / tile[0], exact[1] / tile[1])
-            if 1 / ONE_TILE <= extent <= ONE_TILE:
+            if step is None and 1 / ONE_TILE <= extent <= ONE_TILE:
                 exact = (exact[0] / extent, exact[1] / extent)
             if min(exact) < _MINIMUM_SIDE or exact[0] * exact[1] > MAX_PIXELS:
                 metres = " x ".join(
@@ -319,8 +340,10 @@ class Localizer:
                 )
         size = (max(1, round(exact[0])), max(1, round(exact[1])))
         canvas = (max(size[0], tile[0]), max(size[1], tile[1]))
+        if step is not None and max(size) <= WHOLE * max(tile):
+            canvas = tile = (-(-size[0] // step) * step, -(-size[1] // step) * step)
         offset = ((canvas[0] - size[0]) // 2, (canvas[1] - size[1]) // 2)
-        return _Plan(size, canvas, offset, lattice(canvas, tile, OVERLAP))
+        return _Plan(size, canvas, offset, tile, lattice(canvas, tile, OVERLAP))
 
     def _street(self, view: NDArray[np.uint8], heading: float, fov: float) -> Tensor:
         """The street view on the model's canvas, ``(1, 3, h, w)``."""
@@ -340,6 +363,7 @@ class Localizer:
         street: Tensor,
         truth: NDArray[np.uint8] | None,
         plan: _Plan,
+        search: Tensor | None,
     ) -> tuple[NDArray[np.float32], Prediction]:
         """Log-probabilities ``(h, w)`` of the image at the model's resolution, and scores."""
         canvas = _on_canvas(filled(aerial.image, aerial.valid), plan)
@@ -350,15 +374,19 @@ class Localizer:
             inner = resample(known.astype(np.uint8), plan.size, nearest=True)
             guide = np.full(plan.canvas, other, np.uint8)
             guide[_inner(plan)] = inner
-        tile = self.model.overhead_size
+        tile = plan.tile
         if len(plan.windows) == 1:
-            prediction = self._forward(canvas, street, guide, plan.windows, tile)
+            prediction = self._forward(canvas, street, guide, plan.windows, tile, search)
         else:
+            headings: list[tuple[Tensor, Tensor, Tensor]] = []
             heat: Blender | None = None
             cover: Blender | None = None
             groups = list(batches(plan.windows, self.batch_size))
             for group in track(groups, "localising"):
-                part = self._forward(canvas, street, guide, group, tile)
+                part = self._forward(canvas, street, guide, group, tile, search)
+                if part.heading is not None and part.heading_log is not None:
+                    mass = part.heatmap.flatten(1).logsumexp(dim=1)
+                    headings.append((mass, part.heading, part.heading_log))
                 heat = heat or Blender(1, plan.canvas, tile, self.device)
                 for i, window in enumerate(group):
                     heat.add(part.heatmap[i], window.top, window.left)
@@ -370,6 +398,7 @@ class Localizer:
             prediction = Prediction(
                 landcover=None if cover is None else cover.result()[None],
                 heatmap=heat.result()[None],
+                **_over_windows(headings),
             )
         scores = self.model.log_posterior(prediction)[0][_inner(plan)]
         if bool(scores.isnan().any()):
@@ -385,6 +414,7 @@ class Localizer:
         guide: NDArray[np.uint8] | None,
         windows: Any,
         tile: tuple[int, int],
+        search: Tensor | None,
     ) -> Prediction:
         overhead = torch.cat(
             [
@@ -396,9 +426,8 @@ class Localizer:
         if guide is not None:
             cut = [guide[w.top : w.top + tile[0], w.left : w.left + tile[1]] for w in windows]
             landcover = torch.from_numpy(np.stack(cut)).to(self.device)
-        prediction: Prediction = self.model(
-            overhead, street.expand(len(overhead), -1, -1, -1), landcover
-        )
+        inputs = [overhead, street.expand(len(overhead), -1, -1, -1), landcover]
+        prediction: Prediction = self.model(*inputs, *([] if search is None else [search]))
         if prediction.landcover is None and guide is None:
             # Unguided networks leave their land-cover head out of the forward pass.
             prediction.landcover = self.model.segment(overhead)
@@ -436,6 +465,31 @@ class Localizer:
     def _folded(self, landcover: NDArray[np.uint8]) -> NDArray[np.uint8]:
         ids = np.append(self.scheme.channel_ids, np.zeros(256, np.uint8))[:256]
         return np.asarray(ids[self.scheme.fold(landcover)], np.uint8)
+
+
+def _estimated(prediction: Prediction, assumed: float) -> float | None:
+    """Azimuth of the street view's centre, from the rotation that fits best."""
+    if prediction.heading is None:
+        return None
+    return wrap_degrees(assumed + float(prediction.heading[0]))
+
+
+def _heading_posterior(prediction: Prediction) -> NDArray[np.float32] | None:
+    """Mass over sectors of heading, the first about north, from a search of the whole circle."""
+    if prediction.heading_log is None:
+        return None
+    mass = prediction.heading_log[0].float().softmax(dim=0)
+    # rotations rise from -180 degrees
+    return np.asarray(mass.roll(-(len(mass) // 2)).cpu().numpy(), np.float32)
+
+
+def _over_windows(windows: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Heading and its log-probabilities from those of windows and the windows' log-masses."""
+    if not windows:
+        return {}
+    mass, heading, log = (torch.cat(parts) for parts in zip(*windows, strict=True))
+    joint = (log + mass[:, None]).logsumexp(dim=0, keepdim=True)
+    return {"heading": heading[mass.argmax()][None], "heading_log": joint.log_softmax(dim=1)}
 
 
 def filled(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

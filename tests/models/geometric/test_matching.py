@@ -147,7 +147,7 @@ def test_a_camera_that_looks_elsewhere_is_found_by_turning() -> None:
     """A view rolled by a quarter to the left was taken with a heading of 90 degrees."""
     classes, grid = town(4), PolarGrid()
     row, col = cameras(classes, 1, 4)[0]
-    polar, weight = street_view(classes, row, col, grid)
+    polar, _ = street_view(classes, row, col, grid)
     coordinates, _ = template_coordinates(grid, RADIUS, GSD * CELL)
     straight = to_metric(polar[None], coordinates)
     rolled = polar.roll(-grid.directions // 4, -1)[None]

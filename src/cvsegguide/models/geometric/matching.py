@@ -74,7 +74,7 @@ def image_of(spectrum: Tensor, size: tuple[int, int], radius: int, fine: int = 1
     # the template's first cell is its corner, `radius` cells before the camera
     scores = torch.roll(scores, shifts=(radius * fine, radius * fine), dims=(-2, -1))
     scores = scores[:, : size[0] * fine, : size[1] * fine]
-    return scores.unflatten(0, spectrum.shape[:2])
+    return torch.unflatten(scores, 0, spectrum.shape[:2])
 
 
 def _inverse(spectrum: Tensor, size: tuple[int, int], fine: int) -> Tensor:

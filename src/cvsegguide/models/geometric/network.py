@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.headings import best_heading
 from cvsegguide.models.geometric.matching import correlation, image_of, transform_map
 from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadFeatures
 from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric, turned
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
+from cvsegguide.models.headings import best_heading
 
 CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
@@ -235,7 +235,7 @@ class GeometricModel(LocalizationModel):
         inside = transform_map(maps.new_ones(1, 1, *size), self.radius)
         polar = torch.cat((channels(around), around.visibility.sigmoid()), dim=1).float()
         products, weights = [], []
-        for group in turns.split(HEADINGS_AT_ONCE):
+        for group in torch.split(turns, HEADINGS_AT_ONCE):
             coordinates = turned(self.coordinates, group, self.grid)
             # (B * K, C + 1, S, S)
             metric = to_metric(
@@ -243,8 +243,9 @@ class GeometricModel(LocalizationModel):
                 coordinates.repeat(len(polar), 1, 1, 1),
             )
             weight = metric[:, -1:] * self.reach
-            template = (metric[:, :-1] * weight).unflatten(0, (len(polar), len(group)))
-            weight = weight.unflatten(0, (len(polar), len(group)))
+            pairs = (len(polar), len(group))
+            template = torch.unflatten(metric[:, :-1] * weight, 0, pairs)
+            weight = torch.unflatten(weight, 0, pairs)
             products.append(correlation(spectrum, template, size))
             weights.append(correlation(inside, weight, size))
         seen = image_of(torch.cat(weights, dim=1), size, self.radius).clamp_min(1.0)
