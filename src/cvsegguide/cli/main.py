@@ -99,6 +99,11 @@ COMMANDS = {
         "what guidance is worth: rows, table and plot",
         example="--root city --steps 300 --out ablation",
     ),
+    "figures": Command(
+        "cvsegguide.cli.figures",
+        "draw samples and what models make of them, as in the paper",
+        example="--root city --models synthcity --count 3",
+    ),
     "convert": Command(
         "cvsegguide.cli.convert",
         "published checkpoint to safetensors",
