@@ -77,11 +77,11 @@ def test_blending_has_no_step():
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (300, 170), (40, 700), (10, 9)])
-@pytest.mark.parametrize("block", [256, 2048])
-def test_every_pixel_of_an_array(shape, block):
+@pytest.mark.parametrize("panel", [256, 2048])
+def test_every_pixel_of_an_array(shape, panel):
     image, ids = patchwork(shape)
     with open_raster(image) as raster:
-        result = segment_array(ColourModel(), raster, CPU, NYC, block=block)
+        result = segment_array(ColourModel(), raster, CPU, NYC, panel=panel)
     assert np.array_equal(result, ids)
 
 
@@ -102,8 +102,8 @@ def test_blocks_make_no_difference(gsd):
     rng = np.random.default_rng(5)
     image = rng.integers(0, 256, (600, 530, 3), np.uint8)
     with open_raster(image, gsd=gsd) as raster:
-        many = segment_array(PositionModel(), raster, CPU, NYC, block=256)
-        one = segment_array(PositionModel(), raster, CPU, NYC, block=4096)
+        many = segment_array(PositionModel(), raster, CPU, NYC, panel=256)
+        one = segment_array(PositionModel(), raster, CPU, NYC, panel=4096)
     assert len(np.unique(one)) > 2
     # Resampled pixels are rounded to 8 bits, here or there one step apart: ties break otherwise.
     assert (many != one).mean() < (1e-5 if gsd in (None, 0.5) else 5e-4)
@@ -127,7 +127,7 @@ def test_file(tmp_path):
     path = write(tmp_path / "a.tif", image)
     out = tmp_path / "new" / "cover.tif"
     with open_raster(path) as raster:
-        segment_file(ColourModel(), raster, out, CPU, NYC, block=256)
+        segment_file(ColourModel(), raster, out, CPU, NYC, panel=256)
     with rasterio.open(path) as source, rasterio.open(out) as cover:
         assert np.array_equal(cover.read(1), ids)
         assert cover.crs == source.crs
@@ -190,7 +190,7 @@ def test_what_is_held_at_once_does_not_grow(gsd, monkeypatch):
                 return read(*box)
 
             monkeypatch.setattr(raster, "read", recording)
-            segment_array(ColourModel(), raster, CPU, NYC, block=256)
+            segment_array(ColourModel(), raster, CPU, NYC, panel=256)
         largest[side] = max(areas)
     # A block of 256 pixels, and the windows of 64 that reach over its edges.
     assert max(largest.values()) < 500**2

@@ -1,14 +1,18 @@
 """Land cover of rasters of any size, in bounded memory and without seams.
 
 The raster is seen at the model's resolution on one fixed lattice of overlapping windows; their
-scores are blended with weights that fall towards each window's border. The output is made in
-square blocks. A block computes every window that reaches into it, so that it holds what it would
-hold if the raster were one block; windows on the border of two blocks are computed twice, which
-costs about (1 + 256 / 2048)^2, a quarter, for rasters of many blocks, and nothing for smaller ones.
+scores are blended with weights that fall towards each window's border. Work goes down panels, from
+one row of windows to the next: rows that no later window reaches are finished and written, so that
+what is held is one row of windows of a panel, whatever the raster's size. A window is computed
+once; only those on the border of two panels are computed twice, one in 34 for rasters wider than a
+panel. Reading runs one row of windows ahead of the network and writing behind it, each in a thread
+of its own.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
@@ -18,19 +22,22 @@ from torch import Tensor
 
 import cvsegguide
 from cvsegguide.errors import InputError
-from cvsegguide.inference.windows import Blender, Window, batches, to_tensor, window_starts
+from cvsegguide.inference.windows import batches, taper, to_bytes, window_starts
 from cvsegguide.io.geotiff import create_geotiff
 from cvsegguide.io.rasters import Raster, resample
 from cvsegguide.landcover import ClassScheme
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.progress import track
 
-OVERLAP = 0.25
-"""Part of a window that it shares with the next."""
+OVERLAP = 1 / 32
+"""Part of a window that it shares with the next. What is shared is computed twice, or four times:
+a part x costs 1 / (1 - x)^2 of the time."""
 
-BLOCK = 2048
-"""Side of a block in pixels of the raster or of the model, whichever are more; a multiple of the
-output's own tiles."""
+PANEL = 8192
+"""Width of a panel in pixels of the raster or of the model, whichever are more."""
+
+_TILE = 256
+"""Rows and columns are written by multiples of it, the output's own tiles."""
 
 _MARGIN = 8
 
@@ -56,14 +63,16 @@ def segment_array(
     device: torch.device,
     scheme: ClassScheme,
     batch_size: int = 4,
-    block: int = BLOCK,
+    panel: int = PANEL,
+    overlap: float = OVERLAP,
 ) -> NDArray[np.uint8]:
     """Class ids ``(H, W)`` of a raster, 0 where it has no data."""
     result = np.zeros(raster.shape, np.uint8)
-    work = _Work(model, raster, device, scheme, batch_size, block)
-    for top, left in track(work.blocks, "segmenting"):
-        part = work.block(top, left)
+
+    def keep(part: NDArray[np.uint8], top: int, left: int) -> None:
         result[top : top + part.shape[0], left : left + part.shape[1]] = part
+
+    _Work(model, raster, device, scheme, batch_size, panel, overlap).run(keep)
     return result
 
 
@@ -74,7 +83,8 @@ def segment_file(
     device: torch.device,
     scheme: ClassScheme,
     batch_size: int = 4,
-    block: int = BLOCK,
+    panel: int = PANEL,
+    overlap: float = OVERLAP,
 ) -> None:
     """Write the class ids of a raster as a tiled, compressed GeoTIFF with a colour table.
 
@@ -84,7 +94,7 @@ def segment_file(
 
     from cvsegguide.inference.result import class_tags
 
-    work = _Work(model, raster, device, scheme, batch_size, block)
+    work = _Work(model, raster, device, scheme, batch_size, panel, overlap)
     tags = {"SOFTWARE": f"cvsegguide {cvsegguide.__version__}", **class_tags(scheme)}
     with (
         rasterio.Env(GDAL_CACHEMAX=_CACHE),
@@ -99,8 +109,23 @@ def segment_file(
             tags=tags,
         ) as writer,
     ):
-        for top, left in track(work.blocks, "segmenting"):
-            writer.write(work.block(top, left), top, left)
+        work.run(writer.write)
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Columns ``begin`` to ``end`` of the raster.
+
+    Attributes:
+        low, high: Columns of the model's grid that they lean on.
+        starts: First columns of the windows that reach into those.
+    """
+
+    begin: int
+    end: int
+    low: int
+    high: int
+    starts: list[int]
 
 
 class _Work:
@@ -113,7 +138,8 @@ class _Work:
         device: torch.device,
         scheme: ClassScheme,
         batch_size: int,
-        block: int,
+        panel: int,
+        overlap: float,
     ) -> None:
         self._model = model
         self._raster = raster
@@ -135,91 +161,107 @@ class _Work:
         )
         self._step = tuple(side / size for side, size in zip(raster.shape, self._size, strict=True))
         self._tile = model.overhead_size
-        self._starts = tuple(
-            window_starts(size, tile, OVERLAP)
+        self._rows, columns = (
+            window_starts(size, tile, overlap)
             for size, tile in zip(self._size, self._tile, strict=True)
         )
-        finer = max(1.0, *(1 / step for step in self._step))
-        side = max(256, int(block / finer) // 256 * 256)
-        self._side = side
-        self.blocks = [
-            (top, left)
-            for top in range(0, raster.shape[0], side)
-            for left in range(0, raster.shape[1], side)
+        finer = max(1.0, 1 / self._step[1])
+        width = max(_TILE, int(panel / finer) // _TILE * _TILE)
+        self._panels = [
+            self._panel(begin, min(begin + width, raster.shape[1]), columns)
+            for begin in range(0, raster.shape[1], width)
         ]
+        self._taper = taper(self._tile).to(device)
 
-    def block(self, top: int, left: int) -> NDArray[np.uint8]:
-        """Class ids of the block whose top-left pixel is ``(top, left)``."""
-        begin = (top, left)
-        end = tuple(min(b + self._side, s) for b, s in zip(begin, self._raster.shape, strict=True))
-        _, valid = self._raster.read(top, left, end[0], end[1])
-        if not valid.any():
-            return np.zeros(valid.shape, np.uint8)
-        scores, first = self._scores(begin, end)
-        for axis in (0, 1):
-            scores = _interpolate(
-                scores, axis + 1, begin[axis], end[axis], self._step[axis], first[axis]
-            )
-        ids = landcover_ids(scores, self._model.channels, self._scheme)
-        return np.where(valid, ids, 0).astype(np.uint8)
+    def _panel(self, begin: int, end: int, columns: Sequence[int]) -> _Panel:
+        step, size = self._step[1], self._size[1]
+        low = max(0, math.floor(begin / step - 1))
+        high = min(size, math.ceil(end / step + 1))
+        starts = [s for s in columns if s < high and s + self._tile[1] > low]
+        return _Panel(begin, end, low, high, starts)
 
-    def _scores(
-        self, begin: tuple[int, ...], end: tuple[int, ...]
-    ) -> tuple[Tensor, tuple[int, int]]:
-        """Blended scores of the part of the model's grid that the block's pixels lean on.
+    def run(self, write: Callable[[NDArray[np.uint8], int, int], None]) -> None:
+        """Compute everything; ``write(ids, top, left)`` is called in a thread, in order."""
+        todo = [(panel, row) for panel in self._panels for row in self._rows]
+        with (
+            ThreadPoolExecutor(1, "reading") as reader,
+            ThreadPoolExecutor(1, "writing") as writer,
+        ):
+            pending: list[Future[None]] = []
+
+            def read(index: int) -> Future[tuple[NDArray[np.uint8], NDArray[np.bool_]]] | None:
+                if index >= len(todo):
+                    return None
+                panel, row = todo[index]
+                origin = (row, panel.starts[0])
+                end = (row + self._tile[0], panel.starts[-1] + self._tile[1])
+                return reader.submit(self._image, origin, end)
+
+            ahead = read(0)
+            rows: _Rows | None = None
+            for index, (panel, row) in enumerate(track(todo, "segmenting")):
+                assert ahead is not None
+                image, seen = ahead.result()
+                ahead = read(index + 1)
+                if rows is None or rows.panel is not panel:
+                    rows = _Rows(self, panel)
+                with torch.inference_mode():
+                    self._segment(rows, row, image, seen)
+                    last = row == self._rows[-1]
+                    following = self._size[0] if last else self._rows[self._rows.index(row) + 1]
+                    for top, ids in rows.finish(following, last):
+                        if len(pending) > 1:
+                            pending.pop(0).result()
+                        valid = reader.submit(self._valid, top, panel, len(ids))
+                        pending.append(writer.submit(_write, write, ids, valid, top, panel.begin))
+            for future in pending:
+                future.result()
+
+    def _segment(
+        self, rows: "_Rows", top: int, image: NDArray[np.uint8], seen: NDArray[np.bool_]
+    ) -> None:
+        """Pass one row of windows through the network."""
+        panel, width = rows.panel, self._tile[1]
+        slices = [
+            (start, slice(start - panel.starts[0], start - panel.starts[0] + width))
+            for start in panel.starts
+        ]
+        # A window without data has no pixel that anyone will see.
+        wanted = [(start, part) for start, part in slices if seen[part].any()]
+        for group in batches(wanted, self._batch_size):
+            tiles = torch.cat([to_bytes(image[:, part]) for _, part in group])
+            tensor = tiles.to(self._device).to(torch.float32).div_(255.0)
+            for scores, (start, _) in zip(self._model.segment(tensor), group, strict=True):
+                rows.add(scores.float(), top, start, self._taper)
+
+    def _valid(self, top: int, panel: _Panel, count: int) -> NDArray[np.bool_]:
+        return self._raster.read(top, panel.begin, top + count, panel.end)[1]
+
+    def _image(
+        self, begin: tuple[int, int], end: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The model's grid from ``begin`` to ``end``, as it would be cut from the whole.
 
         Returns:
-            ``(C, h, w)`` and the ``(row, col)`` of its first pixel on the model's grid.
+            The image, and for each of its columns whether anything in it has data.
         """
-        low, high, starts = [], [], []
-        for axis in (0, 1):
-            step, size = self._step[axis], self._size[axis]
-            low.append(max(0, math.floor(begin[axis] / step - 1)))
-            high.append(min(size, math.ceil(end[axis] / step + 1)))
-            reach = self._tile[axis]
-            starts.append(
-                [s for s in self._starts[axis] if s < high[axis] and s + reach > low[axis]]
-            )
-        origin = (starts[0][0], starts[1][0])
-        image = self._image(origin, (starts[0][-1] + self._tile[0], starts[1][-1] + self._tile[1]))
-        windows = [Window(row, col) for row in starts[0] for col in starts[1]]
-        blender = Blender(
-            len(self._model.channels),
-            (high[0] - low[0], high[1] - low[1]),
-            self._tile,
-            self._device,
-        )
-        with torch.inference_mode():
-            for group in batches(windows, self._batch_size):
-                tiles = [
-                    image[
-                        w.top - origin[0] : w.top - origin[0] + self._tile[0],
-                        w.left - origin[1] : w.left - origin[1] + self._tile[1],
-                    ]
-                    for w in group
-                ]
-                tensor = torch.cat([to_tensor(tile, self._device) for tile in tiles])
-                for scores, w in zip(self._model.segment(tensor), group, strict=True):
-                    blender.add(scores, w.top - low[0], w.left - low[1])
-        return blender.result(), (low[0], low[1])
-
-    def _image(self, begin: tuple[int, int], end: tuple[int, int]) -> NDArray[np.uint8]:
-        """The model's grid from ``begin`` to ``end``, as it would be cut from the whole."""
         stop = tuple(min(e, s) for e, s in zip(end, self._size, strict=True))
         # Pixels of the raster under it, and some around, for the filter.
         exact = [(b * step, s * step) for b, s, step in zip(begin, stop, self._step, strict=True)]
-        reach = [math.ceil(_MARGIN * max(1.0, step)) for step in self._step]
+        resampled = self._step != (1.0, 1.0)
+        reach = [math.ceil(_MARGIN * max(1.0, step)) if resampled else 0 for step in self._step]
         low = [max(0, math.floor(e[0]) - r) for e, r in zip(exact, reach, strict=True)]
         high = [
             min(side, math.ceil(e[1]) + r)
             for e, r, side in zip(exact, reach, self._raster.shape, strict=True)
         ]
         image, valid = self._raster.read(low[0], low[1], high[0], high[1])
-        if not valid.all():
-            # A constant, not a local mean, so that neighbouring blocks see the same.
+        whole = bool(valid.all())
+        if not whole:
+            # A constant, not a local mean, so that neighbouring windows see the same.
             image = np.where(valid[..., None], image, np.uint8(127))
         size = (stop[0] - begin[0], stop[1] - begin[1])
-        if self._step != (1.0, 1.0):
+        if resampled:
             box = (
                 exact[0][0] - low[0],
                 exact[1][0] - low[1],
@@ -227,14 +269,105 @@ class _Work:
                 exact[1][1] - low[1],
             )
             image = resample(np.ascontiguousarray(image), size, box)
-        else:
-            image = image[begin[0] - low[0] :, begin[1] - low[1] :][: size[0], : size[1]]
         pad = (end[0] - stop[0], end[1] - stop[1])
         if any(pad):
             image = np.pad(
                 image, ((0, pad[0]), (0, pad[1]), (0, 0)), mode="constant", constant_values=127
             )
-        return image
+        seen = np.ones(image.shape[1], bool)
+        if not whole:
+            columns = np.concatenate(([0], np.cumsum(valid.any(axis=0))))
+            edges = np.arange(image.shape[1] + 1) * self._step[1] + begin[1] * self._step[1]
+            edges -= low[1]
+            # Whatever the filter of a column reaches.
+            first = np.clip(np.floor(edges[:-1]) - reach[1], 0, len(columns) - 1).astype(int)
+            final = np.clip(np.ceil(edges[1:]) + reach[1], 0, len(columns) - 1).astype(int)
+            seen = columns[final] > columns[first]
+        return image, seen
+
+
+class _Rows:
+    """Blended scores of one panel, from the row of windows at work on."""
+
+    def __init__(self, work: _Work, panel: _Panel) -> None:
+        self.panel = panel
+        self._work = work
+        shape = (work._tile[0], panel.high - panel.low)
+        device = work._device
+        channels = len(work._model.channels)
+        self._total = torch.zeros((channels, *shape), device=device)
+        self._weight = torch.zeros(shape, device=device)
+        self._top = 0
+        # Finished rows of the model's grid that rows of the raster still lean on.
+        self._done = self._total[:, :0]
+        self._first = 0
+        self._written = 0
+
+    def add(self, scores: Tensor, top: int, left: int, weight: Tensor) -> None:
+        """Add a window of the row at ``top``; what lies beside the panel is cut off."""
+        assert top == self._top
+        width = self._weight.shape[1]
+        begin = left - self.panel.low
+        inner = slice(max(0, -begin), min(scores.shape[2], width - begin))
+        target = slice(begin + inner.start, begin + inner.stop)
+        self._total[:, :, target].addcmul_(scores[:, :, inner], weight[:, inner])
+        self._weight[:, target] += weight[:, inner]
+
+    def finish(self, following: int, last: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Class ids of the raster's rows that no window from row ``following`` on reaches.
+
+        Yields:
+            Their first row, and ``(rows, columns of the panel)``.
+        """
+        work = self._work
+        step, height = work._step[0], work._raster.shape[0]
+        count = following - self._top
+        done = self._total[:, :count]
+        if work._step != (1.0, 1.0):  # else the largest score is the largest without it
+            done = done / self._weight[:count].clamp_min(1e-12)
+        self._done = torch.cat((self._done, done), dim=1)
+        self._total = _moved_up(self._total, count, 1)
+        self._weight = _moved_up(self._weight, count, 0)
+        self._top = following
+        ready = height if last else math.floor((following - 0.5) * step - 0.5) + 1
+        if not last:
+            ready = ready // _TILE * _TILE
+        while self._written < ready:
+            end = min(self._written + _TILE, ready)
+            yield self._written, self._ids(self._written, end)
+            self._written = end
+        keep = max(0, math.floor((self._written + 0.5) / step - 0.5) - self._first)
+        self._done = self._done[:, keep:].clone()
+        self._first += keep
+
+    def _ids(self, begin: int, end: int) -> NDArray[np.uint8]:
+        work = self._work
+        scores = _interpolate(self._done, 1, begin, end, work._step[0], self._first)
+        scores = _interpolate(
+            scores, 2, self.panel.begin, self.panel.end, work._step[1], self.panel.low
+        )
+        return landcover_ids(scores, work._model.channels, work._scheme)
+
+
+def _moved_up(rows: Tensor, count: int, axis: int) -> Tensor:
+    """``rows`` without the first ``count``, zeros behind."""
+    length = rows.shape[axis]
+    kept = max(0, length - count)
+    result = torch.zeros_like(rows)
+    if kept:
+        result.narrow(axis, 0, kept).copy_(rows.narrow(axis, count, kept))
+    return result
+
+
+def _write(
+    write: Callable[[NDArray[np.uint8], int, int], None],
+    ids: NDArray[np.uint8],
+    valid: Future[NDArray[np.bool_]],
+    top: int,
+    left: int,
+) -> None:
+    seen = valid.result()
+    write(ids if seen.all() else np.where(seen, ids, np.uint8(0)), top, left)
 
 
 def _interpolate(

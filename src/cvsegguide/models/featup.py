@@ -249,8 +249,8 @@ class FeatUpModel(PairModel):
             logits, _ = self.rows(low, kernels, with_lengths=False)
             assert logits is not None
             return logits
-        logits = self.landcover_head(self.encode_overhead(overhead))
-        return logits
+        plain: Tensor = self.landcover_head(self.encode_overhead(overhead))
+        return plain
 
     def forward(
         self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None

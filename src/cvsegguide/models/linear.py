@@ -41,7 +41,7 @@ def fast_paths() -> bool:
     return (
         _enabled
         and not torch.compiler.is_compiling()
-        and not torch._C._get_tracing_state()  # type: ignore[no-untyped-call]
+        and not torch._C._get_tracing_state()
         and not torch.onnx.is_in_onnx_export()
     )
 
