@@ -13,6 +13,7 @@ from cvsegguide.export.bilateral import ExportedStack
 from cvsegguide.export.description import Description
 from cvsegguide.landcover import scheme_of
 from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.heads.similarity import PooledSimilarity
 
 
 class ExportedNetwork(nn.Module):
@@ -98,11 +99,31 @@ def exportable(model: LocalizationModel) -> LocalizationModel:
     from cvsegguide.models.featup import FeatUpModel
 
     model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+    for part in model.modules():
+        if type(part) is PooledSimilarity:
+            part.__class__ = _AnyBatchSimilarity
     if isinstance(model, FeatUpModel):
         _replace_upsamplers(model)
     if any(isinstance(part, CrossFormer) for part in model.modules()):
         _fix_position_biases(model)
     return model
+
+
+class _AnyBatchSimilarity(PooledSimilarity):
+    """The similarity in one form whatever the batch: the other chooses the cheapest."""
+
+    def forward(
+        self, overhead: Tensor, pooled: Tensor, inverse_length: Tensor | None = None
+    ) -> Tensor:
+        direction, offset = self.direction(pooled)
+        channels, height, width = overhead.shape[1:]
+        places = overhead.permute(0, 2, 3, 1).reshape(-1, height * width, channels)
+        product = (places @ direction[:, :, None])[..., 0] + offset[:, None]
+        cosine = product * torch.rsqrt(self.square(places).clamp_min(1e-12))
+        return cosine.reshape(-1, 1, height, width)
+
+    def square(self, places: Tensor) -> Tensor:
+        return self.square_of(*self.projection)(places)
 
 
 class _ExportedUpsampler(nn.Module):

@@ -216,7 +216,7 @@ class MultiScaleTransformer(PairModel):
 
     def match_tile(self, tile: EncodedTile, street: Tensor) -> Prediction:
         """Localise ``(B, 3, h, w)`` street views, each in its tile or all in one."""
-        count = len(street)
+        count = street.shape[0]  # not len(), which export takes for a constant
         guidance = None if tile.guidance is None else shared_by(tile.guidance, count)
         descriptors = self.encode_street(street)
         heatmap = self.decode_heatmap(tile.maps, descriptors, guidance, tile.inverse_lengths)
