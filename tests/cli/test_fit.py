@@ -96,12 +96,27 @@ def test_predict_writes_the_same_rows(
         capfd.readouterr()
         assert main([command, "--config", config, "--out", str(tmp_path / command)]) == 0
     path = tmp_path / "predict" / "predictions.parquet"
+    points = path.with_suffix(".geojson")
     assert capfd.readouterr().out == f"{path}: 7 rows, of data.test (TinyPairs)\n"
     tables = [
         pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("test", "predict")
     ]
     pd.testing.assert_frame_equal(*tables)
-    assert sorted(path.name for path in (tmp_path / "predict").iterdir()) == ["predictions.parquet"]
+    assert sorted((tmp_path / "predict").iterdir()) == [points, path]
+    collection = json.loads(points.read_text())
+    assert [feature["id"] for feature in collection["features"]] == tables[1]["id"].tolist()
+
+
+@pytest.mark.parametrize("command", ["test", "validate", "predict"])
+def test_json_and_nothing_else(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str
+) -> None:
+    arguments = ["--config", str(trained / "config.yaml"), "--out", str(tmp_path), "--json", "-q"]
+    assert main([command, *arguments]) == 0
+    out, error = capfd.readouterr()
+    report = json.loads(out)
+    assert report["rows"] == 7 if command == "predict" else report["position"]["count"] > 0
+    assert error == ""
 
 
 def test_batch_size_changes_nothing(trained: Path, tmp_path: Path) -> None:

@@ -1,11 +1,20 @@
 """The table of predictions out of the shards of several processes."""
 
+import json
+import math
+import struct
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
+from cvsegguide.errors import InputError
+from cvsegguide.evaluation.predictions import (
+    PredictionWriter,
+    merge_shards,
+    write_predictions_geojson,
+)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
@@ -24,3 +33,88 @@ def test_shards_become_one_table_in_order(
     assert table["id"].tolist() == [str(number) for number in range(29)]
     assert table["row"].tolist() == list(range(29))
     assert [entry.name for entry in tmp_path.iterdir()] == ["predictions.parquet"]
+
+
+PLACES = [(-74.1, 40.5), (-73.9, 40.8), None, (-74.3, 40.6), (-74.0, 40.9)]
+
+
+def located(path: Path, places: list[tuple[float, float] | None], world: int = 1) -> Path:
+    """A table of estimates at these places."""
+    for rank in range(world):
+        writer = PredictionWriter(path, rank)
+        for number in range(rank, len(places), world):
+            place = places[number]
+            row = {"id": f"é{number}", "row": 1.5, "col": 2.0, "error_m": math.nan}
+            if place is not None:
+                row |= {"lon": place[0], "lat": place[1], "region_p": [0.5, 0.25]}
+            writer.add([row])
+        writer.close()
+    merge_shards(path, world)
+    return path
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_the_table_is_geoparquet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: int
+) -> None:
+    """By the specification, version 1.1: metadata and well-known binary, byte by byte."""
+    monkeypatch.setattr("cvsegguide.evaluation.predictions._GROUP", 2)
+    path = located(tmp_path / "predictions.parquet", PLACES, world)
+    for metadata in (pq.read_metadata(path).metadata, pq.read_schema(path).metadata):
+        geo = json.loads(metadata[b"geo"])
+        assert geo["version"] == "1.1.0"
+        column = geo["columns"][geo["primary_column"]]
+        assert column["encoding"] == "WKB"
+        assert column["geometry_types"] == ["Point"]
+        assert column["bbox"] == [-74.3, 40.5, -73.9, 40.9]
+        assert "crs" not in column, "that is, OGC:CRS84"
+    table = pq.read_table(path)
+    for cell, place in zip(table["geometry"].to_pylist(), PLACES, strict=True):
+        if place is None:
+            assert cell is None
+        else:
+            assert cell[:1] == b"\x01"
+            assert struct.unpack("<Idd", cell[1:]) == (1, *place)
+
+
+def test_geopandas_reads_it(tmp_path: Path) -> None:
+    geopandas = pytest.importorskip("geopandas")
+    frame = geopandas.read_parquet(located(tmp_path / "p.parquet", PLACES))
+    assert frame.crs.equals("OGC:CRS84")
+    assert [None if point is None else (point.x, point.y) for point in frame.geometry] == PLACES
+
+
+def test_without_any_place(tmp_path: Path) -> None:
+    path = located(tmp_path / "predictions.parquet", [None, None])
+    geo = json.loads(pq.read_metadata(path).metadata[b"geo"])
+    assert geo["columns"]["geometry"] == {"encoding": "WKB", "geometry_types": []}
+    write_predictions_geojson(path, tmp_path / "p.geojson")
+    collection = json.loads((tmp_path / "p.geojson").read_text())
+    assert "bbox" not in collection
+    assert [feature["geometry"] for feature in collection["features"]] == [None, None]
+
+
+def test_predictions_as_geojson(tmp_path: Path) -> None:
+    path = located(tmp_path / "predictions.parquet", PLACES)
+    write_predictions_geojson(path, tmp_path / "p.geojson")
+    text = (tmp_path / "p.geojson").read_text(encoding="utf-8")
+    collection = json.loads(text, parse_constant=pytest.fail)  # NaN is no JSON
+    assert collection["bbox"] == [-74.3, 40.5, -73.9, 40.9]
+    first, _, nowhere, *_ = collection["features"]
+    assert (first["type"], first["id"]) == ("Feature", "é0")
+    assert first["geometry"] == {"type": "Point", "coordinates": [-74.1, 40.5]}
+    assert first["properties"]["error_m"] is None
+    assert first["properties"]["region_p"] == [0.5, 0.25]
+    assert nowhere["geometry"] is None
+
+
+@pytest.mark.parametrize("rows", [(3, 1), (2, 3)])
+def test_gaps_and_repetitions_are_refused(tmp_path: Path, rows: tuple[int, int]) -> None:
+    path = tmp_path / "predictions.parquet"
+    for rank, count in enumerate(rows):
+        writer = PredictionWriter(path, rank)
+        writer.add([{"id": f"{rank} {i}"} for i in range(count)])
+        writer.close()
+    with pytest.raises(InputError, match=r"predictions\.parquet: process . of 2 has written"):
+        merge_shards(path, 2)
+    assert not path.exists()

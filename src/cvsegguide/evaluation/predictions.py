@@ -1,7 +1,14 @@
-"""The table of predictions: written as it comes, by several processes, whole or not at all."""
+"""The table of predictions: written as it comes, by several processes, whole or not at all.
 
+It is GeoParquet (https://geoparquet.org, version 1.1): a Parquet file with the estimates as points
+in a column of well-known binary, and a word about them in its metadata. Both are a page of
+specification and a few lines here; GeoPandas and GDAL would be heavier than all the rest of what
+evaluation needs, and could not write row by row.
+"""
+
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,6 +17,7 @@ from cvsegguide.errors import InputError
 from cvsegguide.io.atomic import atomic_path
 
 _GROUP = 4096
+GEOMETRY = "geometry"
 
 
 def schema() -> Any:
@@ -49,6 +57,65 @@ def schema() -> Any:
             column("region_p", pa.list_(pa.float64()), "probabilities of the ranked regions"),
         ]
     )
+
+
+def _places(table: Any) -> tuple[Any, Any, Any]:
+    """Longitudes and latitudes of a table's rows, and where there are any."""
+    import numpy as np
+
+    lon, lat = (
+        np.asarray(table.column(name).to_numpy(zero_copy_only=False), np.float64)
+        for name in ("lon", "lat")
+    )
+    return lon, lat, np.isfinite(lon) & np.isfinite(lat)
+
+
+def _points(table: Any) -> Any:
+    """The estimates of a table as well-known binary, null for rows without a place.
+
+    A point: the byte order (1, little-endian), its type (1), longitude and latitude.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    lon, lat, there = _places(table)
+    layout = [("order", "u1"), ("type", "<u4"), ("lon", "<f8"), ("lat", "<f8")]
+    points = np.empty(len(lon), layout)
+    points["order"], points["type"], points["lon"], points["lat"] = 1, 1, lon, lat
+    raw, size = points.tobytes(), points.itemsize
+    cells = [raw[i * size : (i + 1) * size] if there[i] else None for i in range(len(lon))]
+    return pa.array(cells, pa.binary())
+
+
+def _extent(parts: Sequence[Any]) -> list[float] | None:
+    """West, south, east, north of all rows with a place; reads two columns, group by group."""
+    sides: list[list[float]] = []
+    for part in parts:
+        for group in range(part.num_row_groups):
+            lon, lat, there = _places(part.read_row_group(group, columns=["lon", "lat"]))
+            if there.any():
+                lon, lat = lon[there], lat[there]
+                sides.append([lon.min(), lat.min(), lon.max(), lat.max()])
+    if not sides:
+        return None
+    west, south, east, north = zip(*sides, strict=True)
+    return [float(min(west)), float(min(south)), float(max(east)), float(max(north))]
+
+
+def _with_points(columns: Any, extent: list[float] | None) -> Any:
+    """A schema with the column of points and the metadata ``geo``.
+
+    Without ``crs`` in them coordinates are WGS84, longitude first (OGC:CRS84).
+    """
+    import pyarrow as pa
+
+    column: dict[str, Any] = {"encoding": "WKB", "geometry_types": []}
+    if extent is not None:
+        column |= {"geometry_types": ["Point"], "bbox": extent}
+    geo = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
+    meaning = {"description": "the estimate: a point, well-known binary, WGS84"}
+    field = pa.field(GEOMETRY, pa.binary(), metadata=meaning)
+    return columns.append(field).with_metadata({"geo": json.dumps(geo)})
 
 
 class PredictionWriter:
@@ -106,10 +173,13 @@ def merge_shards(path: str | PathLike[str], world: int) -> int:
     """Merge the shards of ``world`` processes into one table in the data set's order.
 
     Process r holds samples r, r + world, r + 2 world, ... One row group of each shard is in
-    memory at a time. The shards are removed.
+    memory at a time. The table gets its column of points. The shards are removed.
 
     Returns:
         The number of rows.
+
+    Raises:
+        InputError: A process has written more or fewer rows than its share.
     """
     import numpy as np
     import pyarrow as pa
@@ -118,15 +188,45 @@ def merge_shards(path: str | PathLike[str], world: int) -> int:
     path = Path(path)
     shards = [shard_path(path, rank) for rank in range(world)]
     parts = [pq.ParquetFile(shard) for shard in shards]
+    counts = [part.metadata.num_rows for part in parts]
+    for rank, count in enumerate(counts):
+        share = len(range(rank, sum(counts), world))
+        if count != share:
+            raise InputError(
+                f"{path}: process {rank} of {world} has written {count} rows, not {share}: there "
+                "would be gaps or repetitions"
+            )
     rows = 0
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema()) as writer:
+    full = _with_points(schema(), _extent(parts))
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, full) as writer:
         for group in range(max(part.num_row_groups for part in parts)):
             tables = [part.read_row_group(group) for part in parts if group < part.num_row_groups]
             place = np.concatenate([np.arange(len(table)) for table in tables])
             table = pa.concat_tables(tables).take(np.argsort(place, kind="stable"))
-            writer.write_table(table)
+            columns = [*table.columns, _points(table)]
+            writer.write_table(pa.Table.from_arrays(columns, schema=full))
             rows += table.num_rows
     for part, shard in zip(parts, shards, strict=True):
         part.close()
         shard.unlink(missing_ok=True)
     return rows
+
+
+def write_predictions_geojson(table: str | PathLike[str], path: str | PathLike[str]) -> None:
+    """Write the rows of a table that :func:`merge_shards` made as points in GeoJSON.
+
+    One row group is in memory at a time. Rows without a place are *unlocated* features.
+    """
+    import pyarrow.parquet as pq
+
+    from cvsegguide.io.vectors import write_points
+
+    with pq.ParquetFile(table) as file:
+        names = [name for name in file.schema_arrow.names if name != GEOMETRY]
+
+        def rows() -> Iterator[Mapping[str, Any]]:
+            for group in range(file.num_row_groups):
+                yield from file.read_row_group(group, columns=names).to_pylist()
+
+        geo = json.loads(file.metadata.metadata[b"geo"])
+        write_points(path, rows(), geo["columns"][GEOMETRY].get("bbox"))

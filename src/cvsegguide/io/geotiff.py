@@ -1,4 +1,9 @@
-"""GeoTIFFs of one band, written by windows: either whole or not there."""
+"""GeoTIFFs of one band, written by windows: either whole or not there.
+
+The files are cloud-optimised (COG, OGC 21-026): tiles, overviews down to one tile, everything in
+the order in which a reader over a network wants it, and statistics. A desktop GIS opens even large
+ones at once, with the right colours and stretch.
+"""
 
 import contextlib
 import warnings
@@ -43,7 +48,10 @@ def create_geotiff(
     description: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[RasterWriter]:
-    """Create a tiled, compressed GeoTIFF of one band that appears when the block succeeds.
+    """Create a cloud-optimised GeoTIFF of one band that appears when the block succeeds.
+
+    It is written twice: by windows into a plain one, then in order, with overviews (the most
+    frequent class of a palette, the mean of numbers) and exact statistics of the valid pixels.
 
     Args:
         path: Where it goes.
@@ -74,15 +82,20 @@ def create_geotiff(
         "blockxsize": _TILE,
         "blockysize": _TILE,
         "compress": "deflate",
-        "predictor": 3 if dtype.startswith("float") else 1,
+        "zlevel": 1,
         "bigtiff": "IF_SAFER",
     }
     if reference is not None:
         options |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
-    with atomic_path(path) as temporary, warnings.catch_warnings():
+    path = Path(path)
+    with (
+        atomic_path(path) as temporary,
+        _passing(path.with_name(f"{path.stem}-part{path.suffix}")) as plain,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            with rasterio.open(temporary, "w", **options) as dataset:
+            with rasterio.open(plain, "w", **options) as dataset:
                 if palette is not None:
                     dataset.write_colormap(
                         1, {i: (*map(int, color), 255) for i, color in enumerate(palette)}
@@ -91,10 +104,44 @@ def create_geotiff(
                     dataset.set_band_description(1, description)
                 dataset.update_tags(**(tags or {}))
                 yield RasterWriter(dataset)
+            _check_whole(plain)
+            _order(plain, temporary, dtype, palette is not None)
             _check_whole(temporary)
         except (RasterioError, OSError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
             raise InputError(f"{path}: cannot be written ({reason})") from None
+
+
+def _order(source: Path, target: Path, dtype: str, classes: bool) -> None:
+    """Copy a plain GeoTIFF into a cloud-optimised one; raise OSError when that fails."""
+    from rasterio.shutil import copy
+
+    try:
+        copy(
+            source,
+            target,
+            driver="COG",
+            blocksize=_TILE,
+            compress="deflate",
+            predictor="floating_point" if dtype.startswith("float") else "no",
+            overview_resampling="mode" if classes else "average",
+            statistics="yes",
+            bigtiff="if_safer",
+        )
+    except Exception as error:  # GDAL's own errors share no public base
+        raise OSError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _passing(path: Path) -> Iterator[Path]:
+    """A temporary path that is gone when the block ends."""
+    with contextlib.suppress(_Passed), atomic_path(path) as temporary:
+        yield temporary
+        raise _Passed
+
+
+class _Passed(Exception):
+    """Ends a block whose file is not kept."""
 
 
 def _check_whole(path: Path) -> None:
@@ -127,7 +174,7 @@ def write_geotiff(
     description: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write ``(H, W)`` values whole; see :func:`create_geotiff`. Float bands carry statistics."""
+    """Write ``(H, W)`` values whole; see :func:`create_geotiff`."""
     with create_geotiff(
         path,
         (band.shape[0], band.shape[1]),
@@ -139,11 +186,3 @@ def write_geotiff(
         tags=tags,
     ) as writer:
         writer.write(band)
-        if band.dtype.kind == "f":
-            writer._dataset.update_tags(
-                1,
-                STATISTICS_MINIMUM=f"{band.min():.9g}",
-                STATISTICS_MAXIMUM=f"{band.max():.9g}",
-                STATISTICS_MEAN=f"{band.mean(dtype=np.float64):.9g}",
-                STATISTICS_STDDEV=f"{band.std(dtype=np.float64):.9g}",
-            )

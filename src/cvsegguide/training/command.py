@@ -23,7 +23,7 @@ from cvsegguide.errors import (
     CVSegGuideError,
     DatasetError,
 )
-from cvsegguide.io.atomic import write_text
+from cvsegguide.io.atomic import atomic_path, write_text
 from cvsegguide.progress import enabled
 from cvsegguide.training.callbacks import EMA, EpochLines, LastCheckpoint, PredictionTable
 from cvsegguide.training.callbacks.record import RECORD, RunRecord, describe_machine
@@ -148,6 +148,12 @@ class Command(LightningCLI):
                 metavar="RUN",
                 help="What to evaluate: folder of a run, its .ckpt, or anything that "
                 "Localizer.from_pretrained reads (default: the run whose config.yaml is given).",
+            )
+        if subcommand in ("test", "validate"):
+            parser.add_argument(
+                "--no-pictures",
+                action="store_true",
+                help="Leave the pictures out of report.html and report.md.",
             )
         if subcommand == "test":
             parser.add_argument(
@@ -409,6 +415,7 @@ class Command(LightningCLI):
     def _sweep(self) -> None:
         from cvsegguide.evaluation.report import markdown_table, print_one
         from cvsegguide.evaluation.sweeps import Degraded, conditions, sweep_table
+        from cvsegguide.viz.report import draw_sweep, rendered
 
         whole = _listed(self.datamodule.datasets["test"])
         results: dict[str, Any] = {}
@@ -424,6 +431,8 @@ class Command(LightningCLI):
             table = sweep_table(results)
             write_text(self.out / "sweep.json", json.dumps(results, indent=2) + "\n")
             write_text(self.out / "sweep.md", markdown_table(*table) + "\n")
+            with atomic_path(self.out / "sweep.png") as temporary:
+                temporary.write_bytes(rendered(draw_sweep(results), dpi=150))
             if not console.settings.json:
                 print_one("Field of view and heading", table)
 
@@ -480,11 +489,18 @@ class Command(LightningCLI):
         rows = read_metadata(path).num_rows
         console.done(
             f"{path}: {rows} rows, of data.{split} ({name})",
-            {"table": str(path), "rows": rows, "split": split, "data": name},
+            {
+                "table": str(path),
+                "geojson": str(path.with_suffix(".geojson")),
+                "rows": rows,
+                "split": split,
+                "data": name,
+            },
         )
 
     def _report(self) -> None:
-        from cvsegguide.evaluation.report import markdown, print_table
+        from cvsegguide.evaluation.report import print_table
+        from cvsegguide.evaluation.report_files import write_report
 
         source = self.options.weights or self.options.model.weights
         split = "val" if self.subcommand == "validate" else "test"
@@ -496,12 +512,33 @@ class Command(LightningCLI):
             **self.model.figures,
         }
         write_text(self.out / "metrics.json", json.dumps(content, indent=2) + "\n")
-        write_text(self.out / "report.md", markdown(content))
+        pictures, note = self._pictures(content)
+        report, _ = write_report(self.out, content, pictures, note)
         if console.settings.json:
             console.show(content)
         else:
             print_table(content)
-        console.note(f"written to {self.out}")
+        console.note(f"written to {self.out} (the report: {report})")
+
+    def _pictures(self, content: dict[str, Any]) -> tuple[list[Any], str]:
+        """Pictures of the report, or why there are none."""
+        if self.options.no_pictures:
+            return [], ""
+        from cvsegguide.evaluation.report_pictures import run_pictures
+
+        try:
+            if self.subcommand != "test":
+                return run_pictures(content), ""
+            return run_pictures(
+                content,
+                self.out / "predictions.parquet",
+                self.datamodule.dataset("test"),
+                self.model.network.eval(),
+                self.model.scheme,
+            ), ""
+        except CVSegGuideError as error:
+            # What was measured is worth more than its pictures.
+            return [], f"No pictures: {error}"
 
 
 def _cause(error: BaseException) -> CVSegGuideError | None:

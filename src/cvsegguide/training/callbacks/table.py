@@ -5,11 +5,17 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
+from cvsegguide.evaluation.predictions import (
+    PredictionWriter,
+    merge_shards,
+    write_predictions_geojson,
+)
 
 
 class PredictionTable(Callback):
     """Streams rows to ``predictions.parquet``, one shard per process, merged at the end.
+
+    `predict` also writes ``predictions.geojson``.
 
     Args:
         directory: Folder that the table goes to.
@@ -44,6 +50,8 @@ class PredictionTable(Callback):
         trainer.strategy.barrier("prediction shards")
         if trainer.is_global_zero:
             merge_shards(self.path, trainer.world_size)
+            if trainer.predicting:
+                write_predictions_geojson(self.path, self.path.with_suffix(".geojson"))
         trainer.strategy.barrier("prediction table")
 
     def on_exception(
