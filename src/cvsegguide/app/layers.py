@@ -82,6 +82,9 @@ def describe(result: Localization, truth: tuple[float, float] | None = None) -> 
         "lon": result.lon,
         "lat": result.lat,
         "heading": result.heading,
+        "heading_posterior": (
+            None if result.heading_posterior is None else result.heading_posterior.tolist()
+        ),
         "fov": result.fov,
         "model": result.model,
         "version": result.version,

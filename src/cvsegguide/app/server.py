@@ -2,31 +2,28 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import json
-import math
 import tempfile
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, cast
+from urllib.parse import unquote
 
 from aiohttp import web
 
 from cvsegguide import __version__
 from cvsegguide.app import examples
+from cvsegguide.app.guard import SETTINGS, Handler, fault, guard, is_wildcard
+from cvsegguide.app.questions import read_question
 from cvsegguide.app.sessions import BusyError, GoneError, LostError, Session, Store
 from cvsegguide.app.settings import Settings
 from cvsegguide.app.uploads import Upload, accept_overhead, accept_street
 from cvsegguide.app.wording import display_name
-from cvsegguide.app.worker import ARCHIVE, Question, Worker
+from cvsegguide.app.worker import ARCHIVE, Load, Worker
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, InputError
-
-MAP_HOST = "https://tile.openstreetmap.org"
-"""The only foreign place that the page may ask, and only when somebody asks for the map."""
 
 FILES = {
     ARCHIVE: "everything (zip)",
@@ -57,14 +54,16 @@ _JSON_BYTES = 65536
 
 _store = web.AppKey("store", Store)
 _worker = web.AppKey("worker", Worker)
-_settings = web.AppKey("settings", Settings)
+_load = web.AppKey("load", object)
 _decoding = web.AppKey("decoding", asyncio.Semaphore)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-def build(settings: Settings) -> web.Application:
+def build(settings: Settings, load: Load | None = None) -> web.Application:
     """The application, ready to be run.
+
+    Args:
+        settings: What to serve.
+        load: How models are loaded; by default as everywhere.
 
     Raises:
         ConfigurationError: There is no model to choose.
@@ -72,9 +71,10 @@ def build(settings: Settings) -> web.Application:
     if not settings.models:
         raise ConfigurationError("--model: no weights to choose from")
     app = web.Application(
-        middlewares=[_guard, _errors], client_max_size=settings.limits.upload_bytes
+        middlewares=[guard, _errors], client_max_size=settings.limits.upload_bytes
     )
-    app[_settings] = settings
+    app[SETTINGS] = settings
+    app[_load] = load
     app.add_routes(
         [
             web.get("/", _page),
@@ -118,13 +118,17 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def running(settings: Settings) -> Iterator[str]:
-    """Serve from a thread of this process while the block runs; yields the page's address."""
+def running(settings: Settings, load: Load | None = None) -> Iterator[str]:
+    """Serve from a thread of this process while the block runs; yields the page's address.
+
+    Args:
+        settings, load: As for :func:`build`.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="cvsegguide-app", daemon=True)
     thread.start()
     try:
-        start = asyncio.run_coroutine_threadsafe(_start(settings), loop)
+        start = asyncio.run_coroutine_threadsafe(_start(settings, load), loop)
         runner, address = start.result()
         try:
             yield address
@@ -136,8 +140,8 @@ def running(settings: Settings) -> Iterator[str]:
         loop.close()
 
 
-async def _start(settings: Settings) -> tuple[web.AppRunner, str]:
-    runner = web.AppRunner(build(settings), access_log=None, handle_signals=False)
+async def _start(settings: Settings, load: Load | None = None) -> tuple[web.AppRunner, str]:
+    runner = web.AppRunner(build(settings, load), access_log=None, handle_signals=False)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port, shutdown_timeout=2.0)
@@ -150,7 +154,7 @@ async def _start(settings: Settings) -> tuple[web.AppRunner, str]:
         ) from None
     port = runner.addresses[0][1]
     host = settings.host
-    if _is_wildcard(host):
+    if is_wildcard(host):
         host = "localhost"
     return runner, f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
@@ -167,10 +171,10 @@ async def _until_told(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def _life(app: web.Application) -> Any:
-    settings = app[_settings]
+    settings = app[SETTINGS]
     store = Store(settings.limits)
     app[_store] = store
-    app[_worker] = Worker(settings, store)
+    app[_worker] = Worker(settings, store, cast("Load | None", app[_load]))
     app[_decoding] = asyncio.Semaphore(2)
     app[_worker].start()
 
@@ -188,97 +192,24 @@ async def _life(app: web.Application) -> Any:
         store.close()
 
 
-def _is_wildcard(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return host == ""
-
-
-def host_is_ours(header: str, settings: Settings) -> bool:
-    """Whether a request's ``Host`` is one that the app was started for.
-
-    A page of a stranger can make its own name point to 127.0.0.1; the browser then names the
-    stranger as host.
-    """
-    if _is_wildcard(settings.host):
-        return True
-    try:
-        name = urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return False
-    allowed = {settings.host.lower()}
-    if _is_loopback(settings.host):
-        allowed |= {"localhost", "127.0.0.1", "::1"}
-    return name in allowed
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def is_public(settings: Settings) -> bool:
-    """Whether other machines can reach the page."""
-    return not _is_loopback(settings.host)
-
-
-@web.middleware
-async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what other sites send; tell browsers to ask nobody else."""
-    settings = request.app[_settings]
-    origin = request.headers.get("Origin")
-    response: web.StreamResponse
-    if not host_is_ours(request.host, settings):
-        response = _fault(421, "this address is not served here")
-    elif request.method == "POST" and origin and urlsplit(origin).netloc != request.host:
-        response = _fault(403, "requests of other pages are not answered")
-    else:
-        response = await handler(request)
-    if response.prepared:
-        return response
-    pictures = f"'self' blob: {MAP_HOST}" if settings.web_map else "'self' blob:"
-    response.headers.update(
-        {
-            "Content-Security-Policy": (
-                "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                f"img-src {pictures}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-            ),
-            "X-Content-Type-Options": "nosniff",
-            # The map's server wants to know who asks; the path, which names the session, stays.
-            "Referrer-Policy": "strict-origin-when-cross-origin",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Cross-Origin-Opener-Policy": "same-origin",
-        }
-    )
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
-
-
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Faults become messages for the page, which lives on."""
     try:
         return await handler(request)
     except GoneError as error:
-        return _fault(410, str(error), lost=isinstance(error, LostError))
+        return fault(410, str(error), lost=isinstance(error, LostError))
     except BusyError as error:
-        return _fault(503, str(error))
+        return fault(503, str(error))
     except CVSegGuideError as error:
-        return _fault(422, " ".join(str(error).split()))
+        return fault(422, " ".join(str(error).split()))
     except web.HTTPException as error:
-        return _fault(error.status, error.reason or "not possible")
+        return fault(error.status, error.reason or "not possible")
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception:
         traceback.print_exc()
-        return _fault(500, "something went wrong that should not; the server's terminal says what")
-
-
-def _fault(status: int, message: str, lost: bool = False) -> web.Response:
-    return web.json_response({"error": message, "lost": lost}, status=status)
+        return fault(500, "something went wrong that should not; the server's terminal says what")
 
 
 def _session(request: web.Request) -> Session:
@@ -313,7 +244,7 @@ def _file(path: Path, name: str | None = None) -> web.StreamResponse:
 
 
 async def _open_session(request: web.Request) -> web.StreamResponse:
-    settings = request.app[_settings]
+    settings = request.app[SETTINGS]
     session = request.app[_store].open()
     return web.json_response(
         {
@@ -339,7 +270,7 @@ async def _upload(request: web.Request) -> web.StreamResponse:
     if kind not in ("overhead", "street"):
         raise web.HTTPNotFound(reason="no such kind of picture")
     name = display_name(unquote(request.headers.get("X-Filename", "")))
-    limits = request.app[_settings].limits
+    limits = request.app[SETTINGS].limits
     folder = Path(tempfile.mkdtemp(dir=session.folder))
     session.busy += 1  # not removed while it is read
     try:
@@ -366,7 +297,7 @@ def _remove(folder: Path) -> None:
 
 async def _receive(request: web.Request, path: Path, name: str) -> None:
     """Write the body to a file, no more than allowed of it."""
-    most = request.app[_settings].limits.upload_bytes
+    most = request.app[SETTINGS].limits.upload_bytes
     too_large = InputError(f"{name}: larger than the {most / (1 << 20):.0f} MB that are taken here")
     if (request.content_length or 0) > most:
         raise too_large
@@ -384,7 +315,7 @@ async def _take_example(request: web.Request) -> web.StreamResponse:
     example = examples.named(request.match_info["name"])
     uploads: list[Upload] = []
     loop = asyncio.get_running_loop()
-    limits = request.app[_settings].limits
+    limits = request.app[SETTINGS].limits
     async with request.app[_decoding]:
         for kind in ("overhead", "street"):
             folder = Path(tempfile.mkdtemp(dir=session.folder))
@@ -418,54 +349,9 @@ async def _ask(request: web.Request) -> web.StreamResponse:
         wish = None
     if not isinstance(wish, dict):
         raise InputError("the request is not understood; reload the page")
-    question = read_question(wish, request.app[_store], session, request.app[_settings])
+    question = read_question(wish, request.app[_store], session, request.app[SETTINGS])
     job = request.app[_worker].submit(session, question)
     return web.json_response({"job": job.id})
-
-
-def read_question(
-    wish: dict[str, Any], store: Store, session: Session, settings: Settings
-) -> Question:
-    """What the page asks, checked.
-
-    Raises:
-        InputError: A value is missing or out of range; the message is for the page.
-        GoneError: A picture is not kept any more.
-    """
-
-    def number(key: str, words: str, low: float, high: float) -> float | None:
-        value = wish.get(key)
-        if value is None:
-            return None
-        fine = isinstance(value, int | float) and not isinstance(value, bool)
-        if not fine or not math.isfinite(value) or not low <= value <= high:
-            raise InputError(f"{words}: a number from {low:g} to {high:g} is wanted")
-        return float(value)
-
-    for key, words in (("overhead", "an overhead image"), ("street", "a street view")):
-        if not isinstance(wish.get(key), str):
-            raise InputError(f"{words} is missing: drop one, or choose an example")
-    model = wish.get("model", 0)
-    if not isinstance(model, int) or not 0 <= model < len(settings.models):
-        raise InputError("model: choose one of the list")
-    bounds = wish.get("bounds")
-    if bounds is not None:
-        fine = isinstance(bounds, list) and len(bounds) == 4
-        if not fine or not all(isinstance(value, int | float) for value in bounds):
-            raise InputError("bounds: west, south, east and north are wanted, in degrees")
-        bounds = tuple(float(value) for value in bounds)
-    overhead = store.upload(session, wish["overhead"], "overhead")
-    fov = number("fov", "field of view", 1, 360)
-    gsd = number("gsd", "metres per pixel", 0.001, 1000)
-    return Question(
-        overhead=overhead,
-        street=store.upload(session, wish["street"], "street"),
-        model=model,
-        heading=number("heading", "heading", -360, 720),
-        fov=360.0 if fov is None else fov,
-        gsd=None if overhead.reference is not None else gsd,
-        bounds=bounds,
-    )
 
 
 async def _job(request: web.Request) -> web.StreamResponse:

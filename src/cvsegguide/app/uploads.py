@@ -212,6 +212,10 @@ def _read_picture(
                 return read(image)
         except InputError:
             raise
+        except Image.DecompressionBombError:
+            raise InputError(
+                f"{path}: far too many pixels; at most {most / 1e6:g} megapixels are taken here"
+            ) from None
         except Exception as error:  # a decoder may fail in any way on a damaged file
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
             if str(path) in reason:  # "cannot identify image file PATH"
@@ -222,8 +226,8 @@ def _read_picture(
 def _check_pixels(path: Path, height: int, width: int, most: int) -> None:
     if height * width > most:
         raise InputError(
-            f"{path}: {width} x {height} pixels are {height * width / 1e6:.0f} megapixels; at most "
-            f"{most / 1e6:.0f} are taken here, so cut out the area in question or shrink it"
+            f"{path}: {width} x {height} pixels are {height * width / 1e6:.3g} megapixels; at most "
+            f"{most / 1e6:g} are taken here, so cut out the area in question or shrink it"
         )
 
 

@@ -9,16 +9,17 @@ import time
 import traceback
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cvsegguide.app import layers
+from cvsegguide.app.questions import Question
 from cvsegguide.app.sessions import BusyError, Result, Session, Store
 from cvsegguide.app.settings import Settings
-from cvsegguide.app.uploads import Upload, read_street
+from cvsegguide.app.uploads import read_street
 from cvsegguide.app.wording import for_page
 from cvsegguide.errors import CVSegGuideError, InferenceWarning, InputError
 
@@ -28,30 +29,11 @@ if TYPE_CHECKING:
 
 ARCHIVE = "localisation.zip"
 
+Load: TypeAlias = Callable[[str], "Localizer"]
+"""Name or path of a model -> what localises with it."""
+
 _KEPT_MODELS = 2
 _notes = threading.local()
-
-
-@dataclass(frozen=True)
-class Question:
-    """What somebody wants to know.
-
-    Attributes:
-        overhead, street: The pictures.
-        model: Index into :attr:`~cvsegguide.app.settings.Settings.models`.
-        heading: Azimuth of the street view's centre in degrees, None when unknown.
-        fov: Horizontal extent of the street view in degrees.
-        gsd: Metres per overhead pixel, None when the picture knows or nobody does.
-        bounds: ``(west, south, east, north)`` in degrees, or None.
-    """
-
-    overhead: Upload
-    street: Upload
-    model: int = 0
-    heading: float | None = 0.0
-    fov: float = 360.0
-    gsd: float | None = None
-    bounds: tuple[float, float, float, float] | None = None
 
 
 @dataclass
@@ -85,10 +67,12 @@ class Worker:
     Args:
         settings: What the app was started with.
         store: Where answers are kept.
+        load: How models are loaded, once each; by default as everywhere.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, load: Load | None = None) -> None:
         self._settings = settings
+        self._load = load or self._from_pretrained
         self._store = store
         self._thinking = ThreadPoolExecutor(1, "localise")
         self._writing = ThreadPoolExecutor(1, "write")
@@ -166,14 +150,23 @@ class Worker:
             answer, result = await loop.run_in_executor(self._thinking, self._localize, job)
             self._store.add_result(job.session, result)
             job.result, job.state = result.id, "done"
-            await loop.run_in_executor(self._writing, self._write, job, answer, result)
-            self._store.sweep()
         except Exception as error:
             job.state, job.error = "failed", self._explain(job, error)
+        else:
+            await self._save(answer, result)
         finally:
             job.session.busy -= 1
             job.ready.set()
             self._forget()
+
+    async def _save(self, answer: "Localization", result: Result) -> None:
+        """Write the files for download; where that fails, the answer stands all the same."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._writing, _write_files, answer, result)
+        except Exception as error:
+            traceback.print_exception(error, file=sys.stderr)
+        self._store.sweep()
 
     def _forget(self) -> None:
         """Keep the last jobs only."""
@@ -183,14 +176,15 @@ class Worker:
 
     def _localizer(self, index: int) -> "Localizer":
         if index not in self._localizers:
-            from cvsegguide.inference.localizer import Localizer
-
             while len(self._localizers) >= _KEPT_MODELS:
                 del self._localizers[next(iter(self._localizers))]
-            self._localizers[index] = Localizer.from_pretrained(
-                self._settings.models[index], device=self._settings.device
-            )
+            self._localizers[index] = self._load(self._settings.models[index])
         return self._localizers[index]
+
+    def _from_pretrained(self, source: str) -> "Localizer":
+        from cvsegguide.inference.localizer import Localizer
+
+        return Localizer.from_pretrained(source, device=self._settings.device)
 
     def _localize(self, job: Job) -> tuple["Localization", Result]:
         job.state = "running"
@@ -204,6 +198,7 @@ class Worker:
                 bounds=question.bounds,
                 gsd=question.gsd,
                 heading=question.heading,
+                heading_error=question.heading_error,
                 fov=question.fov,
             )
         seconds = time.perf_counter() - start
@@ -218,21 +213,12 @@ class Worker:
             "id": name,
             "layers": layers.write_layers(answer, folder),
             "notes": [for_page(note, self._names(question)) for note in found],
-            "heading_given": question.heading is not None,
+            "heading_given": question.heading is not None and question.heading_error == 0.0,
             "seconds": seconds,
             "overhead": question.overhead.describe(),
             "street": question.street.describe(),
         }
         return answer, Result(name, folder, page, _size(folder))
-
-    def _write(self, job: Job, answer: "Localization", result: Result) -> None:
-        folder = answer.save(result.folder / "files", truth=_truth_of(result))
-        layers.write_areas(answer, folder / "areas.geojson")
-        with zipfile.ZipFile(folder / ARCHIVE, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
-            for path in sorted(folder.iterdir()):
-                if path.name != ARCHIVE:
-                    out.write(path, path.name)
-        result.size = _size(result.folder)
 
     def _check_ground(self, question: Question) -> None:
         upload = question.overhead
@@ -298,6 +284,16 @@ def notes() -> Iterator[list[str]]:
         yield _notes.found
     finally:
         _notes.found = None
+
+
+def _write_files(answer: "Localization", result: Result) -> None:
+    folder = answer.save(result.folder / "files", truth=_truth_of(result))
+    layers.write_areas(answer, folder / "areas.geojson")
+    with zipfile.ZipFile(folder / ARCHIVE, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        for path in sorted(folder.iterdir()):
+            if path.name != ARCHIVE:
+                out.write(path, path.name)
+    result.size = _size(result.folder)
 
 
 def _truth_of(result: Result) -> tuple[float, float] | None:

@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.port < 65536:
         raise ConfigurationError(f"--port: from 0 to 65535, got {arguments.port}")
     try:
-        from cvsegguide.app.server import is_public, serve
+        from cvsegguide.app.guard import is_public
+        from cvsegguide.app.server import serve
     except ModuleNotFoundError as error:
         if error.name != "aiohttp":
             raise

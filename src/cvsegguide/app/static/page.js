@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Dial } from "./dial.js";
-import { byId, coordinates, make, number, percent, surface } from "./dom.js";
+import { byId, coordinates, cosine, draw, make, number, percent, sector, sine, surface } from "./dom.js";
 import { Sheet } from "./sheet.js";
 import { WebMap, place } from "./webmap.js";
 
@@ -76,6 +76,7 @@ async function takeExample(example) {
     Object.assign(state, { overhead: pair.overhead, street: pair.street });
     byId("unknown").checked = pair.heading === null;
     byId("heading").value = pair.heading === null ? 0 : round(pair.heading);
+    byId("heading-error").value = 0;
     byId("fov").value = round(pair.fov);
     byId("bounds").value = "";
     for (const kind of ["overhead", "street"]) showDrop(kind);
@@ -194,7 +195,7 @@ function showStage() {
 function showCamera() {
   const heading = Number(byId("heading").value);
   const fov = Number(byId("fov").value);
-  byId("heading").disabled = byId("unknown").checked;
+  byId("heading").disabled = byId("heading-error").disabled = byId("unknown").checked;
   byId("fov-slider").value = fov;
   dial.show({
     heading: Number.isFinite(heading) ? heading : 0,
@@ -230,6 +231,7 @@ function wish() {
     street: state.street.id,
     model: Number(byId("model").value),
     heading: unknown ? null : value("heading"),
+    heading_error: unknown ? null : value("heading-error"),
     fov: value("fov"),
     gsd: byId("gsd").disabled ? null : value("gsd"),
     bounds: numbers,
@@ -318,7 +320,7 @@ function showEstimate(answer) {
   if (answer.lon !== null) add("position", coordinates(answer.lon, answer.lat), "main", "place");
   add("row, column", `${answer.row.toFixed(1)}, ${answer.col.toFixed(1)}`, answer.lon === null ? "main" : "", "pixel");
   const heading = answer.heading === null ? "unknown" : `${answer.heading.toFixed(1)}°`;
-  add(answer.heading_given ? "heading (given)" : "heading", heading, "", "heading");
+  add(answer.heading_given ? "heading (given)" : "heading (found)", heading, "", "heading");
   for (const area of answer.areas) {
     const size = area.area_m2 === null ? `${area.pixels} px` : surface(area.area_m2);
     add(`${Math.round(100 * area.mass)} % area`, `${size} (${percent(area.share)})`, "", `area-${Math.round(100 * area.mass)}`);
@@ -332,7 +334,25 @@ function showEstimate(answer) {
   add("resolution", answer.gsd === null ? "unknown" : `${number(answer.gsd)} m/px`);
   add("model", answer.model);
   byId("estimate").replaceChildren(...facts);
+  byId("rose").replaceChildren(...(answer.heading_posterior ? [rose(answer)] : []));
   byId("notes").replaceChildren(...answer.notes.map((note) => make("p", { class: "note" }, note)));
+}
+
+// Probabilities of the headings around a compass: a bar a sector, as long as the root of its share.
+function rose(answer) {
+  const shares = answer.heading_posterior;
+  const most = Math.max(...shares);
+  const figure = draw("svg", { viewBox: "-70 -62 140 124", role: "img", "aria-label": "probabilities of the headings" });
+  figure.append(draw("circle", { r: 46, class: "ring" }));
+  const step = 360 / shares.length;
+  shares.forEach((share, index) => {
+    const radius = 46 * Math.sqrt(share / most);
+    if (radius > 0.3) figure.append(draw("path", { class: "petal", d: sector(0, 0, radius, index * step, step) }));
+  });
+  for (const [name, azimuth] of [["N", 0], ["E", 90], ["S", 180], ["W", 270]]) {
+    figure.append(draw("text", { x: 54 * sine(azimuth), y: -54 * cosine(azimuth) }, name));
+  }
+  return figure;
 }
 
 function showRegions(answer) {
