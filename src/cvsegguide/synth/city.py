@@ -10,7 +10,7 @@ import numpy as np
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.compiled import F32, F64, U8
-from cvsegguide.synth.noise import texture
+from cvsegguide.synth.noise import shifted, texture
 from cvsegguide.synth.plan.blocks import fill_blocks
 from cvsegguide.synth.plan.fields import Plan
 from cvsegguide.synth.plan.ground import paint_ground, smooth_fields
@@ -113,11 +113,11 @@ class City:
 
     @cached_property
     def _clumps(self) -> F32:
-        return texture(self.seed + 17, 509, (28, 60, 120), 0.75)
+        return shifted(texture(17, 509, (28, 60, 120), 0.75), self.seed + 17)
 
     @cached_property
     def _grain(self) -> F32:
-        return texture(self.seed + 18, 641, (9, 22, 60, 150), 0.7)
+        return shifted(texture(18, 641, (9, 22, 60, 150), 0.7), self.seed + 18)
 
     def tables(self, row0: int, col0: int, height: int, width: int) -> tuple[F64, Arrays]:
         """Cells and filled tables of everything that may reach into a window of pixels."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.compiled import F32, U8
-from cvsegguide.synth.noise import texture
+from cvsegguide.synth.noise import shifted, texture
 from cvsegguide.synth.overhead.camera import develop, optics, response
 from cvsegguide.synth.overhead.light import cast_shadows, surroundings, tallest
 from cvsegguide.synth.overhead.materials import (
@@ -32,11 +32,22 @@ MARGIN = 192
 @lru_cache(maxsize=4)
 def _textures(seed: int) -> tuple[F32, F32, F32, F32]:
     """Fine, medium, coarse and white noise; periods are powers of two."""
-    white = np.random.default_rng([seed, 47]).standard_normal((512, 512)).astype(np.float32)
+    fine, medium, coarse, white = _patterns()
     return (
-        texture(seed + 41, 512, (110, 200), 0.9),
-        texture(seed + 42, 1024, (50, 100, 180), 0.8),
-        texture(seed + 43, 1024, (7, 15, 33, 68), 0.8),
+        shifted(fine, seed + 41),
+        shifted(medium, seed + 42),
+        shifted(coarse, seed + 43),
+        shifted(white, seed + 47),
+    )
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> tuple[F32, F32, F32, F32]:
+    white = np.random.default_rng([0, 47]).standard_normal((512, 512)).astype(np.float32)
+    return (
+        texture(41, 512, (110, 200), 0.9),
+        texture(42, 1024, (50, 100, 180), 0.8),
+        texture(43, 1024, (7, 15, 33, 68), 0.8),
         white,
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.street.blocks import COARSE
-from cvsegguide.synth.street.kernel import kernel
+from cvsegguide.synth.street.kernel import inlined
 from cvsegguide.synth.street.things import hit_thing
 from cvsegguide.synth.street.world import (
     BY_TREE,
@@ -32,7 +32,7 @@ COARSE_BITS = 5
 _NUDGE = 1e-6
 
 
-@kernel
+@inlined
 def is_leaf(
     gsd: float,
     owner: I32,
@@ -85,7 +85,7 @@ def is_leaf(
     return bool(coarse + (0.4 / 255.0) * small > threshold)
 
 
-@kernel
+@inlined
 def trace(
     gsd: float,
     relief: F32,

@@ -8,7 +8,7 @@ from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.street.buildings import FRAME, ROOF
 from cvsegguide.synth.street.facade import facade_color, wall_face
 from cvsegguide.synth.street.ground import ground_color
-from cvsegguide.synth.street.kernel import kernel
+from cvsegguide.synth.street.kernel import inlined, kernel
 from cvsegguide.synth.street.noise import plane
 from cvsegguide.synth.street.rays import LEAF, NOTHING, SIDE, THING, TOP, trace
 from cvsegguide.synth.street.sky import sky_color, skyline_height
@@ -28,7 +28,7 @@ CANOPY, BUILDING = 1, 5
 _SHADOW_REACH = 60.0
 
 
-@kernel
+@inlined
 def shade_ray(
     gsd: float,
     seed: int,
