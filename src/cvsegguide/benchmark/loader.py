@@ -104,31 +104,32 @@ def _rate_of_plain_reader(dataset: BrooklynQueens, count: int) -> float:
 
 
 def _against_a_network(loader: BatchLoader, rate: float, quick: bool) -> list[Measurement]:
-    """Two workers beside the forward and the training pass of a small network on two cores."""
-    try:
-        from cvsegguide.models import create_model
+    """Two workers beside the forward and the training pass of networks on two cores."""
+    from cvsegguide.models import create_model
 
-        model = create_model("mst-small")
-    except ImportError:
-        return []
     batch = next(iter(loader))
     results = []
+    cases = [
+        (network, create_model(network), name, train)
+        for network in ("geometric", "mst-small")
+        for name, train in (("forward pass", False), ("forward and backward pass", True))
+    ]
     with _threads(2):
-        for name, train in (("forward pass", False), ("forward and backward pass", True)):
+        for network, model, name, train in cases:
             model.train(train)
             seconds = []
             for _ in range(2 if quick else 4):
                 start = time.perf_counter()
                 _step(model, batch, train)
                 seconds.append(time.perf_counter() - start)
-            network = len(batch) / float(np.median(seconds[1:]))
+            eaten = len(batch) / float(np.median(seconds[1:]))
             results.append(
                 Measurement(
                     "loading, 2 workers",
                     rate,
                     "pairs/s",
-                    network,
-                    f"{name} of mst-small",
+                    eaten,
+                    f"{name} of {network}",
                     f"batch {len(batch)}, network on 2 threads, loader not running beside it",
                 )
             )

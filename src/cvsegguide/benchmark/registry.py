@@ -8,13 +8,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 SUBJECTS = (
+    "mst",
+    "featup",
+    "geometric",
+    "many-streets",
+    "segment",
+    "cold-start",
     "upsampler",
     "localize",
     "preparation",
     "loader",
     "synth",
+    "gpu",
 )
 """Modules of this package; each has ``measure(quick: bool) -> list[Measurement]``."""
+
+clock: Callable[[], float] = time.perf_counter
+"""What seconds are counted by. ``time.process_time`` (all threads' time on a core) is steadier on a
+machine that others use; then let PyTorch use one thread."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +59,27 @@ class Measurement:
 
 
 def median_seconds(
-    *functions: Callable[[], object], repeats: int = 7, warmup: int = 1
+    *functions: Callable[[], object], repeats: int = 7, warmup: int = 1, wall: bool = False
 ) -> list[float]:
-    """Median wall time of each function; the functions take turns, so that noise is shared."""
+    """Median seconds of each function; they take turns, so that noise is shared.
+
+    Seconds are those of :data:`clock`, or (``wall``, for what other processes do) of the wall.
+    """
+    read = time.perf_counter if wall else clock
     for function in functions:
         for _ in range(warmup):
             function()
     times: list[list[float]] = [[] for _ in functions]
     for _ in range(repeats):
         for function, record in zip(functions, times, strict=True):
-            start = time.perf_counter()
+            start = read()
             function()
-            record.append(time.perf_counter() - start)
+            record.append(read() - start)
     return [statistics.median(record) for record in times]
 
 
 def run(subject: str, quick: bool = False) -> list[Measurement]:
     """Measure one of :data:`SUBJECTS`."""
-    module = importlib.import_module(f"cvsegguide.benchmark.{subject}")
+    module = importlib.import_module(f"cvsegguide.benchmark.{subject.replace('-', '_')}")
     result: list[Measurement] = module.measure(quick=quick)
     return result

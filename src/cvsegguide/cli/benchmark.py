@@ -27,6 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a table")
     parser.add_argument("--out", metavar="FILE.json", help="also write the JSON to a file")
     parser.add_argument("--threads", type=int, metavar="N", help="threads that PyTorch may use")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count seconds of this process on a core, not of the clock on the wall: for machines "
+        "that others use; with --threads 1 (waiting, other processes' work and disks do not count)",
+    )
+    parser.add_argument(
+        "--plot",
+        metavar="DIR",
+        help="instead, draw how time and memory grow with tile size, batch, raster area and number "
+        "of tiles: growth.png and growth.json",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -45,12 +57,28 @@ def run(arguments: argparse.Namespace) -> int:
         import torch
 
         torch.set_num_threads(arguments.threads)
+    if arguments.cpu_time:
+        registry.clock = time.process_time
+    if arguments.plot:
+        if arguments.names:
+            raise ConfigurationError("--plot measures growth and takes no names")
+        from cvsegguide.benchmark.growth import draw
+
+        for line in draw(arguments.plot, machine(), quick=arguments.quick):
+            print(line)
+        return 0
     rows = []
     for name in names:
         note(f"measuring {name} ...")
         for measurement in registry.run(name, quick=arguments.quick):
             rows.append({"subject": name, **measurement.row()})
-    report = {"machine": machine(), "quick": arguments.quick, "measurements": rows}
+    clock = "processor" if arguments.cpu_time else "wall"
+    report = {
+        "machine": machine(),
+        "quick": arguments.quick,
+        "clock": clock,
+        "measurements": rows,
+    }
     text = json.dumps(report, indent=2)
     if arguments.out:
         from cvsegguide.io.atomic import write_text
@@ -101,7 +129,7 @@ def _print_table(report: dict[str, Any]) -> None:
     host = report["machine"]
     table = Table(
         caption=f"{host['processor']}, {host['cores']} cores, {host['torch_threads']} threads, "
-        f"torch {host['torch']}, Python {host['python']}",
+        f"torch {host['torch']}, Python {host['python']}, {report['clock']} time",
         title="medians, each beside its reference from the same run",
     )
     for title in ("what", "value", "reference", "ratio", "reference is", "note"):

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+_Item = TypeVar("_Item")
 
 
 def window_starts(length: int, window: int, overlap: float) -> list[int]:
@@ -88,7 +91,7 @@ class Blender:
         return self._total / self._weight.clamp_min(1e-12)
 
 
-def batches(windows: Sequence[Window], size: int) -> Iterator[Sequence[Window]]:
+def batches(windows: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     """``windows`` in groups of at most ``size``."""
     for start in range(0, len(windows), size):
         yield windows[start : start + size]

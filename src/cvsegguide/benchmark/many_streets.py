@@ -1,0 +1,52 @@
+"""Many street views against one tile: what each further one costs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from cvsegguide.benchmark.networks import build, pairs, threads
+from cvsegguide.benchmark.registry import Measurement, median_seconds
+from cvsegguide.models.base import LocalizationModel
+
+STREETS = 8
+
+
+def matcher(model: LocalizationModel, overhead: torch.Tensor) -> Callable[[torch.Tensor], Any]:
+    """Encode one tile; the result localises street views ``(B, 3, h, w)`` in it."""
+    network: Any = model
+    if hasattr(model, "encode_tile"):
+        tile = network.encode_tile(overhead)
+        return lambda street: network.match_tile(tile, street)
+    above = network.encode_overhead(overhead)
+    return lambda street: network.predict(above, network.encode_street(street))
+
+
+def measure(quick: bool = False) -> list[Measurement]:
+    """One further street view, alone and in a batch, beside a whole pair."""
+    results = []
+    names = ("geometric", "mst-small") if quick else ("geometric", "mst", "featup")
+    with torch.inference_mode():
+        for name in names:
+            model = build(name)
+            overhead, street = pairs(model, STREETS)
+            match = matcher(model, overhead[:1])
+            repeats = 3 if quick else 7
+            whole, single, batch = median_seconds(
+                lambda model=model, o=overhead, s=street: model(o[:1], s[:1]),  # type: ignore[misc]
+                lambda match=match, s=street: match(s[:1]),  # type: ignore[misc]
+                lambda match=match, s=street: match(s),  # type: ignore[misc]
+                repeats=repeats,
+            )
+            for label, seconds in (("alone", single), (f"of {STREETS} at once", batch / STREETS)):
+                results.append(
+                    Measurement(
+                        f"{name}, a further street view, {label}",
+                        seconds,
+                        "s",
+                        whole,
+                        "a whole pair",
+                        threads(),
+                    )
+                )
+    return results

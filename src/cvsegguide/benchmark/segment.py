@@ -1,0 +1,109 @@
+"""Land cover of a large raster beside the network alone, and its memory."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvsegguide.benchmark.memory import peak_of
+from cvsegguide.benchmark.networks import build, threads
+from cvsegguide.benchmark.registry import Measurement, median_seconds
+from cvsegguide.inference.segmentation import OVERLAP, segment_file
+from cvsegguide.io.rasters import open_raster
+from cvsegguide.landcover import scheme_of
+from cvsegguide.models.base import LocalizationModel
+
+_BATCH = 4
+
+
+def measure(quick: bool = False) -> list[Measurement]:
+    """Pixels a second from GeoTIFF to GeoTIFF, and peak memory as the raster grows."""
+    results = []
+    sides = (1000, 2000) if quick else (2240, 4480)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("geometric",) if quick else ("geometric", "mst-small", "mst"):
+            model = build(name)
+            path = write_raster(Path(folder) / f"{name}.tif", sides[0], sides[0], model.gsd)
+            tiles = torch.rand(_BATCH, 3, *model.overhead_size)
+
+            def bare(model: LocalizationModel = model, tiles: torch.Tensor = tiles) -> torch.Tensor:
+                with torch.inference_mode():
+                    return model.segment(tiles)
+
+            whole, alone = median_seconds(
+                lambda model=model, path=path: segment(model, path),  # type: ignore[misc]
+                lambda bare=bare: [bare() for _ in range(4)],  # type: ignore[misc]
+                repeats=2 if quick else 5,
+            )
+            rate = 4 * tiles[:, 0].numel() / alone / 1e6
+            results.append(
+                Measurement(
+                    f"segment, {name}, {sides[0]} x {sides[0]} pixels",
+                    sides[0] ** 2 / whole / 1e6,
+                    "Mpx/s",
+                    rate,
+                    f"forward passes alone, batches of {_BATCH}",
+                    f"{threads()}; windows share {OVERLAP:.3g} of their side",
+                )
+            )
+            if name != "geometric":
+                continue
+            # Twice the side, and a long strip: neither may need more memory.
+            small = peak_of(lambda model=model, path=path: segment(model, path))  # type: ignore[misc]
+            for height, width in ((sides[1], sides[0]), (sides[1], sides[1])):
+                large = write_raster(Path(folder) / "large.tif", height, width, model.gsd)
+                peak = peak_of(lambda model=model, path=large: segment(model, path))  # type: ignore[misc]
+                if peak is not None:
+                    results.append(
+                        Measurement(
+                            f"segment, {name}, {height} x {width} pixels, peak memory added",
+                            peak,
+                            "MB",
+                            small,
+                            f"{sides[0]} x {sides[0]} pixels",
+                            "grows with the width up to a panel of 8192 pixels, then no more",
+                        )
+                    )
+    return results
+
+
+def segment(model: LocalizationModel, path: Path) -> None:
+    """What ``cvsegguide segment`` does once the weights are loaded."""
+    with open_raster(path) as raster:
+        segment_file(
+            model,
+            raster,
+            path.with_suffix(".out.tif"),
+            torch.device("cpu"),
+            scheme_of(model.channels),
+            _BATCH,
+        )
+
+
+def write_raster(path: Path, height: int, width: int, gsd: float) -> Path:
+    """A tiled GeoTIFF of smooth texture at ``gsd`` metres per pixel."""
+    import rasterio
+    from affine import Affine
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), np.uint8)
+    image = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=3,
+        dtype="uint8",
+        crs="EPSG:32618",
+        transform=Affine(gsd, 0, 587000, 0, -gsd, 4511000),
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        compress="deflate",
+    ) as dataset:
+        dataset.write(image.transpose(2, 0, 1))
+    return path
