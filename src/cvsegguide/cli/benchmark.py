@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import time
 from importlib import metadata
 from typing import Any
 
