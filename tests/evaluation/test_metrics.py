@@ -186,3 +186,14 @@ def test_baselines_without_land_cover() -> None:
     metric = Baselines((0, 5, 6))
     metric.update(torch.tensor([[4.0, 4.0]]), torch.ones(1), (8, 8), ["a"])
     assert set(metric.compute()) == {CENTRE, UNIFORM}
+
+
+def test_the_error_without_the_most_uncertain_fifth() -> None:
+    from cvsegguide.evaluation.posterior import SelectiveError
+
+    metric = SelectiveError()
+    metric.update(torch.tensor([1.0, 20.0, 2.0]), torch.tensor([5.0, 90.0, 4.0]))
+    metric.update(torch.tensor([3.0, 4.0]), torch.tensor([80.0, 6.0]))
+    found = metric.compute()
+    assert found["mean_certain"] == pytest.approx((1 + 2 + 3 + 4) / 4)
+    assert found["mean_certain_share"] == pytest.approx(2.5 / 6.0)

@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from cvsegguide.data.sample import Batch
 from cvsegguide.evaluation.baselines import Baselines
 from cvsegguide.evaluation.position import HeadingError, PositionError
-from cvsegguide.evaluation.posterior import PosteriorScores, RegionScores, read_posterior
+from cvsegguide.evaluation.posterior import (
+    PosteriorScores,
+    RegionScores,
+    SelectiveError,
+    read_posterior,
+)
 from cvsegguide.evaluation.segmentation import LandCoverScores
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.models.base import Prediction
@@ -47,6 +52,7 @@ class Evaluator(nn.Module):
         self.position = PositionError(resamples=1000 if full else 0)
         self.heading = HeadingError()
         self.posterior = PosteriorScores()
+        self.selective = SelectiveError()
         self.landcover = LandCoverScores(channels)
         self.regions = RegionScores()
         self.baselines = Baselines(scheme.ids)
@@ -72,6 +78,7 @@ class Evaluator(nn.Module):
         self.position.update(estimate, batch.position, batch.gsd, batch.heading)
         reading = read_posterior(log_posterior, batch.position, batch.gsd)
         self.posterior.update(reading, height * width)
+        self.selective.update(self.position.error[-1], reading.hdr_area_m2[:, -1])
         if prediction.landcover is not None and target is not None:
             self.landcover.update(prediction.landcover, target)
         columns: dict[str, list[Any]] = {
@@ -142,7 +149,7 @@ class Evaluator(nn.Module):
         result: dict[str, Any] = {"position": self.position.compute()}
         if self.heading.update_called:
             result["heading"] = self.heading.compute()
-        result["posterior"] = self.posterior.compute()
+        result["posterior"] = {**self.posterior.compute(), **self.selective.compute()}
         if self.full:
             result["regions"] = self.regions.compute()
         result["landcover"] = self.landcover.compute()

@@ -102,6 +102,48 @@ class PosteriorScores(Metric):
         return result
 
 
+class SelectiveError(Metric):
+    """Does the posterior know when it is wrong? The error without the most uncertain samples.
+
+    Uncertainty is the area of the widest highest-density set that is reported.
+
+    Args:
+        dropped: Share of the samples that is left out.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = False
+    error: list[Tensor]
+    uncertainty: list[Tensor]
+
+    def __init__(self, dropped: float = 0.2) -> None:
+        super().__init__()
+        self.dropped = dropped
+        for name in ("error", "uncertainty"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, error: Tensor, uncertainty: Tensor) -> None:
+        """Add ``(B,)`` errors and uncertainties."""
+        self.error.append(error.float())
+        self.uncertainty.append(uncertainty.float())
+
+    def compute(self) -> dict[str, float]:
+        """``mean_certain`` and ``median_certain`` (m): over the samples that are kept; and
+        ``mean_certain_share``: that mean as a share of the mean over all."""
+        error = collected(self.error)
+        kept = math.ceil(len(error) * (1.0 - self.dropped) - 1e-9)
+        if not kept:
+            return {}
+        certain = error[collected(self.uncertainty).argsort(stable=True)[:kept]]
+        mean = certain.mean().item()
+        return {
+            "mean_certain": mean,
+            "median_certain": certain.median().item(),
+            "mean_certain_share": mean / max(error.mean().item(), 1e-12),
+        }
+
+
 class RegionScores(Metric):
     """Hit rate of ranked regions, and probability of the true one.
 

@@ -83,6 +83,16 @@ class LocalizationModel(nn.Module):
         """Log-probability ``(B, H, W)`` of the camera standing in each overhead pixel."""
         raise NotImplementedError
 
+    def sharpen(self, factor: float) -> None:
+        """Multiply all log-probabilities, before they are normalised, by ``factor`` for good.
+
+        What calibration changes (:mod:`cvsegguide.training.calibration`).
+
+        Raises:
+            ConfigurationError: The network has no such parameter.
+        """
+        raise ConfigurationError(f"{type(self).__name__} has no temperature to calibrate")
+
     def config(self) -> dict[str, Any]:
         """Constructor arguments that rebuild this network (JSON types only)."""
         raise NotImplementedError
@@ -244,6 +254,13 @@ class PairModel(LocalizationModel):
             raise ConfigurationError("a model guided by true land cover does not predict it")
         logits = self.landcover_logits(overhead)
         return logits.sigmoid() if self.variant == "published" else logits
+
+    @torch.no_grad()
+    def sharpen(self, factor: float) -> None:
+        """See :meth:`LocalizationModel.sharpen`."""
+        if self.variant == "published":
+            super().sharpen(factor)
+        self.log_temperature.add_(math.log(factor))
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
         """See :meth:`LocalizationModel.log_posterior`.

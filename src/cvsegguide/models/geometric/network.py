@@ -1,5 +1,6 @@
 """The geometric network: land cover, geometry and their agreement in one posterior."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -290,6 +291,13 @@ class GeometricModel(LocalizationModel):
     def log_posterior(self, prediction: Prediction) -> Tensor:
         heatmap = prediction.heatmap[:, 0]
         return heatmap.flatten(1).log_softmax(dim=1).view_as(heatmap)
+
+    @torch.no_grad()
+    def sharpen(self, factor: float) -> None:
+        """See :meth:`LocalizationModel.sharpen`."""
+        self.log_scale.add_(math.log(factor))
+        self.log_agreement.add_(math.log(factor))
+        self.prior_weight.mul_(factor)
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)
