@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="M", help="weights (default: the bundled ones)")
     parser.add_argument("--samples", type=int, default=24, metavar="N", help="street views at most")
     parser.add_argument("--json", action="store_true", help="the metrics as JSON on stdout")
+    parser.add_argument(
+        "--no-pictures", action="store_true", help="leave the pictures out of the report"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,5 +38,6 @@ def run(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         samples=arguments.samples,
         as_json=arguments.json,
+        pictures=not arguments.no_pictures,
     )
     return 0

@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     figure.add_argument("--per-page", type=int, default=3, metavar="N", help="default: 3")
     figure.add_argument("--dpi", type=int, default=300, help="default: 300")
     figure.add_argument("--device", default="auto")
+    figure.add_argument("--json", action="store_true", help="errors and DPD as JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,14 +92,16 @@ def run(arguments: argparse.Namespace) -> int:
         places = find_samples(dataset, list(dict.fromkeys(ids)))
     else:
         places = spread(len(dataset), arguments.count or DEFAULT_COUNT)  # type: ignore[arg-type]
-    for path in _draw(arguments, dataset, places):
-        print(path)
+    written, record = _draw(arguments, dataset, places)
+    from cvsegguide.console import done
+
+    done("\n".join(map(str, written)), record, as_json=arguments.json)
     return 0
 
 
 def _draw(
     arguments: argparse.Namespace, dataset: "Dataset[Sample]", places: Sequence[int]
-) -> list[Path]:
+) -> tuple[list[Path], dict[str, Any]]:
     import json
 
     from cvsegguide.evaluation.examples import examples
@@ -138,7 +141,7 @@ def _draw(
         for entry in found
     }
     write_text(out / "comparison.json", json.dumps(record, indent=1) + "\n")
-    return [*written, out / "comparison.json"]
+    return [*written, out / "comparison.json"], record
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,8 @@ from cvsegguide.errors import ConfigurationError
 from cvsegguide.evaluation.evaluator import Evaluator, Row
 from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
 from cvsegguide.evaluation.report import print_table
+from cvsegguide.evaluation.report_files import write_report
+from cvsegguide.evaluation.report_pictures import run_pictures
 from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.localizer import Localizer
 from cvsegguide.io.atomic import write_text
@@ -30,18 +32,20 @@ def demonstrate(
     model: str | PathLike[str] | None = None,
     samples: int = 24,
     as_json: bool = False,
+    pictures: bool = True,
 ) -> dict[str, Any]:
     """Make a city, localise street views in it, print the errors and write the figures.
 
     Args:
         out: Folder; gets ``city/`` (Brooklyn & Queens layout), ``metrics.json``,
-            ``predictions.parquet`` and, for the best, the median and the worst street view,
-            ``best/``, ``median/`` and ``worst/`` with all files of a localisation.
+            ``predictions.parquet``, ``report.html``, ``report.md`` and, for the best, the median
+            and the worst street view, ``best/``, ``median/`` and ``worst/`` with all files of a localisation.
         tiles: Overhead tiles of the city.
         seed: Seed of the city.
         model: Weights; the bundled ones by default.
         samples: Street views at most, spread evenly over the city.
         as_json: Print the metrics as JSON instead of tables.
+        pictures: Whether the report has any.
 
     Returns:
         The content of ``metrics.json``.
@@ -93,6 +97,12 @@ def demonstrate(
         "seconds": {"city": round(made, 2), "localisation": round(elapsed, 2)},
     }
     write_text(out / "metrics.json", json.dumps(figures, indent=2) + "\n")
+    drawn = []
+    if pictures:
+        drawn = run_pictures(
+            figures, out / "predictions.parquet", dataset, localizer.model, places=list(chosen)
+        )
+    report, _ = write_report(out, figures, drawn)
 
     order = sorted(range(len(rows)), key=lambda i: float(rows[i]["error_m"]))
     picks = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
@@ -105,8 +115,8 @@ def demonstrate(
         print(json.dumps(figures, indent=2))
     else:
         print_table(figures)
-        pictures = ", ".join(str(out / name / "figure.png") for name in picks)
-        done(f"Figures: {pictures}")
+        names = ", ".join(str(out / name / "figure.png") for name in picks)
+        done(f"Figures: {names}\nReport: {report}")
     return figures
 
 

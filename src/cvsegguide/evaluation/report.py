@@ -1,5 +1,6 @@
 """Figures as tables: on screen and in Markdown."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -85,15 +86,30 @@ def landcover_table(figures: Mapping[str, Any]) -> Table:
         for name in scores["iou"]
     ]
     rows.append(["mean", _number(100 * scores["miou"], 1), _number(100 * scores["dice"], 1)])
+    rows.append([f"pixels right: {100 * scores['accuracy']:.1f} %", "", ""])
     return ["class", "IoU %", "Dice %"], rows
 
 
-def _tables(figures: Mapping[str, Any]) -> list[tuple[str, Table]]:
+def confusion_table(figures: Mapping[str, Any]) -> Table:
+    """Pixels by true class (rows) and predicted class."""
+    scores = figures.get("landcover")
+    if not scores:
+        return [""], []
+    rows = [
+        [name, *(str(value) for value in line)]
+        for name, line in zip(scores["classes"], scores["confusion"], strict=True)
+    ]
+    return ["pixels: true / predicted", *scores["classes"]], rows
+
+
+def tables(figures: Mapping[str, Any]) -> list[tuple[str, Table]]:
+    """All tables that there are figures for, with their headings."""
     found = [
         ("Position (95 % bootstrap intervals in brackets)", position_table(figures)),
         ("Error across and along the heading", direction_table(figures)),
         ("Regions and calibration", posterior_table(figures)),
         ("Land cover", landcover_table(figures)),
+        ("Confusion of land cover", confusion_table(figures)),
     ]
     heading = figures.get("heading")
     if heading:
@@ -110,47 +126,100 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def markdown(figures: Mapping[str, Any]) -> str:
+BASELINE_NOTE = (
+    "Baselines never see the street view. The land-cover prior's weights maximise the likelihood "
+    "of these very samples: no other prior by class does better. Brackets are 95 % bootstrap "
+    "intervals: what another draw of samples from the same place would change."
+)
+
+
+def heading_of(figures: Mapping[str, Any]) -> str:
+    """What was measured on what."""
+    return f"{figures.get('weights', 'model')} on {figures.get('data', 'data')}"
+
+
+def facts(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the figures come from, as pairs of name and text."""
+    position = figures.get("position", {})
+    found = [
+        ("samples", f"{int(position.get('count', 0))}, {figures.get('split', 'test')} split"),
+        ("command", shlex.join(map(str, figures.get("command") or []))),
+    ]
+    found += [(name, str(figures.get(name) or "")) for name in ("git", "time", "system")]
+    return [(name, text) for name, text in found if text]
+
+
+def headline(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The few figures that a reader looks at first: name, value, what stands below it."""
+
+    def interval(name: str, digits: int, factor: float, unit: str) -> str:
+        low, high = position.get(f"{name}_low"), position.get(f"{name}_high")
+        if low is None or high is None:
+            return ""
+        return f"{factor * low:.{digits}f} to {factor * high:.{digits}f}{unit} (95 %)"
+
+    position = figures.get("position", {})
+    found = []
+    for name, label in (("median", "median error"), ("mean", "mean error")):
+        if name in position:
+            text = f"{position[name]:.2f} m"
+            found.append((label, text, interval(name, 2, 1, " m")))
+    for threshold in (1, 5):
+        name = f"recall_{threshold}m"
+        if name in position:
+            text = f"{100 * position[name]:.1f} %"
+            found.append((f"within {threshold} m", text, interval(name, 1, 100, " %")))
+    posterior = figures.get("posterior", {})
+    if "hdr90_coverage" in posterior:
+        text = f"{100 * posterior['hdr90_coverage']:.1f} %"
+        found.append(("cameras in the 90 % set", text, "90 % where calibrated"))
+    if "landcover" in figures:
+        scores = figures["landcover"]
+        accuracy = f"{100 * scores['accuracy']:.1f} % of the pixels right"
+        found.append(("land cover, mean IoU", f"{100 * scores['miou']:.1f} %", accuracy))
+    return found
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    text = " ".join(str(text).split())
+    for letter in "\\`*_[]<>|#":
+        text = text.replace(letter, f"\\{letter}")
+    return text
+
+
+def markdown(
+    figures: Mapping[str, Any],
+    pictures: Sequence[tuple[str, str, str]] = (),
+    note: str = "",
+) -> str:
     """The report of a run as Markdown.
 
     Args:
         figures: What :meth:`cvsegguide.evaluation.evaluator.Evaluator.compute` returned, with
             ``weights``, ``data``, ``split`` and, where known, ``command``, ``git``, ``time``.
+        pictures: Title, address and caption of each.
+        note: Said at the end.
     """
-    count = int(figures.get("position", {}).get("count", 0))
-    parts = [
-        f"# {figures.get('weights', 'model')} on {figures.get('data', 'data')}",
-        f"{count} samples of the {figures.get('split', 'test')} split.",
-    ]
-    command = figures.get("command")
-    if command:
-        parts.append(f"Command: `{' '.join(command)}`")
-    facts = [f"{key} {figures[key]}" for key in ("git", "time", "system") if figures.get(key)]
-    if facts:
-        parts.append("; ".join(facts) + ".")
-    for title, (head, rows) in _tables(figures):
-        parts += [f"## {title}", markdown_table(head, rows)]
-    scores = figures.get("landcover")
-    if scores:
-        parts.append(
-            f"Pixel accuracy {100 * scores['accuracy']:.1f} %. Confusion (pixels; rows are true):"
-        )
-        rows = [
-            [name, *(str(value) for value in line)]
-            for name, line in zip(scores["classes"], scores["confusion"], strict=True)
-        ]
-        parts.append(markdown_table(["", *scores["classes"]], rows))
-    parts.append(
-        "Baselines never see the street view. The land-cover prior's weights maximise the "
-        "likelihood of these very samples: no other prior by class does better."
-    )
+    parts = [f"# {_plain(heading_of(figures))}"]
+    parts += [f"- {name}: {_plain(text)}" for name, text in facts(figures)]
+    parts = [parts[0], "\n".join(parts[1:])]
+    for title, (head, rows) in tables(figures):
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        parts += [f"## {title}", markdown_table(head, cells)]
+    parts.append(BASELINE_NOTE)
+    for title, address, caption in pictures:
+        parts += [f"## {title}", f"![{title}]({address})", caption]
+    if note:
+        parts.append(_plain(note))
     return "\n\n".join(parts) + "\n"
 
 
 def print_table(figures: Mapping[str, Any]) -> None:
     """The same tables on standard output; in a narrow terminal without intervals."""
-    for title, table in _tables(figures):
-        print_one(title, table)
+    for title, table in tables(figures):
+        if table != confusion_table(figures):
+            print_one(title, table)
 
 
 def print_one(title: str, table: Table) -> None:

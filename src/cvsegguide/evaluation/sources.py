@@ -91,7 +91,14 @@ def _configured(config: str, root: str | None, split: str) -> list[Entry]:
         known = {name: data[name] for name in SPLITS if isinstance(data.get(name), dict)}
         folder = _folders(known, root).get(split, root)
         for entry in entries:
-            entry["init_args"]["root"] = folder
+            path = entry["init_args"].get("path")
+            if path is None:
+                entry["init_args"]["root"] = folder
+            else:  # a manifest: the file itself, or the folder that holds one of that name
+                given = Path(root)
+                entry["init_args"]["path"] = str(
+                    given if given.is_file() else given / Path(str(path)).name
+                )
     return entries
 
 
