@@ -39,7 +39,8 @@ def demonstrate(
     Args:
         out: Folder; gets ``city/`` (Brooklyn & Queens layout), ``metrics.json``,
             ``predictions.parquet``, ``report.html``, ``report.md`` and, for the best, the median
-            and the worst street view, ``best/``, ``median/`` and ``worst/`` with all files of a localisation.
+            and the worst street view, ``best/``, ``median/`` and ``worst/`` with all files of a
+            localisation.
         tiles: Overhead tiles of the city.
         seed: Seed of the city.
         model: Weights; the bundled ones by default.
