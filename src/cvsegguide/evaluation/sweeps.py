@@ -1,20 +1,22 @@
 """How errors grow with a narrower view and a worse compass."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.sample import Sample
-from cvsegguide.data.transforms import HeadingJitter, LimitFieldOfView, Transform
+from cvsegguide.data.transforms import LimitFieldOfView, Transform
 from cvsegguide.evaluation.report import Table, position_table
 
 FIELDS_OF_VIEW = (360.0, 180.0, 108.0, 70.0)
 """Degrees; the heading is known."""
 
 HEADING_ERRORS = (10.0, 45.0, 180.0)
-"""Largest error of the compass in degrees; the view is a full panorama; 180 is no compass."""
+"""Largest error of the compass in degrees, drawn evenly from both sides; the view is a full
+panorama; 180 is no compass."""
 
 
 class Degraded(CrossViewDataset):
@@ -47,24 +49,50 @@ class Degraded(CrossViewDataset):
         return sample
 
 
-def conditions() -> dict[str, list[Transform]]:
+@dataclass(frozen=True)
+class Condition:
+    """What a sweep changes.
+
+    Attributes:
+        transforms: What is done to the samples.
+        heading_error: Largest error of the compass in degrees, see
+            :class:`cvsegguide.training.module.LocalizationTask`: networks that search headings
+            search so far, others take the wrong heading for the right one.
+    """
+
+    transforms: tuple[Transform, ...] = ()
+    heading_error: float = 0.0
+
+
+def conditions() -> dict[str, Condition]:
     """What a sweep tries, by name: fields of view, then headings."""
-    found: dict[str, list[Transform]] = {}
+    found: dict[str, Condition] = {}
     for fov in FIELDS_OF_VIEW:
-        limit: list[Transform] = [] if fov >= 360 else [LimitFieldOfView((fov, fov))]
-        found[f"{fov:g}° view, known heading"] = limit
+        limit = () if fov >= 360 else (LimitFieldOfView((fov, fov)),)
+        found[f"{fov:g}° view, known heading"] = Condition(limit)
     for error in HEADING_ERRORS:
         name = "unknown heading" if error >= 180 else f"heading ±{error:g}°"
-        found[f"360° view, {name}"] = [HeadingJitter(error, known=False)]
+        found[f"360° view, {name}"] = Condition(heading_error=error)
     return found
 
 
 def sweep_table(results: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A row per condition, and the baselines, which no condition touches, once."""
+    """A row per condition, and the baselines, which no condition touches, once.
+
+    Where headings were searched, a last column holds the median error of the heading found.
+    """
     head: list[str] = []
     rows: list[list[str]] = []
     baselines: list[list[str]] = []
+    searched = any("heading" in figures for figures in results.values())
     for name, figures in results.items():
         head, (model, *baselines) = position_table(figures)
-        rows.append([name, *model[1:]])
+        row = [name, *model[1:]]
+        if searched:
+            heading = figures.get("heading", {})
+            row.append(f"{heading['median']:.1f}" if "median" in heading else "-")
+        rows.append(row)
+    if searched:
+        head = [*head, "heading, median °"]
+        baselines = [[*row, "-"] for row in baselines]
     return ["condition", *head[1:]], [*rows, *baselines]

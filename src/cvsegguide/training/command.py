@@ -423,8 +423,11 @@ class Command(LightningCLI):
         trainer.callbacks = [
             callback for callback in trainer.callbacks if not isinstance(callback, PredictionTable)
         ]
-        for name, transforms in conditions().items():
-            self.datamodule.datasets["test"] = [Degraded(part, transforms) for part in whole]
+        for name, condition in conditions().items():
+            self.datamodule.datasets["test"] = [
+                Degraded(part, condition.transforms) for part in whole
+            ]
+            self.model.heading_error = condition.heading_error
             trainer.test(self.model, datamodule=self.datamodule, verbose=False)
             results[name] = self.model.figures
         if trainer.is_global_zero:
