@@ -1,34 +1,22 @@
 """Overlapping windows over images that are larger than a model's input, and their blending."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_Item = TypeVar("_Item")
+from cvsegguide.inference.lattice import Window, batches, lattice, window_starts
 
-
-def window_starts(length: int, window: int, overlap: float) -> list[int]:
-    """Where windows begin so that they cover ``length`` pixels.
-
-    Args:
-        length: Pixels to cover.
-        window: Pixels of a window.
-        overlap: Least part of a window that it shares with the next, in [0, 1).
-
-    Returns:
-        Evenly spaced first pixels: 0 for the first, ``length - window`` for the last; only 0
-        when one window is enough (it may then reach beyond ``length``).
-    """
-    if length <= window:
-        return [0]
-    stride = max(1, int(window * (1.0 - overlap)))
-    count = -(-(length - window) // stride) + 1
-    return [round(i * (length - window) / (count - 1)) for i in range(count)]
+__all__ = [
+    "Blender",
+    "Window",
+    "batches",
+    "lattice",
+    "taper",
+    "to_bytes",
+    "to_tensor",
+    "window_starts",
+]
 
 
 def taper(size: tuple[int, int]) -> Tensor:
@@ -43,23 +31,6 @@ def taper(size: tuple[int, int]) -> Tensor:
         return torch.minimum(position, length - position) * (2.0 / length)
 
     return ramp(size[0])[:, None] * ramp(size[1])[None, :]
-
-
-@dataclass(frozen=True)
-class Window:
-    """A window's first row and column."""
-
-    top: int
-    left: int
-
-
-def lattice(shape: tuple[int, int], size: tuple[int, int], overlap: float) -> list[Window]:
-    """All windows over an image of ``shape``, row by row."""
-    return [
-        Window(top, left)
-        for top in window_starts(shape[0], size[0], overlap)
-        for left in window_starts(shape[1], size[1], overlap)
-    ]
 
 
 class Blender:
@@ -89,12 +60,6 @@ class Blender:
     def result(self) -> Tensor:
         """``(C, H, W)``; 0 where no window came."""
         return self._total / self._weight.clamp_min(1e-12)
-
-
-def batches(windows: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
-    """``windows`` in groups of at most ``size``."""
-    for start in range(0, len(windows), size):
-        yield windows[start : start + size]
 
 
 def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
