@@ -1,7 +1,6 @@
 """Which headings are tried, and how the best one is read off."""
 
 import pytest
-import torch
 
 from cvsegguide.models.headings import best_heading, heading_grid
 

@@ -6,13 +6,15 @@ pixel of a sample lies in the set of mass m exactly when the pixels likelier tha
 m together, so that over many samples these masses should be spread evenly between 0 and 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from cvsegguide.data.sample import Batch
 from cvsegguide.models.base import LocalizationModel
+from cvsegguide.training.module import LocalizationTask
 
 FACTORS = tuple(1.06**k for k in range(-24, 17))
 """Factors of the log-probabilities that are tried: a quarter to two and a half."""
@@ -35,6 +37,19 @@ class Calibration:
     before: float
     after: float
     samples: int
+
+
+@torch.inference_mode()
+def log_posteriors(
+    task: LocalizationTask, batches: Iterable[Batch]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """What :func:`calibrate` reads, for batches as data sets yield them."""
+    training = task.training
+    task.eval()
+    for batch in batches:
+        moved = batch.to(task.device)
+        yield task.network.log_posterior(task(moved)).float(), moved.position
+    task.train(training)
 
 
 @torch.inference_mode()

@@ -110,7 +110,7 @@ class Command(LightningCLI):
     ) -> LightningArgumentParser:
         summary, _ = SUBCOMMANDS[subcommand]
         own = "[--resume]" if subcommand == "fit" else "--weights RUN"
-        own += " [--sweep]" if subcommand == "test" else ""
+        own += {"test": " [--sweep]", "predict": " [--pairs TABLE]"}.get(subcommand, "")
         parser = self.init_parser(
             **{
                 **kwargs,
@@ -154,6 +154,15 @@ class Command(LightningCLI):
                 "--no-pictures",
                 action="store_true",
                 help="Leave the pictures out of report.html and report.md.",
+            )
+        if subcommand == "predict":
+            parser.add_argument(
+                "--pairs",
+                type=str | None,
+                default=SUPPRESS,
+                metavar="TABLE",
+                help="The pairs to localise: a manifest, CSV or (Geo)Parquet, whose rows need not "
+                "say where the camera stood.",
             )
         if subcommand == "test":
             parser.add_argument(
@@ -216,6 +225,8 @@ class Command(LightningCLI):
         options = self.options
         if options.get("root") is not None:
             raise ConfigurationError("root: belongs on the command line, --root DIR")
+        if options.get("pairs") is not None:
+            raise ConfigurationError("pairs: belongs on the command line, --pairs TABLE")
         self.weights: Path | None = None
         run = self._run_folder()
         if self.subcommand == "fit":
@@ -463,6 +474,7 @@ class Command(LightningCLI):
                 metrics = {"median error (m)": float(score)}
                 name = f"{_data_name(self.options, 'val')}, validation"
                 figures["results"] = [{"dataset": name, "metrics": metrics}]
+        figures.update(self._calibrated())
         machine = describe_machine(self.argv)
         card = {
             "Training data": _data_name(self.options, "train"),
@@ -482,6 +494,25 @@ class Command(LightningCLI):
             console.show(
                 {"weights": str(path), "kind": kind, "steps": self.trainer.global_step, **figures}
             )
+
+    def _calibrated(self) -> dict[str, str]:
+        """Set the network's temperature by the validation data; what the card says of it."""
+        from cvsegguide.training.calibration import calibrate, log_posteriors
+
+        if not self.datamodule.datasets["val"]:
+            return {}
+        try:
+            batches = log_posteriors(self.model, self.datamodule.val_dataloader())
+            found = calibrate(self.model.network, batches)
+        except ConfigurationError:  # a network without temperature
+            return {}
+        if found is None:
+            return {}
+        return {
+            "Calibration": f"log-probabilities times {found.factor:.3g}, from {found.samples} "
+            f"validation samples: mean difference between coverage and mass {found.before:.3f} "
+            f"before, {found.after:.3f} after"
+        }
 
     def _report_rows(self) -> None:
         from pyarrow.parquet import read_metadata
