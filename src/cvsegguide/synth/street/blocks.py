@@ -7,52 +7,96 @@ from numpy.typing import NDArray
 
 from cvsegguide.synth.compiled import compiled
 
+FINE = 8
 COARSE = 32
-"""Side of a coarse block in cells."""
+"""Sides of the blocks in cells."""
 
 Floats = NDArray[np.float32]
 
 
 @compiled
-def block_extremes(
-    solid: Floats, low: Floats, high: Floats, side: int
-) -> tuple[Floats, Floats, Floats]:
-    """Highest solid, lowest canopy base and highest canopy top per block of ``side`` cells."""
-    height, width = solid.shape
-    rows = (height + side - 1) // side
-    cols = (width + side - 1) // side
-    solid_max = np.full((rows, cols), -np.inf, np.float32)
-    low_min = np.full((rows, cols), np.inf, np.float32)
-    high_max = np.full((rows, cols), -np.inf, np.float32)
+def stack_heights(
+    elevation: Floats, roof: Floats, building: NDArray[np.int32], base: Floats, top: Floats
+) -> Floats:
+    """The layers of :attr:`World.relief <cvsegguide.synth.street.world.World>`."""
+    height, width = elevation.shape
+    relief = np.empty((height, width, 4), np.float32)
     for r in range(height):
         for c in range(width):
-            i = r // side
-            j = c // side
-            solid_max[i, j] = max(solid_max[i, j], solid[r, c])
-            low_min[i, j] = min(low_min[i, j], low[r, c])
-            high_max[i, j] = max(high_max[i, j], high[r, c])
-    return solid_max, low_min, high_max
+            z = elevation[r, c]
+            relief[r, c, 0] = z
+            relief[r, c, 1] = z + roof[r, c] if building[r, c] > 0 else z
+            if top[r, c] > 0:
+                relief[r, c, 2] = z + base[r, c]
+                relief[r, c, 3] = z + top[r, c]
+            else:
+                relief[r, c, 2] = np.inf
+                relief[r, c, 3] = -np.inf
+    return relief
 
 
 @compiled
-def wall_directions(solid: Floats, building: NDArray[np.int32], step: float) -> Floats:
+def block_extremes(relief: Floats, side: int) -> Floats:
+    """Highest solid, lowest canopy base and highest canopy top per block of ``side`` cells."""
+    height, width, _ = relief.shape
+    rows = (height + side - 1) // side
+    cols = (width + side - 1) // side
+    found = np.empty((rows, cols, 3), np.float32)
+    for i in range(rows):
+        for j in range(cols):
+            solid = low = high = np.float32(0.0)
+            first = True
+            for r in range(i * side, min(height, (i + 1) * side)):
+                for c in range(j * side, min(width, (j + 1) * side)):
+                    if first:
+                        solid, low, high = relief[r, c, 1], relief[r, c, 2], relief[r, c, 3]
+                        first = False
+                    solid = max(solid, relief[r, c, 1])
+                    low = min(low, relief[r, c, 2])
+                    high = max(high, relief[r, c, 3])
+            found[i, j, 0] = solid
+            found[i, j, 1] = low
+            found[i, j, 2] = high
+    return found
+
+
+@compiled
+def larger_blocks(fine: Floats, side: int) -> Floats:
+    """The same for blocks of ``side`` x ``side`` blocks."""
+    height, width, _ = fine.shape
+    rows = (height + side - 1) // side
+    cols = (width + side - 1) // side
+    found = np.empty((rows, cols, 3), np.float32)
+    for i in range(rows):
+        for j in range(cols):
+            found[i, j] = fine[i * side, j * side]
+            for r in range(i * side, min(height, (i + 1) * side)):
+                for c in range(j * side, min(width, (j + 1) * side)):
+                    found[i, j, 0] = max(found[i, j, 0], fine[r, c, 0])
+                    found[i, j, 1] = min(found[i, j, 1], fine[r, c, 1])
+                    found[i, j, 2] = max(found[i, j, 2], fine[r, c, 2])
+    return found
+
+
+@compiled
+def wall_directions(relief: Floats, building: NDArray[np.int32], step: float) -> Floats:
     """Outward direction of walls: radians from +col towards +row; nan away from walls.
 
     A wall cell has a neighbour that is lower by ``step`` metres or more. Its direction points to
     the middle of the lower cells in the 7 x 7 window around it.
     """
-    height, width = solid.shape
+    height, width = building.shape
     direction = np.full((height, width), np.nan, np.float32)
     for r in range(height):
         for c in range(width):
             if building[r, c] == 0:
                 continue
-            top = solid[r, c] - step
+            top = relief[r, c, 1] - step
             edge = (
-                (r > 0 and solid[r - 1, c] < top)
-                or (r + 1 < height and solid[r + 1, c] < top)
-                or (c > 0 and solid[r, c - 1] < top)
-                or (c + 1 < width and solid[r, c + 1] < top)
+                (r > 0 and relief[r - 1, c, 1] < top)
+                or (r + 1 < height and relief[r + 1, c, 1] < top)
+                or (c > 0 and relief[r, c - 1, 1] < top)
+                or (c + 1 < width and relief[r, c + 1, 1] < top)
             )
             if not edge:
                 continue
@@ -60,7 +104,7 @@ def wall_directions(solid: Floats, building: NDArray[np.int32], step: float) -> 
             dy = 0.0
             for i in range(max(0, r - 3), min(height, r + 4)):
                 for j in range(max(0, c - 3), min(width, c + 4)):
-                    if solid[i, j] < top:
+                    if relief[i, j, 1] < top:
                         dx += j - c
                         dy += i - r
             direction[r, c] = math.atan2(dy, dx)
@@ -68,16 +112,19 @@ def wall_directions(solid: Floats, building: NDArray[np.int32], step: float) -> 
 
 
 @compiled
-def building_frames(building: NDArray[np.int32], wall: Floats, count: int, gsd: float) -> Floats:
-    """Main axes and extents of each building, from the directions of its walls.
+def building_frames(
+    building: NDArray[np.int32], wall: Floats, roof: Floats, relief: Floats, count: int, gsd: float
+) -> tuple[Floats, NDArray[np.float64]]:
+    """Main axes and extents of each building, from the directions of its walls, and its heights.
 
     Returns:
         ``(count, 8)``: centre x, y in cells, cosine and sine of the main axis, and the extents
-        along the two axes in metres from the centre.
+        along the two axes in metres from the centre. ``(count, 2)``: mean height of the roof above
+        the ground, and of the ground.
     """
     height, width = building.shape
     frames = np.zeros((count, 8), np.float32)
-    sums = np.zeros((count, 5), np.float64)
+    sums = np.zeros((count, 7), np.float64)
     for r in range(height):
         for c in range(width):
             b = building[r, c]
@@ -85,6 +132,8 @@ def building_frames(building: NDArray[np.int32], wall: Floats, count: int, gsd: 
                 sums[b, 0] += c + 0.5
                 sums[b, 1] += r + 0.5
                 sums[b, 2] += 1.0
+                sums[b, 5] += roof[r, c]
+                sums[b, 6] += relief[r, c, 0]
                 angle = wall[r, c]
                 if not np.isnan(angle):
                     sums[b, 3] += math.cos(4.0 * angle)
@@ -112,30 +161,45 @@ def building_frames(building: NDArray[np.int32], wall: Floats, count: int, gsd: 
                 frames[b, 5] = max(frames[b, 5], u + 0.5 * gsd)
                 frames[b, 6] = min(frames[b, 6], v - 0.5 * gsd)
                 frames[b, 7] = max(frames[b, 7], v + 0.5 * gsd)
-    return frames
-
-
-def road_share(ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Share of road (id 6) within 3 x 3 cells, 0..255: a soft edge for the curb."""
-    road = (ground == 6).astype(np.uint8)
-    down = road.copy()
-    down[1:] += road[:-1]
-    down[:-1] += road[1:]
-    total = down.copy()
-    total[:, 1:] += down[:, :-1]
-    total[:, :-1] += down[:, 1:]
-    levels = np.minimum(255, np.arange(10) * 28 + 3).astype(np.uint8)
-    levels[0] = 0
-    share: NDArray[np.uint8] = levels[total]
-    return share
+    means = np.zeros((count, 2), np.float64)
+    for b in range(1, count):
+        cells = max(1.0, sums[b, 2])
+        means[b, 0] = sums[b, 5] / cells
+        means[b, 1] = sums[b, 6] / cells
+    return frames, means
 
 
 @compiled
-def paint_contact(
-    vehicles: NDArray[np.float64], gsd: float, height: int, width: int
-) -> NDArray[np.uint8]:
-    """Darkness of the ground below and beside vehicles, 0..255."""
-    contact = np.zeros((height, width), np.uint8)
+def stack_surface(ground: NDArray[np.uint8], markings: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The layers of :attr:`World.surface <cvsegguide.synth.street.world.World>`, the last one 0.
+
+    The share of road (id 6) within 3 x 3 cells, 0..255, makes a soft edge for the curb.
+    """
+    height, width = ground.shape
+    surface = np.zeros((height, width, 4), np.uint8)
+    down = np.zeros(width + 2, np.uint8)
+    for r in range(height):
+        above = max(0, r - 1)
+        below = min(height - 1, r + 1)
+        for c in range(width):
+            count = np.uint8(ground[r, c] == 6)
+            if above < r:
+                count += np.uint8(ground[above, c] == 6)
+            if below > r:
+                count += np.uint8(ground[below, c] == 6)
+            down[c + 1] = count
+        for c in range(width):
+            count = down[c] + down[c + 1] + down[c + 2]
+            surface[r, c, 0] = ground[r, c]
+            surface[r, c, 1] = 0 if count == 0 else min(255, 28 * count + 3)
+            surface[r, c, 2] = markings[r, c]
+    return surface
+
+
+@compiled
+def paint_contact(vehicles: NDArray[np.float64], gsd: float, surface: NDArray[np.uint8]) -> None:
+    """Darkness of the ground below and beside vehicles, 0..255, into the last layer."""
+    height, width, _ = surface.shape
     for k in range(len(vehicles)):
         x, y, cos, sin = vehicles[k, 0], vehicles[k, 1], vehicles[k, 2], vehicles[k, 3]
         half_length, half_width = vehicles[k, 4], vehicles[k, 5]
@@ -148,16 +212,14 @@ def paint_contact(
                 v = abs(dy * cos - dx * sin) - half_width
                 outside = math.hypot(max(u, 0.0), max(v, 0.0))
                 dark = int(255.0 * max(0.0, 1.0 - outside / 0.5))
-                contact[r, c] = max(contact[r, c], dark)
-    return contact
+                surface[r, c, 3] = max(surface[r, c, 3], dark)
 
 
 @compiled
-def paint_crowns(trees: Floats, gsd: float, canopy: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Which tree each canopy cell belongs to: the one whose centre is nearest in radii."""
+def paint_crowns(trees: Floats, gsd: float, canopy: Floats, owner: NDArray[np.int32]) -> None:
+    """Which tree each canopy cell belongs to, into the last layer: the nearest one in radii."""
     height, width = canopy.shape
-    crown = np.zeros((height, width), np.int32)
-    best = np.full((height, width), 1.5, np.float32)
+    best = np.full((height, width), 2.25, np.float32)
     for k in range(1, len(trees)):
         x = trees[k, 0]
         y = trees[k, 1]
@@ -165,12 +227,13 @@ def paint_crowns(trees: Floats, gsd: float, canopy: NDArray[np.bool_]) -> NDArra
         reach = 1.5 * radius
         for r in range(max(0, int(y - reach)), min(height, int(y + reach) + 2)):
             for c in range(max(0, int(x - reach)), min(width, int(x + reach) + 2)):
-                if canopy[r, c]:
-                    share = math.hypot(c + 0.5 - x, r + 0.5 - y) / radius
+                if canopy[r, c] > 0:
+                    dx = (c + 0.5 - x) / radius
+                    dy = (r + 0.5 - y) / radius
+                    share = dx * dx + dy * dy
                     if share < best[r, c]:
                         best[r, c] = share
-                        crown[r, c] = k
-    return crown
+                        owner[r, c, 1] = k
 
 
 def sort_into_blocks(

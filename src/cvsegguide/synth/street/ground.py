@@ -32,6 +32,24 @@ def _share(surface: U8, layer: int, x: float, y: float, value: int, exact: bool)
     return total
 
 
+@typed("int64(uint8[:, :, ::1], int64, float64, float64)")
+def _any(surface: U8, layer: int, x: float, y: float) -> int:
+    """Not 0 where one of the four cells around a point holds something."""
+    height, width = surface.shape[:2]
+    c = math.floor(x - 0.5)
+    r = math.floor(y - 0.5)
+    c0 = max(0, c)
+    r0 = max(0, r)
+    c1 = min(width - 1, c + 1)
+    r1 = min(height - 1, r + 1)
+    return int(
+        surface[r0, c0, layer]
+        | surface[r0, c1, layer]
+        | surface[r1, c0, layer]
+        | surface[r1, c1, layer]
+    )
+
+
 @kernel
 def smooth_class(surface: U8, x: float, y: float, r: int, c: int) -> int:
     """The class with most weight among the four nearest cells: smooth edges for the eye."""
@@ -110,9 +128,10 @@ def ground_color(
         patch = plane(table, mx * 0.33 + 5.0, my * 0.33 + 2.0 * own)
         if patch > 0.83:
             value *= 0.72
-        crack = abs(plane(table, mx * 1.3 + 40.0, my * 1.3 + 9.0) - 0.5)
-        if crack < 0.012 and wide > 0.5 and pixel < 0.3:
-            value *= 0.6
+        if wide > 0.5 and pixel < 0.3:
+            crack = abs(plane(table, mx * 1.3 + 40.0, my * 1.3 + 9.0) - 0.5)
+            if crack < 0.012:
+                value *= 0.6
         cell_x = math.floor(mx / 23.0)
         cell_y = math.floor(my / 23.0)
         hx = mx - 23.0 * (cell_x + hash_unit(int(cell_x), int(cell_y), 3))
@@ -120,10 +139,9 @@ def ground_color(
         if hx * hx + hy * hy < 0.14:
             value *= 0.55
         red, green, blue = 1.02 * value, value, 0.99 * value
-        paint = surface[r, c, PAINT]
-        white = _share(surface, PAINT, x, y, 1, True)
-        yellow = _share(surface, PAINT, x, y, 2, True)
-        if white + yellow > 0 or paint:
+        if _any(surface, PAINT, x, y):
+            white = _share(surface, PAINT, x, y, 1, True)
+            yellow = _share(surface, PAINT, x, y, 2, True)
             worn = 0.45 + 0.55 * ramp(plane(table, mx * 2.3, my * 2.3 + 50.0), 0.12, 0.55)
             edge = 0.12 + 0.3 * min(1.0, pixel)
             white = ramp(white, 0.5 - edge, 0.5 + edge) * worn
@@ -169,7 +187,9 @@ def ground_color(
         value *= 0.93 + 0.14 * hash_unit(math.floor(a), math.floor(b), 21)
     if plane(table, mx * 7.0 + 30.0, my * 7.0) > 0.965:
         value *= 0.75
-    near = _share(surface, ROAD_SHARE, x, y, 0, False)
+    near = 0.0
+    if _any(surface, ROAD_SHARE, x, y):
+        near = _share(surface, ROAD_SHARE, x, y, 0, False)
     if near > 0.12:
         value = (0.36 - 0.14 * ramp(near, 0.2, 0.6)) * (0.85 + 0.3 * coarse)
     return 1.03 * value, value, 0.95 * value, 0.0

@@ -14,8 +14,11 @@ from cvsegguide.synth.street.kernel import typed
 
 PLANE = 256
 """Side of the table of plane noise."""
-CUBE = 64
-"""Side of the table of solid noise."""
+CUBE = 32, 64
+"""Sides of the table of leaves: rows and columns of 0.226 m, heights of half as much."""
+
+LEAF_STEPS = 64 / (32 * 0.2262)
+"""Entries of the table of leaves per metre of height."""
 
 
 @cache
@@ -25,16 +28,24 @@ def plane_noise() -> NDArray[np.float32]:
 
 
 @cache
-def solid_noise() -> NDArray[np.uint8]:
-    """``(64, 64, 64)`` periodic noise with clumps of about 5 cells, evenly spread over 0..255."""
-    return (_even(_spectral((CUBE,) * 3, exponent=2.1, lowest=5.0)) * 255.999).astype(np.uint8)
+def leaf_noise() -> NDArray[np.uint8]:
+    """``(32, 32, 64)`` periodic share of leaf in 0..255: clumps of about a metre, twigs in them.
+
+    Small enough to stay in the cache nearest to the processor.
+    """
+    shape = (CUBE[0], CUBE[0], CUBE[1])
+    clumps = _even(_spectral(shape, exponent=2.1, lowest=2.5))
+    twigs = _even(_spectral(shape, exponent=2.1, lowest=8.0, seed=20240209))
+    return ((0.6 * clumps + 0.4 * twigs) * 255.999).astype(np.uint8)
 
 
-def _spectral(shape: tuple[int, ...], exponent: float, lowest: float) -> NDArray[np.float64]:
+def _spectral(
+    shape: tuple[int, ...], exponent: float, lowest: float, seed: int = 20240208
+) -> NDArray[np.float64]:
     axes = [np.fft.fftfreq(size) * size for size in shape]
     radius = np.sqrt(sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")))
     amplitude = np.where(radius > 0, 1.0 / np.maximum(radius, lowest) ** exponent, 0.0)
-    white = np.fft.fftn(np.random.default_rng(20240208).standard_normal(shape))
+    white = np.fft.fftn(np.random.default_rng(seed).standard_normal(shape))
     return np.asarray(np.fft.ifftn(white * amplitude).real)
 
 

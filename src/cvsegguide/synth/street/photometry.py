@@ -58,31 +58,37 @@ def _blur(linear: F32, sigma: float, wraps: bool) -> F32:
     w1 = math.exp(-0.5 / (sigma * sigma))
     w2 = math.exp(-2.0 / (sigma * sigma))
     total = 1.0 + 2.0 * (w1 + w2)
-    weights = np.array([w2, w1, 1.0, w1, w2]) / total
-    reach = 2 if w2 / total > 0.002 else 1
-    middle = np.empty_like(linear)
+    near = np.float32(w1 / total)
+    far = np.float32(w2 / total if w2 / total > 0.002 else 0.0)
+    middle = np.float32(1.0) - np.float32(2.0) * (near + far)
+    n = 3 * width
+    across = np.empty((height, n), np.float32)
+    line = np.empty(n + 12, np.float32)
     for r in range(height):
         for c in range(width):
             for k in range(3):
-                value = 0.0
-                for i in range(-reach, reach + 1):
-                    at = c + i
-                    if at < 0:
-                        at = at + width if wraps else 0
-                    elif at >= width:
-                        at = at - width if wraps else width - 1
-                    value += weights[i + 2] * linear[r, at, k]
-                middle[r, c, k] = value
-    out = np.empty_like(linear)
-    for r in range(height):
-        for c in range(width):
+                line[6 + 3 * c + k] = linear[r, c, k]
+        for i in range(2):
             for k in range(3):
-                value = 0.0
-                for i in range(-reach, reach + 1):
-                    at = min(height - 1, max(0, r + i))
-                    value += weights[i + 2] * middle[at, c, k]
-                out[r, c, k] = value
-    return out
+                line[3 * i + k] = linear[r, width - 2 + i if wraps else 0, k]
+                line[6 + n + 3 * i + k] = linear[r, i if wraps else width - 1, k]
+        for j in range(n):
+            across[r, j] = (
+                middle * line[j + 6]
+                + near * (line[j + 3] + line[j + 9])
+                + far * (line[j] + line[j + 12])
+            )
+    out = np.empty((height, n), np.float32)
+    for r in range(height):
+        up, down = max(0, r - 1), min(height - 1, r + 1)
+        top, bottom = max(0, r - 2), min(height - 1, r + 2)
+        for j in range(n):
+            out[r, j] = (
+                middle * across[r, j]
+                + near * (across[up, j] + across[down, j])
+                + far * (across[top, j] + across[bottom, j])
+            )
+    return out.reshape((height, width, 3))
 
 
 @compiled
@@ -103,11 +109,12 @@ def _expose(linear: F32, style: StreetStyle, tones: F32, gains: F32) -> NDArray[
             red = grey + style.saturation * (red - grey)
             green = grey + style.saturation * (green - grey)
             blue = grey + style.saturation * (blue - grey)
+            # Two even draws make a triangle, near enough to grain; one of them for all colours.
+            bits = int(hash_unit(r * width + c, style.seed, 0) * 4503599627370496.0)
+            shared = (bits >> 39) * (1.0 / 8192.0) - 1.0
             for k in range(3):
                 light = red if k == 0 else green if k == 1 else blue
                 tone = tones[min(last, max(0, int(light * steps)))]
-                # Two even draws make a triangle, near enough to grain.
-                h = hash_unit(r * width + c, style.seed, k)
-                grain = h + (h * 4096.0 - math.floor(h * 4096.0)) - 1.0
+                grain = shared + ((bits >> (13 * k)) & 8191) * (1.0 / 8192.0)
                 image[r, c, k] = np.uint8(min(255.0, max(0.0, tone + amplitude * grain + 0.5)))
     return image

@@ -14,14 +14,20 @@ import numpy as np
 from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.street.blocks import COARSE
 from cvsegguide.synth.street.kernel import inlined
+from cvsegguide.synth.street.noise import LEAF_STEPS
 from cvsegguide.synth.street.things import hit_thing
 from cvsegguide.synth.street.world import (
     BY_TREE,
     CANOPY_HIGH,
     CANOPY_LOW,
+    MIDDLE,
+    PER_HALF,
+    PER_RADIUS,
+    SHEDS,
+    SHIFT,
+    SHIFT_Z,
     SOLID_Z,
 )
-from cvsegguide.synth.vegetation import CONIFER
 
 NOTHING, TOP, SIDE, LEAF, THING = range(5)
 """What a ray ended on: nothing, a column from above, a column's side, a crown, a thing."""
@@ -34,55 +40,32 @@ _NUDGE = 1e-6
 
 @inlined
 def is_leaf(
-    gsd: float,
-    owner: I32,
-    trees: F32,
-    noise: U8,
-    r: int,
-    c: int,
-    z: float,
-    threshold: float,
-    bare: float,
+    crowns: F32, noise: U8, k: int, r: int, c: int, z: float, threshold: float, bare: float
 ) -> bool:
-    """Whether a canopy cell is leaf at one height: noise, less than which thins out at the rim.
+    """Whether a canopy cell of tree ``k`` is leaf at one height: noise that thins out at the rim.
 
-    ``noise`` is the table of solid noise; ``bare`` (0 to 1) turns crowns into branches.
+    ``noise`` is the table of leaves; ``bare`` (0 to 1) turns crowns into branches.
     """
-    k = owner[r, c, BY_TREE]
-    if trees[k, 5] == CONIFER:
-        bare = 0.0
-    threshold += 0.55 * bare
+    threshold += 0.55 * bare * crowns[k, SHEDS]
     # From the trunk, so that a tree looks the same in every window of the city.
-    x = (c + 0.5 - trees[k, 0]) * gsd
-    y = (r + 0.5 - trees[k, 1]) * gsd
-    half = 0.5 * (trees[k, 3] - trees[k, 2]) + 0.05
-    up = (z - 0.5 * (trees[k, 3] + trees[k, 2])) / half
-    radius = trees[k, 4] + 0.05
+    x = (c - crowns[k, 0]) * crowns[k, PER_RADIUS]
+    y = (r - crowns[k, 1]) * crowns[k, PER_RADIUS]
+    up = (z - crowns[k, MIDDLE]) * crowns[k, PER_HALF]
     # Thick inside, thin at the rim, nothing in the corners of the volume.
-    rim = (x * x + y * y) / (radius * radius) + up * up
-    # Where not even the densest noise, 1, would do.
-    limit = 0.72 + (1.0 - threshold) / 1.1
-    if limit < 0.0 or rim >= limit * limit:
-        return False
-    threshold += 1.1 * max(0.0, math.sqrt(rim) - 0.72)
-    offset = np.int64(trees[k, 7])
-    low = z - trees[k, 2] + 256.0
-    x += 256.0
-    y += 256.0
-    n = noise[
-        np.int64(low * 4.0 + offset) & 63,
-        np.int64(y * 4.0 + 2 * offset) & 63,
-        np.int64(x * 4.0 + 3 * offset) & 63,
-    ]
-    coarse = (0.6 / 255.0) * n
-    if coarse > threshold:
-        return True
-    if coarse + 0.4 <= threshold:
-        return False
-    small = noise[
-        np.int64(low * 13.0 + offset) & 63, np.int64(y * 13.0) & 63, np.int64(x * 13.0) & 63
-    ]
-    return bool(coarse + (0.4 / 255.0) * small > threshold)
+    threshold += 0.65 * max(0.0, x * x + y * y + up * up - 0.52)
+    return bool(_leaf_share(crowns, noise, k, r, c, z) > 255.0 * threshold)
+
+
+@inlined
+def _leaf_share(crowns: F32, noise: U8, k: int, r: int, c: int, z: float) -> int:
+    shift = np.int64(crowns[k, SHIFT])
+    return int(
+        noise[
+            (r + (shift >> 5)) & 31,
+            (c + shift) & 31,
+            np.int64(z * LEAF_STEPS + crowns[k, SHIFT_Z]) & 63,
+        ]
+    )
 
 
 @inlined
@@ -95,7 +78,8 @@ def trace(
     things: F64,
     block_start: I32,
     block_things: I32,
-    trees: F32,
+    block_bounds: F32,
+    crowns: F32,
     noise: U8,
     x: float,
     y: float,
@@ -111,9 +95,9 @@ def trace(
     """Follow a ray to the first thing in its way.
 
     Args:
-        gsd, relief, owner, fine, coarse, things, block_start, block_things, trees: Tables of
-            :class:`~cvsegguide.synth.street.world.World`.
-        noise: Table of solid noise.
+        gsd, relief, owner, fine, coarse, things, block_start, block_things, block_bounds, crowns:
+            Tables of :class:`~cvsegguide.synth.street.world.World`.
+        noise: Table of leaves.
         x, y, z: Origin: column and row in cells, absolute height in metres.
         dx, dy, dz: Unit direction in metres, ``x`` east, ``y`` south (as rows run), ``z`` up.
         reach: Length in metres at which to give up.
@@ -135,6 +119,8 @@ def trace(
     iy = 1.0 / sy if abs(sy) > 1e-12 else 1e30
     right = 1 if sx > -1e-12 else 0
     down = 1 if sy > -1e-12 else 0
+    step_x = abs(ix)
+    step_y = abs(iy)
     cols = coarse.shape[1]
 
     best = reach
@@ -164,14 +150,16 @@ def trace(
             last = block
             low = min(z0, z1)
             for i in range(block_start[block], block_start[block + 1]):
-                k = block_things[i]
-                if low > things[k, 7]:
+                if low > block_bounds[i, 2]:
                     continue
+                rx = (block_bounds[i, 0] - x) * gsd
+                ry = (block_bounds[i, 1] - y) * gsd
+                size = block_bounds[i, 3] * flat
+                if abs(rx * dy - ry * dx) > size or rx * dx + ry * dy < -size:
+                    continue
+                k = block_things[i]
                 rx = (things[k, 0] - x) * gsd
                 ry = (things[k, 1] - y) * gsd
-                size = things[k, 8]
-                if abs(rx * dy - ry * dx) > size * flat or rx * dx + ry * dy < -size * flat:
-                    continue
                 hit = hit_thing(things, k, -rx, -ry, z, dx, dy, dz, best)
                 if hit < best:
                     best = hit
@@ -219,9 +207,9 @@ def trace(
         # Cell by cell to the edge of the fine block.
         inner = (fr + 1) * FINE if down else fr * FINE - 1
         outer = (fc + 1) * FINE if right else fc * FINE - 1
+        tx = (c + right - x) * ix
+        ty = (r + down - y) * iy
         while r != inner and c != outer and r < height and c < width:
-            tx = (c + right - x) * ix
-            ty = (r + down - y) * iy
             leave = max(min(tx, ty), t)
             z0 = z + dz * t
             z1 = z + dz * leave
@@ -250,18 +238,14 @@ def trace(
                 elif only_blocked:
                     # Light that finds a gap where it meets a crown goes all the way through.
                     k = owner[r, c, BY_TREE]
-                    up = z + dz * enter - trees[k, 2]
-                    clump = noise[
-                        np.int64(up * 3.0 + trees[k, 7] + 256.0) & 63,
-                        np.int64((r - trees[k, 1]) * gsd * 3.0 + 256.0) & 63,
-                        np.int64((c - trees[k, 0]) * gsd * 3.0 + 256.0) & 63,
-                    ]
-                    gaps = 0.0 if trees[k, 5] == CONIFER else bare
-                    opaque = clump > 255.0 * (0.6 * leaf_threshold + 0.7 * gaps)
+                    share = _leaf_share(crowns, noise, k, r, c, z + dz * enter)
+                    gaps = bare * crowns[k, SHEDS]
+                    opaque = share > 255.0 * (0.2 + 0.36 * leaf_threshold + 0.42 * gaps)
                     clear = not opaque
                 else:
+                    k = owner[r, c, BY_TREE]
                     up = z + dz * enter
-                    opaque = is_leaf(gsd, owner, trees, noise, r, c, up, leaf_threshold, bare)
+                    opaque = is_leaf(crowns, noise, k, r, c, up, leaf_threshold, bare)
                 if opaque:
                     stop = enter
                     hit_kind = LEAF
@@ -270,8 +254,10 @@ def trace(
             t = leave
             if tx < ty:
                 c += 1 if right else -1
+                tx += step_x
                 side = 0
             else:
                 r += 1 if down else -1
+                ty += step_y
                 side = 1
     return kind, best, -1, -1, index

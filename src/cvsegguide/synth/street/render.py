@@ -11,7 +11,7 @@ from cvsegguide.synth.cameras import Camera
 from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.street.kernel import entry
-from cvsegguide.synth.street.noise import plane_noise, solid_noise
+from cvsegguide.synth.street.noise import leaf_noise, plane_noise
 from cvsegguide.synth.street.photometry import develop
 from cvsegguide.synth.street.shade import shade_ray
 from cvsegguide.synth.street.style import StreetStyle, draw_style
@@ -98,7 +98,7 @@ def render_street(
     _render(
         *world,
         plane_noise(),
-        solid_noise(),
+        leaf_noise(),
         style,
         origin,
         camera_axes(camera.heading, camera.pitch, camera.roll),
@@ -165,8 +165,10 @@ def _render(
     things: F64,
     block_start: I32,
     block_things: I32,
+    block_bounds: F32,
     buildings: F32,
     trees: F32,
+    crowns: F32,
     tracks: F32,
     table: F32,
     noise: U8,
@@ -216,9 +218,9 @@ def _render(
                     far = min(far, (ceiling - origin[2]) / dz)
                 red, green, blue, distance, kind = shade_ray(
                     gsd, seed, east, south, ceiling, relief, surface, owner, wall, fine, coarse,
-                    things, block_start, block_things, buildings, trees, tracks, table, noise,
-                    style, origin[0], origin[1], origin[2], dx, dy, dz, far, pixel_angle,
-                    sun[0], sun[1], sun[2], street[0], street[1],
+                    things, block_start, block_things, block_bounds, buildings, trees, crowns,
+                    tracks, table, noise, style, origin[0], origin[1], origin[2], dx, dy, dz, far,
+                    pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
                 )  # fmt: skip
                 if i == 0:
                     depth[r, c] = distance

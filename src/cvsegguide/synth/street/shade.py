@@ -44,8 +44,10 @@ def shade_ray(
     things: F64,
     block_start: I32,
     block_things: I32,
+    block_bounds: F32,
     buildings: F32,
     trees: F32,
+    crowns: F32,
     tracks: F32,
     table: F32,
     noise: U8,
@@ -65,9 +67,10 @@ def shade_ray(
     street_sin: float,
 ) -> tuple[float, float, float, float, int]:
     """Linear colour (3), distance in metres (inf for nothing), land-cover id (0 for nothing)."""
+    never = (seed & 1) > 1  # a constant would be compiled for itself
     kind, distance, r, c, index = trace(
-        gsd, relief, owner, fine, coarse, things, block_start, block_things, trees, noise,
-        x, y, z, dx, dy, dz, reach, style.leaf_threshold, style.bare, reach < 0.0,
+        gsd, relief, owner, fine, coarse, things, block_start, block_things, block_bounds, crowns,
+        noise, x, y, z, dx, dy, dz, reach, style.leaf_threshold, style.bare, never,
     )  # fmt: skip
     sun_cos = dx * sun_x + dy * sun_y + dz * sun_z
     if kind == NOTHING:
@@ -188,7 +191,8 @@ def shade_ray(
                 things,
                 block_start,
                 block_things,
-                trees,
+                block_bounds,
+                crowns,
                 noise,
                 px + (nx * lift + off * sun_x) / gsd,
                 py + (ny * lift + off * sun_y) / gsd,
@@ -199,7 +203,7 @@ def shade_ray(
                 min(_SHADOW_REACH, (ceiling - pz) / sun_z),
                 style.leaf_threshold,
                 style.bare,
-                kind != NOTHING,  # true; a constant would make a second version
+                not never,
             )
             if blocked != NOTHING:
                 direct = 0.0

@@ -8,18 +8,23 @@ from numpy.typing import NDArray
 from cvsegguide.synth.scene import BUS, CAR, FENCE, LAMP, POLE, SIGN, VAN, Objects, Scene
 from cvsegguide.synth.street.blocks import (
     COARSE,
+    FINE,
     block_extremes,
     building_frames,
     dense_rows,
+    larger_blocks,
     paint_contact,
     paint_crowns,
-    road_share,
     sort_into_blocks,
+    stack_heights,
+    stack_surface,
     track_frames,
     wall_directions,
 )
 from cvsegguide.synth.street.buildings import BASE, building_looks
+from cvsegguide.synth.street.noise import LEAF_STEPS
 from cvsegguide.synth.street.things import TRUNK
+from cvsegguide.synth.vegetation import CONIFER
 
 Floats = NDArray[np.float32]
 
@@ -33,6 +38,11 @@ darkness below vehicles (0..255)."""
 
 LOOK = 14
 """Column of :attr:`World.things`: a whole number drawn from where the thing stands."""
+
+SHEDS, PER_RADIUS, MIDDLE, PER_HALF, SHIFT, SHIFT_Z = range(2, 8)
+"""Columns of :attr:`World.crowns`, after x and y of the trunk: 0 for conifers and 1 for others,
+radii per cell, absolute height of the middle, half heights per metre, where the tree looks into the
+table of leaves (columns, and 32 x rows; heights)."""
 
 BY_BUILDING, BY_TREE = range(2)
 """Layers of :attr:`World.owner`."""
@@ -61,8 +71,10 @@ class World(NamedTuple):
     # x, y, cos, sin, half length, half width, z0, z1, radius, kind, color (3), ground, look
     block_start: NDArray[np.int32]
     block_things: NDArray[np.int32]
+    block_bounds: Floats  # x, y, z1, radius of each entry of `block_things`
     buildings: Floats  # see buildings.py
     trees: Floats  # x, y, base, top, radius, species, hue, clump offset
+    crowns: Floats  # a row a tree: what tells leaves from gaps
     tracks: Floats  # per coarse block: point on a railway's middle line and its direction
 
 
@@ -71,46 +83,53 @@ def prepare(scene: Scene) -> World:
     height, width = scene.ground.shape
     elevation = np.ascontiguousarray(scene.elevation, dtype=np.float32)
     roof = np.ascontiguousarray(scene.building_height, dtype=np.float32)
+    top = np.ascontiguousarray(scene.canopy_top, dtype=np.float32)
+    base = np.ascontiguousarray(scene.canopy_base, dtype=np.float32)
     gsd = float(scene.gsd)
-    solid = elevation + np.where(scene.building_id > 0, roof, np.float32(0))
-    has_canopy = scene.canopy_top > 0
-    low = np.where(has_canopy, elevation + scene.canopy_base, np.float32(np.inf))
-    high = np.where(has_canopy, elevation + scene.canopy_top, np.float32(-np.inf))
-    low, high = low.astype(np.float32), high.astype(np.float32)
-    fine = block_extremes(solid, low, high, 8)
-    coarse = block_extremes(solid, low, high, COARSE)
-
     ids, building = _dense_ids(scene.building_id)
-    wall = wall_directions(solid, building, 1.0)
-    frames = building_frames(building, wall, len(ids), gsd)
-    mean = _means(building, roof, len(ids))
-    looks = building_looks(ids, frames, mean, scene.seed, _functions(scene, building, len(ids)))
-    looks[:, BASE] = _means(building, elevation, len(ids))
+    relief = stack_heights(elevation, roof, building, base, top)
+    fine = block_extremes(relief, FINE)
+    coarse = larger_blocks(fine, COARSE // FINE)
+    wall = wall_directions(relief, building, 1.0)
+    frames, means = building_frames(building, wall, roof, relief, len(ids), gsd)
+    functions = _functions(scene, building, len(ids))
+    looks = building_looks(ids, frames, means[:, 0], scene.seed, functions)
+    looks[:, BASE] = means[:, 1]
 
     things = _things(scene, elevation)
     block_start, block_things = sort_into_blocks(things, gsd, height, width)
     vehicle = np.isin(scene.street_objects.kind, (CAR, VAN, BUS))
     trees = _trees(scene, elevation)
     ground = np.ascontiguousarray(scene.ground)
-    contact = paint_contact(things[: len(vehicle)][vehicle], gsd, height, width)
-    crown = paint_crowns(trees, gsd, has_canopy)
+    surface = stack_surface(ground, np.ascontiguousarray(scene.markings))
+    paint_contact(things[: len(vehicle)][vehicle], gsd, surface)
+    owner = np.zeros((height, width, 2), np.int32)
+    owner[..., BY_BUILDING] = building
+    paint_crowns(trees, gsd, top, owner)
+    bounds = things[block_things][:, [0, 1, 7, 8]]
+    bounds[:, 2:] += 0.01  # more than what rounding takes
     return World(
         gsd=gsd,
         seed=int(scene.seed) & 0x7FFFFFFF,
         east=float(scene.origin[1]),
         south=float(scene.origin[0]),
-        ceiling=float(max(coarse[0].max(), coarse[2].max(), things[:, 7].max(initial=-1e9))) + 0.1,
-        relief=np.stack([elevation, solid, low, high], axis=-1),
-        surface=np.stack([ground, road_share(ground), scene.markings, contact], axis=-1),
-        owner=np.stack([building, crown], axis=-1),
+        ceiling=float(
+            max(coarse[..., 0].max(), coarse[..., 2].max(), things[:, 7].max(initial=-1e9))
+        )
+        + 0.1,
+        relief=relief,
+        surface=surface,
+        owner=owner,
         wall=wall,
-        fine=np.stack(fine, axis=-1),
-        coarse=np.stack(coarse, axis=-1),
+        fine=fine,
+        coarse=coarse,
         things=things,
         block_start=block_start,
         block_things=block_things,
+        block_bounds=bounds.astype(np.float32),
         buildings=looks,
         trees=trees,
+        crowns=_crowns(trees, gsd),
         tracks=track_frames(ground, gsd),
     )
 
@@ -119,13 +138,6 @@ def _dense_ids(building_id: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArr
     """Ids in use, 0 first, then as they come, and the raster of rows into them."""
     found, rows = dense_rows(np.ascontiguousarray(building_id))
     return np.asarray(found, np.int64), rows
-
-
-def _means(building: NDArray[np.int32], values: Floats, count: int) -> NDArray[np.float64]:
-    flat = building.ravel()
-    cells = np.bincount(flat, minlength=count)
-    total = np.bincount(flat, weights=values.ravel(), minlength=count)
-    return np.asarray(total / np.maximum(cells, 1))
 
 
 def _functions(scene: Scene, building: NDArray[np.int32], count: int) -> NDArray[np.int64] | None:
@@ -195,6 +207,21 @@ def _trees(scene: Scene, elevation: Floats) -> Floats:
     # Drawn from where the tree stands, so that it looks the same in every cut of the city.
     table[1:, 6] = _spread(scene, trees.row, trees.col)
     table[1:, 7] = np.floor(64.0 * ((table[1:, 6] * 257.0) % 1.0))
+    return table
+
+
+def _crowns(trees: Floats, gsd: float) -> Floats:
+    table = np.zeros_like(trees)
+    x, y, low, high, radius, species, hue, offset = trees.T.astype(np.float64)
+    table[:, 0], table[:, 1] = x - 0.5, y - 0.5
+    table[:, SHEDS] = species != CONIFER
+    table[:, PER_RADIUS] = gsd / (radius + 0.05)
+    table[:, MIDDLE] = 0.5 * (low + high)
+    table[:, PER_HALF] = 1.0 / (0.5 * (high - low) + 0.05)
+    across = (offset - np.floor(x)) % 32
+    down = (np.floor(1024.0 * hue) - np.floor(y)) % 32
+    table[:, SHIFT] = across + 32 * down
+    table[:, SHIFT_Z] = offset - LEAF_STEPS * low + 256.0
     return table
 
 
