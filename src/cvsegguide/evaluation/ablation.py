@@ -40,7 +40,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "mst": ("mst-tiny", {}),
         "featup": (
             "featup-lite0",
-            {"feature_channels": 32, "key_channels": 8, "backbone_arguments": {"stride": 8}},
+            {"feature_channels": 16, "key_channels": 8, "backbone_arguments": {"stride": 8}},
         ),
     },
     "small": {"pixels": 256, "mst": ("mst-small", {}), "featup": ("featup-lite0", {})},
@@ -180,8 +180,6 @@ class Plan:
                 )
         if self.batch_size is not None:
             data["batch_size"] = self.batch_size
-        if self.workers is not None:
-            data["num_workers"] = self.workers
         if not self.augmentation:
             data["transforms"] = []
             if row.network == "featup":
@@ -258,6 +256,8 @@ def run_rows(plan: Plan, out: Path, execute: Execute, say: Callable[[str], None]
         resumed = (folder / "last.ckpt").exists()
         start = time.monotonic()
         options = ["--config", str(folder / SETTINGS), *plan.arguments, "--out", str(folder)]
+        if plan.workers is not None:  # no setting: results do not depend on it
+            options += ["--data.num_workers", str(plan.workers)]
         _successful(execute(["fit", *options, "--resume"]), row)
         seconds = time.monotonic() - start
         write_text(
