@@ -73,8 +73,8 @@ class Settings:
     """
 
     headings: int = 64
-    temper: float = 0.7
-    doubt: float = 0.1
+    temper: float = 0.5
+    doubt: float = 0.2
     floor: float = 0.002
     margin: float = 25.0
     walk: float = 8.0

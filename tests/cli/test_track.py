@@ -1,0 +1,238 @@
+"""`cvsegguide track`: files, messages, measurement, in a world where answers follow from colours."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pandas
+import pytest
+from PIL import Image
+
+from cvsegguide.cli.main import main
+from cvsegguide.geo import GeoReference
+from cvsegguide.inference.localizer import Localizer
+from cvsegguide.tracking import evaluation
+from helpers.colors import (
+    UTM,
+    ColorNetwork,
+    FlatNetwork,
+    drive,
+    overhead_image,
+    street_image,
+    write_overhead,
+)
+
+STEPS = [(8.0, 10.0)] * 5
+POSES = drive(80.5, 40.5, 20.0, STEPS)
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch):
+    """The bundled weights are not what is tested here."""
+
+    def load(cls, source, device="auto"):
+        kind = FlatNetwork if source == "flat" else ColorNetwork
+        return Localizer(kind(), device="cpu", name=str(source))
+
+    monkeypatch.setattr(Localizer, "from_pretrained", classmethod(load))
+
+
+def write_drive(folder, poses=POSES, missing=(), reference=UTM, pixels=4, step=8.0):
+    folder.mkdir(exist_ok=True)
+    with (folder / "drive.csv").open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow("street time forward turn fov lon lat heading".split())
+        for index, (row, col, heading) in enumerate(poses):
+            name = "" if index in missing else f"{index}.png"
+            if name:
+                Image.fromarray(street_image(row, col, heading)).save(folder / name)
+            lon, lat = reference.rowcol_to_lonlat(pixels * row, pixels * col)
+            odometry = [step, STEPS[0][1]] if index else ["", ""]
+            true = heading + reference.up_azimuth
+            table.writerow([name, index, *odometry, 70, float(lon), float(lat), true])
+    return folder / "drive.csv"
+
+
+@pytest.fixture
+def world(tmp_path):
+    write_overhead(tmp_path / "overhead.tif")
+    return write_drive(tmp_path, missing=[3]), tmp_path / "overhead.tif"
+
+
+def run(*arguments):
+    return main(["track", *map(str, arguments)])
+
+
+def test_a_drive_is_tracked_and_everything_is_written(world, tmp_path, capsys):
+    table, overhead = world
+    out = tmp_path / "out"
+    assert run(table, "--overhead", overhead, "--out", out, "--headings", "32") == 0
+    said = capsys.readouterr().out
+
+    assert {path.name for path in out.iterdir()} == {
+        "track.parquet", "track.geojson", "track.png", "track.gif",
+    }  # fmt: skip
+    assert "6 frames, 5 pictures" in said
+    assert "error: mean" in said
+    table = pandas.read_parquet(out / "track.parquet")
+    assert table["error"].iloc[2:].max() < 2.0
+    document = json.loads((out / "track.geojson").read_text())
+    assert len(document["features"]) == 1 + 2 * 6
+    with Image.open(out / "track.gif") as animation:
+        assert animation.n_frames == 6
+    with Image.open(out / "track.png") as strip:
+        assert strip.width > 3 * strip.height / 2
+
+
+def test_the_strip_shows_belief_and_truth_where_they_are(world, tmp_path):
+    table, overhead = world
+    run(table, "--overhead", overhead, "--out", tmp_path / "out", "--no-animation")
+    assert not (tmp_path / "out" / "track.gif").exists()
+    picture = np.asarray(Image.open(tmp_path / "out" / "track.png").convert("RGB")).astype(int)
+    last = picture[:420, -420:]  # the map of the last moment
+
+    green = (np.abs(last - [57, 255, 20]).sum(axis=2) < 30).nonzero()
+    cyan = (np.abs(last - [0, 229, 255]).sum(axis=2) < 30).nonzero()
+    assert len(green[0]) > 50
+    assert len(cyan[0]) > 50
+    # 40 m drawn on 420 pixels or less: truth and estimate lie within a metre or two
+    assert np.hypot(*(np.median(green[i]) - np.median(cyan[i]) for i in (0, 1))) < 60
+
+
+def test_json_says_the_same(world, capsys):
+    table, overhead = world
+    assert run(table, "--overhead", overhead, "--json", "--headings", "32") == 0
+    record = json.loads(capsys.readouterr().out)
+
+    assert record["frames"] == 6
+    assert record["pictures"] == 5
+    assert record["error"]["last"] < 2.0
+    assert record["last"]["lon"] == pytest.approx(-75, abs=3)
+
+
+def test_start_and_heading_are_passed_on(world, capsys):
+    table, overhead = world
+    run(
+        table, "--overhead", overhead, "--json", "--start-pixel", 322, 162, "--start-error", 2,
+        "--start-heading", 20, "--start-heading-error", 3,
+    )  # fmt: skip
+    known = json.loads(capsys.readouterr().out)
+    run(table, "--overhead", overhead, "--json", "--start-pixel", 20, 460, "--start-error", 0.5)
+    wrong = json.loads(capsys.readouterr().out)
+
+    assert known["error"]["mean"] < 1.5
+    assert wrong["error"]["mean"] > 10.0
+
+
+def test_tiles_beside_the_table_are_found(tmp_path, capsys):
+    x, y = 154_400, 197_000
+    image = overhead_image(128)
+    corner = GeoReference.from_tile(19, x, y, 256, 256)
+    reference = GeoReference(corner.crs, corner.transform, 512, 512)
+    for i in range(2):
+        for j in range(2):
+            path = tmp_path / "overhead" / "images" / "19" / str(x + j) / f"{y + i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[256 * i : 256 * i + 256, 256 * j : 256 * j + 256]).save(path)
+    zoom = ColorNetwork()
+    zoom.gsd = reference.gsd
+    Localizer.from_pretrained = classmethod(lambda *_, **__: Localizer(zoom, device="cpu"))
+    # cells of the tiles are as many metres wide as they are, so steps are shorter
+    table = write_drive(tmp_path, reference=reference, step=8.0 * 4 * reference.gsd / 2.0)
+    assert run(table, "--json") == 0
+
+    assert json.loads(capsys.readouterr().out)["error"]["last"] < 1.0
+
+
+def test_a_network_without_headings_warns(world, capsys):
+    table, overhead = world
+    assert run(table, "--overhead", overhead, "--model", "flat", "--headings", "16") == 0
+
+    assert "warning: heading unknown: model flat does not tell" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ([], "TABLE"),
+        (["none.csv"], "none.csv: no such file"),
+        (["{table}"], "--overhead"),
+        (["{table}", "--overhead", "none.tif"], "none.tif"),
+        (["{table}", "--overhead", "{overhead}", "--fov", "0"], "--fov"),
+        (["{table}", "--overhead", "{overhead}", "--headings", "2"], "headings"),
+        (["{table}", "--overhead", "{overhead}", "--start", "0", "0"], "start: lies outside"),
+        (["{table}", "--evaluate", "1"], "--evaluate"),
+        (["{table}", "--overhead", "{overhead}", "--seed", "1"], "--seed"),
+        (
+            ["{table}", "--start", "0", "0", "--start-pixel", "0", "0"],
+            "--start and --start-pixel",
+        ),
+    ],
+)
+def test_faults_take_a_line_and_leave_nothing_behind(world, tmp_path, capsys, arguments, fault):
+    table, overhead = world
+    filled = [text.format(table=table, overhead=overhead) for text in arguments]
+    before = sorted(tmp_path.rglob("*"))
+    assert run(*filled, "--out", tmp_path / "out") == 2
+    captured = capsys.readouterr()
+
+    assert captured.err.startswith("cvsegguide: error: ")
+    assert captured.err.count("\n") == 1
+    assert fault in captured.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_damaged_picture_is_named(world, tmp_path, capsys):
+    table, overhead = world
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    assert run(table, "--overhead", overhead) == 2
+
+    assert "2.png" in capsys.readouterr().err
+
+
+def test_the_measurement_compares_tracks_with_single_pictures(monkeypatch, tmp_path, capsys):
+    """Drives of colours: single pictures know the place to a cell, and so do tracks."""
+    x, y = 154_400, 197_000
+    image = overhead_image(192)
+    corner = GeoReference.from_tile(19, x, y, 256, 256)
+    reference = GeoReference(corner.crs, corner.transform, 768, 768)
+    network = ColorNetwork()
+    network.gsd = reference.gsd
+    cell = 4 * reference.gsd
+
+    def made(folder, seed, fov, rig):
+        row, col, heading = 120.5, 40.5 + seed % 5, 10.0
+        poses = [(row, col, heading)]
+        for _ in range(evaluation.FRAMES - 1):
+            row -= 4.0 * math.cos(math.radians(heading)) / cell
+            col += 4.0 * math.sin(math.radians(heading)) / cell
+            heading += 10.0
+            poses.append((row, col, heading))
+        for i in range(3):
+            for j in range(3):
+                path = folder / "overhead" / "images" / "19" / str(x + j) / f"{y + i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image[256 * i : 256 * i + 256, 256 * j : 256 * j + 256]).save(path)
+        return write_drive(folder, poses, reference=reference, step=4.0)
+
+    monkeypatch.setattr(evaluation, "_drive", made)
+    monkeypatch.setattr(
+        Localizer,
+        "from_pretrained",
+        classmethod(lambda *_, **__: Localizer(network, device="cpu", name="colours")),
+    )
+    out = tmp_path / "out"
+    assert run("--evaluate", 1, "--headings", 32, "--out", out) == 0
+    said = capsys.readouterr().out
+    record = json.loads((out / "tracking.json").read_text())
+
+    assert "track / single picture" in said
+    assert len(record["single"]["errors"]) == evaluation.AFTER
+    for name in ("track", "wrong", "gap"):
+        assert len(record[name]["errors"]) == 1
+        assert record[name]["mean"] < 0.6
+    assert record["single"]["mean"] < 1.0
+    assert record["ratio_mean"] == pytest.approx(
+        record["track"]["mean"] / record["single"]["mean"], abs=0.01
+    )
