@@ -113,7 +113,8 @@ class Visitor:
         return self.post(path, content, **{"X-Filename": quote(name)})
 
     def ask(self, **wish: Any) -> dict[str, Any]:
-        """Ask, wait, and return the answer or ``{"error": ...}``."""
+        """Ask, wait, and return the answer or ``{"error": ...}``; heading 0 unless said."""
+        wish = {"heading": 0, **wish}
         status, _, content = self.request(
             "POST", f"api/{self.session}/jobs", json.dumps(wish).encode()
         )

@@ -141,10 +141,10 @@ def running(settings: Settings, load: Load | None = None) -> Iterator[str]:
 
 
 async def _start(settings: Settings, load: Load | None = None) -> tuple[web.AppRunner, str]:
-    runner = web.AppRunner(build(settings, load), access_log=None, handle_signals=False)
+    runner = web.AppRunner(build(settings, load), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, shutdown_timeout=2.0)
+        site = web.TCPSite(runner, settings.host, settings.port)
         await site.start()
     except OSError as error:
         await runner.cleanup()

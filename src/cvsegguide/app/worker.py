@@ -80,7 +80,7 @@ class Worker:
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.warm = False
-        listen_for_warnings()
+        _listen_for_warnings()
 
     def start(self) -> None:
         """Load the first model in the background: whoever comes first need not wait for it."""
@@ -94,9 +94,10 @@ class Worker:
             InputError: The ground is too large.
         """
         self._check_ground(question)
-        if session.busy >= self._settings.limits.waiting:
-            raise BusyError("your last questions are still being answered")
         waiting = [job for job in self._jobs.values() if job.state in ("waiting", "running")]
+        own = [job for job in waiting if job.session is session]
+        if len(own) >= self._settings.limits.waiting:
+            raise BusyError("your last questions are still being answered")
         if len(waiting) >= self._settings.limits.queue:
             raise BusyError("too many questions wait at the moment; try again in a minute")
         job = Job(secrets.token_urlsafe(16), session, question)
@@ -255,11 +256,23 @@ class Worker:
         return "something went wrong that should not; the server's terminal says what"
 
 
-def listen_for_warnings() -> None:
-    """Let :func:`notes` collect what answers assume, thread by thread.
+@contextlib.contextmanager
+def notes() -> Iterator[list[str]]:
+    """What answers of this thread assume, meanwhile.
 
-    Once for the process: :class:`warnings.catch_warnings` is for one thread alone.
+    :class:`warnings.catch_warnings` is for processes of one thread.
     """
+    _listen_for_warnings()
+    _notes.found = []
+    try:
+        yield _notes.found
+    finally:
+        _notes.found = None
+
+
+def _listen_for_warnings() -> None:
+    """Let :func:`notes` collect, thread by thread; other warnings go where they went."""
+    warnings.simplefilter("always", InferenceWarning)
     if getattr(warnings.showwarning, "_collects", False):
         return
     usual = warnings.showwarning
@@ -273,17 +286,6 @@ def listen_for_warnings() -> None:
 
     show._collects = True  # type: ignore[attr-defined]
     warnings.showwarning = show
-    warnings.simplefilter("always", InferenceWarning)
-
-
-@contextlib.contextmanager
-def notes() -> Iterator[list[str]]:
-    """What answers of this thread assume, meanwhile."""
-    _notes.found = []
-    try:
-        yield _notes.found
-    finally:
-        _notes.found = None
 
 
 def _write_files(answer: "Localization", result: Result) -> None:

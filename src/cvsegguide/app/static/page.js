@@ -399,7 +399,7 @@ function showStreet(answer) {
   const marks = [];
   for (let azimuth = Math.ceil(start / every - 1e-6) * every; azimuth <= start + answer.fov + 1e-6; azimuth += every) {
     const share = (azimuth - start) / answer.fov;
-    if (share < 0.015 || share > 0.985) continue;
+    if (share < 0.04 || share > 0.96) continue;
     const turned = ((azimuth % 360) + 360) % 360;
     const text = !known ? `${azimuth > 0 ? "+" : ""}${azimuth}°` : turned % 45 ? `${turned}°` : `${names[turned / 45]} ${turned}°`;
     const label = make("span", {}, text);
