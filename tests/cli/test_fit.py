@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from cvsegguide.cli.main import main
+from cvsegguide.evaluation.predictions import NEEDS_TRUTH
 from cvsegguide.training.command import Command
 from helpers.brooklyn_queens import make_tree
 from helpers.tiny import write_config
@@ -119,6 +121,39 @@ def test_json_and_nothing_else(
     assert error == ""
 
 
+def test_predict_localises_pairs_whose_place_nobody_knows(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A table with pictures and nothing else; the rows with a truth keep theirs."""
+    picture = Image.new("RGB", (64, 64), (90, 60, 30))
+    (tmp_path / "19/154514").mkdir(parents=True)
+    picture.save(tmp_path / "19/154514/197033.png")
+    picture.resize((256, 64)).save(tmp_path / "street.png")
+    pair = "19/154514/197033.png,street.png"
+    (tmp_path / "pairs.csv").write_text(f"overhead,street,row,col\n{pair},,\n{pair},5,6\n")
+    sizes = {"overhead_size": "16", "street_size": "[8, 32]"}
+    arguments = [
+        *("--config", str(trained / "config.yaml"), "--pairs", str(tmp_path / "pairs.csv")),
+        *(part for name, size in sizes.items() for part in (f"--data.predict.{name}", size)),
+    ]
+    assert main(["predict", *arguments, "--out", str(tmp_path / "out"), "-q"]) == 0
+    table = pd.read_parquet(tmp_path / "out" / "predictions.parquet")
+    assert table["row"].notna().all()
+    assert table["lon"].between(-180, 180).all()
+    for name in NEEDS_TRUTH:
+        if name != "heading_true":
+            assert table[name].isna().tolist() == [True, False], name
+    assert table["row_true"][1] == pytest.approx(5 / 4)
+    capfd.readouterr()
+    with_truth = ["--data.test", "cvsegguide.data.manifest.Manifest", "--data.test.positions"]
+    with_truth += ["optional", "--data.test.path", str(tmp_path / "pairs.csv")]
+    for name, size in sizes.items():
+        with_truth += [f"--data.test.{name}", size]
+    command = ["test", "--config", str(trained / "config.yaml"), "--out", str(tmp_path / "t")]
+    assert main([*command, *with_truth]) == 2
+    assert "street#1: the camera has no position: only `predict`" in error_line(capfd)
+
+
 def test_batch_size_changes_nothing(trained: Path, tmp_path: Path) -> None:
     config = str(trained / "config.yaml")
     for size in ("1", "7"):
@@ -214,6 +249,7 @@ def test_two_processes_train(tmp_path: Path) -> None:
 
 SCRIPT = """
 import sys
+from cvsegguide.evaluation.predictions import NEEDS_TRUTH
 from cvsegguide.training.command import Command
 Command._export = lambda self: None
 if __name__ == "__main__":

@@ -334,3 +334,22 @@ def test_documented_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     exec(code, {"print": lambda *parts: printed.append(" ".join(map(str, parts)))})
     promised = re.findall(r"^(?:    )?# -> (.*)$", code, re.MULTILINE)
     assert printed == promised
+
+
+def test_positions_may_be_what_one_asks_for(folder: Path) -> None:
+    rows = [
+        {"overhead": TILE, "street": "views/a.jpg", "row": "", "col": ""},
+        {"overhead": TILE, "street": "views/b.jpg", "row": 20, "col": 30},
+    ]
+    path = _write(folder / "pairs.csv", rows)
+    with pytest.raises(DatasetError, match=r"line 2.*'lon': the camera has no position"):
+        Manifest(path)
+    unknown, known = Manifest(path, positions="optional")
+    assert math.isnan(unknown.row)
+    assert math.isnan(unknown.col)
+    assert unknown.bounds == known.bounds
+    assert (known.row, known.col) == (20, 30)
+    for row in rows:
+        del row["row"], row["col"]
+    (only,) = Manifest(_write(folder / "bare.csv", rows[:1]), positions="optional")
+    assert math.isnan(only.row)

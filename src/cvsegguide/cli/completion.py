@@ -77,6 +77,8 @@ def _add_training_arguments(parser: argparse.ArgumentParser, name: str) -> None:
         parser.add_argument("--resume", action="store_true")
     else:
         parser.add_argument("--weights")
+    if name == "predict":
+        parser.add_argument("--pairs")
     if name == "test":
         parser.add_argument("--sweep", action="store_true")
     for option in ("--seed_everything", "--ema", "--save_every_minutes"):

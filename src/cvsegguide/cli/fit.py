@@ -1,7 +1,8 @@
 """``cvsegguide fit | validate | test | predict --config FILE.yaml [--option value ...]``.
 
-Two conveniences on top of LightningCLI: ``--config`` takes the name of a bundled configuration,
-and ``--root DIR`` gives every data set of the configurations its folder.
+Three conveniences on top of LightningCLI: ``--config`` takes the name of a bundled configuration,
+``--root DIR`` gives every data set of the configurations its folder, and ``--pairs TABLE`` lets
+`predict` localise the pairs of a manifest, whether it says where the cameras stood or not.
 """
 
 import logging
@@ -76,6 +77,13 @@ def _expand(argv: list[str]) -> list[str]:
             if root is None:
                 raise ConfigurationError("--root: names a folder")
             continue
+        if option == "--pairs" and argv[0] == "predict":
+            table = next(options, None)
+            if table is None:
+                raise ConfigurationError("--pairs: names a table, CSV or Parquet")
+            expanded += ["--data.predict", "cvsegguide.data.manifest.Manifest"]
+            expanded += ["--data.predict.path", table, "--data.predict.positions", "optional"]
+            continue
         expanded.append(option)
         if option in ("--config", "-c"):
             name = next(options, None)
@@ -128,7 +136,7 @@ def _folders(datasets: dict[str, dict[str, Any]], root: str) -> dict[str, str]:
 
 
 def _split(option: str) -> list[str]:
-    for name in ("--config", "--root"):
+    for name in ("--config", "--root", "--pairs"):
         if option.startswith(f"{name}="):
             return [name, option.removeprefix(f"{name}=")]
     return [option]

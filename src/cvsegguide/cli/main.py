@@ -91,8 +91,7 @@ COMMANDS = {
         "cvsegguide.cli.fit",
         "localise every pair of a data set",
         raw=True,
-        example="--data.predict Manifest --data.predict.path pairs.csv --weights synthcity "
-        "--out results",
+        example="--pairs pairs.csv --weights synthcity --out results",
     ),
     "ablate": Command(
         "cvsegguide.cli.ablate",

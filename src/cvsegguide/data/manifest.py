@@ -21,6 +21,9 @@ Columns (those in brackets may be absent, and single cells of theirs empty):
                          ``#row`` behind it where a street view is in several rows
 =======================  ===========================================================================
 
+Where the position is what one wants to know, ``positions: optional`` lets rows lack it; their
+samples have the row and column NaN, and only ``cvsegguide predict`` takes them.
+
 An overhead image is placed by its bounds in the table, else by its own georeference (GeoTIFF), else
 by a slippy name ``z/x/y.ext``; without any of these, ``row``, ``col`` and ``gsd`` must be given
 (:mod:`cvsegguide.io.rasters` states the rules). Where up in the raster is not true north (a
@@ -32,6 +35,7 @@ projected system), headings are turned to count from up.
 import math
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -70,6 +74,7 @@ class Manifest(CrossViewDataset):
             channels into those of New York City. None: they are New York's already.
         sightlines: Whether to draw the sightline target where there is land cover.
         sigma: Its width in metres.
+        positions: Whether every row must say where the camera stood.
         overhead_size, street_size, street_extent: See :class:`CrossViewDataset`. With
             ``overhead_size`` None tiles must be equally large to be put into one batch.
 
@@ -88,6 +93,7 @@ class Manifest(CrossViewDataset):
         overhead_size: int | None = 256,
         street_size: tuple[int, int] | None = (128, 512),
         street_extent: float | None = 90.0,
+        positions: Literal["required", "optional"] = "required",
     ) -> None:
         super().__init__(overhead_size, street_size, street_extent)
         self.path = Path(path)
@@ -105,7 +111,7 @@ class Manifest(CrossViewDataset):
                 raise DatasetError(
                     f"{self.path}: no row has the split '{split}' (there are: {present})"
                 )
-        check_cells(self.path, words, numbers, rows)
+        check_cells(self.path, words, numbers, rows, positions == "required")
         names = unique_names(self.path, words, rows)
 
         self._rows = rows + 1
@@ -202,6 +208,8 @@ class Manifest(CrossViewDataset):
         column = "row"
         if math.isnan(row):
             column = "lon"
+            if math.isnan(self._number("lon", index, math.nan)):
+                return math.nan, math.nan
             if tile.reference is None:
                 raise self._fault(
                     index,
@@ -232,7 +240,7 @@ class Manifest(CrossViewDataset):
     def _sightline(
         self, landcover: Tensor | None, row: float, col: float, gsd: float
     ) -> Tensor | None:
-        if landcover is None or not self.sightlines:
+        if landcover is None or not self.sightlines or math.isnan(row):
             return None
         from cvsegguide.data.sightlines import sightline
 

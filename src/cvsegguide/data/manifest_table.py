@@ -155,6 +155,7 @@ def check_cells(
     words: dict[str, list[str]],
     numbers: dict[str, NDArray[np.float64]],
     rows: NDArray[np.intp],
+    positions: bool = True,
 ) -> None:
     """Every rule that needs no picture, so that a run does not fail after an hour."""
 
@@ -180,9 +181,15 @@ def check_cells(
             name = group[int(np.flatnonzero(missing[:, first])[0])]
             raise _bad(path, rows[first], name, f"is empty, but {' and '.join(group)} go together")
     nowhere = np.isnan(column("lon")[rows]) & np.isnan(column("row")[rows])
-    if nowhere.any():
+    if positions and nowhere.any():
         row = rows[int(np.flatnonzero(nowhere)[0])]
-        raise _bad(path, row, "lon", "the camera has no position: give lon, lat or row, col")
+        raise _bad(
+            path,
+            row,
+            "lon",
+            "the camera has no position: give lon, lat or row, col (or "
+            "positions: optional, for predict)",
+        )
     for row in rows:
         sides = [column(name)[row] for name in groups[2]]
         if not math.isnan(sides[0]):

@@ -18,6 +18,11 @@ from cvsegguide.io.atomic import atomic_path
 
 _GROUP = 4096
 GEOMETRY = "geometry"
+NEEDS_TRUTH = (
+    *("row_true", "col_true", "error_m", "lateral_m", "longitudinal_m", "heading_true"),
+    *("p_true", "nll", "mass_above", "region_rank_true", "region_p_true"),
+)
+"""Columns that are null for a sample whose place nobody knows."""
 
 
 def schema() -> Any:
