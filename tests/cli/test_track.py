@@ -1,4 +1,4 @@
-"""`cvsegguide track`: files, messages, measurement, in a world where answers follow from colours."""
+"""`cvsegguide track`: files, messages, measurement, where answers follow from colours."""
 
 import csv
 import json
@@ -42,7 +42,7 @@ def write_drive(folder, poses=POSES, missing=(), reference=UTM, pixels=4, step=8
     folder.mkdir(exist_ok=True)
     with (folder / "drive.csv").open("w", newline="") as lines:
         table = csv.writer(lines)
-        table.writerow("street time forward turn fov lon lat heading".split())
+        table.writerow(["street", "time", "forward", "turn", "fov", "lon", "lat", "heading"])
         for index, (row, col, heading) in enumerate(poses):
             name = "" if index in missing else f"{index}.png"
             if name:

@@ -207,7 +207,7 @@ def _write(draw: ImageDraw.ImageDraw, track: Track, index: int) -> None:
         first += f", {point.heading_difference:+.0f}°"
     state = "   searching" if point.lost else ""
     second = (
-        f"{100 * point.probability:.0f} % within 5 m   area {point.effective_area:.0f} m²{state}"
+        f"{100 * point.probability:.0f} % within 5 m   area {point.effective_area:.0f} m2{state}"
     )
     _text(draw, (12, PANEL + VIEW + 7), first, 17)
     _text(draw, (12, PANEL + VIEW + 34), second, 15)
