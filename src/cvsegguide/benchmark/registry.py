@@ -18,6 +18,7 @@ SUBJECTS = (
     "localize",
     "preparation",
     "loader",
+    "feature-cache",
     "synth",
     "gpu",
 )
