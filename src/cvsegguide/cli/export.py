@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from cvsegguide.cli.localize import chosen_model
+from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
 SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not compare the file's answers with the network's",
     )
+    parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,5 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     difference = write(model, out, name, license_of(source), arguments.check)
     size = out.stat().st_size / 1e6
     said = "not checked" if difference is None else f"differs from the network by {difference:.1g}"
-    print(f"{out} written: {size:.1f} MB, {said}")
+    done(
+        f"{out} written: {size:.1f} MB, {said}",
+        {"file": str(out), "format": chosen, "megabytes": size, "difference": difference},
+        as_json=arguments.json,
+    )
     return 0

@@ -113,7 +113,9 @@ COMMANDS = {
         "a network as ONNX or as a torch.export program",
         example="--model synthcity --out synthcity.onnx",
     ),
-    "app": Command("cvsegguide.cli.app", "a web page to try it on, on this machine"),
+    "app": Command(
+        "cvsegguide.cli.app", "a web page to try it on, on this machine", example="--open"
+    ),
     "benchmark": Command(
         "cvsegguide.cli.benchmark", "speed and memory on this machine", example="localize --quick"
     ),
