@@ -188,7 +188,7 @@ def test_a_damaged_picture_is_named(world, tmp_path, capsys):
     (tmp_path / "2.png").write_bytes(b"no picture")
     assert run(table, "--overhead", overhead) == 2
 
-    assert "2.png" in capsys.readouterr().err
+    assert "frame 2 (2.png): " in capsys.readouterr().err
 
 
 def test_the_measurement_compares_tracks_with_single_pictures(monkeypatch, tmp_path, capsys):

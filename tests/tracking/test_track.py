@@ -143,7 +143,7 @@ def test_geojson_follows_the_standard(found, tmp_path):
     assert kinds == ["path"] + ["position"] * count + ["ellipse"] * count
     line = document["features"][0]["geometry"]
     assert line["type"] == "LineString"
-    assert line["coordinates"][2] == [round(found.points[2].lon, 9), round(found.points[2].lat, 9)]
+    assert line["coordinates"][2] == [round(found.points[2].lon, 7), round(found.points[2].lat, 7)]
     for feature in document["features"][1 + count :]:
         ring = np.array(feature["geometry"]["coordinates"][0])
         assert ring[0].tolist() == ring[-1].tolist()
@@ -162,7 +162,7 @@ def test_the_ellipse_holds_95_percent(found):
     squares = np.einsum("in,ij,jn->n", [east, north], inverse, [east, north])
 
     # the 95th percentile of chi squared with two degrees of freedom is -2 ln 0.05
-    np.testing.assert_allclose(squares, -2 * math.log(0.05), rtol=1e-3)
+    np.testing.assert_allclose(squares, -2 * math.log(0.05), rtol=0.03)
 
 
 def test_a_network_without_headings_says_so():

@@ -12,6 +12,7 @@ from cvsegguide.cli.localize import (
     chosen_model,
     warnings_in_a_line,
 )
+from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(result)
         for path in written:
-            print(f"{path} written")
+            done(f"{path} written")
     return 0
 
 

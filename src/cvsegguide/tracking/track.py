@@ -272,16 +272,19 @@ def follow(
         frame = given if isinstance(given, Frame) else Frame(given, fov=fov)
         _check(frame, index)
         compass = None if frame.compass is None else frame.compass - mosaic.up_azimuth
-        estimate = follower.step(
-            frame.image, frame.motion, frame.fov, compass, frame.compass_error, index == 0
-        )
+        try:
+            estimate = follower.step(
+                frame.image, frame.motion, frame.fov, compass, frame.compass_error, index == 0
+            )
+        except InputError as error:
+            raise InputError(f"{_called(frame, index)}: {error}") from None
         truth = None
         if frame.truth is not None:
             truth = mosaic.locate(frame.truth[0], frame.truth[1])
         point = _point(index, frame, estimate, follower, mosaic, truth)
         result.points.append(point)
-        belief = follower.belief
-        assert belief is not None
+        assert follower.belief is not None
+        belief = follower.belief.resized(follower.belief.support(1e-5))
         result.snapshots.append(
             Snapshot(
                 belief.box.top * CELL,
@@ -315,8 +318,12 @@ def ellipse(point: TrackPoint, corners: int = 32) -> list[list[float]]:
     return [*ring, ring[0]]
 
 
+def _called(frame: Frame, index: int) -> str:
+    return f"frame {index}" + (f" ({frame.name})" if frame.name else "")
+
+
 def _check(frame: Frame, index: int) -> None:
-    where = f"frame {index}" + (f" ({frame.name})" if frame.name else "")
+    where = _called(frame, index)
     if not (math.isfinite(frame.fov) and 0 < frame.fov <= 360):
         raise InputError(f"{where}: fov must lie in (0, 360] degrees, got {frame.fov:g}")
     if frame.motion is not None:
@@ -373,7 +380,7 @@ def _point(
 def _place(lon: float | None, lat: float | None) -> list[float]:
     assert lon is not None
     assert lat is not None
-    return [round(lon, 9), round(lat, 9)]
+    return [round(lon, 7), round(lat, 7)]
 
 
 def _feature(geometry: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
