@@ -54,7 +54,7 @@ def landcover_ids(
     )
     # Faster on the CPU than argmax, several times.
     best = scores.max(dim=0).indices
-    return np.asarray(ids[best.cpu().numpy()])
+    return np.asarray(ids[best.to(torch.uint8).cpu().numpy()])
 
 
 def segment_array(
@@ -189,7 +189,7 @@ class _Work:
         ):
             pending: list[Future[None]] = []
 
-            def read(index: int) -> Future[tuple[NDArray[np.uint8], NDArray[np.bool_]]] | None:
+            def read(index: int) -> Future[_Part] | None:
                 if index >= len(todo):
                     return None
                 panel, row = todo[index]
@@ -201,19 +201,19 @@ class _Work:
             rows: _Rows | None = None
             for index, (panel, row) in enumerate(track(todo, "segmenting")):
                 assert ahead is not None
-                image, seen = ahead.result()
+                part = ahead.result()
                 ahead = read(index + 1)
                 if rows is None or rows.panel is not panel:
                     rows = _Rows(self, panel)
+                rows.keep(part)
                 with torch.inference_mode():
-                    self._segment(rows, row, image, seen)
+                    self._segment(rows, row, part.image, part.seen)
                     last = row == self._rows[-1]
                     following = self._size[0] if last else self._rows[self._rows.index(row) + 1]
                     for top, ids in rows.finish(following, last):
                         if len(pending) > 1:
                             pending.pop(0).result()
-                        valid = reader.submit(self._valid, top, panel, len(ids))
-                        pending.append(writer.submit(_write, write, ids, valid, top, panel.begin))
+                        pending.append(writer.submit(write, ids, top, panel.begin))
             for future in pending:
                 future.result()
 
@@ -234,17 +234,8 @@ class _Work:
             for scores, (start, _) in zip(self._model.segment(tensor), group, strict=True):
                 rows.add(scores.float(), top, start, self._taper)
 
-    def _valid(self, top: int, panel: _Panel, count: int) -> NDArray[np.bool_]:
-        return self._raster.read(top, panel.begin, top + count, panel.end)[1]
-
-    def _image(
-        self, begin: tuple[int, int], end: tuple[int, int]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The model's grid from ``begin`` to ``end``, as it would be cut from the whole.
-
-        Returns:
-            The image, and for each of its columns whether anything in it has data.
-        """
+    def _image(self, begin: tuple[int, int], end: tuple[int, int]) -> "_Part":
+        """The model's grid from ``begin`` to ``end``, as it would be cut from the whole."""
         stop = tuple(min(e, s) for e, s in zip(end, self._size, strict=True))
         # Pixels of the raster under it, and some around, for the filter.
         exact = [(b * step, s * step) for b, s, step in zip(begin, stop, self._step, strict=True)]
@@ -283,11 +274,35 @@ class _Work:
             first = np.clip(np.floor(edges[:-1]) - reach[1], 0, len(columns) - 1).astype(int)
             final = np.clip(np.ceil(edges[1:]) + reach[1], 0, len(columns) - 1).astype(int)
             seen = columns[final] > columns[first]
-        return image, seen
+        return _Part(image, seen, None if whole else valid, (low[0], low[1]), high[0])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was read for one row of windows.
+
+    Attributes:
+        image: ``(h, w, 3)`` on the model's grid.
+        seen: For each of its columns whether anything in it has data.
+        valid: Where the raster has data, None for everywhere.
+        origin: First row and column of ``valid`` on the raster.
+        bottom: The raster's row behind the last.
+    """
+
+    image: NDArray[np.uint8]
+    seen: NDArray[np.bool_]
+    valid: NDArray[np.bool_] | None
+    origin: tuple[int, int]
+    bottom: int
 
 
 class _Rows:
-    """Blended scores of one panel, from the row of windows at work on."""
+    """What is known of one panel from the row of windows at work on.
+
+    At the model's own resolution a pixel that lies in one window alone has its class at once; only
+    the strips that windows share are blended. At another resolution all scores are, since those
+    between them are wanted.
+    """
 
     def __init__(self, work: _Work, panel: _Panel) -> None:
         self.panel = panel
@@ -297,21 +312,57 @@ class _Rows:
         channels = len(work._model.channels)
         self._total = torch.zeros((channels, *shape), device=device)
         self._weight = torch.zeros(shape, device=device)
-        self._top = 0
-        # Finished rows of the model's grid that rows of the raster still lean on.
+        self._direct = work._step == (1.0, 1.0)
+        self._row = 0
+        # Classes, or blended scores, that are final but not yet given out, from row `_first` on.
+        self._ids = np.zeros(shape, np.uint8)
+        self._final = self._ids[:0]
         self._done = self._total[:, :0]
         self._first = 0
         self._written = 0
+        self._valid: list[_Part] = []
+
+    def keep(self, part: _Part) -> None:
+        """Remember where there are data."""
+        self._valid = [known for known in self._valid if known.bottom > self._written]
+        self._valid.append(part)
 
     def add(self, scores: Tensor, top: int, left: int, weight: Tensor) -> None:
         """Add a window of the row at ``top``; what lies beside the panel is cut off."""
-        assert top == self._top
-        width = self._weight.shape[1]
+        assert top == self._work._rows[self._row]
         begin = left - self.panel.low
-        inner = slice(max(0, -begin), min(scores.shape[2], width - begin))
-        target = slice(begin + inner.start, begin + inner.stop)
-        self._total[:, :, target].addcmul_(scores[:, :, inner], weight[:, inner])
-        self._weight[:, target] += weight[:, inner]
+        if not self._direct:
+            self._blend(scores, begin, weight, slice(None), slice(None))
+            return
+        height, width = scores.shape[1:]
+        upper, lower = alone(self._work._rows, self._row, height)
+        first, last = alone(self.panel.starts, self.panel.starts.index(left), width)
+        for rows, cols in (
+            (slice(0, upper), slice(0, width)),
+            (slice(lower, height), slice(0, width)),
+            (slice(upper, lower), slice(0, first)),
+            (slice(upper, lower), slice(last, width)),
+        ):
+            if rows.stop > rows.start and cols.stop > cols.start:
+                self._blend(scores, begin, weight, rows, cols)
+        cut = slice(max(first, -begin), min(last, self._ids.shape[1] - begin))
+        if lower > upper and cut.stop > cut.start:
+            target = slice(begin + cut.start, begin + cut.stop)
+            self._ids[upper:lower, target] = self._classes(scores[:, upper:lower, cut])
+
+    def _blend(self, scores: Tensor, begin: int, weight: Tensor, rows: slice, cols: slice) -> None:
+        width = self._weight.shape[1]
+        start, stop, _ = cols.indices(scores.shape[2])
+        cut = slice(max(start, -begin), min(stop, width - begin))
+        if cut.stop <= cut.start:
+            return
+        target = slice(begin + cut.start, begin + cut.stop)
+        self._total[:, rows, target].addcmul_(scores[:, rows, cut], weight[rows, cut])
+        if not self._direct:  # else the largest score is the largest without it
+            self._weight[rows, target] += weight[rows, cut]
+
+    def _classes(self, scores: Tensor) -> NDArray[np.uint8]:
+        return landcover_ids(scores, self._work._model.channels, self._work._scheme)
 
     def finish(self, following: int, last: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Class ids of the raster's rows that no window from row ``following`` on reaches.
@@ -321,32 +372,81 @@ class _Rows:
         """
         work = self._work
         step, height = work._step[0], work._raster.shape[0]
-        count = following - self._top
-        done = self._total[:, :count]
-        if work._step != (1.0, 1.0):  # else the largest score is the largest without it
-            done = done / self._weight[:count].clamp_min(1e-12)
-        self._done = torch.cat((self._done, done), dim=1)
+        count = following - work._rows[self._row]
+        if self._direct:
+            self._settle_shared(count)
+            self._final = np.concatenate((self._final, self._ids[:count]))
+            self._ids = np.concatenate((self._ids[count:], np.zeros_like(self._ids[:count])))
+        else:
+            done = self._total[:, :count] / self._weight[:count].clamp_min(1e-12)
+            self._done = torch.cat((self._done, done), dim=1)
         self._total = _moved_up(self._total, count, 1)
         self._weight = _moved_up(self._weight, count, 0)
-        self._top = following
+        self._row += 1
         ready = height if last else math.floor((following - 0.5) * step - 0.5) + 1
         if not last:
             ready = ready // _TILE * _TILE
         while self._written < ready:
             end = min(self._written + _TILE, ready)
-            yield self._written, self._ids(self._written, end)
+            yield self._written, self._masked(self._between(self._written, end), self._written)
             self._written = end
         keep = max(0, math.floor((self._written + 0.5) / step - 0.5) - self._first)
         self._done = self._done[:, keep:].clone()
+        self._final = self._final[keep:]
         self._first += keep
 
-    def _ids(self, begin: int, end: int) -> NDArray[np.uint8]:
-        work = self._work
+    def _settle_shared(self, count: int) -> None:
+        """Classes of the pixels in the first ``count`` rows that lie in several windows."""
+        work, starts = self._work, self.panel.starts
+        upper, lower = alone(work._rows, self._row, work._tile[0])
+        upper, lower = min(upper, count), min(lower, count)
+        for rows in (slice(0, upper), slice(max(upper, lower), count)):
+            if rows.stop > rows.start:
+                self._ids[rows] = self._classes(self._total[:, rows])
+        reach = self._ids.shape[1]
+        position = 0
+        for index, start in enumerate([*starts, self.panel.high]):
+            if index < len(starts):
+                first, final = alone(starts, index, work._tile[1])
+                begin, end = start + first - self.panel.low, start + final - self.panel.low
+            else:
+                begin = end = reach
+            begin = min(max(begin, 0), reach)
+            if lower > upper and begin > position:
+                shared = (slice(upper, lower), slice(position, begin))
+                self._ids[shared] = self._classes(self._total[:, shared[0], shared[1]])
+            position = max(position, min(max(end, 0), reach))
+
+    def _between(self, begin: int, end: int) -> NDArray[np.uint8]:
+        """Classes of the raster's rows from ``begin`` to ``end``, on the panel's columns."""
+        work, panel = self._work, self.panel
+        if self._direct:
+            rows = slice(begin - self._first, end - self._first)
+            return self._final[rows, panel.begin - panel.low : panel.end - panel.low]
         scores = _interpolate(self._done, 1, begin, end, work._step[0], self._first)
-        scores = _interpolate(
-            scores, 2, self.panel.begin, self.panel.end, work._step[1], self.panel.low
+        return self._classes(
+            _interpolate(scores, 2, panel.begin, panel.end, work._step[1], panel.low)
         )
-        return landcover_ids(scores, work._model.channels, work._scheme)
+
+    def _masked(self, ids: NDArray[np.uint8], top: int) -> NDArray[np.uint8]:
+        """``ids`` from row ``top`` on, 0 where the raster has no data."""
+        for part in self._valid:
+            first = part.origin[0]
+            low, high = max(top, first), min(top + len(ids), part.bottom)
+            if part.valid is None or high <= low:
+                continue
+            begin = self.panel.begin - part.origin[1]
+            seen = part.valid[low - first : high - first, begin : begin + ids.shape[1]]
+            ids[low - top : high - top] *= seen
+        return ids
+
+
+def alone(starts: Sequence[int], index: int, length: int) -> tuple[int, int]:
+    """The part of a window, from its first pixel, that no other window along the axis reaches."""
+    begin = starts[index - 1] + length - starts[index] if index else 0
+    end = starts[index + 1] - starts[index] if index + 1 < len(starts) else length
+    begin = min(max(begin, 0), length)
+    return begin, max(begin, min(end, length))
 
 
 def _moved_up(rows: Tensor, count: int, axis: int) -> Tensor:
@@ -357,17 +457,6 @@ def _moved_up(rows: Tensor, count: int, axis: int) -> Tensor:
     if kept:
         result.narrow(axis, 0, kept).copy_(rows.narrow(axis, count, kept))
     return result
-
-
-def _write(
-    write: Callable[[NDArray[np.uint8], int, int], None],
-    ids: NDArray[np.uint8],
-    valid: Future[NDArray[np.bool_]],
-    top: int,
-    left: int,
-) -> None:
-    seen = valid.result()
-    write(ids if seen.all() else np.where(seen, ids, np.uint8(0)), top, left)
 
 
 def _interpolate(
