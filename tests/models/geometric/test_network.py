@@ -80,3 +80,25 @@ def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
     again = load_model(tmp_path)
     with torch.no_grad():
         assert torch.allclose(model(*pair()).heatmap, again(*pair()).heatmap, atol=1e-5)
+
+
+@pytest.mark.parametrize("part", ["prior", "visibility", "pooled"])
+def test_parts_can_be_left_out(part: str) -> None:
+    torch.manual_seed(3)
+    whole = create_model("geometric-tiny").eval()
+    model = create_model("geometric-tiny", **{part: part == "pooled"}).eval()
+    model.load_state_dict(whole.state_dict())
+    with torch.no_grad():
+        expected, found = whole(*pair()).heatmap, model(*pair()).heatmap
+    assert not torch.allclose(expected, found, atol=1e-3)
+    assert from_config(model.config()).config() == model.config()
+
+
+def test_a_pooled_street_view_does_not_know_where_north_is() -> None:
+    torch.manual_seed(4)
+    model = create_model("geometric-tiny", pooled=True, visibility=False).eval()
+    overhead, street = pair(1)
+    with torch.no_grad():
+        first = model(overhead, street).heatmap
+        turned = model(overhead, street.roll(40, dims=-1)).heatmap
+    assert torch.allclose(first, turned, atol=1e-4)

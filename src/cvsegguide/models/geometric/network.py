@@ -56,6 +56,12 @@ class GeometricModel(LocalizationModel):
         template_radius: Half the side of the template in metres.
         overhead_widths, overhead_depths, street_widths, street_depths: Levels of the encoders.
         camera_height: Metres above the ground that the lifting starts from.
+        prior: Whether the prior from land cover is part of the score.
+        visibility: Whether what the street view cannot see is left out of the template; if not,
+            every direction and range counts the same.
+        pooled: Whether to match one descriptor, the mean over all directions and ranges, as the
+            published heatmap branch does, rather than the template. This and the two above are
+            there for ablations.
     """
 
     channels = CLASSES
@@ -79,6 +85,9 @@ class GeometricModel(LocalizationModel):
         street_widths: tuple[int, ...] = (16, 32, 64, 96),
         street_depths: tuple[int, ...] = (0, 1, 2, 2),
         camera_height: float = 2.5,
+        prior: bool = True,
+        visibility: bool = True,
+        pooled: bool = False,
     ) -> None:
         super().__init__()
         if guidance not in ("predicted", "none", "truth"):
@@ -96,7 +105,11 @@ class GeometricModel(LocalizationModel):
             "street_widths": list(street_widths),
             "street_depths": list(street_depths),
             "camera_height": camera_height,
+            "prior": prior,
+            "visibility": visibility,
+            "pooled": pooled,
         }
+        self.prior, self.visibility, self.pooled = prior, visibility, pooled
         self.overhead_size = (int(overhead_size[0]), int(overhead_size[1]))
         self.street_size = (int(street_size[0]), int(street_size[1]))
         self.gsd = gsd
@@ -234,7 +247,12 @@ class GeometricModel(LocalizationModel):
         size = (maps.shape[-2], maps.shape[-1])
         spectrum = transform_map(maps, self.radius)
         inside = transform_map(maps.new_ones(1, 1, *size), self.radius)
-        polar = torch.cat((channels(around), around.visibility.sigmoid()), dim=1).float()
+        polar = torch.cat((channels(around), self._weight(around)), dim=1).float()
+        if self.pooled:
+            weight = polar[:, -1:]
+            mean = (polar[:, :-1] * weight).sum(dim=(2, 3), keepdim=True)
+            mean = mean / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+            polar = torch.cat((mean.expand_as(polar[:, :-1]), weight), dim=1)
         products, weights = [], []
         for group in torch.split(turns, HEADINGS_AT_ONCE):
             coordinates = turned(self.coordinates, group, self.grid)
@@ -252,11 +270,19 @@ class GeometricModel(LocalizationModel):
         seen = image_of(torch.cat(weights, dim=1), size, self.radius).clamp_min(1.0)
         return torch.cat(products, dim=1), seen
 
+    def _weight(self, around: StreetFeatures) -> Tensor:
+        """How much each direction and range counts, ``(B, 1, R, D)``."""
+        if self.visibility:
+            return around.visibility.sigmoid()
+        return torch.ones_like(around.visibility)
+
     def _scores(self, above: OverheadFeatures, products: Tensor, seen: Tensor, fine: int) -> Tensor:
         """Log-probabilities ``(B, K, fine * H / 4, fine * W / 4)`` but for a constant."""
         size = (seen.shape[-2], seen.shape[-1])
         position = image_of(products, size, self.radius, fine)
         weight = seen ** (-self.exponent)
+        if not self.prior:
+            return position * _enlarge(weight, fine)
         prior = self.prior_weight * above.prior.float()
         return position * _enlarge(weight, fine) + _enlarge(prior, fine)
 
