@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cvsegguide.inference.base import BaseLocalizer
     from cvsegguide.inference.result import Localization
 
 
@@ -18,7 +19,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="M",
         help="name of bundled weights, directory or .safetensors file, Hugging Face repository "
-        "id, or published .pth.tar checkpoint (default: the bundled weights)",
+        "id, published .pth.tar checkpoint, or .onnx file of `export` (default: the bundled "
+        "weights)",
     )
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ... (default: auto)"
@@ -54,6 +56,25 @@ def chosen_model(argument: str | None) -> str:
     from cvsegguide.models.hub import default_weights
 
     return default_weights()
+
+
+def chosen_localizer(model: str | None, device: str) -> "BaseLocalizer":
+    """The localizer of ``--model`` and ``--device``; PyTorch stays out for an ONNX file.
+
+    Raises:
+        ConfigurationError: An ONNX file runs on the CPU alone.
+    """
+    if model is not None and model.endswith(".onnx"):
+        from cvsegguide.errors import ConfigurationError
+
+        if device not in ("auto", "cpu"):
+            raise ConfigurationError(f"--device {device}: an ONNX file runs on the CPU")
+        from cvsegguide.export.localizer import OnnxLocalizer
+
+        return OnnxLocalizer(model)
+    from cvsegguide.inference.localizer import Localizer
+
+    return Localizer.from_pretrained(chosen_model(model), device=device)
 
 
 @contextmanager
@@ -133,10 +154,7 @@ _heading.__name__ = "heading"  # argparse puts it into its messages
 
 def run(arguments: argparse.Namespace) -> int:
     """Localise, save and print; exit status 0."""
-    source = chosen_model(arguments.model)
-    from cvsegguide.inference.localizer import Localizer
-
-    localizer = Localizer.from_pretrained(source, device=arguments.device)
+    localizer = chosen_localizer(arguments.model, arguments.device)
     with warnings_in_a_line():
         result = localizer.localize(
             arguments.overhead,

@@ -18,7 +18,7 @@ FORMAT = 1
 
 OVERHEAD, STREET, LANDCOVER, HEADINGS = "overhead", "street", "landcover", "headings"
 HEATMAP, SCORES, POSTERIOR = "heatmap", "landcover_scores", "log_posterior"
-HEADING, HEADING_LOG = "heading", "heading_log"
+HEADING_LOG = "heading_log"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Description:
         channels: Names of the channels of ``landcover_scores``, in order.
         channel_ids: Class id that stands for each of them.
         class_ids, class_names: Classes of the scheme, for rasters of ids.
+        searches_headings: Whether there is an input of headings to try.
+        any_size: A number when the network itself takes any multiple of it; the file takes
+            ``overhead_size`` only, but images need no stretching to fit.
         density: Whether the heatmap is proportional to a probability density; else it holds
             logits.
         inverse_temperature: What logits are multiplied with before the softmax.
@@ -56,6 +59,8 @@ class Description:
     channel_ids: tuple[int, ...]
     class_ids: tuple[int, ...]
     class_names: tuple[str, ...]
+    searches_headings: bool
+    any_size: int | None
     density: bool
     inverse_temperature: float
     license: str

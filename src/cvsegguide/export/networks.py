@@ -35,7 +35,7 @@ class ExportedNetwork(nn.Module):
             self.inputs.append(names.LANDCOVER)
         if model.searches_headings:
             self.inputs.append(names.HEADINGS)
-            self.outputs += [names.HEADING, names.HEADING_LOG]
+            self.outputs.append(names.HEADING_LOG)
         if self._segments():
             self.outputs.append(names.SCORES)
 
@@ -86,7 +86,6 @@ class ExportedNetwork(nn.Module):
         results = {
             names.HEATMAP: prediction.heatmap,
             names.POSTERIOR: self.model.log_posterior(prediction),
-            names.HEADING: prediction.heading,
             names.HEADING_LOG: prediction.heading_log,
             names.SCORES: scores,
         }
@@ -95,8 +94,10 @@ class ExportedNetwork(nn.Module):
 
 def exportable(model: LocalizationModel) -> LocalizationModel:
     """A copy in evaluation mode on the CPU whose parts can all be written into a graph."""
+    from cvsegguide.export.geometric import ExportedGeometricModel
     from cvsegguide.models.backbones.crossformer import CrossFormer
     from cvsegguide.models.featup import FeatUpModel
+    from cvsegguide.models.geometric.network import GeometricModel
 
     model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
     for part in model.modules():
@@ -104,6 +105,10 @@ def exportable(model: LocalizationModel) -> LocalizationModel:
             part.__class__ = _AnyBatchSimilarity
     if isinstance(model, FeatUpModel):
         _replace_upsamplers(model)
+    if type(model) is GeometricModel:
+        model.__class__ = ExportedGeometricModel
+        assert isinstance(model, ExportedGeometricModel)
+        model.prepare()
     if any(isinstance(part, CrossFormer) for part in model.modules()):
         _fix_position_biases(model)
     return model
@@ -209,6 +214,8 @@ def describe(model: LocalizationModel, name: str, license_note: str) -> Descript
         channel_ids=tuple(scheme.channels.values()),
         class_ids=scheme.ids,
         class_names=tuple(entry.name for entry in scheme.classes),
+        searches_headings=model.searches_headings,
+        any_size=model.any_size,
         density=getattr(model, "variant", "") == "published",
         inverse_temperature=1.0 if temperature is None else float(temperature.detach().exp()),
         license=license_note,
