@@ -152,3 +152,18 @@ def test_errors_are_one_line(
     assert error.startswith("cvsegguide: error: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_json_and_nothing_else(
+    tmp_path: Path, pairs: list[Pair], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "link", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["queens"]["links"] == 4
+    assert report["queens"]["written"] == str(tmp_path / "queens" / "links.json")
+    assert main(["data", "sightlines", str(tmp_path), "--json", "--quiet"]) == 0
+    out, error = capsys.readouterr()
+    assert json.loads(out)["brooklyn"]["written"] == 4
+    assert error == ""
+    assert main(["data", "-q", "link", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""

@@ -1,5 +1,7 @@
 """``cvsegguide segment`` from file to file."""
 
+import json
+
 import numpy as np
 import pytest
 import rasterio
@@ -35,6 +37,16 @@ def test_land_cover(raster, capsys):
         assert cover.colormap(1)[5][:3] == (204, 78, 66)
     assert (ids[:70] == 5).all()
     assert (ids[70:] == 1).all()
+
+
+def test_json_and_nothing_else(raster, capsys):
+    arguments = ["segment", "in.tif", "--model", "colour", "--out", "out.tif"]
+    assert main([*arguments, "--json"]) == 0
+    out, error = capsys.readouterr()
+    assert json.loads(out) == {"landcover": "out.tif", "model": "colour"}
+    assert error == ""
+    assert main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
