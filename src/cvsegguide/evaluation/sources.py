@@ -72,9 +72,9 @@ def recognised(root: Path) -> Entry:
 
 
 def _configured(config: str, root: str | None, split: str) -> list[Entry]:
-    from cvsegguide.cli.fit import SPLITS, _configuration, _folders
+    from cvsegguide.cli.fit import SPLITS, _folders, configuration_file
 
-    content = _loaded(_configuration(config), config)
+    content = _loaded(configuration_file(config), config)
     data = content.get("data")
     if not isinstance(data, dict):
         raise ConfigurationError(f"--config {config}: has no data")
