@@ -93,7 +93,7 @@ class Visitor:
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and content of an answer."""
         parts = urlsplit(self.address)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=300)
         try:
             connection.request(method, f"/{path}", body=body, headers=headers or {})
             response = connection.getresponse()

@@ -25,7 +25,9 @@ function say(text) {
   if (!text) return;
   const close = make("button", { type: "button", "aria-label": "close" }, "×");
   close.addEventListener("click", () => say(""));
-  box.replaceChildren(text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?)]$/.test(text) ? "" : "."), close);
+  // A file's name stays as it is.
+  const first = /^\S*\./.test(text) ? text.charAt(0) : text.charAt(0).toUpperCase();
+  box.replaceChildren(first + text.slice(1) + (/[.!?)]$/.test(text) ? "" : "."), close);
   box.scrollIntoView({ block: "nearest" });
 }
 
