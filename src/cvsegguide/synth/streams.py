@@ -1,8 +1,10 @@
-"""Hashes and random streams in plain Python: the numbers of :mod:`.noise`, not compiled.
+"""Hashes (the numbers of :mod:`.noise`) and random streams in plain Python, not compiled.
 
 The plan of a city (which house stands on which lot) is drawn by the interpreter: compiling so much
-branching code took most of a minute on a fresh machine, and a tile's plan takes it 15 ms.
+branching code took most of a minute on a fresh machine, and a tile's plan takes it 10 ms.
 """
+
+from random import Random
 
 _MASK = (1 << 64) - 1
 _C1 = 0xBF58476D1CE4E5B9
@@ -10,8 +12,11 @@ _C2 = 0x94D049BB133111EB
 _GOLDEN = 0x9E3779B97F4A7C15
 _UNIT = 1.0 / 4503599627370496.0
 
-Stream = list[int]
-"""A random stream: its 64-bit state, which :func:`draw` advances."""
+Stream = Random
+"""A random stream. Python promises the same numbers of ``random()`` in all its versions."""
+
+draw = Random.random
+"""Next uniform number in [0, 1) of a stream."""
 
 
 def mix(value: int) -> int:
@@ -36,17 +41,9 @@ def unit(hashed: int, salt: int) -> float:
 
 def start(seed: int) -> Stream:
     """A random stream."""
-    return [mix(seed & _MASK)]
-
-
-def draw(state: Stream) -> float:
-    """Next uniform number in [0, 1) of a stream."""
-    x = state[0] = (state[0] + _GOLDEN) & _MASK
-    x = ((x ^ (x >> 30)) * _C1) & _MASK
-    x = ((x ^ (x >> 27)) * _C2) & _MASK
-    return ((x ^ (x >> 31)) >> 12) * _UNIT
+    return Random(mix(seed & _MASK))
 
 
 def between(state: Stream, low: float, high: float) -> float:
     """Next uniform number in [low, high)."""
-    return low + (high - low) * draw(state)
+    return low + (high - low) * state.random()

@@ -15,6 +15,8 @@ Tiles bear slippy names on a spot of the Atlantic at New York's latitude.
 
 import io
 import math
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -223,9 +225,32 @@ def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
 
 
 def _png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, "PNG", compress_level=1)
-    _put(path, buffer.getvalue())
+    """A grey PNG (W3C PNG, third edition), deflated as runs: a third of the usual encoder's time.
+
+    Ids repeat from row to row (filter "up"); depth changes little from pixel to pixel ("sub").
+    """
+    height, width = values.shape
+    size = values.dtype.itemsize
+    raw = np.ascontiguousarray(values, values.dtype.newbyteorder(">")).view(np.uint8)
+    raw = raw.reshape(height, width * size)
+    lines = np.empty((height, 1 + width * size), np.uint8)
+    if size == 1:
+        lines[:, 0] = 2
+        lines[0, 1:] = raw[0]
+        np.subtract(raw[1:], raw[:-1], out=lines[1:, 1:])
+    else:
+        lines[:, 0] = 1
+        lines[:, 1 : 1 + size] = raw[:, :size]
+        np.subtract(raw[:, size:], raw[:, :-size], out=lines[:, 1 + size :])
+    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    content = packer.compress(lines.tobytes()) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8 * size, 0, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", content), (b"IEND", b"")
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for kind, data in chunks:
+        parts += [struct.pack(">I", len(data)), kind, data,
+                  struct.pack(">I", zlib.crc32(kind + data))]  # fmt: skip
+    _put(path, b"".join(parts))
 
 
 def _sparse(path: Path, dense: NDArray[np.float32]) -> None:

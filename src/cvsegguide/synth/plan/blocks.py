@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from cvsegguide.synth.plan.fields import Plan, clear_of_corridors
+from cvsegguide.synth.plan.fields import Plan, clear_of_corridors, lot_is_clear
 from cvsegguide.synth.plan.frames import front, mark, mass, paint, paint_form, parking, roof_plant
 from cvsegguide.synth.plan.ground import roundabout_radius
 from cvsegguide.synth.plan.houses import (
@@ -82,30 +82,14 @@ from cvsegguide.synth.plan.tables import (
     X,
     Y,
 )
-from cvsegguide.synth.streams import Stream, between, draw, start
+from cvsegguide.synth.streams import Stream, between, draw, mix, start
 
 IDENTITY_MASK = (1 << 30) - 1
 
 
 def _identity(hashed: int, number: int) -> int:
     """A building's id: a hash that fits int32, room for outbuildings next to it, never 0."""
-    stream = start(hashed + 7919 * number)
-    return ((stream[0] >> 34 & IDENTITY_MASK) | 4) & ~3
-
-
-def _lot_is_clear(plan: Plan, frame: Frame, width: float, depth: float) -> bool:
-    """Whether nothing of a lot that may be built on lies on a corridor."""
-    steps_s = max(1, math.ceil(width / 8.0))
-    steps_t = max(1, math.ceil(depth / 8.0))
-    for i in range(steps_s + 1):
-        for j in range(steps_t + 1):
-            s = width * (i / steps_s - 0.5)
-            t = depth * j / steps_t
-            x = frame.x + s * frame.sx + t * frame.tx
-            y = frame.y + s * frame.sy + t * frame.ty
-            if not clear_of_corridors(plan, x, y, 1.0):
-                return False
-    return True
+    return ((mix(hashed + 7919 * number) >> 34 & IDENTITY_MASK) | 4) & ~3
 
 
 def fill_blocks(plan: Plan, cells: list[Cell], tables: Tables) -> None:
@@ -234,7 +218,7 @@ def _built(plan: Plan, cell: Cell, tables: Tables, random: Stream, kind: int, p0
             s += wide
             identity = _identity(hashed, number)
             mirrored = not mirrored
-            blocked = not _lot_is_clear(plan, frame, width, depth)
+            blocked = not lot_is_clear(plan, frame, width, depth)
             if corner_low and _near_roundabout(plan, cell, True, row == 1):
                 blocked = True
             if corner_high and _near_roundabout(plan, cell, False, row == 1):
@@ -402,7 +386,7 @@ def _school(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: flo
     side = 1.0 if draw(random) < 0.5 else -1.0
     built = min(half * 0.5, 38.0)
     center = side * (half - built - 3.0)
-    if _lot_is_clear(plan, _shifted(frame, center, 0.0), 2 * built, depth):
+    if lot_is_clear(plan, _shifted(frame, center, 0.0), 2 * built, depth):
         height = 1.0 + 3.8 * int(between(random, 2.0, 5.0))
         tone = between(random, 30.0, 240.0)
         bar = min(9.0, depth * 0.2)
@@ -455,7 +439,7 @@ def _car_park(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: f
     share = between(random, 0.0, 0.55)
     wide = width * share / 2
     center = half - wide - 1.0
-    if share > 0.2 and _lot_is_clear(plan, _shifted(frame, center, 0.0), 2 * wide, depth):
+    if share > 0.2 and lot_is_clear(plan, _shifted(frame, center, 0.0), 2 * wide, depth):
         height = between(random, 5.5, 9.0)
         n = mass(tables, frame, center, depth / 2, wide, depth / 2 - 1.5, MEMBRANE,
                  between(random, 100.0, 255.0), identity, height, FLAT, 0.8)  # fmt: skip
@@ -488,7 +472,7 @@ def _site(plan: Plan, tables: Tables, random: Stream, frame: Frame, width: float
     for number in range(int(width / 25.0)):
         s = -half + 12.0 + 25.0 * number + between(random, -6.0, 6.0)
         t = between(random, 0.2, 0.8) * depth
-        if not _lot_is_clear(plan, _shifted(frame, s, t - 8.0), 16.0, 16.0):
+        if not lot_is_clear(plan, _shifted(frame, s, t - 8.0), 16.0, 16.0):
             continue
         if draw(random) < 0.35:
             height = between(random, 3.0, 14.0)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cvsegguide.synth.compiled import F64, compiled
+from cvsegguide.synth.plan.tables import Frame
 
 RAIL, WATER, DIAGONAL = range(3)
 """Rows of :attr:`Plan.corridors`."""
@@ -133,5 +134,64 @@ def clear_of_corridors(plan: Plan, x: float, y: float, radius: float) -> bool:
     for which in range(3):
         distance, half = corridor(plan, which, x, y)
         if abs(distance) < half + margin_of(which) + radius:
+            return False
+    return True
+
+
+@compiled
+def lot_is_clear(plan: Plan, frame: Frame, width: float, depth: float) -> bool:
+    """Whether nothing of a lot that may be built on lies on a corridor.
+
+    Args:
+        plan: The city's numbers.
+        frame: The lot's own, its origin in the middle of the front.
+        width, depth: Metres along the front, and into the lot.
+    """
+    steps_s = max(1, int(np.ceil(width / 8.0)))
+    steps_t = max(1, int(np.ceil(depth / 8.0)))
+    for i in range(steps_s + 1):
+        for j in range(steps_t + 1):
+            s = width * (i / steps_s - 0.5)
+            t = depth * j / steps_t
+            x = frame.x + s * frame.sx + t * frame.tx
+            y = frame.y + s * frame.sy + t * frame.ty
+            if not clear_of_corridors(plan, x, y, 1.0):
+                return False
+    return True
+
+
+@compiled
+def axes_at(
+    plan: Plan, a: float, b: float, along: int, inward: float
+) -> tuple[float, float, float, float, float, float, float, float]:
+    """The numbers of a :class:`~cvsegguide.synth.plan.tables.Frame` at a plan point."""
+    x, y = to_world(plan, a, b)
+    ax, ay, bx, by = jacobian(plan, x, y)
+    determinant = ax * by - ay * bx
+    # columns of the inverse: world steps per plan metre along a and b
+    xa, ya = by / determinant, -bx / determinant
+    xb, yb = -ay / determinant, ax / determinant
+    if along == 0:
+        sx, sy, tx, ty = xa, ya, xb * inward, yb * inward
+    else:
+        sx, sy, tx, ty = xb, yb, xa * inward, ya * inward
+    scale_s = np.sqrt(sx * sx + sy * sy)
+    sx /= scale_s
+    sy /= scale_s
+    dot = tx * sx + ty * sy
+    tx -= dot * sx
+    ty -= dot * sy
+    scale_t = np.sqrt(tx * tx + ty * ty)
+    return x, y, sx, sy, tx / scale_t, ty / scale_t, scale_s, scale_t
+
+
+@compiled
+def has_street(plan: Plan, x: float, y: float, avenue: bool) -> bool:
+    """Whether a street is there: not cut by railway or water (avenues cross both)."""
+    if avenue:
+        return True
+    for which in range(2):
+        distance, half = corridor(plan, which, x, y)
+        if abs(distance) < half + 7.0:
             return False
     return True

@@ -2,7 +2,7 @@
 
 import math
 
-from cvsegguide.synth.plan.fields import Plan, jacobian, to_world
+from cvsegguide.synth.plan.fields import Plan, axes_at
 from cvsegguide.synth.plan.tables import (
     A0,
     A1,
@@ -38,24 +38,7 @@ _CAR, _VAN, _BUS = 0, 1, 2
 
 def frame_at(plan: Plan, a: float, b: float, along: int, inward: float) -> Frame:
     """The frame at a plan point: s runs along plan axis ``along``, t to ``inward`` (+1 or -1)."""
-    x, y = to_world(plan, a, b)
-    ax, ay, bx, by = jacobian(plan, x, y)
-    determinant = ax * by - ay * bx
-    # columns of the inverse: world steps per plan metre along a and b
-    xa, ya = by / determinant, -bx / determinant
-    xb, yb = -ay / determinant, ax / determinant
-    if along == 0:
-        sx, sy, tx, ty = xa, ya, xb * inward, yb * inward
-    else:
-        sx, sy, tx, ty = xb, yb, xa * inward, ya * inward
-    scale_s = math.sqrt(sx * sx + sy * sy)
-    sx /= scale_s
-    sy /= scale_s
-    dot = tx * sx + ty * sy
-    tx -= dot * sx
-    ty -= dot * sy
-    scale_t = math.sqrt(tx * tx + ty * ty)
-    return Frame(x, y, sx, sy, tx / scale_t, ty / scale_t, scale_s, scale_t)
+    return Frame(*axes_at(plan, float(a), float(b), along, float(inward)))
 
 
 def front(plan: Plan, cell: Cell, side: int, s: float) -> Frame:

@@ -1,6 +1,6 @@
 """What stands and drives on the streets: trees, parked and moving cars, furniture, cameras."""
 
-from cvsegguide.synth.plan.fields import RAIL, WATER, Plan, corridor
+from cvsegguide.synth.plan.fields import Plan, corridor, has_street
 from cvsegguide.synth.plan.frames import add_car, azimuth_of, frame_at, place_cars
 from cvsegguide.synth.plan.ground import roundabout_radius
 from cvsegguide.synth.plan.network import OCCUPANCY, TRAFFIC, TREES
@@ -39,17 +39,6 @@ from cvsegguide.synth.plan.tables import (
 from cvsegguide.synth.streams import Stream, between, draw, start, unit
 
 _BUS, _LAMP, _SIGN, _HYDRANT, _BOX, _BENCH, _POLE = 2, 3, 4, 5, 6, 7, 8
-
-
-def _open(plan: Plan, x: float, y: float, avenue: bool) -> bool:
-    """Whether a street is there: not cut by railway or water (avenues cross both)."""
-    if avenue:
-        return True
-    for which in (RAIL, WATER):
-        distance, half = corridor(plan, which, x, y)
-        if abs(distance) < half + 7.0:
-            return False
-    return True
 
 
 def _off_diagonal(plan: Plan, x: float, y: float, reach: float) -> bool:
@@ -103,7 +92,9 @@ def _side(plan: Plan, cell: Cell, tables: Tables, random: Stream, side: int) -> 
     s = s0 + 8.5 + clear_low
     while s < s1 - 8.5 - clear_high:
         where = _point(plan, center, inward, half - 1.15, s, along)
-        if _open(plan, where.x, where.y, avenue) and _off_diagonal(plan, where.x, where.y, 3.0):
+        if has_street(plan, where.x, where.y, avenue) and _off_diagonal(
+            plan, where.x, where.y, 3.0
+        ):
             place_cars(tables, random, where.x, where.y, azimuth_of(where.sx, where.sy), occupancy)
         s += between(random, 5.6, 6.6) / where.scale_s
         if draw(random) < 0.1:
@@ -123,14 +114,16 @@ def _side(plan: Plan, cell: Cell, tables: Tables, random: Stream, side: int) -> 
             if draw(random) < 0.06:
                 species, crown = 4, crown * 0.7
             top = min(crown * between(random, 2.2, 3.2), 23.0)
-            if _open(plan, where.x, where.y, False) and _off_diagonal(plan, where.x, where.y, 1.0):
+            if has_street(plan, where.x, where.y, False) and _off_diagonal(
+                plan, where.x, where.y, 1.0
+            ):
                 add_tree(tables, where.x, where.y, crown, top, species, int(draw(random) * 1e6))
         s += step * between(random, 0.8, 1.3)
     # --- furniture --------------------------------------------------------------------------------
     s = s0 + 3.0 + clear_low
     while s < s1 - 2.0 - clear_high:
         where = _point(plan, center, inward, half + 0.55, s, along)
-        if _open(plan, where.x, where.y, False) and _off_diagonal(plan, where.x, where.y, 1.0):
+        if has_street(plan, where.x, where.y, False) and _off_diagonal(plan, where.x, where.y, 1.0):
             azimuth = azimuth_of(-where.tx, -where.ty)
             u = draw(random)
             if u < 0.40:
@@ -161,7 +154,7 @@ def _side(plan: Plan, cell: Cell, tables: Tables, random: Stream, side: int) -> 
             if draw(random) < plan.numbers[TRAFFIC]:
                 where = _point(plan, center, inward, lane, s, along)
                 azimuth = azimuth_of(where.sx, where.sy)
-                if _open(plan, where.x, where.y, avenue):
+                if has_street(plan, where.x, where.y, avenue):
                     if avenue and draw(random) < 0.07:
                         add_object(tables, where.x, where.y, azimuth, 12.0, 2.55, 3.1, _BUS,
                                    0xD8DCE2, when)  # fmt: skip
@@ -186,7 +179,7 @@ def _side(plan: Plan, cell: Cell, tables: Tables, random: Stream, side: int) -> 
         dx, dy = sign * where.sx, sign * where.sy
         x = where.x - dy * offset
         y = where.y + dx * offset
-        if _open(plan, x, y, avenue):
+        if has_street(plan, x, y, avenue):
             add_camera(tables, x, y, azimuth_of(dx, dy))
         s += between(random, 8.0, 15.0) / where.scale_s
 
