@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from cvsegguide.synth.scene import Scene
 
 EDITION = 2
-"""Of the content: raised when the same settings give other bytes. 1: the validation city was the
-training city of the next seed."""
+"""Of the content: raised when the same settings give other bytes. In 1 the validation city was the
+training city of the next seed, and plans and leaves were drawn by other random numbers."""
 
 CHUNK = 4
 """Side in tiles of what is made at once: bounds the memory of a process to about 500 MB."""
