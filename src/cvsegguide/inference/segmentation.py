@@ -41,8 +41,10 @@ _TILE = 256
 
 _MARGIN = 8
 
-_CACHE = 128
-"""Megabytes that GDAL may keep of what it reads and writes (a twentieth of memory otherwise)."""
+_CACHE = 32
+"""Megabytes that GDAL may keep of what it reads and writes (a twentieth of memory otherwise): a
+few rows of a panel's tiles. With more, it would compress in the end what it can behind the
+network."""
 
 
 def landcover_ids(
@@ -380,8 +382,8 @@ class _Rows:
         else:
             done = self._total[:, :count] / self._weight[:count].clamp_min(1e-12)
             self._done = torch.cat((self._done, done), dim=1)
-        self._total = _moved_up(self._total, count, 1)
-        self._weight = _moved_up(self._weight, count, 0)
+        _move_up(self._total, count, 1)
+        _move_up(self._weight, count, 0)
         self._row += 1
         ready = height if last else math.floor((following - 0.5) * step - 0.5) + 1
         if not last:
@@ -449,14 +451,12 @@ def alone(starts: Sequence[int], index: int, length: int) -> tuple[int, int]:
     return begin, max(begin, min(end, length))
 
 
-def _moved_up(rows: Tensor, count: int, axis: int) -> Tensor:
-    """``rows`` without the first ``count``, zeros behind."""
-    length = rows.shape[axis]
-    kept = max(0, length - count)
-    result = torch.zeros_like(rows)
-    if kept:
-        result.narrow(axis, 0, kept).copy_(rows.narrow(axis, count, kept))
-    return result
+def _move_up(rows: Tensor, count: int, axis: int) -> None:
+    """Drop the first ``count`` rows in place; zeros come behind."""
+    kept = max(0, rows.shape[axis] - count)
+    head = rows.narrow(axis, rows.shape[axis] - kept, kept).clone()
+    rows.zero_()
+    rows.narrow(axis, 0, kept).copy_(head)
 
 
 def _interpolate(
