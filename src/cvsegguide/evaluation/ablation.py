@@ -264,7 +264,9 @@ def run_rows(plan: Plan, out: Path, execute: Execute, say: Callable[[str], None]
             folder / "row.json",
             json.dumps({"fit_seconds": None if resumed else round(seconds, 1)}) + "\n",
         )
-        _successful(execute(["test", "--config", str(folder / "config.yaml")]), row)
+        _successful(
+            execute(["test", "--config", str(folder / "config.yaml"), "--no-pictures"]), row
+        )
 
 
 def is_finished(folder: Path) -> bool:

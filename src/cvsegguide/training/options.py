@@ -1,0 +1,156 @@
+"""The options of ``fit``, ``validate``, ``test`` and ``predict`` beside Lightning's."""
+
+from argparse import SUPPRESS
+from typing import Any
+
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
+from lightning.pytorch.cli import LightningArgumentParser
+
+from cvsegguide.training.callbacks.resume import LAST
+
+SUBCOMMANDS = {
+    "fit": ("Train a model.", ("train", "val")),
+    "validate": ("Evaluate a model on the data set `val`.", ("val",)),
+    "test": ("Evaluate a model on the data set `test`.", ("test",)),
+    "predict": (
+        "Localise every pair of the data set `predict`, or of `test` where there is none.",
+        ("predict", "test"),
+    ),
+}
+"""What each sub-command does, and which data sets it opens."""
+
+TRAINER_DEFAULTS = {
+    "max_epochs": 100,
+    "gradient_clip_val": 1.0,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 10,
+    "use_distributed_sampler": False,
+}
+
+
+def trainer_arguments() -> dict[str, set[str]]:
+    """Sub-commands and which arguments of the trainer's methods are ours to give."""
+    ours = {"model", "datamodule", "ckpt_path", "weights_only", "verbose"}
+    return {
+        "fit": {*ours, "train_dataloaders", "val_dataloaders"},
+        "validate": {*ours, "dataloaders"},
+        "test": {*ours, "dataloaders"},
+        "predict": {*ours, "dataloaders", "return_predictions"},
+    }
+
+
+def usage(subcommand: str) -> str:
+    """The first line of a sub-command's help."""
+    own = "[--resume]" if subcommand == "fit" else "--weights RUN"
+    own += {"test": " [--sweep]", "predict": " [--pairs TABLE]"}.get(subcommand, "")
+    return (
+        f"cvsegguide {subcommand} --config NAME [--root DIR] [--out DIR] {own} [--option value ...]"
+    )
+
+
+def add_config_option(parser: LightningArgumentParser) -> None:
+    """``--config``, the first option of all."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        action=ActionConfigFile,
+        metavar="NAME",
+        help="A YAML file (config.yaml of a run, for one), or the name of a bundled "
+        "configuration such as mst-small-synthcity.",
+    )
+
+
+def add_own_options(parser: LightningArgumentParser, subcommand: str) -> None:
+    """What people need most, and what only one sub-command knows."""
+    parser.add_argument(
+        "--root",
+        type=str | None,
+        default=SUPPRESS,
+        metavar="DIR",
+        help="Folder of the data, for every data set of the configuration.",
+    )
+    parser.add_argument(
+        "--out",
+        type=str | None,
+        default=None,
+        metavar="DIR",
+        help="Folder of the run or of the results (default: runs/NAME after the configuration; "
+        "for results a folder inside that of the weights).",
+    )
+    if subcommand == "fit":
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help=f"Go on from {LAST} in the folder of the run where there is one.",
+        )
+    else:
+        parser.add_argument(
+            "--weights",
+            type=str | None,
+            default=None,
+            metavar="RUN",
+            help="What to evaluate: folder of a run, its .ckpt, or anything that "
+            "Localizer.from_pretrained reads (default: the run whose config.yaml is given).",
+        )
+    if subcommand in ("test", "validate"):
+        parser.add_argument(
+            "--no-pictures",
+            action="store_true",
+            help="Leave the pictures out of report.html and report.md.",
+        )
+    if subcommand == "predict":
+        parser.add_argument(
+            "--pairs",
+            type=str | None,
+            default=SUPPRESS,
+            metavar="TABLE",
+            help="The pairs to localise: a manifest, CSV or (Geo)Parquet, whose rows need not "
+            "say where the camera stood.",
+        )
+    if subcommand == "test":
+        parser.add_argument(
+            "--sweep",
+            action="store_true",
+            help="Also measure narrower views and worse headings.",
+        )
+
+
+def add_shared_options(parser: LightningArgumentParser) -> None:
+    """Options that every sub-command knows, so that one YAML file serves all."""
+    for target in ("model.seed", "data.seed"):
+        parser.link_arguments("seed_everything", target, compute_fn=int)
+    group = parser.add_argument_group("averaging and saving")
+    group.add_argument(
+        "--ema",
+        type=float,
+        default=0.999,
+        help="Decay of the moving average of the weights; 0 for none.",
+    )
+    group.add_argument(
+        "--save_every_minutes",
+        type=float,
+        default=10.0,
+        help=f"How often {LAST} is written within an epoch; 0 for never.",
+    )
+    group.add_argument(
+        "--save_every_steps",
+        type=int,
+        default=0,
+        help=f"Steps after which {LAST} is written within an epoch; 0 for never.",
+    )
+    group.add_argument(
+        "--feature_cache",
+        type=str | None,
+        default=None,
+        metavar="DIR",
+        help="Folder that `fit` keeps the features of a frozen backbone in, to compute them "
+        "once; only without image augmentation other than Rotate and Mirror.",
+    )
+
+
+def data_sets_needed(subcommand: str, options: Any) -> tuple[str, ...]:
+    """The data sets that a sub-command opens."""
+    _, names = SUBCOMMANDS[subcommand]
+    if subcommand == "predict":
+        return names[:1] if options.data.get("predict") is not None else names[1:]
+    return names

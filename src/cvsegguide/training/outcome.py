@@ -1,0 +1,164 @@
+"""What a command leaves when it has run: weights, figures, reports."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from cvsegguide import console
+from cvsegguide.errors import ConfigurationError, CVSegGuideError
+from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.training.callbacks import PredictionTable
+from cvsegguide.training.callbacks.record import describe_machine
+from cvsegguide.training.options import data_sets_needed
+from cvsegguide.training.runs import BEST, data_name, listed, load_task_weights
+
+if TYPE_CHECKING:
+    from cvsegguide.training.command import Command
+
+
+def export(command: "Command") -> None:
+    """Write the best weights, or the last where nothing was validated, with their card."""
+    from cvsegguide.models.hub import save_model
+
+    best = command.out / BEST
+    figures: dict[str, Any] = {}
+    if best.exists():
+        load_task_weights(command.model, best)
+        score = command.trainer.checkpoint_callback.best_model_score  # type: ignore[union-attr]
+        if score is not None:
+            metrics = {"median error (m)": float(score)}
+            name = f"{data_name(command.options, 'val')}, validation"
+            figures["results"] = [{"dataset": name, "metrics": metrics}]
+    figures.update(_calibrated(command))
+    machine = describe_machine(command.argv)
+    card = {
+        "Training data": data_name(command.options, "train"),
+        "Command": f"`{' '.join(machine['command'])}`",
+        "Seed": int(command.options.seed_everything),
+        "Revision": machine["git"],
+        "Hardware": ", ".join(machine["gpus"]) or f"CPU, {machine['threads']} threads",
+        "Training": f"{command.trainer.current_epoch} epochs, {command.trainer.global_step} steps",
+        "Losses": str(command.options.model.losses),
+        **figures,
+    }
+    save_model(command.model.network, command.out, card)
+    kind = "best" if best.exists() else "last"
+    path = command.out / "model.safetensors"
+    console.note(f"{kind} weights: {path}")
+    if console.settings.json:
+        console.show(
+            {"weights": str(path), "kind": kind, "steps": command.trainer.global_step, **figures}
+        )
+
+
+def _calibrated(command: "Command") -> dict[str, str]:
+    """Set the network's temperature by the validation data; what the card says of it."""
+    from cvsegguide.training.calibration import calibrate, log_posteriors
+
+    if not command.datamodule.datasets["val"]:
+        return {}
+    try:
+        batches = log_posteriors(command.model, command.datamodule.val_dataloader())
+        found = calibrate(command.model.network, batches)
+    except ConfigurationError:  # a network without temperature
+        return {}
+    if found is None:
+        return {}
+    return {
+        "Calibration": f"log-probabilities times {found.factor:.3g}, from {found.samples} "
+        f"validation samples: mean difference between coverage and mass {found.before:.3f} "
+        f"before, {found.after:.3f} after"
+    }
+
+
+def report_rows(command: "Command") -> None:
+    """Say what ``predict`` wrote."""
+    from pyarrow.parquet import read_metadata
+
+    path = command.out / "predictions.parquet"
+    (split,) = data_sets_needed(str(command.subcommand), command.options)
+    name = data_name(command.options, split)
+    rows = read_metadata(path).num_rows
+    console.done(
+        f"{path}: {rows} rows, of data.{split} ({name})",
+        {
+            "table": str(path),
+            "geojson": str(path.with_suffix(".geojson")),
+            "rows": rows,
+            "split": split,
+            "data": name,
+        },
+    )
+
+
+def report(command: "Command") -> None:
+    """Write ``metrics.json`` and the report of ``test`` or ``validate``; print the tables."""
+    from cvsegguide.evaluation.report import print_table
+    from cvsegguide.evaluation.report_files import write_report
+
+    source = command.options.weights or command.options.model.weights
+    split = "val" if command.subcommand == "validate" else "test"
+    content = {
+        "weights": str(source),
+        "data": data_name(command.options, split),
+        "split": split,
+        **describe_machine(command.argv),
+        **command.model.figures,
+    }
+    write_text(command.out / "metrics.json", json.dumps(content, indent=2) + "\n")
+    pictures, note = _pictures(command, content)
+    page, _ = write_report(command.out, content, pictures, note)
+    if console.settings.json:
+        console.show(content)
+    else:
+        print_table(content)
+    console.note(f"written to {command.out} (the report: {page})")
+
+
+def _pictures(command: "Command", content: dict[str, Any]) -> tuple[list[Any], str]:
+    """Pictures of the report, or why there are none."""
+    if command.options.no_pictures:
+        return [], ""
+    from cvsegguide.evaluation.report_pictures import run_pictures
+
+    try:
+        if command.subcommand != "test":
+            return run_pictures(content), ""
+        return run_pictures(
+            content,
+            command.out / "predictions.parquet",
+            command.datamodule.dataset("test"),
+            command.model.network.eval(),
+            command.model.scheme,
+        ), ""
+    except CVSegGuideError as error:
+        # What was measured is worth more than its pictures.
+        return [], f"No pictures: {error}"
+
+
+def write_sweep(command: "Command") -> None:
+    """Measure narrower views and worse headings; write ``sweep.json``, ``.md`` and ``.png``."""
+    from cvsegguide.evaluation.report import markdown_table, print_one
+    from cvsegguide.evaluation.sweeps import Degraded, conditions, sweep_table
+    from cvsegguide.viz.report import draw_sweep, rendered
+
+    whole = listed(command.datamodule.datasets["test"])
+    results: dict[str, Any] = {}
+    trainer: Any = command.instantiate_trainer()
+    trainer.callbacks = [
+        callback for callback in trainer.callbacks if not isinstance(callback, PredictionTable)
+    ]
+    for name, condition in conditions().items():
+        command.datamodule.datasets["test"] = [
+            Degraded(part, condition.transforms) for part in whole
+        ]
+        command.model.heading_error = condition.heading_error
+        trainer.test(command.model, datamodule=command.datamodule, verbose=False)
+        results[name] = command.model.figures
+    if trainer.is_global_zero:
+        table = sweep_table(results)
+        write_text(command.out / "sweep.json", json.dumps(results, indent=2) + "\n")
+        write_text(command.out / "sweep.md", markdown_table(*table) + "\n")
+        with atomic_path(command.out / "sweep.png") as temporary:
+            temporary.write_bytes(rendered(draw_sweep(results), dpi=150))
+        if not console.settings.json:
+            print_one("Field of view and heading", table)
