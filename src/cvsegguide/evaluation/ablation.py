@@ -40,7 +40,12 @@ SIZES: dict[str, dict[str, Any]] = {
         "mst": ("mst-tiny", {}),
         "featup": (
             "featup-lite0",
-            {"feature_channels": 16, "key_channels": 8, "backbone_arguments": {"stride": 8}},
+            {
+                "feature_channels": 16,
+                "key_channels": 8,
+                "radius": 1,
+                "backbone_arguments": {"stride": 8},
+            },
         ),
     },
     "small": {"pixels": 256, "mst": ("mst-small", {}), "featup": ("featup-lite0", {})},

@@ -35,6 +35,7 @@ class UpsampledFeatures(nn.Module):
         channels: Channels that a trained 1x1 convolution leaves of the features before they are
             upsampled, which costs accordingly less; None leaves them as they are.
         key_channels: Channels in which the upsampler compares the image's pixels.
+        radius: Half side of the upsampler's window; its cost grows with the window's area.
 
     Attributes:
         width: Channels of the result.
@@ -49,6 +50,7 @@ class UpsampledFeatures(nn.Module):
         arguments: dict[str, Any] | None = None,
         channels: int | None = None,
         key_channels: int = 32,
+        radius: int = 3,
     ) -> None:
         super().__init__()
         self.backbone: VisionTransformerFeatures | ConvolutionalFeatures
@@ -67,7 +69,7 @@ class UpsampledFeatures(nn.Module):
             raise ValueError(f"patches of {self.backbone.patch_size} pixels are not a power of two")
         self.width = channels or self.backbone.width
         self.reduce = nn.Conv2d(self.backbone.width, channels, 1) if channels else nn.Identity()
-        self.upsampler = JointBilateralStack(self.width, steps, key_channels)
+        self.upsampler = JointBilateralStack(self.width, steps, key_channels, radius)
         self.cached: Callable[[nn.Module, Tensor], Tensor] | None = None
         self.frozen_backbone = self.frozen_upsampler = False
 
@@ -121,6 +123,7 @@ class FeatUpModel(PairModel):
             taken as constant.
         feature_channels: Channels that are left before upsampling; None keeps the backbone's.
         key_channels: Channels in which the upsampler compares the image's pixels.
+        radius: Half side of the upsampler's window.
         shared: One backbone for both views, or (published) a copy for each; None follows the
             variant.
         hidden_channels: Hidden channels of the land-cover head.
@@ -143,6 +146,7 @@ class FeatUpModel(PairModel):
         trained_upsampler: bool = False,
         feature_channels: int | None = None,
         key_channels: int = 32,
+        radius: int = 3,
         shared: bool | None = None,
         hidden_channels: int = 1024,
         descriptor_channels: int = 1024,
@@ -162,6 +166,7 @@ class FeatUpModel(PairModel):
             "trained_upsampler": trained_upsampler,
             "feature_channels": feature_channels,
             "key_channels": key_channels,
+            "radius": radius,
             "shared": shared,
             "hidden_channels": hidden_channels,
             "descriptor_channels": descriptor_channels,
@@ -177,6 +182,7 @@ class FeatUpModel(PairModel):
                 arguments=backbone_arguments,
                 channels=feature_channels,
                 key_channels=key_channels,
+                radius=radius,
             )
 
         self.overhead = view()
