@@ -330,8 +330,9 @@ function showEstimate(answer) {
   if (answer.truth) {
     const { error_m: metres, error_px: pixels, inside } = answer.truth;
     const near = inside[1];
-    add("error (truth: green)", metres === null ? `${number(pixels)} px` : `${number(metres)} m`, near ? "good" : "bad", "error");
-    add("truth lies", inside[0] ? "in the 50 % area" : near ? "in the 90 % area" : "outside of the 90 % area");
+    add("error (truth: green)", metres === null ? `${number(pixels)} px` : `${number(metres)} m`, "main", "error");
+    const where = inside[0] ? "in the 50 % area" : near ? "in the 90 % area" : "outside of the 90 % area";
+    add("truth lies", where, near ? "good" : "bad");
   }
   add("resolution", answer.gsd === null ? "unknown" : `${number(answer.gsd)} m/px`);
   add("model", answer.model);
@@ -396,7 +397,8 @@ function showStreet(answer) {
   const known = answer.heading !== null;
   const middle = known ? answer.heading : 0;
   const start = middle - answer.fov / 2;
-  const every = [45, 30, 15, 10, 5, 1].find((gap) => answer.fov / gap >= 4) ?? 1;
+  const most = byId("street-panel").clientWidth / 60; // labels that have room
+  const every = [1, 5, 10, 15, 30, 45, 90].find((gap) => answer.fov / gap <= Math.min(8, most)) ?? 90;
   const names = ["N", "NE", "E", "SE", "S", "SW", "W", "NW"];
   const marks = [];
   for (let azimuth = Math.ceil(start / every - 1e-6) * every; azimuth <= start + answer.fov + 1e-6; azimuth += every) {
