@@ -136,11 +136,11 @@ def _instance(entry: Entry, changes: Mapping[str, Any]) -> Any:
             raise
 
     parser.add_subclass_arguments(CrossViewDataset, "data")
-    parser.add_instantiator(make, CrossViewDataset, subclasses=True)
     options = [f"--data.{key}={value}" for key, value in changes.items()]
     try:
         content = parser.parse_args([f"--data={json.dumps(entry)}", *options])
-        return parser.instantiate_classes(content).data
+        made = parser.instantiate(content, instantiators=[(make, CrossViewDataset, True)])
+        return made.data
     except (ArgumentError, ValueError, TypeError) as error:
         if faults:
             raise faults[0] from None
