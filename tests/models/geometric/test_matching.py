@@ -10,7 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvsegguide.models.geometric.matching import correlation, image_of, transform_map
+from cvsegguide.models.geometric.matching import (
+    correlation,
+    image_of,
+    trained_correlation,
+    transform_map,
+)
 from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric, turned
 
 GSD = 0.25
@@ -165,3 +170,24 @@ def test_a_template_larger_than_the_map_is_cut_off() -> None:
     maps, template = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 15, 15)
     scores = correlate(maps, template)
     assert torch.allclose(scores, torch.full((1, 4, 4), 16.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("maps", [1, 2])
+def test_quick_gradients_are_the_plain_ones(maps: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    overhead = torch.randn(maps, 3, 12, 10, generator=generator, requires_grad=True)
+    template = torch.randn(2, 4, 3, 7, 7, generator=generator, requires_grad=True)
+    weight = torch.randn(2, 4, 24, 20, generator=generator)
+    plain = correlation(transform_map(overhead, 3), template, (12, 10))
+    quick = trained_correlation(overhead, template, 3)
+    assert torch.allclose(plain, quick, atol=1e-4)
+    for product in (plain, quick):
+        (image_of(product, (12, 10), 3, 2) * weight).sum().backward()
+        found = (overhead.grad, template.grad)
+        overhead.grad = template.grad = None
+        if product is plain:
+            expected = found
+    for first, second in zip(expected, found, strict=True):
+        assert first is not None
+        assert second is not None
+        assert torch.allclose(first, second, atol=1e-3)

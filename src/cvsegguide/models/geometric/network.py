@@ -11,7 +11,12 @@ from torch import Tensor, nn
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.geometric.matching import correlation, image_of, transform_map
+from cvsegguide.models.geometric.matching import (
+    correlation,
+    image_of,
+    trained_correlation,
+    transform_map,
+)
 from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadFeatures
 from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric, turned
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
@@ -245,8 +250,10 @@ class GeometricModel(LocalizationModel):
         """Spectra ``(B, K, P, Q)`` of the scores and seen weights ``(B, K, H / 4, W / 4)``."""
         maps, channels = self._overhead_channels(above, landcover)
         size = (maps.shape[-2], maps.shape[-1])
-        spectrum = transform_map(maps, self.radius)
-        inside = transform_map(maps.new_ones(1, 1, *size), self.radius)
+        everywhere = maps.new_ones(1, 1, *size)
+        if not self.training:
+            spectrum = transform_map(maps, self.radius)
+            inside = transform_map(everywhere, self.radius)
         polar = torch.cat((channels(around), self._weight(around)), dim=1).float()
         if self.pooled:
             weight = polar[:, -1:]
@@ -258,15 +265,19 @@ class GeometricModel(LocalizationModel):
             coordinates = turned(self.coordinates, group, self.grid)
             # (B * K, C + 1, S, S)
             metric = to_metric(
-                polar.repeat_interleave(len(group), dim=0),
+                polar[:, None].expand(-1, len(group), -1, -1, -1).flatten(0, 1),
                 coordinates.repeat(len(polar), 1, 1, 1),
             )
             weight = metric[:, -1:] * self.reach
             pairs = (len(polar), len(group))
             template = torch.unflatten(metric[:, :-1] * weight, 0, pairs)
             weight = torch.unflatten(weight, 0, pairs)
-            products.append(correlation(spectrum, template, size))
-            weights.append(correlation(inside, weight, size))
+            if self.training:
+                products.append(trained_correlation(maps, template, self.radius))
+                weights.append(trained_correlation(everywhere, weight, self.radius))
+            else:
+                products.append(correlation(spectrum, template, size))
+                weights.append(correlation(inside, weight, size))
         seen = image_of(torch.cat(weights, dim=1), size, self.radius).clamp_min(1.0)
         return torch.cat(products, dim=1), seen
 
