@@ -175,7 +175,7 @@ def test_wrong_input_is_said_and_the_page_lives_on(guest: Guest) -> None:
         "#file-overhead",
         files=[{"name": "big.png", "mimeType": "image/png", "buffer": bytes(1_100_000)}],
     )
-    tab.wait_for_function("document.querySelector('#message').innerText.includes('big.png')")
+    tab.wait_for_selector("#message:has-text('big.png')")
     assert "larger than the 1 MB" in guest.message()
     guest.drop("overhead", "a.png", encoded(overhead({(20, 40): RED})))
     guest.drop("street", "b.png", encoded(street(RED)))
@@ -253,7 +253,7 @@ def test_examples_show_the_truth(guest: Guest) -> None:
     guest.find()
     assert guest.read("error").endswith(" m")
     tab.click("#examples button[data-name=compass]")
-    tab.wait_for_function("document.querySelector('#unknown').checked")
+    tab.wait_for_selector("#unknown:checked")
     assert not tab.is_visible("#results")
 
 
@@ -283,7 +283,7 @@ def test_the_map_is_asked_for_by_people_alone(browser: Any, address: str, tmp_pa
     online = True
     tiles.clear()
     tab.click("#tab-map")
-    tab.wait_for_function("document.querySelectorAll('#webmap img').length > 3")
+    tab.locator("#webmap img").nth(3).wait_for(state="attached")
     tab.wait_for_selector("text=OpenStreetMap contributors")
     assert not tab.is_visible("#map")
     # Near New York, as deep as the image needs.
@@ -297,7 +297,7 @@ def test_the_map_is_asked_for_by_people_alone(browser: Any, address: str, tmp_pa
     guest.context.set_offline(True)
     seen = len(tiles)
     tab.click("#tab-map")
-    tab.wait_for_function("document.querySelector('#message').innerText.includes('offline')")
+    tab.wait_for_selector("#message:has-text('offline')")
     assert len(tiles) == seen
     assert guest.faults == []
     guest.context.close()
@@ -318,9 +318,9 @@ def test_a_page_left_alone_starts_anew(browser: Any) -> None:
 def test_colours_are_those_of_the_picture(guest: Guest) -> None:
     guest.drop("overhead", "a.png", encoded(overhead({})))
     guest.page.wait_for_selector(".sheet img")
-    guest.page.wait_for_function("document.querySelector('.sheet img').complete")
     colour = guest.page.evaluate(
-        """() => { const image = document.querySelector('.sheet img');
+        """async () => { const image = document.querySelector('.sheet img');
+             await image.decode();
              const canvas = document.createElement('canvas');
              canvas.width = canvas.height = 1;
              const pen = canvas.getContext('2d');
