@@ -128,8 +128,8 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 BASELINE_NOTE = (
     "Baselines never see the street view. The land-cover prior's weights maximise the likelihood "
-    "of these very samples: no other prior by class does better. Brackets are 95 % bootstrap "
-    "intervals: what another draw of samples from the same place would change."
+    "of these very samples: no other prior by class does better. Intervals (95 %, bootstrap) "
+    "say what another draw of samples from the same place would change."
 )
 
 

@@ -23,7 +23,7 @@ PICTURES = "pictures"
 
 _STYLE = """
 body{font:15px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:#1c1c22;background:#fff;
- max-width:60rem;margin:2rem auto;padding:0 1rem}
+ max-width:74rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0 0 .3rem;overflow-wrap:anywhere}
 h2{font-size:1.1rem;margin:2rem 0 .5rem;border-bottom:1px solid #ddd;padding-bottom:.2rem}
 .scroll{overflow-x:auto}
@@ -37,7 +37,7 @@ dt{color:#666}dd{margin:0;overflow-wrap:anywhere}
 .tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0}
 .tile{border:1px solid #ddd;border-radius:.5rem;padding:.6rem .9rem;min-width:8.5rem}
 .tile b{display:block;font-size:1.45rem}.tile span{color:#666;font-size:.8rem;display:block}
-.plots{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
+.plots{margin-top:1rem;display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}
 figure{margin:0 0 1rem;max-width:100%}.plots figure{max-width:27rem}
 img{max-width:100%;height:auto}figcaption,.note{color:#666;font-size:.82rem;max-width:46rem}
 @media print{body{margin:0}figure,table{break-inside:avoid}}
@@ -79,7 +79,8 @@ def page(figures: Mapping[str, Any], pictures: Sequence[Picture] = (), note: str
     for picture in pictures:
         beside.setdefault(picture.beside, []).append(picture)
     for name, table in tables(figures):
-        body += [f"<h2>{escape(name)}</h2>", _table(table)]
+        title_here = name.replace("in brackets", "below")
+        body += [f"<h2>{escape(title_here)}</h2>", _table(table)]
         group = name.partition(" ")[0]
         if group == "Position":
             body.append(f'<p class="note">{escape(BASELINE_NOTE)}</p>')
