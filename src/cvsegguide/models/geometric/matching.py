@@ -75,7 +75,7 @@ class _Correlation(torch.autograd.Function):
         return image
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         first, second = ctx.saved_tensors
         map_shape, template_shape, padded = ctx.sizes
         spectrum = torch.fft.rfft2(gradient, s=padded)[:, :, None]
@@ -101,7 +101,7 @@ def trained_correlation(maps: Tensor, template: Tensor, radius: int) -> Tensor:
         radius: Of the template, in cells.
     """
     padded = padded_size((maps.shape[-2], maps.shape[-1]), radius)
-    image = _Correlation.apply(maps.float(), template, padded)  # type: ignore[no-untyped-call]
+    image = _Correlation.apply(maps.float(), template, padded)
     spectrum: Tensor = torch.fft.rfft2(image)
     return spectrum
 
