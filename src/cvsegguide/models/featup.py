@@ -289,7 +289,7 @@ class FeatUpModel(PairModel):
     def match_tile(self, tile: EncodedTile, street: Tensor) -> Prediction:
         """Localise ``(B, 3, h, w)`` street views, each in its tile or all in one."""
         with torch.no_grad():
-            count, low = len(street), tile.maps[0]
+            count, low = street.shape[0], tile.maps[0]
             direction, offset = self.similarity.direction(self.encode_street(street))
             product = self.overhead.upsampler.projected(low, tile.kernels, direction)
             lengths = tile.inverse_lengths[0].view(-1, 1, *product.shape[2:])

@@ -48,12 +48,12 @@ def fast_paths() -> bool:
 
 def _suits(x: Tensor, weight: Tensor) -> bool:
     return (
-        x.device.type == "cpu"
+        fast_paths()  # first: what traces must not see conditions on sizes
+        and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         # not a subclass that stands for something else, as in export
         and type(x) is Tensor
         and x.numel() >= _FEWEST * x.shape[-1]
-        and fast_paths()
         and not torch.is_autocast_enabled("cpu")
         and _HAS_ONEDNN
         and bool(torch.backends.mkldnn.enabled)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.models.linear import linear
+from cvsegguide.models.linear import fast_paths, linear
 
 
 class PooledSimilarity(nn.Module):
@@ -86,7 +86,8 @@ class PooledSimilarity(nn.Module):
         descriptor_channels, channels = weight.shape
         count = places.numel() // channels
         # Few places: the projection itself is cheaper than the Gram matrix.
-        if count * (descriptor_channels - channels) < channels * descriptor_channels:
+        few = fast_paths() and count * (descriptor_channels - channels) < weight.numel()
+        if few:
             return linear(places, weight, bias).square().sum(-1)
         return self.square_of(weight, bias)(places)
 
