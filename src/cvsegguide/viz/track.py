@@ -95,7 +95,7 @@ def _frame(track: Track, mosaic: Mosaic, index: int, view: ImageLike | None) -> 
     top, left, side = _window(track, index)
     picture = Image.new("RGB", (PANEL, PANEL + VIEW + _FOOT), (24, 24, 28))
     image, _ = mosaic.read(top, left, side, side)
-    shown = resample(image, (PANEL, PANEL)).astype(np.float32) * 0.62
+    shown = resample(image, (PANEL, PANEL)).astype(np.float32) * 0.8
     mass = _mass(track.snapshots[index], top, left, side)
     strength = np.sqrt(mass / max(float(mass.max()), 1e-30))
     weight = np.clip(strength * 1.3, 0.0, 0.9)[..., None] * (strength > 0.03)[..., None]
@@ -157,7 +157,7 @@ def _draw_path(
     if len(way) > 1:
         draw.line(way, fill=ESTIMATE, width=2)
     for x, y in way[:-1]:
-        draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=ESTIMATE)
+        draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=ESTIMATE, outline=(0, 0, 0))
     now, point = track.snapshots[index], track.points[index]
     if now.truth is not None:
         x, y = at(*now.truth)
@@ -172,7 +172,7 @@ def _draw_path(
         turn = math.radians(point.heading)
         tip = (x + 24 * math.sin(turn), y - 24 * math.cos(turn))
         draw.line((x, y, *tip), fill=ESTIMATE, width=4)
-    draw.ellipse((x - 5, y - 5, x + 5, y + 5), fill=ESTIMATE, outline=(0, 0, 0))
+    draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=ESTIMATE, outline=(0, 0, 0))
 
 
 def _scale_bar(draw: ImageDraw.ImageDraw, metres: float) -> None:
