@@ -12,15 +12,18 @@ computed from, so that a second run leaves it alone when nothing has changed.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cvsegguide.data.layout import CityLinks, link_city
 from cvsegguide.data.parallel import bounded_map
 from cvsegguide.errors import CVSegGuideError, InputError
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.progress import track
+
+if TYPE_CHECKING:
+    from cvsegguide.data.layout import CityLinks
 
 NATIVE_SIZE = 256
 """Width in pixels of the published maps, in which their sigma is counted."""
@@ -184,6 +187,8 @@ def write_sightlines(
         raise InputError(f"sigma: must be a positive number of pixels, got {sigma}")
     if not (folder / "labels" / "landcover").is_dir():
         raise InputError(f"{folder / 'labels' / 'landcover'}: no such folder")
+    from cvsegguide.data.layout import link_city  # figures need one map and no PyTorch
+
     links = link_city(folder)
 
     def work(job: _Job) -> Written:
@@ -196,7 +201,7 @@ def write_sightlines(
     return total
 
 
-def _jobs(folder: Path, links: CityLinks) -> Iterator[_Job]:
+def _jobs(folder: Path, links: "CityLinks") -> Iterator[_Job]:
     seen = np.zeros(len(links.panoramas), np.bool_)
     for number, views in enumerate(links.table):
         if not len(views):

@@ -81,12 +81,19 @@ class Localizer(BaseLocalizer):
 
         Args:
             source: Name of bundled weights, a directory or ``.safetensors`` file written by this
-                project, a Hugging Face repository id, or a published CVSegGuide checkpoint.
+                project, a Hugging Face repository id, a published CVSegGuide checkpoint, or an
+                ``.onnx`` file of ``cvsegguide export``, which runs on the CPU (without PyTorch:
+                :class:`cvsegguide.export.localizer.OnnxLocalizer`).
             device: See :func:`choose_device`.
 
         Raises:
             CheckpointError: It cannot be loaded; the message says why.
         """
+        if fspath(source).endswith(".onnx"):
+            from cvsegguide.export.model import OnnxModel
+
+            file = OnnxModel(source)
+            return cls(file, device="cpu", name=file.facts.model)
         from cvsegguide.models.hub import load_model
 
         chosen = choose_device(device)
