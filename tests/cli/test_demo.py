@@ -37,6 +37,14 @@ def test_metrics_agree_with_the_table_of_predictions(demonstration: Path) -> Non
     assert {"center", "uniform"} & set(figures["baselines"])
 
 
+def test_the_report_has_its_pictures(demonstration: Path) -> None:
+    page = (demonstration / "report.html").read_text()
+    names = {path.name for path in (demonstration / "pictures").iterdir()}
+    assert {"errors.png", "calibration.png", "confusion.png", "best.jpg"} <= names
+    assert page.count("<img ") == len(names)
+    assert len(page) < 3_000_000
+
+
 def test_best_and_worst_are_localised_with_all_files(demonstration: Path) -> None:
     for name in ("best", "median", "worst"):
         files = {path.name for path in (demonstration / name).iterdir()}

@@ -88,6 +88,18 @@ def test_test_command(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixtur
     report = (tmp_path / "r" / "report.md").read_text()
     assert "| model |" in report
     assert "Confusion" in report
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert page.count("<img ") == 5
+
+
+def test_reports_without_pictures(trained: Path, tmp_path: Path) -> None:
+    config = ["--config", str(trained / "config.yaml")]
+    assert main(["test", *config, "--out", str(tmp_path / "t"), "--no-pictures"]) == 0
+    assert "<img " not in (tmp_path / "t" / "report.html").read_text()
+    assert not (tmp_path / "t" / "pictures").exists()
+    # No table of predictions: the land cover's confusion alone.
+    assert main(["validate", *config, "--out", str(tmp_path / "v")]) == 0
+    assert (tmp_path / "v" / "report.html").read_text().count("<img ") == 1
 
 
 def test_predict_writes_the_same_rows(
@@ -184,6 +196,7 @@ def test_sweep(trained: Path, tmp_path: Path) -> None:
     assert turned == pytest.approx(figures["position"], abs=1e-3)
     assert sweep["70° view, known heading"]["position"]["mean"] != figures["position"]["mean"]
     assert len((tmp_path / "sweep.md").read_text().splitlines()) == 2 + 7 + 3
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
 
 def flattened(figures: Any) -> list[float]:
