@@ -164,10 +164,41 @@ def draw(
     yield f"{folder / 'growth.png'} written"
 
 
+def _axes(plot: Any, label: str, title: str) -> None:
+    """Logarithmic axes with plain numbers; at least a decade high, so that flat looks flat."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    plot.set_xscale("log", base=2)
+    plot.set_yscale("log")
+    plot.set_xlabel(label)
+    plot.set_ylabel(title)
+    sizes = sorted({float(x) for line in plot.lines for x in line.get_xdata()})
+    if sizes:
+        plot.set_xticks(sizes)
+        plot.xaxis.set_minor_locator(NullLocator())
+        plot.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        low, high = plot.get_ylim()
+        middle, reach = math.sqrt(low * high), max(math.sqrt(high / low), math.sqrt(10.0))
+        plot.set_ylim(middle / reach, middle * reach)
+        plot.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17), frameon=False)
+    plot.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    plot.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    plot.yaxis.set_minor_formatter(NullFormatter())
+    plot.grid(True, alpha=0.25)
+
+
+def _short(value: float) -> str:
+    base = 1024 if value % 1024 == 0 else 1000
+    for unit, size in (("M", base**2), ("k", base)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:g}"
+
+
 def _figure(curves: list[Series], machine: dict[str, Any]) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 7), layout="constrained")
+    figure = Figure(figsize=(15, 8.5), layout="constrained")
     grid = figure.subplots(2, len(AXES))
     for column, (axis, label) in enumerate(AXES.items()):
         for row, (kind, title) in enumerate(
@@ -181,14 +212,7 @@ def _figure(curves: list[Series], machine: dict[str, Any]) -> Any:
                     continue
                 drawn = [float("nan") if v is None or v <= 0 else v for v in values]
                 plot.plot(curve.size, drawn, "o-", label=f"{curve.name}: $n^{{{power:.2f}}}$")
-            plot.set_xscale("log", base=2)
-            plot.set_yscale("log")
-            plot.set_xlabel(label)
-            plot.grid(True, which="both", alpha=0.25)
-            if column == 0:
-                plot.set_ylabel(title)
-            if plot.lines:
-                plot.legend(fontsize=8)
+            _axes(plot, label, title if column == 0 else "")
     threads = machine["torch_threads"]
     figure.suptitle(
         f"Growth with fitted exponents; {machine['processor']}, {threads} "
