@@ -51,9 +51,7 @@ def write_animation(
         milliseconds: Per frame; the last stays longer.
     """
     frames = [
-        _frame(track, mosaic, index, views[index]).convert(
-            "P", palette=Image.Palette.ADAPTIVE, colors=160
-        )
+        _few_colors(_frame(track, mosaic, index, views[index]))
         for index in show_progress(range(len(track.points)), "drawing")
     ]
     durations = [milliseconds] * (len(frames) - 1) + [4 * milliseconds]
@@ -107,6 +105,16 @@ def _frame(track: Track, mosaic: Mosaic, index: int, view: ImageLike | None) -> 
     _paste_view(picture, view)
     _write(ImageDraw.Draw(picture), track, index)
     return picture
+
+
+def _few_colors(picture: Image.Image) -> Image.Image:
+    """At most 256 colours, of which those of the drawing are not mixed with the photograph's."""
+    own = picture.quantize(224, dither=Image.Dither.NONE).getpalette() or []
+    ramp = _colors(np.linspace(0.1, 1.0, 24)).round().astype(int)
+    drawn = [*TRUTH, *ESTIMATE, *INK, 0, 0, 0, *ramp.ravel().tolist()]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((drawn + own[: 3 * 224])[:768])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def _window(track: Track, index: int) -> tuple[int, int, int]:
