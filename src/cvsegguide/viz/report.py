@@ -113,7 +113,7 @@ def draw_confusion(matrix: Sequence[Sequence[float]], names: Sequence[str]) -> "
     counts = np.asarray(matrix, np.float64)
     present = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1) > 0)
     counts = counts[np.ix_(present, present)]
-    names = [names[index] for index in present]
+    names = [names[index] for index in present.tolist()]
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(100 * counts, total, out=np.full_like(counts, np.nan), where=total > 0)
     side = 1.3 + 0.34 * len(names)
