@@ -120,9 +120,22 @@ def run(arguments: argparse.Namespace) -> int:
         validation_batches=arguments.validation_batches,
         augmentation=not arguments.no_augmentation,
         arguments=options,
+        command=_command(arguments),
     )
     out = Path(arguments.out)
     if not arguments.report_only:
         run_rows(plan, out, execute, note)
     report(plan, out)
     return 0
+
+
+def _command(arguments: argparse.Namespace) -> list[str]:
+    """The command with all its options, defaults included, for the record."""
+    words = ["cvsegguide", "ablate"]
+    for name, value in vars(arguments).items():
+        if value in (None, False) or name in ("quiet", "verbose", "json", "report_only"):
+            continue
+        words.append("--" + name.replace("_", "-"))
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        words += [str(part) for part in values]
+    return words

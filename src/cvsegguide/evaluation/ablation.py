@@ -101,6 +101,8 @@ class Plan:
             configuration; None changes nothing.
         augmentation: Whether the configuration's transforms are used. Without them the features
             of the frozen backbone are cached.
+        arguments: Options of ``fit`` that say where the data are.
+        command: The command that made the plan, for the record.
     """
 
     base: Mapping[str, Any]
@@ -121,6 +123,7 @@ class Plan:
     validation_batches: int | None = None
     augmentation: bool = True
     arguments: Sequence[str] = field(default_factory=tuple)
+    command: Sequence[str] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):

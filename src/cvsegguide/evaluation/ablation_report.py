@@ -58,7 +58,7 @@ def report(plan: Plan, out: Path) -> dict[str, Any]:
         "seeds": list(plan.seeds),
         "augmentation": plan.augmentation,
         "data": first["data"],
-        "options": list(plan.arguments),
+        "command": list(plan.command),
         "samples": first["count"],
         "missing": [row.name for row in plan.rows() if row not in results],
         "machine": {key: first["figures"].get(key) for key in facts},
@@ -259,7 +259,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         f"{seeds}, size {content['size']}, overhead {content['pixels']} x {content['pixels']} "
         f"pixels, augmentation {'on' if content['augmentation'] else 'off'}.",
         f"Frozen backbone of the FeatUp rows: `{content['backbone']}`; its upsampler is trained.",
-        f"Options: `{' '.join(content['options'])}`; revision {machine['git']}; {hardware}; "
+        f"Command: `{' '.join(content['command'])}`; revision {machine['git']}; {hardware}; "
         f"{machine['system']}.",
         markdown_table(*table(content)),
         "95 % bootstrap intervals over the test samples in brackets; differences are paired. With "
