@@ -17,7 +17,6 @@ CARDS = "<!-- cards of the bundled weights -->"
 PAGES = {  # files of the repository that are pages of the site as well
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "README.md": "index.md",
 }
 
 
