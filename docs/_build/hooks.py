@@ -1,4 +1,4 @@
-"""What MkDocs does beyond its pages: cards of the bundled weights, the changelog, links out of docs/.
+"""What MkDocs does beyond its pages: cards of bundled weights, the changelog, links out of docs/.
 
 Pages are written to be read on a code host as well, so they link to files of the repository
 (``../src/...``). On the site such a link leads to the page that shows the file, where there is one.

@@ -111,7 +111,7 @@ def sightlines(localizer: cvsegguide.Localizer, example: Example) -> None:
 
 
 def posterior(localizer: cvsegguide.Localizer, example: Example) -> None:
-    """From posterior over highest-density sets to regions and their probabilities, of 70 degrees."""
+    """Posterior, highest-density sets, regions and their probabilities, of a view of 70 degrees."""
     street = np.asarray(Image.open(example.file("street")))
     width = street.shape[1]
     kept = round(width * 70 / 360)

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+
 from helpers import documents
 from helpers.brooklyn_queens import make_tree
 
@@ -52,13 +52,17 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ) as target:  # fmt: skip
         target.write(pixels)
     make_tree(folder / "data", tiles=1)
+    for city in ("brooklyn", "queens"):  # whose last panorama lies outside of every tile
+        for name in ("images.txt", "locations.txt"):
+            path = folder / "data" / city / "streetview" / name
+            path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     return folder
 
 
 @pytest.fixture
-def world(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def world(places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder that holds what the documents' examples name."""
     folder = tmp_path / "world"
     shutil.copytree(places, folder)
     monkeypatch.chdir(folder)
-    yield folder
+    return folder

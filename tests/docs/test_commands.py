@@ -1,18 +1,20 @@
 """Every command line in the documents is one that the package takes; the cheap ones are run."""
 
 import argparse
+import re
 import shlex
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from helpers import documents
-from helpers.documents import Block
 
 from cvsegguide.cli import main
 from cvsegguide.cli.fit import _expand, configuration_file
+from helpers import documents
+from helpers.documents import Block
 
 SHELLS = ("bash", "sh", "console")
 SHELL_BLOCKS = [
@@ -75,12 +77,10 @@ def parse(words: list[str], folder: Path) -> None:
     if command not in main.COMMANDS:
         raise _Refused(f"there is no command '{command}'")
     if not main.COMMANDS[command].raw:
-        if command == "synth" and "--set" in rest:
-            pass
         _parser(command).parse_args(rest)
         return
     rest = list(main._take_common(rest))
-    for before, word in zip(rest, rest[1:], strict=False):
+    for before, word in pairwise(rest):
         if before == "--config" and word.endswith(".yaml") and not (folder / word).exists():
             (folder / word).parent.mkdir(parents=True, exist_ok=True)
             # config.yaml of a run has the settings of the configuration that it was made from
@@ -128,6 +128,59 @@ def test_block_is_read_or_says_why_not(block: Block) -> None:
         assert block.mark or block.page in UNMARKED, "no line of it is parsed: say why above it"
 
 
+@cache
+def _options() -> frozenset[str]:
+    """Every option of every command, the nested ones of training by their first two names."""
+    names: set[str] = {"--version"}
+    for command, entry in main.COMMANDS.items():
+        if entry.raw:
+            continue
+        parsers = [_parser(command)]
+        for parser in parsers:
+            for action in parser._actions:
+                names.update(action.option_strings)
+                if isinstance(action, argparse._SubParsersAction):
+                    parsers.extend(action.choices.values())
+    for parser in _training_parser()._subcommands_action._name_parser_map.values():
+        names.update(option for action in parser._actions for option in action.option_strings)
+    return frozenset(names)
+
+
+ELSEWHERE = {
+    # options of other programs and of scripts/, which the documents mention
+    "--help", "--strict",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", documents.pages(), ids=documents.name_of)
+def test_options_exist(page: Path) -> None:
+    for span in documents.spans(page):
+        for word in re.findall(r"(?<![\w-])--[a-z][\w.-]*", span):
+            known = word in _options() or word in ELSEWHERE
+            nested = re.match(r"--(data|trainer|model|optimizer)\.(\w+)", word)
+            if nested:
+                known = nested[0] in _options()
+            assert known, f"{documents.name_of(page)} speaks of {word}"
+
+
+@pytest.mark.parametrize("page", documents.pages(), ids=documents.name_of)
+def test_commands_exist(page: Path) -> None:
+    for span in documents.spans(page):
+        match = re.match(r"cvsegguide ([a-z]+)\b", span)
+        if match:
+            assert match[1] in main.COMMANDS, f"{documents.name_of(page)} speaks of `{span}`"
+
+
+def test_every_command_is_documented() -> None:
+    spans = {
+        word
+        for page in (documents.REPOSITORY / "README.md", *documents.DOCS.rglob("*.md"))
+        for span in documents.spans(page)
+        for word in span.split()
+    }
+    assert not set(main.COMMANDS) - spans
+
+
 def _is_cheap(block: Block, line: str, world: Path) -> bool:
     words = shlex.split(line)[1:]
     if block.mark or words[0] not in CHEAP:
@@ -140,17 +193,14 @@ def _is_cheap(block: Block, line: str, world: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    "place", sorted({block.place for block, line in LINES if shlex.split(line)[1] in CHEAP})
-)
-def test_cheap_commands_run(
-    place: str, world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = [line for block, line in LINES if block.place == place if _is_cheap(block, line, world)]
-    if not lines:
-        pytest.skip("its input is not at hand, or it says why it is not run")
-    for line in lines:
+def test_cheap_commands_run(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = []
+    for block, line in LINES:
+        if line in done or not _is_cheap(block, line, world):
+            continue
         words = shlex.split(line)[1:]
-        assert main.main(words) == 0, f"{line}\n{capsys.readouterr().err}"
+        assert main.main(words) == 0, f"{block.place}: {line}\n{capsys.readouterr().err}"
         if "--out" in words and words[0] in ("localize", "segment"):
             assert (world / words[words.index("--out") + 1]).exists()
+        done.append(line)
+    assert {line.split()[1] for line in done} == set(CHEAP)

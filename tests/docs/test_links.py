@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
 from helpers import documents
 
 
@@ -33,7 +34,7 @@ def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
     assert documents.anchors(page) == {"a-b--c"}
 
 
-def test_navigation_lists_every_page(site: Path) -> None:
+def test_navigation_lists_every_page() -> None:
     text = (documents.REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
     listed = re.findall(r"([\w/-]+\.md)\s*$", text[text.index("\nnav:") :], re.MULTILINE)
     assert len(listed) == len(set(listed))

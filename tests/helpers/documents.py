@@ -1,4 +1,4 @@
-"""The documentation as data: pages, fenced blocks with their marks, links, headings, code in text."""
+"""The documentation as data: pages, fenced blocks with their marks, links, headings, code."""
 
 import re
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def commands(block: Block) -> list[str]:
-    """The lines of a shell block that call the package, whole and without prompt, pipe and comment."""
+    """Lines of a shell block that call the package, whole, without prompt, pipe and comment."""
     text = re.sub(r"\\\n\s*", " ", block.text)
     found = []
     for line in text.splitlines():
