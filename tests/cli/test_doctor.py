@@ -35,7 +35,7 @@ def test_this_installation_works(findings: dict[tuple[str, str], doctor.Finding]
     for finding in findings.values():
         assert "\n" not in finding.text
         assert finding.remedy or finding.state == "ok", "what is amiss has a remedy"
-    for name in ("onnxruntime", "gradio", "playwright"):
+    for name in ("onnxruntime", "aiohttp", "playwright"):
         assert any(name in f"{entry.name} {entry.text}" for entry in findings.values())
 
 
@@ -44,7 +44,7 @@ def test_json_and_status(
 ) -> None:
     rows = [
         doctor.Finding("versions", "python", "ok", "3.11"),
-        doctor.Finding("extras", "app", "absent", "no gradio", "pip install 'cvsegguide[app]'"),
+        doctor.Finding("extras", "app", "absent", "no aiohttp", "pip install 'cvsegguide[app]'"),
     ]
     monkeypatch.setattr(doctor, "examine", lambda: rows)
     assert main(["doctor", "--json"]) == 0
