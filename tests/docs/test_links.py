@@ -99,4 +99,5 @@ def test_site_shows_the_cards_of_all_weights(site: Path) -> None:
 def test_reference_has_docstrings(site: Path) -> None:
     shown = (site / "reference/localize.html").read_text(encoding="utf-8")
     assert "Localises street views in overhead images with one model." in shown
+    assert 'id="cvsegguide.Localizer.localize"' in shown
     assert ":class:" not in shown
