@@ -40,7 +40,11 @@ def test_lateral_and_longitudinal() -> None:
     metric.update(estimate, truth, torch.ones(3), azimuth)
     assert metric.longitudinal[0][:2].tolist() == pytest.approx([3.0, 4.0], abs=1e-5)
     assert metric.lateral[0][:2].tolist() == pytest.approx([4.0, 3.0], abs=1e-5)
-    assert metric.compute()["lateral_mean"] == pytest.approx(3.5)
+    figures = metric.compute()
+    assert figures["lateral_mean"] == pytest.approx(3.5)
+    assert figures["lateral_p90"] == pytest.approx(3.9)
+    assert figures["longitudinal_p25"] == pytest.approx(3.25)
+    assert (figures["lateral_recall_1m"], figures["lateral_recall_5m"]) == (0.0, 1.0)
 
 
 def test_heading_error_wraps_and_skips_unknown() -> None:

@@ -81,7 +81,7 @@ class PositionError(Metric):
 
     def compute(self) -> dict[str, float]:
         """``mean``, ``median``, ``p25``, ``p75``, ``p90`` (m), ``recall_{t}m``, ``count``, and
-        ``lateral_`` and ``longitudinal_`` mean, median and recalls where directions are known;
+        the same as ``lateral_`` and ``longitudinal_`` where directions are known (no count);
         with ``resamples`` also ``mean_low``, ``mean_high`` and so on for mean, median, recalls."""
         error = collected(self.error)
         result = {"count": float(len(error)), **_summary(error)}
@@ -95,11 +95,8 @@ class PositionError(Metric):
             part = part[torch.isfinite(part)]
             summary = _summary(part)
             if summary:
-                result[f"{name}_mean"] = summary["mean"]
-                result[f"{name}_median"] = summary["median"]
-                result.update(
-                    {f"{name}_{key}": value for key, value in self._recalls(part).items()}
-                )
+                summary.update(self._recalls(part))
+                result.update({f"{name}_{key}": value for key, value in summary.items()})
         return result
 
     def _recalls(self, values: Tensor) -> dict[str, float]:
