@@ -118,3 +118,52 @@ def test_gaps_and_repetitions_are_refused(tmp_path: Path, rows: tuple[int, int])
     with pytest.raises(InputError, match=r"predictions\.parquet: process . of 2 has written"):
         merge_shards(path, 2)
     assert not path.exists()
+
+
+def test_places_and_headings_follow_the_raster_s_own_frame(tmp_path: Path) -> None:
+    """A tile in UTM, far from its central meridian: bounds spread evenly miss by metres."""
+    import numpy as np
+    import rasterio
+    import torch
+    from rasterio.transform import from_origin
+    from rasterio.warp import transform
+
+    from cvsegguide.data import Manifest
+    from cvsegguide.data.sample import collate
+    from cvsegguide.evaluation.evaluator import Evaluator
+    from cvsegguide.geo import GeoReference
+    from cvsegguide.models.base import Prediction
+
+    west, north, gsd, side = 735000.0, 4520000.0, 2.0, 128
+    with rasterio.open(
+        tmp_path / "tile.tif", "w", driver="GTiff", width=side, height=side, count=3,
+        dtype="uint8", crs="EPSG:32618", transform=from_origin(west, north, gsd, gsd),
+    ) as file:  # fmt: skip
+        file.write(np.full((3, side, side), 90, np.uint8))
+    (tmp_path / "street.png").write_bytes(_grey_panorama())
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("overhead,street,row,col,heading\ntile.tif,street.png,20,20,90\n")
+    sample = Manifest(pairs, overhead_size=64)[0]
+    batch = collate([sample])
+    scores = torch.full((1, 64, 64), -50.0)
+    scores[0, 60, 3] = 0.0  # its centre is row 121, column 7 of the file
+    log_posterior = scores.flatten(1).log_softmax(1).view_as(scores)
+    prediction = Prediction(None, scores[:, None], heading=batch.heading + 5.0)
+    (row,) = Evaluator([], full=False).update(prediction, log_posterior, batch, None)
+    (lon,), (lat,) = transform("EPSG:32618", "EPSG:4326", [west + gsd * 7.0], [north - gsd * 121.0])
+    assert (row["lon"], row["lat"]) == pytest.approx((lon, lat), abs=1e-8)
+    assert sample.bounds is not None
+    spread = GeoReference.from_bounds(sample.bounds, 64, 64).rowcol_to_lonlat(60.5, 3.5)
+    assert math.hypot(spread[0] - lon, spread[1] - lat) > 1e-5, "the test can tell"
+    assert sample.heading != pytest.approx(90, abs=1)
+    assert (row["heading_true"], row["heading"]) == pytest.approx((90, 95), abs=1e-3)
+
+
+def _grey_panorama() -> bytes:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 32), (90, 90, 90)).save(buffer, "PNG")
+    return buffer.getvalue()

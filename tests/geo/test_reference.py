@@ -115,3 +115,15 @@ def test_angles():
     assert angular_difference(350, 10) == -20
     assert column_azimuths(4).tolist() == [225, 315, 45, 135]
     assert column_azimuths(2, 90, 90).tolist() == [67.5, 112.5]
+
+
+def test_the_same_ground_in_other_pixels() -> None:
+    frame = GeoReference("EPSG:32618", (0.3, 0.01, 735000.0, 0.02, -0.3, 4520000.0), 200, 100)
+    small = frame.resized(50, 80)
+    assert (small.height, small.width) == (50, 80)
+    for row, col in ((0.0, 0.0), (200.0, 100.0), (40.0, 70.0)):
+        before = frame.rowcol_to_lonlat(row, col)
+        after = small.rowcol_to_lonlat(row / 4, col * 0.8)
+        assert (float(after[0]), float(after[1])) == pytest.approx(
+            (float(before[0]), float(before[1])), abs=1e-11
+        )

@@ -180,6 +180,7 @@ class Manifest(CrossViewDataset):
             gsd=gsd,
             bounds=None if tile.reference is None else tile.reference.bounds,
             sightline=self._sightline(landcover, row, col, gsd),
+            reference=None if tile.reference is None else tile.reference.resized(*size),
         )
 
     def sample_id(self, index: int) -> str:

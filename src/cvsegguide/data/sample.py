@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cvsegguide.errors import InputError
 from cvsegguide.geo.bounds import Bounds
+from cvsegguide.geo.reference import GeoReference
 
 
 class _MappingAccess:
@@ -42,6 +43,8 @@ class Sample(_MappingAccess):
         sightline: ``(H, W)`` float32, the published localisation target, or None.
         labels: Further rasters on the overhead grid by name (land use, building age, building
             function, height in metres), where the data set has them and they were asked for.
+        reference: The tile's own frame where it is another than ``bounds`` spread evenly, as of a
+            raster in a projected system; None otherwise, and once the tile was changed.
     """
 
     id: str
@@ -56,6 +59,7 @@ class Sample(_MappingAccess):
     bounds: Bounds | None
     sightline: Tensor | None = None
     labels: dict[str, Tensor] = field(default_factory=dict)
+    reference: GeoReference | None = None
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Batch(_MappingAccess):
         bounds: B bounds or Nones.
         sightline: ``(B, H, W)`` float32, or None when any sample has none.
         labels: ``(B, H, W)`` by name, for the names that all samples have.
+        references: B frames or Nones; empty: all None.
     """
 
     id: list[str]
@@ -84,6 +89,7 @@ class Batch(_MappingAccess):
     bounds: list[Bounds | None]
     sightline: Tensor | None = None
     labels: dict[str, Tensor] = field(default_factory=dict)
+    references: list[GeoReference | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -177,4 +183,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
             for name in samples[0].labels
             if all(name in sample.labels for sample in samples)
         },
+        references=[sample.reference for sample in samples],
     )

@@ -70,6 +70,7 @@ class Rotate(Transform):
             col=col,
             heading=heading,
             bounds=None,
+            reference=None,
         )
 
 
@@ -92,6 +93,7 @@ class Mirror(Transform):
             col=sample.overhead.shape[-1] - sample.col,
             heading=wrap_degrees(-sample.heading),
             bounds=None,
+            reference=None,
         )
 
 
@@ -138,6 +140,7 @@ class Crop(Transform):
                 (top / height, (top + rows) / height),
                 (left / width, (left + cols) / width),
             ),
+            reference=None,
         )
 
     def _offset(self, position: float, side: int, cut: int, generator: torch.Generator) -> int:

@@ -17,6 +17,7 @@ from cvsegguide.evaluation.posterior import (
     read_posterior,
 )
 from cvsegguide.evaluation.segmentation import LandCoverScores
+from cvsegguide.geo import GeoReference, wrap_degrees
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.models.base import Prediction
 
@@ -101,8 +102,8 @@ class Evaluator(nn.Module):
         heading = getattr(prediction, "heading", None)
         if heading is not None:
             self.heading.update(heading, batch.heading)
-            columns["heading_true"] = batch.heading.tolist()
-            columns["heading"] = heading.tolist()
+            columns["heading_true"] = _from_true_north(batch, batch.heading)
+            columns["heading"] = _from_true_north(batch, heading)
         if self.full:
             columns.update(self._regions(log_posterior, batch))
             self.baselines.update(
@@ -128,16 +129,18 @@ class Evaluator(nn.Module):
 
     @staticmethod
     def _coordinates(batch: Batch, estimate: Tensor, size: tuple[int, int]) -> dict[str, list[Any]]:
-        from cvsegguide.geo import GeoReference
-
         lons: list[float | None] = []
         lats: list[float | None] = []
-        for bounds, (row, col) in zip(batch.bounds, estimate.tolist(), strict=True):
-            if bounds is None:
+        for reference, bounds, (row, col) in zip(
+            _references(batch), batch.bounds, estimate.tolist(), strict=True
+        ):
+            if reference is None and bounds is not None:
+                reference = GeoReference.from_bounds(bounds, *size)
+            if reference is None:
                 lons.append(None)
                 lats.append(None)
                 continue
-            lon, lat = GeoReference.from_bounds(bounds, *size).rowcol_to_lonlat(row, col)
+            lon, lat = reference.resized(*size).rowcol_to_lonlat(row, col)
             lons.append(float(lon))
             lats.append(float(lat))
         return {"lon": lons, "lat": lats}
@@ -161,6 +164,19 @@ class Evaluator(nn.Module):
         """Forget everything."""
         for metric in self.children():
             metric.reset()  # type: ignore[operator]
+
+
+def _references(batch: Batch) -> list[GeoReference | None]:
+    """The frame of every tile, None where it is its bounds spread evenly or unknown."""
+    return batch.references or [None] * len(batch)
+
+
+def _from_true_north(batch: Batch, headings: Tensor) -> list[float]:
+    """Headings ``(B,)`` that count from up in the tiles, counted from true north."""
+    return [
+        heading if reference is None else wrap_degrees(heading + reference.up_azimuth)
+        for reference, heading in zip(_references(batch), headings.tolist(), strict=True)
+    ]
 
 
 def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

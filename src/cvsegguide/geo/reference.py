@@ -59,6 +59,13 @@ class GeoReference:
         transform = (side / width, 0.0, left, 0.0, -side / height, top)
         return cls("EPSG:3857", transform, height, width)
 
+    def resized(self, height: int, width: int) -> "GeoReference":
+        """The frame of the same ground in another number of pixels."""
+        a, b, c, d, e, f = self.transform
+        across, down = self.width / width, self.height / height
+        transform = (a * across, b * down, c, d * across, e * down, f)
+        return GeoReference(self.crs, transform, height, width)
+
     def rowcol_to_lonlat(
         self, row: ArrayLike, col: ArrayLike
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
