@@ -49,7 +49,7 @@ def find_place(subcommand: str, options: Any) -> Place:
             )
         return Place(out, None)
     source = options.weights
-    if source is None and options.model.weights is None and run is not None:
+    if source is None and run is not None:  # model.weights is what the run started from
         source = options.weights = str(run)
     if source is None and options.model.weights is None:
         raise ConfigurationError(
