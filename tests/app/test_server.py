@@ -187,6 +187,18 @@ def test_uploads_end_at_the_limit_said_or_not(visitor: Visitor) -> None:
     assert visitor.upload("overhead", encoded(overhead({})))["width"] == 64
 
 
+def test_a_file_that_never_ends_is_given_up() -> None:
+    with page(Limits(receive_seconds=0.2, arriving=1)) as address:
+        visitor = Visitor(address)
+        host, port = address.removeprefix("http://").strip("/").split(":")
+        path = f"/api/{visitor.session}/uploads/overhead"
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 99\r\n\r\nhalf"
+            connection.sendall(head.encode())
+            assert b" 422 " in connection.recv(65536).split(b"\r\n")[0]
+        assert visitor.upload("overhead", encoded(overhead({})))["width"] == 64
+
+
 def test_wrong_input_is_answered_in_words(visitor: Visitor) -> None:
     for content, words in (
         (b"nothing", "bad.tif: not a picture"),

@@ -144,3 +144,42 @@ def test_folders_of_killed_servers_are_removed_and_living_ones_stay(
     assert living.folder.is_dir()
     assert foreign.is_dir()
     shutil.rmtree(foreign)
+
+
+def test_files_on_their_way_are_counted(tmp_path: Path, clock: Clock) -> None:
+    limits = Limits(
+        upload_bytes=100, overhead_pixels=25, street_pixels=20, arriving=2, disk_bytes=350
+    )
+    assert limits.largest_bytes == 100
+    store = Store(limits, clock, tmp_path)
+    first, second, third = store.open(), store.open(), store.open()
+    store.add_upload(third, bring(third, "a", size=90))
+    with store.arrival(first) as one, store.arrival(first) as two:
+        assert one != two
+        with pytest.raises(BusyError, match="still on their way"), store.arrival(first):
+            pass
+        assert third.folder.is_dir()
+        # Three may take 300, and 90 are kept: whoever was away longest makes room.
+        with store.arrival(second) as four:
+            assert not third.folder.exists()
+            assert four.is_dir()
+            with pytest.raises(BusyError, match="no room"), store.arrival(second):
+                pass
+    assert (first.busy, first.arriving, second.busy, second.arriving) == (0, 0, 0, 0)
+    with pytest.raises(ValueError, match="bad"), store.arrival(first) as failed:
+        raise ValueError("bad")
+    assert not failed.exists()
+    assert first.arriving == 0
+
+
+def test_pages_that_were_only_opened_make_room_soon(tmp_path: Path, clock: Clock) -> None:
+    store = Store(Limits(sessions=2), clock, tmp_path)
+    used, empty = store.open(), store.open()
+    store.add_upload(used, bring(used, "a"))
+    clock.now = 59
+    with pytest.raises(BusyError):
+        store.open()
+    clock.now = 61
+    store.open()
+    assert used.folder.is_dir()
+    assert not empty.folder.exists()

@@ -184,3 +184,14 @@ def test_messages_speak_of_the_page_not_of_options_and_paths() -> None:
     assert for_page("--fov: must lie in (0, 360] degrees", {}) == (
         "field of view: must lie in (0, 360] degrees"
     )
+
+
+def test_rasters_that_grow_when_turned_north_up_are_refused(tmp_path: Path) -> None:
+    """A sheared one of a hundred pixels a side would take hundreds of times as many."""
+    with rasterio.open(
+        tmp_path / "received", "w", driver="GTiff", height=100, width=100, count=3,
+        dtype="uint8", crs="EPSG:32618", transform=Affine(1, 50, 585000, 0, -1, 4511000),
+    ) as dataset:  # fmt: skip
+        dataset.write(np.full((3, 100, 100), 90, np.uint8))
+    with pytest.raises(InputError, match=r"^s\.tif: turned north up .*0\.02 megapixels"):
+        accept_overhead(tmp_path / "received", "s.tif", LIMITS)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -271,28 +270,16 @@ async def _upload(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound(reason="no such kind of picture")
     name = display_name(unquote(request.headers.get("X-Filename", "")))
     limits = request.app[SETTINGS].limits
-    folder = Path(tempfile.mkdtemp(dir=session.folder))
-    session.busy += 1  # not removed while it is read
-    try:
+    store = request.app[_store]
+    with store.arrival(session) as folder:
         path = folder / "received"
         await _receive(request, path, name)
         accept = accept_overhead if kind == "overhead" else accept_street
         async with request.app[_decoding]:
             loop = asyncio.get_running_loop()
             upload = await loop.run_in_executor(None, accept, path, name, limits)
-    except BaseException:
-        await asyncio.to_thread(_remove, folder)
-        raise
-    finally:
-        session.busy -= 1
-    request.app[_store].add_upload(session, upload)
+        store.add_upload(session, upload)
     return web.json_response(upload.describe())
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _receive(request: web.Request, path: Path, name: str) -> None:
@@ -302,12 +289,17 @@ async def _receive(request: web.Request, path: Path, name: str) -> None:
     if (request.content_length or 0) > most:
         raise too_large
     received = 0
-    with path.open("wb") as file:
-        async for part in request.content.iter_chunked(1 << 18):
-            received += len(part)
-            if received > most:
-                raise too_large
-            await asyncio.to_thread(file.write, part)
+    patience = request.app[SETTINGS].limits.receive_seconds
+    try:
+        async with asyncio.timeout(patience):
+            with path.open("wb") as file:
+                async for part in request.content.iter_chunked(1 << 18):
+                    received += len(part)
+                    if received > most:
+                        raise too_large
+                    await asyncio.to_thread(file.write, part)
+    except TimeoutError:
+        raise InputError(f"{name}: took longer than {patience:g} seconds to come") from None
 
 
 async def _take_example(request: web.Request) -> web.StreamResponse:
@@ -316,12 +308,13 @@ async def _take_example(request: web.Request) -> web.StreamResponse:
     uploads: list[Upload] = []
     loop = asyncio.get_running_loop()
     limits = request.app[SETTINGS].limits
-    async with request.app[_decoding]:
-        for kind in ("overhead", "street"):
-            folder = Path(tempfile.mkdtemp(dir=session.folder))
-            upload = await loop.run_in_executor(None, example.upload, kind, folder, limits)
-            request.app[_store].add_upload(session, upload)
-            uploads.append(upload)
+    store = request.app[_store]
+    for kind in ("overhead", "street"):
+        with store.arrival(session) as folder:
+            async with request.app[_decoding]:
+                upload = await loop.run_in_executor(None, example.upload, kind, folder, limits)
+            store.add_upload(session, upload)
+        uploads.append(upload)
     return web.json_response(
         {
             "overhead": uploads[0].describe(),

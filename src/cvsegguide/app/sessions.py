@@ -4,10 +4,11 @@ A page opens a session and is given an unguessable name for it, which is part of
 it asks for. Nothing is found without it, so that nobody meets anybody else's pictures.
 """
 
+import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
@@ -61,7 +62,9 @@ class Session:
         folder: All its files.
         used: When it was last asked for, seconds of a monotonic clock.
         uploads, results: By id, oldest first.
-        busy: Localisations that wait or run: the session is not removed meanwhile.
+        busy: Localisations that wait or run, and files on their way: the session is not removed
+            meanwhile.
+        arriving: Files on their way.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Session:
     uploads: dict[str, Upload] = field(default_factory=dict)
     results: dict[str, Result] = field(default_factory=dict)
     busy: int = 0
+    arriving: int = 0
 
     @property
     def size(self) -> int:
@@ -113,10 +117,10 @@ class Store:
         """
         self.sweep()
         while len(self._sessions) >= self._limits.sessions:
-            idle = self._idle()
-            if idle is None or self._clock() - idle.used < min(600.0, self._limits.idle_seconds):
+            spare = self._spare()
+            if spare is None:
                 raise BusyError("too many people use this page at once; try again in a while")
-            self._remove(idle)
+            self._remove(spare)
         name = token_urlsafe(16)
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         session = Session(name, folder, self._clock())
@@ -137,6 +141,35 @@ class Store:
             )
         session.used = self._clock()
         return session
+
+    @contextlib.contextmanager
+    def arrival(self, session: Session) -> Iterator[Path]:
+        """An empty folder for a file on its way; it goes when the block fails.
+
+        Raises:
+            BusyError: Too many files are on their way, or they would not find room.
+        """
+        if session.arriving >= self._limits.arriving:
+            raise BusyError("your last pictures are still on their way; wait for them")
+        coming = 1 + sum(other.arriving for other in self._sessions.values())
+        room = self._limits.disk_bytes - coming * self._limits.largest_bytes
+        while coming > 1 and self._used() > room:
+            idle = self._idle(but=session)
+            if idle is None:
+                raise BusyError("there is no room for more pictures now; try again in a while")
+            self._remove(idle)
+        session.arriving += 1
+        session.busy += 1
+        try:
+            folder = Path(tempfile.mkdtemp(dir=session.folder))
+            try:
+                yield folder
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        finally:
+            session.arriving -= 1
+            session.busy -= 1
 
     def upload(self, session: Session, name: str, kind: str) -> Upload:
         """A picture of a session.
@@ -183,7 +216,7 @@ class Store:
         for session in list(self._sessions.values()):
             if session.busy == 0 and now - session.used > self._limits.idle_seconds:
                 self._remove(session)
-        while sum(session.size for session in self._sessions.values()) > self._limits.disk_bytes:
+        while self._used() > self._limits.disk_bytes:
             idle = self._idle()
             if idle is None or len(self._sessions) == 1:
                 break
@@ -194,10 +227,29 @@ class Store:
         self._sessions.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _idle(self) -> Session | None:
+    def _used(self) -> int:
+        return sum(session.size for session in self._sessions.values())
+
+    def _idle(self, but: Session | None = None) -> Session | None:
         """The session that was not used for longest and does not wait for anything."""
-        idle = [session for session in self._sessions.values() if session.busy == 0]
+        idle = [
+            session
+            for session in self._sessions.values()
+            if session.busy == 0 and session is not but
+        ]
         return min(idle, key=lambda session: session.used, default=None)
+
+    def _spare(self) -> Session | None:
+        """A session that may go for a new one: unused for ten minutes, or for one while empty."""
+        now, patience = self._clock(), min(600.0, self._limits.idle_seconds)
+        spare = [
+            session
+            for session in self._sessions.values()
+            if session.busy == 0
+            and now - session.used
+            >= (patience if session.uploads or session.results else min(60.0, patience))
+        ]
+        return min(spare, key=lambda session: session.used, default=None)
 
     def _remove(self, session: Session) -> None:
         del self._sessions[session.id]

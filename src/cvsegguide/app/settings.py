@@ -15,10 +15,13 @@ class Limits:
         ground_km2: Ground that an overhead image may cover, where its resolution is known.
         sessions: Open pages at once.
         uploads, results: Kept for one page; the oldest go first.
+        arriving: Files on their way at once, of one page; together with what is kept, those of all
+            pages stay within ``disk_bytes``, each counted as :attr:`largest_bytes`.
         queue: Localisations that wait at once, of all pages.
         waiting: Localisations that wait or run at once, of one page.
         disk_bytes: Of all that is kept; pages that were not used for longest lose theirs first.
         idle_seconds: After so long without a request a page's files are removed.
+        receive_seconds: A file may be on its way for so long.
     """
 
     upload_bytes: int = 64 * MEBIBYTE
@@ -28,10 +31,17 @@ class Limits:
     sessions: int = 64
     uploads: int = 8
     results: int = 6
+    arriving: int = 4
     queue: int = 16
     waiting: int = 2
     disk_bytes: int = 4096 * MEBIBYTE
     idle_seconds: float = 3600.0
+    receive_seconds: float = 600.0
+
+    @property
+    def largest_bytes(self) -> int:
+        """What one picture may take on disk: as it comes, or as RGBA or RGB once it is let in."""
+        return max(self.upload_bytes, 4 * self.overhead_pixels, 3 * self.street_pixels)
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def _read_aerial(path: Path, limits: Limits) -> Overhead:
     _check_pixels(path, height, width, limits.overhead_pixels)
     if bands > _MOST_BANDS:
         raise InputError(f"{path}: {bands} bands; more than {_MOST_BANDS} are not read here")
-    return read_overhead(path, driver="GTiff")
+    return read_overhead(path, driver="GTiff", max_pixels=limits.overhead_pixels)
 
 
 def _read_picture(

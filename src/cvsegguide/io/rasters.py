@@ -90,6 +90,7 @@ def read_overhead(
     gsd: float | None = None,
     name: str = "overhead image",
     driver: str | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Overhead:
     """Read an overhead image whole; the module's text says how.
 
@@ -101,6 +102,7 @@ def read_overhead(
         driver: The one of GDAL's drivers that may read a file (``"GTiff"``), any by default. Files
             of strangers want one: some formats are descriptions that lead to other files and to
             the network.
+        max_pixels: As stored, and again when turned north up, which may take many more.
 
     Raises:
         InputError: It cannot be used; the message says why.
@@ -108,7 +110,7 @@ def read_overhead(
     """
     with open_raster(source, bounds, gsd, name, driver) as raster:
         height, width = raster.shape
-        if height * width > MAX_PIXELS:
+        if height * width > max_pixels:
             raise InputError(
                 f"{raster.name}: {height * width / 1e6:.0f} megapixels are too many for one "
                 "localisation; cut out the area in question (gdal_translate -projwin)"
@@ -116,7 +118,9 @@ def read_overhead(
         image, valid = raster.read(0, 0, height, width)
         reference = raster.reference
         if reference is not None and not _is_north_up(reference):
-            image, valid, reference = _warp_north_up(image, valid, reference)
+            image, valid, reference = _warp_north_up(
+                raster.name, image, valid, reference, max_pixels
+            )
         if not valid.any():
             raise InputError(f"{raster.name}: holds no valid pixel (all nodata)")
         size = reference.gsd if reference is not None else raster.gsd
@@ -424,7 +428,11 @@ def _is_north_up(reference: GeoReference) -> bool:
 
 
 def _warp_north_up(
-    image: NDArray[np.uint8], valid: NDArray[np.bool_], reference: GeoReference
+    name: str,
+    image: NDArray[np.uint8],
+    valid: NDArray[np.bool_],
+    reference: GeoReference,
+    max_pixels: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], GeoReference]:
     """Resample onto a north-up grid in the same system, pixels as large as the original's."""
     from affine import Affine
@@ -445,8 +453,11 @@ def _warp_north_up(
         step_x, step_y = step_x * stretch, step_y / stretch
     out_width = max(1, math.ceil((right - left) / step_x - 1e-6))
     out_height = max(1, math.ceil((top - bottom) / step_y - 1e-6))
-    if out_width * out_height > MAX_PIXELS:
-        raise InputError(f"the raster turned north up has {out_width} x {out_height} pixels")
+    if out_width * out_height > max_pixels:
+        raise InputError(
+            f"{name}: turned north up it has {out_width} x {out_height} pixels, more than the "
+            f"{max_pixels / 1e6:g} megapixels that are taken; warp it first (gdalwarp)"
+        )
     target = Affine(step_x, 0.0, left, 0.0, -step_y, top)
     options: dict[str, Any] = {
         "src_transform": Affine(a, b, c, d, e, f),
