@@ -1,5 +1,6 @@
 """Features of a frozen backbone are computed once, and change nothing."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,12 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def fit(
-    tree: Path, folder: Path, *options: str, transforms: str = "null", frozen: bool = True
+    tree: Path,
+    folder: Path,
+    *options: str,
+    transforms: str = "null",
+    frozen: bool = True,
+    signal_at: int = 0,
 ) -> list[float]:
     """Losses of a run of two epochs with a frozen backbone, the upsampler trained."""
     data = {"class_path": "cvsegguide.data.BrooklynQueens", "init_args": {"root": str(tree)}}
@@ -67,14 +73,18 @@ def fit(
             "devices": 1,
             "logger": False,
             "callbacks": [
-                {"class_path": "helpers.tiny.LossTrace", "init_args": {"path": str(trace)}}
+                {
+                    "class_path": "helpers.tiny.LossTrace",
+                    "init_args": {"path": str(trace), "signal_at": signal_at},
+                }
             ],
         },
     }
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     command = ["fit", "--config", str(path), "--data.transforms", transforms]
-    assert main([*command, "--out", str(folder / "run"), *options]) == 0
+    status = main([*command, "--out", str(folder / "run"), *options])
+    assert status == (128 + signal.SIGTERM if signal_at else 0)
     return [float.fromhex(line.split()[1]) for line in trace.read_text().splitlines()]
 
 
@@ -99,6 +109,25 @@ def test_losses_are_the_same_and_a_second_run_computes_nothing(
     assert first == pytest.approx(plain, rel=1e-5)
     assert second == pytest.approx(plain, rel=1e-5)
     assert not list((tmp_path / "features").rglob(".*")), "temporary files"
+
+
+@pytest.mark.parametrize("interrupted", [1, 3])
+def test_an_interrupted_run_goes_on_to_the_very_same_losses(
+    tree: Path, tmp_path: Path, computed: list[int], interrupted: int
+) -> None:
+    """In the first epoch, when half of the features are there, and in the second."""
+    whole = fit(tree, tmp_path / "whole", "--feature_cache", str(tmp_path / "one"))
+    assert len(whole) == 4
+    cache = ["--feature_cache", str(tmp_path / "two")]
+    parted = fit(tree, tmp_path / "parted", *cache, signal_at=interrupted)
+    assert parted == whole[:interrupted]
+    assert fit(tree, tmp_path / "parted", *cache, "--resume") == whole
+    states = [
+        torch.load(tmp_path / name / "run" / "last.ckpt", weights_only=True)["state_dict"]
+        for name in ("whole", "parted")
+    ]
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
 
 
 def test_quarter_turns_and_mirrors_have_features_of_their_own(

@@ -1,11 +1,13 @@
 """What a command leaves when it has run: weights, figures, reports."""
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cvsegguide import console
 from cvsegguide.errors import ConfigurationError, CVSegGuideError
 from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.progress import track
 from cvsegguide.training.callbacks import PredictionTable
 from cvsegguide.training.callbacks.record import describe_machine
 from cvsegguide.training.options import data_sets_needed
@@ -56,11 +58,17 @@ def _calibrated(command: "Command") -> dict[str, str]:
 
     if not command.datamodule.datasets["val"]:
         return {}
+    loader = command.datamodule.val_dataloader()
+    limit = command.trainer.limit_val_batches  # batches, or a share of them
+    count = min(limit, len(loader)) if isinstance(limit, int) else int(limit * len(loader))
+    command.model.to(command.trainer.strategy.root_device)  # Lightning has left it on the CPU
     try:
-        batches = log_posteriors(command.model, command.datamodule.val_dataloader())
-        found = calibrate(command.model.network, batches)
+        batches = track(islice(loader, count), "calibrating", count)
+        found = calibrate(command.model.network, log_posteriors(command.model, batches))
     except ConfigurationError:  # a network without temperature
         return {}
+    finally:
+        command.model.cpu()
     if found is None:
         return {}
     return {
