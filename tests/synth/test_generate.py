@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -51,6 +51,7 @@ def test_the_ordinary_loader_reads_it(city: Path) -> None:
         sample = data[index]
         assert sample.gsd == pytest.approx(0.2262, abs=1e-4)
         # A mapping car drives on roads.
+        assert sample.landcover is not None
         cover = sample.landcover[int(sample.row), int(sample.col)]
         assert cover in (1, 6)
         assert sample.street.shape == (3, 128, 512)
@@ -223,9 +224,10 @@ def test_a_panorama_without_a_heading_is_named(tmp_path: Path) -> None:
 
 
 def test_the_manifest_agrees_with_the_ordinary_loader(city: Path) -> None:
-    for root, name, split in ((city, "brooklyn", "train"), (city, "queens", "val")):
-        rows = Manifest(root / name / "manifest.csv", split=split)
-        data = BrooklynQueens(root, city=name)
+    names: tuple[Literal["brooklyn", "queens"], ...] = ("brooklyn", "queens")
+    for name, split in zip(names, ("train", "val"), strict=True):
+        rows = Manifest(city / name / "manifest.csv", split=split)
+        data = BrooklynQueens(city, city=name)
         views = {data.paths(index)[1]: data[index] for index in range(len(data))}
         assert len(rows) == len(views)
         for index in range(len(rows)):
@@ -238,6 +240,7 @@ def test_the_manifest_agrees_with_the_ordinary_loader(city: Path) -> None:
             assert sample.heading == other.heading == 0.0
             assert bool((sample.overhead == other.overhead).all())
             assert sample.landcover is not None
+            assert other.landcover is not None
             assert bool((sample.landcover == other.landcover).all())
 
 
