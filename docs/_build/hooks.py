@@ -4,6 +4,7 @@ Pages are written to be read on a code host as well, so they link to files of th
 (``../src/...``). On the site such a link leads to the page that shows the file, where there is one.
 """
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -40,16 +41,26 @@ def card(name: str) -> str:
     return "\n".join(lines)
 
 
-def link(target: str) -> str | None:
-    """Where a link out of docs/ leads on the site, or None when the site does not show the file."""
+def link(page: str, target: str) -> str | None:
+    """Where a link leads on the site; "" when the site does not show the file.
+
+    Args:
+        page: Path of the page below docs/.
+        target: As it is written there.
+
+    Returns:
+        None when the link stays within docs/, or leads to nothing: MkDocs deals with both.
+    """
     path, _, anchor = target.partition("#")
-    path = path.removeprefix("../")
+    path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), path))
+    if path.startswith("docs/") or not (REPOSITORY / path).exists():
+        return None
     if path in PAGES:
         return PAGES[path] + (f"#{anchor}" if anchor else "")
     parts = path.split("/")
     if parts[:-2] == ["src", "cvsegguide", "weights"] and parts[-1] == "README.md":
         return f"model-zoo.md#{parts[-2]}"
-    return None
+    return ""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -67,8 +78,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if CARDS in markdown:
         markdown = markdown.replace(CARDS, "\n\n".join(card(name) for name in card_names()))
 
+    up = "../" * page.file.src_uri.count("/")
+
     def turn(match: re.Match[str]) -> str:
-        there = link(match["target"])
-        return f"[{match['text']}]({there})" if there else f"{match['text']}"
+        there = link(page.file.src_uri, match["target"])
+        if there is None:
+            return match[0]
+        return f"[{match['text']}]({up}{there})" if there else match["text"]
 
     return re.sub(r"\[(?P<text>[^\]]*)\]\((?P<target>\.\./[^)\s]+)\)", turn, markdown)

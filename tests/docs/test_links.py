@@ -96,6 +96,17 @@ def test_site_shows_the_cards_of_all_weights(site: Path) -> None:
     assert "library_name:" not in shown
 
 
+def test_links_out_of_the_documents_are_turned(site: Path) -> None:
+    for page, target in (
+        ("index.html", "changelog.html"),
+        ("geometric.html", "model-zoo.html#synthcity"),
+        ("reference/geo.html", "../concepts.html"),  # stays within them
+    ):
+        text = (site / page).read_text(encoding="utf-8")
+        article = text[text.index("<article") : text.index("</article>")]
+        assert f'href="{target}"' in article, page
+
+
 def test_reference_has_docstrings(site: Path) -> None:
     shown = (site / "reference/localize.html").read_text(encoding="utf-8")
     assert "Localises street views in overhead images with one model." in shown
