@@ -73,6 +73,8 @@ def posterior_table(figures: Mapping[str, Any]) -> Table:
             rows.append([f"area of the {key[3:-8]} % set (median), m²", _number(value, 1)])
         elif key.endswith("_coverage"):
             rows.append([f"cameras inside the {key[3:-9]} % set, %", _number(100 * value, 1)])
+        elif key == "mean_certain":
+            rows.append(["mean error without the most uncertain fifth, m", _number(value)])
     return ["posterior", "value"], rows
 
 
