@@ -34,8 +34,9 @@ def execute(path: Path, timeout: int = 600) -> Any:
     """
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        # neither the history of somebody's IPython nor its settings
-        os.environ["IPYTHONDIR"] = folder
+        # neither somebody's settings of IPython nor a backend that shows nothing
+        environment = {**os.environ, "IPYTHONDIR": folder}
+        environment.pop("MPLBACKEND", None)
         here = Path(folder, "here")
         here.mkdir()
         NotebookClient(
@@ -44,7 +45,7 @@ def execute(path: Path, timeout: int = 600) -> Any:
             kernel_name="python3",
             record_timing=False,
             resources={"metadata": {"path": str(here)}},
-        ).execute()
+        ).execute(env=environment)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = _joined(cell.outputs)

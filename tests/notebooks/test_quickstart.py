@@ -78,7 +78,8 @@ def test_stored_outputs_are_complete_and_small() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     assert faults(notebook) == []
-    assert _pictures(notebook) >= 7
+    assert _pictures(notebook) >= 6
+    assert all(cell.outputs for cell in _code(notebook)[1:])
     assert NOTEBOOK.stat().st_size < 1_000_000
 
 
