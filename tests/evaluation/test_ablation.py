@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from cvsegguide.cli.main import main
-from cvsegguide.errors import ConfigurationError
-from cvsegguide.evaluation.ablation import Plan, Row
+from cvsegguide.errors import ConfigurationError, DatasetError
+from cvsegguide.evaluation.ablation import Plan, Row, run_rows
 from cvsegguide.evaluation.ablation_report import difference, summary
 from helpers.brooklyn_queens import make_tree
 
@@ -73,6 +73,11 @@ def test_rows_share_everything_but_their_subject() -> None:
     frozen = contents[rows.index(Row("featup", "none", "corrected", 0))]["model"]
     assert frozen["network_arguments"]["backbone"] == "tf_efficientnet_lite0"
     assert "init_args" not in BASE["data"]["train"], "the configuration is copied"
+    trained = {**BASE, "model": {**BASE["model"], "weights": "w"}}
+    trained["trainer"] = {"accumulate_grad_batches": 2}
+    other = Plan(trained, steps=10, evaluations=4).configuration(rows[0], Path("f"))
+    assert "weights" not in other["model"], "they would stand in for every row's network"
+    assert other["trainer"]["limit_train_batches"] == 6, "three steps"
     dino = Plan(BASE, epochs=2, backbone="dino").configuration(rows[0], Path("f"))
     assert "backbone_arguments" not in dino["model"]["network_arguments"]
 
@@ -81,6 +86,41 @@ def test_one_budget() -> None:
     for budget in ({}, {"steps": 1, "epochs": 1}, {"steps": 0}):
         with pytest.raises(ConfigurationError, match="--steps"):
             Plan(BASE, **budget)  # type: ignore[arg-type]
+
+
+def test_settings_may_change_until_a_row_has_begun(tmp_path: Path) -> None:
+    one, two = (Plan(BASE, networks=("mst",), guidance=("none",), steps=steps) for steps in (1, 2))
+    ran: list[str] = []
+
+    def fails(argv: list[str]) -> int:
+        raise DatasetError("no such folder")
+
+    def runs(argv: list[str]) -> int:
+        ran.append(argv[0])
+        return 0
+
+    with pytest.raises(DatasetError):
+        run_rows(one, tmp_path, fails, print)
+    run_rows(two, tmp_path, runs, print)
+    assert ran == ["fit", "test"]
+    (tmp_path / "mst-none-corrected-0" / "last.ckpt").touch()
+    with pytest.raises(ConfigurationError, match="was made with other settings"):
+        run_rows(one, tmp_path, runs, print)
+
+
+def test_faults_of_test_data_are_found_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And rows of MST alone need no pretrained backbone."""
+    make_tree(tmp_path / "city", tiles=1, panoramas=1)
+    monkeypatch.setattr("cvsegguide.evaluation.ablation.has_lite0_weights", lambda: False)
+    command = ["ablate", "--root", str(tmp_path / "city"), "--out", str(tmp_path / "out")]
+    command += ["--networks", "mst", "--steps", "1"]
+    assert main(command) == 2
+    assert f"error: {tmp_path / 'city' / 'test'}: no such folder" in capfd.readouterr().err
+    assert main([*command, "--test-root", str(tmp_path / "nowhere")]) == 2
+    assert f"error: {tmp_path / 'nowhere'}: no such folder" in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
@@ -140,6 +180,9 @@ def test_ablate(
     again = pd.read_parquet(out / "mst-none-corrected-0" / "test" / "predictions.parquet")
     pd.testing.assert_frame_equal(again, tables["mst-none-corrected-0"])
     capfd.readouterr()
+    assert main([*command, "--steps", "2", "--report-only", "--json"]) == 0
+    shown = capfd.readouterr()
+    assert json.loads(shown.out) == json.loads((out / "ablation.json").read_text())
     assert main([*command, "--steps", "3"]) == 2
     assert "was made with other settings" in capfd.readouterr().err
     assert main(["ablate", "--report-only", "--steps", "2", "--out", str(tmp_path / "no")]) == 2

@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget.add_argument(
         "--report-only", action="store_true", help="write the tables of the rows that are there"
     )
+    parser.add_argument("--json", action="store_true", help="what is in ablation.json, on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -81,9 +82,10 @@ def run(arguments: argparse.Namespace) -> int:
     import yaml
 
     from cvsegguide.cli import fit
-    from cvsegguide.console import note
-    from cvsegguide.evaluation.ablation import Plan, choose_backbone, run_rows
+    from cvsegguide.console import note, show
+    from cvsegguide.evaluation.ablation import Plan, choose_backbone, is_finished, run_rows
     from cvsegguide.evaluation.ablation_report import report
+    from cvsegguide.evaluation.sources import open_dataset
 
     def execute(argv: list[str]) -> int:
         with redirect_stdout(io.StringIO()):  # tables of single rows are in their folders
@@ -101,13 +103,16 @@ def run(arguments: argparse.Namespace) -> int:
         options += ["--root", arguments.root]
     if arguments.test_root is not None:
         options += ["--data.test.root", arguments.test_root]
+    backbone = "efficientnet-lite0"  # of no row
+    if "featup" in arguments.networks and not arguments.report_only:
+        backbone = choose_backbone(arguments.backbone)
     plan = Plan(
         base=base,
         networks=arguments.networks,
         guidance=arguments.guidance,
         recipes=arguments.recipes,
         seeds=arguments.seeds,
-        backbone=choose_backbone(arguments.backbone),
+        backbone=backbone,
         size=arguments.size,
         steps=arguments.steps,
         epochs=arguments.epochs,
@@ -124,8 +129,17 @@ def run(arguments: argparse.Namespace) -> int:
     )
     out = Path(arguments.out)
     if not arguments.report_only:
+        if not all(is_finished(out / row.name) for row in plan.rows()):
+            # what is wrong with the test data had better be known before hours of training
+            changes = {} if arguments.test_root is None else {"root": arguments.test_root}
+            open_dataset(arguments.config, arguments.root, "test", changes)
         run_rows(plan, out, execute, note)
-    report(plan, out)
+    if arguments.json:
+        with redirect_stdout(io.StringIO()):
+            content = report(plan, out)
+        show(content)
+    else:
+        report(plan, out)
     return 0
 
 
@@ -133,7 +147,7 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     """The command with all its options, defaults included, for the record."""
     words = ["cvsegguide", "ablate"]
     for name, value in vars(arguments).items():
-        if value in (None, False) or name in ("quiet", "verbose", "json", "report_only"):
+        if value is None or value is False or name in ("quiet", "verbose", "json", "report_only"):
             continue
         words.append("--" + name.replace("_", "-"))
         values = value if isinstance(value, list) else [] if value is True else [value]

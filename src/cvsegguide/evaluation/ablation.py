@@ -179,6 +179,7 @@ class Plan:
             if self.backbone == "dino":
                 arguments.pop("backbone_arguments", None)  # a transformer's stride is its patch
         model.update(network=name, network_arguments=arguments, losses=losses)
+        model.pop("weights", None)  # they would bring a network of their own
         if self.learning_rate is not None:
             model["learning_rate"] = self.learning_rate
         data = dict(base.get("data") or {})
@@ -195,10 +196,11 @@ class Plan:
                 base["feature_cache"] = str(features)
         trainer = dict(base.get("trainer") or {})
         if self.steps is not None:
+            batches = int(trainer.get("accumulate_grad_batches") or 1)
             trainer.update(
                 max_steps=self.steps,
                 max_epochs=-1,
-                limit_train_batches=-(-self.steps // self.evaluations),
+                limit_train_batches=-(-self.steps // self.evaluations) * batches,
             )
         else:
             trainer["max_epochs"] = self.epochs
@@ -249,10 +251,12 @@ def run_rows(plan: Plan, out: Path, execute: Execute, say: Callable[[str], None]
     rows = plan.rows()
     texts = {row: _settings_text(plan, row, out) for row in rows}
     for row, text in texts.items():
-        settings = out / row.name / SETTINGS
-        if settings.exists() and settings.read_text(encoding="utf-8") != text:
+        folder = out / row.name
+        settings = folder / SETTINGS
+        begun = is_finished(folder) or (folder / "last.ckpt").exists()
+        if begun and settings.exists() and settings.read_text(encoding="utf-8") != text:
             raise ConfigurationError(
-                f"{out / row.name}: was made with other settings (compare {settings.name}); "
+                f"{folder}: was made with other settings (compare {settings.name}); "
                 "another --out starts afresh"
             )
     for number, row in enumerate(rows, 1):

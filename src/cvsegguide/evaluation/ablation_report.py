@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.evaluation.ablation import (
-    BACKBONES,
     GUIDANCE,
     NETWORKS,
     RECIPES,
@@ -50,8 +49,13 @@ def report(plan: Plan, out: Path) -> dict[str, Any]:
     groups = _groups(rows, results)
     first = results[rows[0]]
     facts = ("git", "system", "threads", "gpus", "versions")
+    backbones = {
+        str(results[row]["network_arguments"]["backbone"])
+        for row in rows
+        if row.network == "featup"
+    }
     content = {
-        "backbone": BACKBONES[plan.backbone],
+        "backbone": ", ".join(sorted(backbones)) or None,
         "budget": {"steps": plan.steps, "epochs": plan.epochs, "batch_size": plan.batch_size},
         "size": plan.size,
         "pixels": plan.side,
@@ -258,13 +262,15 @@ def markdown(content: Mapping[str, Any]) -> str:
         f"{first['batch_size']} pairs a row, learning rate {first['learning_rate']:g}, seeds "
         f"{seeds}, size {content['size']}, overhead {content['pixels']} x {content['pixels']} "
         f"pixels, augmentation {'on' if content['augmentation'] else 'off'}.",
-        f"Frozen backbone of the FeatUp rows: `{content['backbone']}`; its upsampler is trained.",
         f"Command: `{' '.join(content['command'])}`; revision {machine['git']}; {hardware}; "
         f"{machine['system']}.",
         markdown_table(*table(content)),
         "95 % bootstrap intervals over the test samples in brackets; differences are paired. With "
         "several seeds a figure is the mean of theirs. The baselines never see the street view.",
     ]
+    if content["backbone"]:
+        frozen = f"Frozen backbone of the FeatUp rows: `{content['backbone']}`"
+        parts.insert(2, f"{frozen}; its upsampler is trained.")
     if content["missing"]:
         parts.append(f"Not finished: {', '.join(content['missing'])}.")
     times = [
@@ -333,10 +339,7 @@ def plot(content: Mapping[str, Any], path: Path) -> None:
         for name in content["baselines"]
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
-    figure.suptitle(
-        f"{content['samples']} test samples, 95 % intervals; FeatUp on frozen "
-        f"{content['backbone']}",
-        fontsize=11,
-    )
+    frozen = f"; FeatUp on frozen {content['backbone']}" if content["backbone"] else ""
+    figure.suptitle(f"{content['samples']} test samples, 95 % intervals{frozen}", fontsize=11)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
