@@ -78,7 +78,9 @@ def test_export_load_and_train_on(trees: dict[str, Path], tmp_path: Path) -> Non
     for name, value in model.state_dict().items():
         if name != "log_temperature":  # calibrated on the validation data when it is exported
             assert torch.equal(value, state[f"network.{name}"]), name
-    assert "BrooklynQueens" in (run / "README.md").read_text()
+    card = (run / "README.md").read_text()
+    assert "BrooklynQueens" in card
+    assert "from 2 validation samples" in card, "calibrated on the batch that was validated on"
     network = build_network("ignored", weights=str(run))
     assert network.training, "dropout and stochastic depth work in the second training too"
     for source in ("best.ckpt", ""):
