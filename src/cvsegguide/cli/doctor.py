@@ -432,6 +432,7 @@ def _extras() -> Iterator[Finding]:
     listed = {requirement.name for group in groups.values() for requirement in group}
     for name, use in (
         ("onnxruntime", "running an exported model"),
+        ("aiohttp", "the web page"),
         ("playwright", "the tests of the web page"),
         ("tensorboard", "curves of training"),
     ):
