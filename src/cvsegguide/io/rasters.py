@@ -90,7 +90,7 @@ def read_overhead(
     gsd: float | None = None,
     name: str = "overhead image",
     driver: str | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
 ) -> Overhead:
     """Read an overhead image whole; the module's text says how.
 
@@ -102,12 +102,14 @@ def read_overhead(
         driver: The one of GDAL's drivers that may read a file (``"GTiff"``), any by default. Files
             of strangers want one: some formats are descriptions that lead to other files and to
             the network.
-        max_pixels: As stored, and again when turned north up, which may take many more.
+        max_pixels: As stored, and again when turned north up, which may take many more; by default
+            :data:`MAX_PIXELS`.
 
     Raises:
         InputError: It cannot be used; the message says why.
         ConfigurationError: ``bounds`` and ``gsd`` contradict each other or the file.
     """
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     with open_raster(source, bounds, gsd, name, driver) as raster:
         height, width = raster.shape
         if height * width > max_pixels:
