@@ -340,30 +340,3 @@ def test_shop_fronts_are_on_shops() -> None:
     assert shops[function == 5].mean() > 0.95
     for other in (2, 3, 6, 7):
         assert not shops[function == other].any()
-
-
-def test_where_a_ray_may_begin_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cvsegguide.synth.street import horizon, render
-
-    side = 640
-    scene = without_obstacles(City(31).scene(200, 900, side, side))
-    world = prepare(scene)
-    places = free_cameras(scene)
-    assert len(places) > 3
-    skipped = 0
-    for row, col, _ in places[:: len(places) // 3]:
-        camera = Camera(float(row), float(col), heading=50.0, pitch=4.0, roll=-3.0)
-        started = render_street(world, camera, SIZE, style=StreetStyle(bare=0.9))
-        z = float(world.relief[int(row), int(col), 0]) + camera.height
-        free = horizon.free_distances(
-            world.gsd, world.fine, world.coarse, world.block_start, world.block_bounds,
-            camera.col, camera.row, z, 250.0,
-        )  # fmt: skip
-        skipped += int((free > 3.0).sum())
-        with monkeypatch.context() as patch:
-            patch.setattr(render, "free_distances", lambda *_: np.zeros_like(free))  # noqa: B023
-            walked = render_street(world, camera, SIZE, style=StreetStyle(bare=0.9))
-        assert np.array_equal(started.depth, walked.depth)
-        assert np.array_equal(started.landcover, walked.landcover)
-        assert np.array_equal(started.image, walked.image)
-    assert skipped > 10_000

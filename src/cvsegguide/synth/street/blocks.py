@@ -258,23 +258,6 @@ def sort_into_blocks(
     return start, np.array([k for block in found for k in block], np.int32)
 
 
-def with_ceilings(
-    coarse: Floats, block_start: NDArray[np.int32], tops: NDArray[np.float64], around: int
-) -> Floats:
-    """Add the height above which nothing stands within ``around`` blocks, things included."""
-    rows, cols = coarse.shape[:2]
-    highest = np.maximum(coarse[..., 0], coarse[..., 2]).astype(np.float64)
-    block = np.repeat(np.arange(rows * cols), np.diff(block_start))
-    np.maximum.at(highest.reshape(-1), block, tops)
-    for axis, count in ((0, rows), (1, cols)):
-        ends = np.full((around, cols) if axis == 0 else (rows, around), -np.inf)
-        wide = np.concatenate([ends, highest, ends], axis=axis)
-        views = [wide.take(range(k, k + count), axis) for k in range(2 * around + 1)]
-        highest = np.maximum.reduce(views)
-    ceilings = (highest + 0.1)[..., None].astype(np.float32)
-    return np.ascontiguousarray(np.concatenate([coarse, ceilings], axis=-1))
-
-
 @compiled
 def track_frames(ground: NDArray[np.uint8], gsd: float) -> Floats:
     """Where railways lie (id 8) and which way they run, per coarse block.

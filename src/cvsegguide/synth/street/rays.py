@@ -47,16 +47,13 @@ def is_leaf(
     ``noise`` is the table of leaves; ``bare`` (0 to 1) turns crowns into branches.
     """
     threshold += 0.55 * bare * crowns[k, SHEDS]
-    share = _leaf_share(crowns, noise, k, r, c, z)
-    if share <= 255.0 * threshold:
-        return False
     # From the trunk, so that a tree looks the same in every window of the city.
     x = (c - crowns[k, 0]) * crowns[k, PER_RADIUS]
     y = (r - crowns[k, 1]) * crowns[k, PER_RADIUS]
     up = (z - crowns[k, MIDDLE]) * crowns[k, PER_HALF]
     # Thick inside, thin at the rim, nothing in the corners of the volume.
     threshold += 0.65 * max(0.0, x * x + y * y + up * up - 0.52)
-    return bool(share > 255.0 * threshold)
+    return bool(_leaf_share(crowns, noise, k, r, c, z) > 255.0 * threshold)
 
 
 @inlined
@@ -90,7 +87,6 @@ def trace(
     dx: float,
     dy: float,
     dz: float,
-    start: float,
     reach: float,
     leaf_threshold: float,
     bare: float,
@@ -104,7 +100,6 @@ def trace(
         noise: Table of leaves.
         x, y, z: Origin: column and row in cells, absolute height in metres.
         dx, dy, dz: Unit direction in metres, ``x`` east, ``y`` south (as rows run), ``z`` up.
-        start: Length in metres before which the ray is known to meet nothing.
         reach: Length in metres at which to give up.
         leaf_threshold: Canopy cells whose leaf share lies above are opaque; negative makes
             crowns solid.
@@ -131,7 +126,7 @@ def trace(
     best = reach
     kind = NOTHING
     index = -1
-    t = start
+    t = 0.0
     last = -1
     side = 0
     clear = False

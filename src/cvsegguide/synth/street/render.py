@@ -10,7 +10,6 @@ from cvsegguide.errors import InputError
 from cvsegguide.synth.cameras import Camera
 from cvsegguide.synth.compiled import F32, F64, I32, U8
 from cvsegguide.synth.scene import Scene
-from cvsegguide.synth.street.horizon import free_distances
 from cvsegguide.synth.street.kernel import entry
 from cvsegguide.synth.street.noise import leaf_noise, plane_noise
 from cvsegguide.synth.street.photometry import develop
@@ -96,15 +95,10 @@ def render_street(
     elevations = (height / 2 - np.arange(height) - 0.5) * math.radians(extent[0]) / height
     turns = np.stack([np.sin(azimuths), np.cos(azimuths)])
     lifts = np.stack([np.sin(elevations), np.cos(elevations)])
-    free = free_distances(
-        world.gsd, world.fine, world.coarse, world.block_start, world.block_bounds,
-        camera.col, camera.row, z, reach,
-    )  # fmt: skip
     _render(
         *world,
         plane_noise(),
         leaf_noise(),
-        free,
         style,
         origin,
         camera_axes(camera.heading, camera.pitch, camera.roll),
@@ -178,7 +172,6 @@ def _render(
     tracks: F32,
     table: F32,
     noise: U8,
-    free: F32,
     style: StreetStyle,
     origin: F64,
     axes: F64,
@@ -224,10 +217,10 @@ def _render(
                 if dz > 0:
                     far = min(far, (ceiling - origin[2]) / dz)
                 red, green, blue, distance, kind = shade_ray(
-                    gsd, seed, east, south, relief, surface, owner, wall, fine, coarse,
+                    gsd, seed, east, south, ceiling, relief, surface, owner, wall, fine, coarse,
                     things, block_start, block_things, block_bounds, buildings, trees, crowns,
-                    tracks, table, noise, free, style, origin[0], origin[1], origin[2], dx, dy, dz,
-                    far, pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
+                    tracks, table, noise, style, origin[0], origin[1], origin[2], dx, dy, dz, far,
+                    pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
                 )  # fmt: skip
                 if i == 0:
                     depth[r, c] = distance

@@ -5,11 +5,9 @@ import math
 import numpy as np
 
 from cvsegguide.synth.compiled import F32, F64, I32, U8
-from cvsegguide.synth.street.blocks import COARSE
 from cvsegguide.synth.street.buildings import FRAME, ROOF
 from cvsegguide.synth.street.facade import facade_color, wall_face
 from cvsegguide.synth.street.ground import ground_color
-from cvsegguide.synth.street.horizon import free_distance
 from cvsegguide.synth.street.kernel import inlined, kernel
 from cvsegguide.synth.street.noise import plane
 from cvsegguide.synth.street.rays import LEAF, NOTHING, SIDE, THING, TOP, trace
@@ -23,11 +21,11 @@ from cvsegguide.synth.street.world import (
     CONTACT,
     GROUND,
     GROUND_Z,
-    SHADOW_REACH,
     SOLID_Z,
 )
 
 CANOPY, BUILDING = 1, 5
+_SHADOW_REACH = 60.0
 
 
 @inlined
@@ -36,6 +34,7 @@ def shade_ray(
     seed: int,
     east: float,
     south: float,
+    ceiling: float,
     relief: F32,
     surface: U8,
     owner: I32,
@@ -52,7 +51,6 @@ def shade_ray(
     tracks: F32,
     table: F32,
     noise: U8,
-    free: F32,
     style: StreetStyle,
     x: float,
     y: float,
@@ -72,8 +70,7 @@ def shade_ray(
     never = (seed & 1) > 1  # a constant would be compiled for itself
     kind, distance, r, c, index = trace(
         gsd, relief, owner, fine, coarse, things, block_start, block_things, block_bounds, crowns,
-        noise, x, y, z, dx, dy, dz, free_distance(free, dx, dy, dz), reach, style.leaf_threshold,
-        style.bare, never,
+        noise, x, y, z, dx, dy, dz, reach, style.leaf_threshold, style.bare, never,
     )  # fmt: skip
     sun_cos = dx * sun_x + dy * sun_y + dz * sun_z
     if kind == NOTHING:
@@ -185,9 +182,6 @@ def shade_ray(
             lift = 0.02 + 0.6 * gsd
             # Off the thing's own slopes, towards the light.
             off = 0.2 if kind == THING else 0.0
-            i = min(coarse.shape[0] - 1, max(0, math.floor(py) // COARSE))
-            j = min(coarse.shape[1] - 1, max(0, math.floor(px) // COARSE))
-            above = float(coarse[i, j, 3])
             blocked, _, _, _, _ = trace(
                 gsd,
                 relief,
@@ -206,8 +200,7 @@ def shade_ray(
                 sun_x,
                 sun_y,
                 sun_z,
-                0.0,
-                min(SHADOW_REACH, (above - pz) / sun_z),
+                min(_SHADOW_REACH, (ceiling - pz) / sun_z),
                 style.leaf_threshold,
                 style.bare,
                 not never,

@@ -1,6 +1,5 @@
 """What the ray caster reads: a scene turned into tables that are quick to walk through."""
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +20,6 @@ from cvsegguide.synth.street.blocks import (
     stack_surface,
     track_frames,
     wall_directions,
-    with_ceilings,
 )
 from cvsegguide.synth.street.buildings import BASE, building_looks
 from cvsegguide.synth.street.noise import LEAF_STEPS
@@ -46,9 +44,6 @@ SHEDS, PER_RADIUS, MIDDLE, PER_HALF, SHIFT, SHIFT_Z = range(2, 8)
 radii per cell, absolute height of the middle, half heights per metre, where the tree looks into the
 table of leaves (columns, and 32 x rows; heights)."""
 
-SHADOW_REACH = 60.0
-"""Metres that a shadow falls, at most."""
-
 BY_BUILDING, BY_TREE = range(2)
 """Layers of :attr:`World.owner`."""
 
@@ -71,7 +66,7 @@ class World(NamedTuple):
     owner: NDArray[np.int32]  # (H, W, 2), rows of `buildings` and `trees`, 0 = none
     wall: Floats  # outward direction of a wall, radians from +col towards +row; nan elsewhere
     fine: Floats  # (h, w, 3): highest solid, lowest canopy, highest canopy of each fine block
-    coarse: Floats  # the same of each coarse block, and the height above which it has no shadow
+    coarse: Floats  # the same of each coarse block
     things: NDArray[np.float64]
     # x, y, cos, sin, half length, half width, z0, z1, radius, kind, color (3), ground, look
     block_start: NDArray[np.int32]
@@ -113,8 +108,6 @@ def prepare(scene: Scene) -> World:
     paint_crowns(trees, gsd, top, owner)
     bounds = things[block_things][:, [0, 1, 7, 8]]
     bounds[:, 2:] += 0.01  # more than what rounding takes
-    around = math.ceil(SHADOW_REACH / (COARSE * gsd)) + 1
-    coarse = with_ceilings(coarse, block_start, bounds[:, 2], around)
     return World(
         gsd=gsd,
         seed=int(scene.seed) & 0x7FFFFFFF,
