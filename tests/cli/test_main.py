@@ -333,6 +333,7 @@ def test_completion_knows_commands_options_and_names(tmp_path: Path) -> None:
     assert "--quiet" in completions("cvsegguide data check --", tmp_path)
     assert completions("cvsegguide localize --model synth", tmp_path) == [
         "synthcity",
+        "synthcity-mst",
         "synthetic.tif",
     ]
     assert completions("cvsegguide fit --config geometric-s", tmp_path) == ["geometric-synthcity"]
