@@ -56,7 +56,7 @@ from cvsegguide.data.manifest_table import (
 from cvsegguide.data.sample import Sample
 from cvsegguide.errors import ConfigurationError, DatasetError, InputError
 from cvsegguide.geo import Bounds, wrap_degrees
-from cvsegguide.io.rasters import Overhead, read_overhead
+from cvsegguide.io.rasters import Overhead, filled, read_overhead
 from cvsegguide.landcover import NO_CHANNEL, NYC, ClassScheme
 
 SIGMA_METRES = 64 * 0.2262
@@ -162,7 +162,7 @@ class Manifest(CrossViewDataset):
             )
         up = 0.0 if tile.reference is None else tile.reference.up_azimuth
         gsd = math.sqrt((pixel[0] / down) * (pixel[1] / across))
-        overhead = tile.image
+        overhead = filled(tile.image, tile.valid)
         if size != (height, width):
             picture = Image.fromarray(overhead)
             overhead = np.array(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))

@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import cvsegguide
 from cvsegguide.data.sample import Sample, collate
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.geo import GeoReference, wrap_degrees
 from cvsegguide.geo.panorama import street_canvas
-from cvsegguide.inference.posterior import mass_from_log, refined_mode
-from cvsegguide.inference.regions import regions
+from cvsegguide.inference.finishing import finished, folded
 from cvsegguide.inference.result import Localization
 from cvsegguide.inference.segmentation import landcover_ids
+from cvsegguide.io.rasters import Overhead
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel
 
@@ -42,6 +41,11 @@ class Example:
     def street(self) -> NDArray[np.uint8]:
         """``(h, w, 3)`` uint8."""
         return _bytes(self.sample.street)
+
+    @property
+    def heading(self) -> float:
+        """True azimuth of the street view's centre in degrees."""
+        return _heading(self.sample)
 
     def error(self, number: int) -> float:
         """Distance between the estimate of a model and the truth in metres on the ground."""
@@ -99,9 +103,15 @@ def answer(
     else:
         assert sample.landcover is not None
         ids = folded(sample.landcover.numpy(), found)
-    row, col = refined_mode(scores)
-    return _localization(
-        sample, mass_from_log(scores).astype(np.float32), ids, row, col, name, found
+    return finished(
+        _aerial(sample),
+        _bytes(sample.street),
+        scores,
+        ids,
+        heading=_heading(sample),
+        fov=sample.fov,
+        model=name,
+        scheme=found,
     )
 
 
@@ -115,13 +125,6 @@ def examples(
     ]
 
 
-def folded(landcover: NDArray[np.uint8], scheme: ClassScheme) -> NDArray[np.uint8]:
-    """Class ids as the ids that stand for their guidance channels; 0 where they have none."""
-    ids = np.zeros(256, np.uint8)
-    ids[: len(scheme.channel_ids)] = scheme.channel_ids
-    return np.asarray(ids[scheme.fold(landcover)])
-
-
 def _resampled(model: LocalizationModel, sample: Sample, name: str) -> Localization:
     from cvsegguide.inference.localizer import Localizer
 
@@ -130,53 +133,28 @@ def _resampled(model: LocalizationModel, sample: Sample, name: str) -> Localizat
     if model.guidance == "truth" and sample.landcover is not None:
         truth = sample.landcover.numpy()
     return localizer.localize(
-        _bytes(sample.overhead),
+        _aerial(sample),
         _bytes(sample.street),
-        gsd=sample.gsd,
-        heading=sample.heading,
+        heading=_heading(sample),
         fov=sample.fov,
         landcover=truth,
     )
 
 
-def _localization(
-    sample: Sample,
-    posterior: NDArray[np.float32],
-    ids: NDArray[np.uint8],
-    row: float,
-    col: float,
-    name: str,
-    scheme: ClassScheme,
-) -> Localization:
-    reference = None
-    lon = lat = None
-    if sample.bounds is not None:
-        height, width = posterior.shape
+def _aerial(sample: Sample) -> Overhead:
+    """The overhead image as the localizers know it, in the sample's own frame."""
+    image = _bytes(sample.overhead)
+    height, width = image.shape[:2]
+    reference = sample.reference
+    if reference is None and sample.bounds is not None:
         reference = GeoReference.from_bounds(sample.bounds, height, width)
-        longitude, latitude = reference.rowcol_to_lonlat(row, col)
-        lon, lat = float(longitude), float(latitude)
-    return Localization(
-        posterior=posterior,
-        landcover=ids,
-        row=row,
-        col=col,
-        lon=lon,
-        lat=lat,
-        heading=wrap_degrees(sample.heading),
-        regions=regions(
-            posterior, separation=3.0 / sample.gsd, pixel_area=sample.gsd**2, reference=reference
-        ),
-        gsd=sample.gsd,
-        model=name,
-        version=cvsegguide.__version__,
-        bounds=sample.bounds,
-        reference=reference,
-        overhead=_bytes(sample.overhead),
-        street=_bytes(sample.street),
-        fov=sample.fov,
-        pixel_size=(sample.gsd, sample.gsd),
-        scheme=scheme,
-    )
+    return Overhead(image, np.ones((height, width), bool), reference, sample.gsd, sample.id)
+
+
+def _heading(sample: Sample) -> float:
+    """Headings of samples count from up in their tiles; this one from true north."""
+    up = 0.0 if sample.reference is None else sample.reference.up_azimuth
+    return wrap_degrees(sample.heading + up)
 
 
 def _bytes(picture: torch.Tensor) -> NDArray[np.uint8]:

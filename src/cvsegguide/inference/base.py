@@ -17,18 +17,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-import cvsegguide
 from cvsegguide.errors import CheckpointError, ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import wrap_degrees
+from cvsegguide.inference.finishing import finished, folded
 from cvsegguide.inference.lattice import Window, batches, lattice
-from cvsegguide.inference.posterior import mass_from_log, refined_mode, regrid
-from cvsegguide.inference.regions import regions
 from cvsegguide.inference.result import Localization
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.rasters import (
     MAX_PIXELS,
     Overhead,
     check_given_bounds,
+    filled,
     read_landcover,
     read_overhead,
     resample,
@@ -135,7 +134,7 @@ class BaseLocalizer(ABC):
 
     def localize(
         self,
-        overhead: ImageLike,
+        overhead: ImageLike | Overhead,
         street: ImageLike,
         bounds: tuple[float, float, float, float] | None = None,
         gsd: float | None = None,
@@ -155,7 +154,9 @@ class BaseLocalizer(ABC):
 
         Args:
             overhead: Path of any raster, PIL image or uint8 array ``(H, W, 3)``, north up. What
-                decides about its place is written in :mod:`cvsegguide.io.rasters`.
+                decides about its place is written in :mod:`cvsegguide.io.rasters`. Or what
+                :func:`cvsegguide.io.rasters.read_overhead` returned: ``bounds`` and ``gsd`` are
+                part of it then.
             street: Path, PIL image or uint8 array ``(h, w, 3)``: equirectangular, centred on the
                 horizon, a full panorama or a part of one.
             bounds: ``(west, south, east, north)`` of the overhead image in degrees; its pixels
@@ -182,7 +183,10 @@ class BaseLocalizer(ABC):
             raise InputError(f"--heading: must be a finite number of degrees, got {heading:g}")
         if not 0.0 <= heading_error <= 180.0:
             raise InputError(f"--heading-error: must lie in 0..180 degrees, got {heading_error:g}")
-        aerial = read_overhead(overhead, bounds, gsd)
+        if isinstance(overhead, Overhead):
+            aerial = overhead
+        else:
+            aerial = read_overhead(overhead, bounds, gsd)
         if bounds is not None:
             check_given_bounds(aerial)
         if min(aerial.shape) < _MINIMUM_SIDE:
@@ -213,49 +217,18 @@ class BaseLocalizer(ABC):
             canvas = self._street(view, assumed - up, fov)
             scores, ids, turn, masses = self._predict(aerial, canvas, truth, plan, error)
         if ids is None:
-            ids = np.zeros(aerial.shape, np.uint8) if truth is None else self._folded(truth)
-
-        valid = None if aerial.valid.all() else aerial.valid
-        if valid is not None:
-            coarse = resample(np.where(valid, np.uint8(255), np.uint8(0)), plan.size)
-            scores = np.where(coarse > 0, scores, -np.inf)
-            ids = np.where(valid, ids, 0).astype(np.uint8)
-        posterior = regrid(mass_from_log(scores), aerial.shape, valid)
-        row, col = refined_mode(scores)
-        row *= aerial.shape[0] / plan.size[0]
-        col *= aerial.shape[1] / plan.size[1]
-
+            ids = np.zeros(aerial.shape, np.uint8) if truth is None else folded(truth, self.scheme)
         given = None if unknown else wrap_degrees(assumed)
-        pixel = aerial.pixel_size
-        lon = lat = None
-        if aerial.reference is not None:
-            longitude, latitude = aerial.reference.rowcol_to_lonlat(row, col)
-            lon, lat = float(longitude), float(latitude)
-        return Localization(
-            posterior=posterior,
-            landcover=ids,
-            row=row,
-            col=col,
-            lon=lon,
-            lat=lat,
+        return finished(
+            aerial,
+            view,
+            scores,
+            ids,
             heading=wrap_degrees(assumed + turn) if turn is not None else given,
-            heading_posterior=masses if unknown else None,
-            regions=regions(
-                posterior,
-                separation=None if pixel is None else 3.0 / math.sqrt(pixel[0] * pixel[1]),
-                pixel_area=None if pixel is None else pixel[0] * pixel[1],
-                reference=aerial.reference,
-            ),
-            gsd=aerial.gsd,
-            model=self.name,
-            version=cvsegguide.__version__,
-            bounds=None if aerial.reference is None else aerial.reference.bounds,
-            reference=aerial.reference,
-            overhead=aerial.image,
-            street=view,
             fov=fov,
-            pixel_size=pixel,
+            model=self.name,
             scheme=self.scheme,
+            heading_posterior=masses if unknown else None,
         )
 
     def _plan(self, aerial: Overhead) -> Plan:
@@ -366,10 +339,6 @@ class BaseLocalizer(ABC):
             )
         return read_landcover(source, aerial.shape)
 
-    def _folded(self, landcover: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        ids = np.append(self.scheme.channel_ids, np.zeros(256, np.uint8))[:256]
-        return np.asarray(ids[self.scheme.fold(landcover)], np.uint8)
-
     def _inference(self) -> AbstractContextManager[Any]:
         """Entered while the network works."""
         return nullcontext()
@@ -423,14 +392,6 @@ def _over_windows(
     # rotations rise from -180 degrees
     shares = np.roll(joint / joint.sum(), -(len(joint) // 2))
     return float(np.concatenate(turns)[int(mass.argmax())]), shares.astype(np.float32)
-
-
-def filled(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """``image`` with the mean colour of its valid pixels where it has no data."""
-    if valid.all():
-        return image
-    mean = image[valid].mean(axis=0) if valid.any() else np.full(3, 127.0)
-    return np.where(valid[..., None], image, np.rint(mean).astype(np.uint8))
 
 
 def _inner(plan: Plan) -> tuple[slice, slice]:

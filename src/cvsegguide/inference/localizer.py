@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from cvsegguide.errors import ConfigurationError, first_sentence
 from cvsegguide.geo.panorama import street_canvas
-from cvsegguide.inference.base import ONE_TILE, OVERLAP, WHOLE, BaseLocalizer, Part, Plan, filled
+from cvsegguide.inference.base import ONE_TILE, OVERLAP, WHOLE, BaseLocalizer, Part, Plan
 from cvsegguide.inference.base import warn as _warn
 from cvsegguide.inference.segmentation import landcover_ids, segment_array, segment_file
 from cvsegguide.inference.windows import Blender, to_bytes, to_tensor
 from cvsegguide.io.images import ImageLike
-from cvsegguide.io.rasters import check_given_bounds, open_raster
+from cvsegguide.io.rasters import check_given_bounds, filled, open_raster
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.headings import heading_grid

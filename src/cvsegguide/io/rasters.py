@@ -545,6 +545,14 @@ def resample(
     return np.asarray(resized)
 
 
+def filled(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """``image`` with the mean colour of its valid pixels where it has no data."""
+    if valid.all():
+        return image
+    mean = image[valid].mean(axis=0) if valid.any() else np.full(3, 127.0)
+    return np.where(valid[..., None], image, np.rint(mean).astype(np.uint8))
+
+
 def _reason(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:160]

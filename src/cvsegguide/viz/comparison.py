@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cvsegguide.evaluation.examples import Example, folded
+from cvsegguide.evaluation.examples import Example
+from cvsegguide.inference.finishing import folded
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.viz import parts
@@ -156,7 +157,7 @@ def _draw_block(page: _Page, entry: Example, top: float, side: float) -> None:
 
     below = top + side + _GAP
     street = page.axes(lefts[0], below, 2 * side + _GAP, _lower(side))
-    parts.draw_street(street, entry.street, sample.heading, sample.fov, size=6.5)
+    parts.draw_street(street, entry.street, entry.heading, sample.fov, size=6.5)
     street.tick_params(length=2, pad=1.5, width=0.6)
     street.set_anchor("N")
     for number, answer in enumerate(entry.answers):
