@@ -195,3 +195,38 @@ def test_rasters_that_grow_when_turned_north_up_are_refused(tmp_path: Path) -> N
         dataset.write(np.full((3, 100, 100), 90, np.uint8))
     with pytest.raises(InputError, match=r"^s\.tif: turned north up .*0\.02 megapixels"):
         accept_overhead(tmp_path / "received", "s.tif", LIMITS)
+
+
+@pytest.mark.parametrize("accept", [accept_overhead, accept_street])
+@pytest.mark.parametrize(
+    ("shape", "bands", "kind", "options", "taken"),
+    [
+        ((100, 200), 12, "uint8", {}, True),
+        ((100, 200), 13, "uint8", {}, False),
+        ((100, 200), 3, "float32", {}, True),
+        ((100, 200), 4, "float64", {}, False),
+        # of a hundred pixels a side, in one block of a thousand
+        ((100, 100), 3, "uint8", {"tiled": True, "blockxsize": 1024, "blockysize": 1024}, False),
+    ],
+)
+def test_what_a_tiff_would_decode_to_is_bounded_before_it_is_decoded(
+    tmp_path, monkeypatch, accept, shape, bands, kind, options, taken
+):
+    limits = Limits(overhead_pixels=20_000, street_pixels=20_000)
+    assert limits.decoded_bytes == 240_000
+    with rasterio.open(
+        tmp_path / "received", "w", driver="GTiff", height=shape[0], width=shape[1], count=bands,
+        dtype=kind, compress="deflate", sparse_ok=True, **options,
+    ):  # fmt: skip
+        pass  # declared, and not a pixel in it
+    if taken:
+        if accept is accept_overhead:
+            assert accept(tmp_path / "received", "wide.tif", limits).height == shape[0]
+        return
+    decoded = []
+    for name in ("read_overhead", "read_image"):
+        monkeypatch.setattr(f"cvsegguide.app.uploads.{name}", lambda *a, **k: decoded.append(a))
+    with pytest.raises(InputError, match=rf"^wide\.tif: {bands} bands of {kind} decode to \d+ MB"):
+        accept(tmp_path / "received", "wide.tif", limits)
+    assert not decoded
+    assert list(tmp_path.iterdir()) == []

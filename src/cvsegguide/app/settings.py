@@ -39,6 +39,11 @@ class Limits:
     receive_seconds: float = 600.0
 
     @property
+    def decoded_bytes(self) -> int:
+        """What a TIFF may take in memory, with all of its bands, as it is decoded."""
+        return max(12 * self.overhead_pixels, 3 * self.street_pixels)
+
+    @property
     def largest_bytes(self) -> int:
         """What one picture may take on disk: as it comes, or as RGBA or RGB once it is let in."""
         return max(self.upload_bytes, 4 * self.overhead_pixels, 3 * self.street_pixels)

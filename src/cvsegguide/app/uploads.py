@@ -132,7 +132,10 @@ def accept_overhead(path: Path, name: str, limits: Limits) -> Upload:
 def accept_street(path: Path, name: str, limits: Limits) -> Upload:
     """The same for a street view; see :func:`accept_overhead`."""
     with _own_words(path, name):
-        view = _read_picture(path, _known_format(path), limits.street_pixels, read_image)
+        found = _known_format(path)
+        if found == "TIFF":
+            _check_tiff(path, limits.street_pixels, limits.decoded_bytes)
+        view = _read_picture(path, found, limits.street_pixels, read_image)
         height, width = view.shape[:2]
         if min(height, width) < 8:
             raise InputError(f"{path}: {width} x {height} pixels are too few")
@@ -185,6 +188,16 @@ def _read_aerial(path: Path, limits: Limits) -> Overhead:
     found = _known_format(path)
     if found != "TIFF":
         return _read_picture(path, found, limits.overhead_pixels, read_overhead)
+    _check_tiff(path, limits.overhead_pixels, limits.decoded_bytes)
+    return read_overhead(path, driver="GTiff", max_pixels=limits.overhead_pixels)
+
+
+def _check_tiff(path: Path, pixels: int, decoded: int) -> None:
+    """Refuse what a TIFF declares to be too large, before anything of it is decoded.
+
+    Bands that nobody looks at are decoded with those beside them, a whole block at a time, and
+    blocks may be larger than the image.
+    """
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -193,12 +206,27 @@ def _read_aerial(path: Path, limits: Limits) -> Overhead:
         try:
             with rasterio.open(path, driver="GTiff") as dataset:
                 height, width, bands = dataset.height, dataset.width, dataset.count
+                blocks, kinds = dataset.block_shapes, dataset.dtypes
         except RasterioError:
             raise InputError(f"{path}: damaged, or no TIFF that GDAL reads") from None
-    _check_pixels(path, height, width, limits.overhead_pixels)
+    _check_pixels(path, height, width, pixels)
     if bands > _MOST_BANDS:
         raise InputError(f"{path}: {bands} bands; more than {_MOST_BANDS} are not read here")
-    return read_overhead(path, driver="GTiff", max_pixels=limits.overhead_pixels)
+    depth = sum(_bytes_of(kind) for kind in kinds)
+    area = max(height * width, *(down * across for down, across in blocks))
+    if area * depth > decoded:
+        raise InputError(
+            f"{path}: {bands} bands of {kinds[0]} decode to {area * depth / 1e6:.0f} MB; at most "
+            f"{decoded / 1e6:.0f} MB are taken here, so keep red, green and blue as 8-bit values"
+        )
+
+
+def _bytes_of(kind: str) -> int:
+    """Of one value; NumPy does not know all of GDAL's kinds."""
+    try:
+        return int(np.dtype(kind).itemsize)
+    except TypeError:
+        return 16
 
 
 def _read_picture(
