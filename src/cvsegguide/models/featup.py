@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvsegguide.models.backbones.convolutional import ConvolutionalFeatures, is_convolutional
-from cvsegguide.models.backbones.vit import VisionTransformerFeatures
+from cvsegguide.models.backbones import create_backbone
 from cvsegguide.models.base import PairModel, Prediction
 from cvsegguide.models.heads.by_rows import HeadByRows
 from cvsegguide.models.heads.pixel import ChannelNorm, PixelHead
@@ -26,12 +25,8 @@ class UpsampledFeatures(nn.Module):
     """A backbone, a channel norm and the upsampler up to the pixel.
 
     Args:
-        backbone: timm model name of a vision transformer or a convolutional network.
-        pretrained: Load ImageNet or DINO weights; see :class:`VisionTransformerFeatures` and
-            :class:`ConvolutionalFeatures`.
-        position_resampling: See :class:`VisionTransformerFeatures`.
-        arguments: Further arguments of ``timm.create_model``, and the ``stride`` of a
-            convolutional network.
+        backbone, pretrained, arguments: As :func:`cvsegguide.models.backbones.create_backbone`
+            takes them.
         channels: Channels that a trained 1x1 convolution leaves of the features before they are
             upsampled, which costs accordingly less; None leaves them as they are.
         key_channels: Channels in which the upsampler compares the image's pixels.
@@ -46,22 +41,13 @@ class UpsampledFeatures(nn.Module):
         self,
         backbone: str,
         pretrained: bool = False,
-        position_resampling: str = "dino",
         arguments: dict[str, Any] | None = None,
         channels: int | None = None,
         key_channels: int = 32,
         radius: int = 3,
     ) -> None:
         super().__init__()
-        self.backbone: VisionTransformerFeatures | ConvolutionalFeatures
-        if is_convolutional(backbone):
-            own = dict(arguments or {})
-            stride = int(own.pop("stride", 16))
-            self.backbone = ConvolutionalFeatures(backbone, pretrained, stride, own)
-        else:
-            self.backbone = VisionTransformerFeatures(
-                backbone, pretrained, position_resampling, arguments
-            )
+        self.backbone = create_backbone(backbone, pretrained, arguments)
         replace_linear_layers(self.backbone)
         self.norm = ChannelNorm(self.backbone.width)
         steps = self.backbone.patch_size.bit_length() - 1

