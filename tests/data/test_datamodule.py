@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
-from cvsegguide.data.datamodule import BatchLoader, DataModule, EpochSampler
+from cvsegguide.data.datamodule import DataModule
+from cvsegguide.data.loading import BatchLoader, EpochSampler
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import Crop, HeadingJitter, LimitFieldOfView, Photometric, Rotate
 from cvsegguide.errors import ConfigurationError, DatasetError, InputError, TrainingError

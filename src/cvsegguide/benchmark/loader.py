@@ -14,7 +14,8 @@ from PIL import Image
 from cvsegguide.benchmark.registry import Measurement
 from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
-from cvsegguide.data.datamodule import BatchLoader, DataModule
+from cvsegguide.data.datamodule import DataModule
+from cvsegguide.data.loading import BatchLoader
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.geo import Bounds
 from cvsegguide.geo.slippy import tile_bounds

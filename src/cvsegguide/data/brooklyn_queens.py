@@ -16,6 +16,7 @@ Layout, of ``brooklyn/`` and ``queens/`` alike::
     streetview/locations.txt       lat,lon in the same order
     streetview/images/...          full panoramas, 1664 x 3328, the centre column looks north
     streetview/truth.csv           synthetic cities alone: true headings, see read_headings
+    labels/street_depth/LAT/LON/LAT_LON.png    synthetic cities alone: centimetres, 16 bits
     labels/{landcover,landuse,age,function}/19/x/y.png     class ids, 8 bits
     labels/height/19/x/y.npz       sparse array in coordinate format, US survey feet
     labels/depth/LAT/LON/LAT_LON.png    sightline maps, written by preparation, not part of the set
@@ -54,12 +55,18 @@ from cvsegguide.data.city_lists import (
     read_panoramas,
     read_tiles,
 )
-from cvsegguide.data.decode import decode_ids, decode_unit, nearest, read_sparse
+from cvsegguide.data.decode import (
+    decode_ids,
+    decode_range,
+    decode_unit,
+    nearest,
+    read_sparse,
+)
 from cvsegguide.data.sample import Sample
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.geo import Bounds, tile_gsd
 
-LABELS = ("landcover", "sightline", "landuse", "age", "function", "height")
+LABELS = ("landcover", "sightline", "landuse", "age", "function", "height", "street_range")
 """Label kinds that :class:`BrooklynQueens` takes."""
 
 CLASS_COUNTS = {"landcover": 9, "landuse": 13, "age": 15, "function": 208}
@@ -180,6 +187,7 @@ class BrooklynQueens(CrossViewDataset):
             bounds=Bounds(*self.bounds[tile].tolist()),
             sightline=sightline,
             labels=labels,
+            street_range=self._range(view),
         )
 
     def sample_id(self, index: int) -> str:
@@ -260,6 +268,12 @@ class BrooklynQueens(CrossViewDataset):
                 feet = read_sparse((folder / kind / name).with_suffix(".npz"))
                 labels[kind] = torch.from_numpy(nearest(feet, size) * np.float32(FOOT))
         return landcover, sightline, labels
+
+    def _range(self, view: str) -> Tensor | None:
+        if "street_range" not in self.labels:
+            return None
+        path = (self.folder / "labels" / "street_depth" / view).with_suffix(".png")
+        return torch.from_numpy(decode_range(path, 360.0, self.street_size, self.street_extent))
 
     def _depth(self, tile: int, panorama: int) -> Path:
         """File of a pair's sightline map: a panorama in several tiles has one for each."""

@@ -169,6 +169,43 @@ def decode_unit(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.f
     return values
 
 
+def decode_range(
+    path: Path, fov: float, size: tuple[int, int] | None, extent: float | None
+) -> NDArray[np.float32]:
+    """Decode the depth of a street view as distances along the ground.
+
+    Args:
+        path: Grey picture of 16 bits with the extent of the street view: centimetres from the
+            camera along the ray, 0 where there is nothing (sky).
+        fov, size, extent: As in :func:`decode_street`.
+
+    Returns:
+        ``(h / 2, w / 4)`` float32 metres of every second row and fourth column of the street view
+        (0 where there is nothing). The camera is taken as level, which at 5 degrees of tilt is
+        wrong by less than 9 %.
+
+    Raises:
+        BrokenFileError: The file is missing, truncated, or not of 16 bits.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if not image.mode.startswith("I"):
+                raise ValueError(f"holds no depth (its pixels are {image.mode})")
+            values = np.asarray(image, dtype=np.float32) / np.float32(100)
+    except Exception as error:
+        raise BrokenFileError(path, _reason(error)) from None
+    height, width = values.shape
+    vertical = fov * height / width
+    kept = vertical if extent is None else min(extent, vertical)
+    cut = round(height * (1 - kept / vertical) / 2)
+    values = values[cut : height - cut]
+    rows = len(values)
+    elevation = np.radians((0.5 - (np.arange(rows, dtype=np.float32) + 0.5) / rows) * kept)
+    full = (rows, width) if size is None else (size[0], round(fov * size[1] / 360))
+    return nearest(values * np.cos(elevation)[:, None], (full[0] // 2, full[1] // 4))
+
+
 def read_sparse(path: Path) -> NDArray[np.float32]:
     """Read a two-dimensional sparse array in coordinate format as a dense float32 array.
 

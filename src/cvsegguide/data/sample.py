@@ -45,6 +45,9 @@ class Sample(_MappingAccess):
             function, height in metres), where the data set has them and they were asked for.
         reference: The tile's own frame where it is another than ``bounds`` spread evenly, as of a
             raster in a projected system; None otherwise, and once the tile was changed.
+        street_range: ``(h', w')`` float32 metres along the ground to what the street view shows
+            there, on a coarser grid of the same extent; 0 where that is not known, as of sky.
+            None where the data set does not have it.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Sample(_MappingAccess):
     sightline: Tensor | None = None
     labels: dict[str, Tensor] = field(default_factory=dict)
     reference: GeoReference | None = None
+    street_range: Tensor | None = None
 
 
 @dataclass
@@ -76,6 +80,7 @@ class Batch(_MappingAccess):
         sightline: ``(B, H, W)`` float32, or None when any sample has none.
         labels: ``(B, H, W)`` by name, for the names that all samples have.
         references: B frames or Nones; empty: all None.
+        street_range: ``(B, h', w')`` float32, or None when any sample has none.
     """
 
     id: list[str]
@@ -90,6 +95,7 @@ class Batch(_MappingAccess):
     sightline: Tensor | None = None
     labels: dict[str, Tensor] = field(default_factory=dict)
     references: list[GeoReference | None] = field(default_factory=list)
+    street_range: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -184,4 +190,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
             if all(name in sample.labels for sample in samples)
         },
         references=[sample.reference for sample in samples],
+        street_range=_stack_optional([sample.street_range for sample in samples]),
     )

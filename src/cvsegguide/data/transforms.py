@@ -58,14 +58,18 @@ class Rotate(Transform):
         for _ in range(turns):
             row, col = col, height - row
             height, width = width, height
-        street, heading = sample.street, sample.heading
-        if sample.fov >= _FULL and street.shape[-1] % 4 == 0:
+        street, ranges, heading = sample.street, sample.street_range, sample.heading
+        grids = [street] if ranges is None else [street, ranges]
+        if sample.fov >= _FULL and all(grid.shape[-1] % 4 == 0 for grid in grids):
             street = torch.roll(street, turns * street.shape[-1] // 4, dims=-1)
+            if ranges is not None:
+                ranges = torch.roll(ranges, turns * ranges.shape[-1] // 4, dims=-1)
         else:
             heading = wrap_degrees(heading + 90.0 * turns)
         return replace(
             _map_overhead(sample, lambda raster: torch.rot90(raster, -turns, dims=(-2, -1))),
             street=street,
+            street_range=ranges,
             row=row,
             col=col,
             heading=heading,
@@ -90,6 +94,7 @@ class Mirror(Transform):
         return replace(
             _map_overhead(sample, lambda raster: raster.flip(-1)),
             street=sample.street.flip(-1),
+            street_range=None if sample.street_range is None else sample.street_range.flip(-1),
             col=sample.overhead.shape[-1] - sample.col,
             heading=wrap_degrees(-sample.heading),
             bounds=None,
@@ -361,7 +366,12 @@ class LimitFieldOfView(Transform):
             if self.blacken:
                 kept = torch.zeros(width)
                 kept[:columns] = 1.0
-                return replace(sample, street=sample.street * kept.roll(first))
+                kept = kept.roll(first)
+                ranges = sample.street_range
+                if ranges is not None:
+                    whole = _resize(kept[None, None], (1, ranges.shape[-1]))[0] > 0.999
+                    ranges = ranges * whole
+                return replace(sample, street=sample.street * kept, street_range=ranges)
             street = torch.cat((street, street), dim=-1)
         else:
             first = _integer(width - columns + 1, generator)
@@ -369,6 +379,7 @@ class LimitFieldOfView(Transform):
         return replace(
             sample,
             street=street[..., first : first + columns].contiguous(),
+            street_range=None,
             heading=wrap_degrees(sample.heading + turn),
             fov=sample.fov * columns / width,
         )
@@ -399,7 +410,15 @@ class HeadingJitter(Transform):
         if self.known:
             heading = wrap_degrees(heading + columns * 360.0 / width)
         # The centre now looks `columns` further clockwise: what was there moves to the left.
-        return replace(sample, street=torch.roll(sample.street, -columns, -1), heading=heading)
+        ranges = sample.street_range
+        if ranges is not None:
+            ranges = torch.roll(ranges, -round(turn * ranges.shape[-1] / 360.0), -1)
+        return replace(
+            sample,
+            street=torch.roll(sample.street, -columns, -1),
+            street_range=ranges,
+            heading=heading,
+        )
 
 
 def _map_overhead(sample: Sample, change: Callable[[Tensor], Tensor]) -> Sample:

@@ -49,6 +49,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
 
 from cvsegguide.data.base import (
     CrossViewDataset,
@@ -57,6 +59,7 @@ from cvsegguide.data.base import (
     read_lines,
     require_folder,
 )
+from cvsegguide.data.decode import decode_rgb, rgb_tensor
 from cvsegguide.data.sample import Sample
 from cvsegguide.errors import ConfigurationError, DatasetError, InputError
 from cvsegguide.geo import Bounds
@@ -99,6 +102,10 @@ class Vigor(CrossViewDataset):
         cleaned: Read the lists that ``cvsegguide data check ROOT --fix`` has written beside the
             originals, ``NAME.cleaned.txt``. The validation panoramas stay those of the originals.
         overhead_size, street_size, street_extent: See :class:`CrossViewDataset`.
+        overhead_gsd: Metres per pixel that the tiles of all cities are brought to, in the middle
+            of ``overhead_size`` pixels: what reaches beyond is cut off, what is missing stays
+            black. For networks that know metres (the geometric one), since the cities' own
+            resolutions differ by a sixth. None: every tile fills ``overhead_size``.
 
     Attributes:
         left_out: Number of pairs left out because the camera stands outside the tile.
@@ -122,8 +129,14 @@ class Vigor(CrossViewDataset):
         overhead_size: int | None = 256,
         street_size: tuple[int, int] | None = (128, 512),
         street_extent: float | None = 90.0,
+        overhead_gsd: float | None = None,
     ) -> None:
         super().__init__(overhead_size, street_size, street_extent)
+        if overhead_gsd is not None and not (overhead_gsd > 0 and overhead_size):
+            raise ConfigurationError(
+                f"overhead_gsd: must be positive, with an overhead_size, got {overhead_gsd:g}"
+            )
+        self.overhead_gsd = overhead_gsd
         for name, value, allowed in (
             ("area", area, ("same", "cross")),
             ("split", split, ("train", "val", "test")),
@@ -181,6 +194,10 @@ class Vigor(CrossViewDataset):
             keep &= chosen[links[:, 0]] == (split == "val")
         rowcol = np.stack([SIZE / 2 + offsets[:, 0], SIZE / 2 - offsets[:, 1]], axis=1)
         inside = ((rowcol >= 0) & (rowcol <= SIZE)).all(axis=1)
+        if overhead_gsd is not None:
+            own = np.array([GSD[city] for city in members])[city_of[links[:, 0]]]
+            reach = 0.5 * (overhead_size or SIZE) * overhead_gsd
+            inside &= (np.abs(rowcol - SIZE / 2) * own[:, None] <= reach).all(axis=1)
         self.left_out = int((keep & ~inside).sum())
         keep &= inside
 
@@ -196,19 +213,24 @@ class Vigor(CrossViewDataset):
     def __getitem__(self, index: int) -> Sample:
         index = self._checked_index(index)
         satellite, panorama = self.paths(index)
-        overhead = self._overhead(satellite)
-        height, width = overhead.shape[1:]
-        row, col = self._rowcol[index]
+        gsd = GSD[self.city(index)]
+        if self.overhead_gsd is None:
+            overhead = self._overhead(satellite)
+        else:
+            assert self.overhead_size is not None
+            overhead = _centred(satellite, gsd / self.overhead_gsd, self.overhead_size)
+        width = overhead.shape[-1]
+        row, col = self.position(index)
         return Sample(
             id=self.sample_id(index),
             overhead=overhead,
             street=self._street(panorama),
             landcover=None,
-            row=float(row) * height / SIZE,
-            col=float(col) * width / SIZE,
+            row=row,
+            col=col,
             heading=0.0,
             fov=360.0,
-            gsd=GSD[self.city(index)] * SIZE / width,
+            gsd=self.overhead_gsd or gsd * SIZE / width,
             bounds=self.bounds(index),
         )
 
@@ -233,14 +255,22 @@ class Vigor(CrossViewDataset):
 
     def position(self, index: int) -> tuple[float, float]:
         """``(row, col)`` of a sample's camera in pixels of ``overhead_size`` (or of 640)."""
-        row, col = self._rowcol[self._checked_index(index)] * ((self.overhead_size or SIZE) / SIZE)
+        index = self._checked_index(index)
+        size = self.overhead_size or SIZE
+        scale = size / SIZE
+        if self.overhead_gsd is not None:
+            scale = GSD[self.city(index)] / self.overhead_gsd
+        row, col = (self._rowcol[index] - SIZE / 2) * scale + size / 2
         return float(row), float(col)
 
     def bounds(self, index: int) -> Bounds:
-        """Bounds of a sample's tile: its centre by name, its side by the city's resolution."""
+        """Bounds of a sample's overhead image: its centre by name, its side by resolution."""
         name = self._satellites[self._links[index, 1]].decode()
         lon, lat = satellite_lonlat(name)
-        north = math.degrees(GSD[self.city(index)] * SIZE / 2 / EARTH_RADIUS)
+        side = GSD[self.city(index)] * SIZE
+        if self.overhead_gsd is not None:
+            side = self.overhead_gsd * (self.overhead_size or SIZE)
+        north = math.degrees(side / 2 / EARTH_RADIUS)
         east = north / math.cos(math.radians(lat))
         return Bounds(lon - east, lat - north, lon + east, lat + north).validated(name)
 
@@ -271,6 +301,29 @@ class Vigor(CrossViewDataset):
                 "lon": lonlat[panorama, 0],
             }
         )
+
+
+def _centred(path: Path, scale: float, size: int) -> Tensor:
+    """A tile, 640 of whose pixels become ``640 * scale``, in the middle of ``size`` pixels.
+
+    Returns:
+        ``(3, size, size)`` in [0, 1], black where the tile does not reach.
+    """
+    image = Image.fromarray(decode_rgb(path))
+    canvas = np.zeros((size, size, 3), np.uint8)
+    edges, box = [], []
+    for side in image.size:
+        step = side / (SIZE * scale)  # pixels of the file per pixel of the canvas
+        edge = max(0, math.ceil((size - side / step) / 2 - 1e-6))
+        reach = min((size / 2 - edge) * step, side / 2)
+        edges.append(edge)
+        box += [side / 2 - reach, side / 2 + reach]
+    across, down = (size - 2 * edge for edge in edges)
+    shown = image.resize(
+        (across, down), Image.Resampling.BILINEAR, box=(box[0], box[2], box[1], box[3])
+    )
+    canvas[edges[1] : edges[1] + down, edges[0] : edges[0] + across] = np.asarray(shown)
+    return rgb_tensor(canvas)
 
 
 def panorama_lonlat(name: str) -> tuple[float, float]:

@@ -4,7 +4,8 @@ Besides the posterior and the overhead land cover, three things are known wherev
 is: how probable the camera's place is from land cover alone, which places around the camera are
 hidden by buildings, and what land cover the visible ones have. They teach the prior, the
 visibility and the street branch's land cover. Nothing else than position and land cover is needed,
-so any data set that has those trains them.
+so any data set that has those trains them. Where the street view's depth is known, too, the first
+head of the column attention learns in which rows of a column each range is seen.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ from cvsegguide.training.losses import (
     position_nll,
 )
 
+HALF_BIN = 0.75
+"""Range bins by which a row's distance may differ from a bin that it belongs to."""
+
 DEPTH_OF_A_WALL = 2.0
 """Metres into an obstacle that still count as seen: its face."""
 
@@ -37,7 +41,7 @@ class GeometricLoss(PosteriorLoss):
 
     Args:
         weights: Factors of ``position``, ``landcover``, ``prior``, ``visibility``,
-            ``street_landcover``.
+            ``street_landcover``, ``range``.
         sigma_m: Standard deviation in metres of the label of the position term.
     """
 
@@ -47,6 +51,7 @@ class GeometricLoss(PosteriorLoss):
         "prior": 1.0,
         "visibility": 0.3,
         "street_landcover": 0.3,
+        "range": 0.1,
     }
 
     def forward(
@@ -88,6 +93,8 @@ class GeometricLoss(PosteriorLoss):
                 ignore_index=IGNORED,
                 reduction="sum",
             ) / (visible & known & (target != IGNORED)).sum().clamp(min=1)
+        if batch.street_range is not None and around.rows is not None:
+            losses["range"] = range_loss(around.rows, batch.street_range, batch.heading, model.grid)
         return {name: self.weights[name] * value for name, value in losses.items()}
 
     def _label(self, batch: Batch, scores: Tensor, width: int) -> Tensor:
@@ -102,6 +109,34 @@ class GeometricLoss(PosteriorLoss):
         step = landcover.shape[-1] // above.landcover.shape[-1]
         first, second = torch.randint(step, (2,)).tolist()
         return landcover[..., first::step, second::step]
+
+
+def range_loss(rows: Tensor, ranges: Tensor, heading: Tensor, grid: PolarGrid) -> Tensor:
+    """Negative log of the attention that falls on the rows in which a range bin is seen.
+
+    Args:
+        rows: ``(B, R, rows, D)`` logarithmic shares of attention down the columns.
+        ranges: ``(B, rows, D)`` metres along the ground, 0 where unknown, of full panoramas.
+        heading: ``(B,)`` azimuth of their centre columns in degrees.
+        grid: The polar grid of (R, D).
+
+    Returns:
+        The mean over the range bins and directions in which something is seen; 0 when ``ranges``
+        has another grid than ``rows``.
+    """
+    if ranges.shape[1:] != rows.shape[2:]:
+        return rows.new_zeros(())
+    # the canvas looks north with its centre
+    shift = (heading * (grid.directions / 360.0)).round().long()
+    columns = (torch.arange(grid.directions, device=rows.device) - shift[:, None]).remainder(
+        grid.directions
+    )
+    ranges = ranges.gather(2, columns[:, None].expand(-1, ranges.shape[1], -1))
+    bins = torch.where(ranges > 0, grid.bin_of(ranges), -10.0)
+    number = torch.arange(grid.ranges, device=rows.device, dtype=bins.dtype)
+    there = (bins[:, None] - number.view(1, -1, 1, 1)).abs() <= HALF_BIN
+    share = rows.masked_fill(~there, -30.0).logsumexp(dim=2)
+    return _masked_mean(-share, there.any(dim=2))
 
 
 def surroundings(

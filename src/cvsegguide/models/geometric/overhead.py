@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, unit
+from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 
 CELL = 4
 """Pixels a side of a cell."""
@@ -37,7 +38,10 @@ class OverheadBranch(nn.Module):
     Args:
         classes: K land-cover classes.
         features: C channels to match.
-        widths, depths: Levels of the encoder, finest (half size) first.
+        widths: Channels of the decoder's levels, finest (half size) first; of the plain encoder,
+            too.
+        depths: Residual blocks of the levels of the plain encoder.
+        encoder: ``"plain"``, or ``"lite0"`` for EfficientNet-Lite0.
     """
 
     def __init__(
@@ -46,11 +50,19 @@ class OverheadBranch(nn.Module):
         features: int,
         widths: tuple[int, ...],
         depths: tuple[int, ...],
+        encoder: str = "plain",
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(3, widths, depths, circular=False)
+        given = widths
+        self.encoder: nn.Module
+        if encoder == "lite0":
+            self.encoder = Lite0Encoder(len(widths))
+            given = WIDTHS[: len(widths)]
+        else:
+            self.encoder = Encoder(3, widths, depths, circular=False)
+        coarse = (*widths[:-1], given[-1])
         self.merges = nn.ModuleList(
-            Merge(widths[level + 1], widths[level], widths[level])
+            Merge(coarse[level + 1], given[level], widths[level])
             for level in reversed(range(len(widths) - 1))
         )
         self.project = nn.Sequential(Residual(widths[1]), nn.Conv2d(widths[1], features, 1))

@@ -28,11 +28,14 @@ class StreetFeatures:
         features: ``(B, C, R, D)``, unit length over channels.
         landcover: ``(B, K, R, D)`` logits per land-cover class.
         visibility: ``(B, 1, R, D)`` logit of the place being seen at all.
+        rows: ``(B, R, rows, D)``, while training: for each range bin, the logarithm of the share
+            of attention that each row of the column gets from the first head.
     """
 
     features: Tensor
     landcover: Tensor
     visibility: Tensor
+    rows: Tensor | None = None
 
 
 class ColumnAttention(nn.Module):
@@ -55,14 +58,19 @@ class ColumnAttention(nn.Module):
         self.logits = nn.Conv2d(channels, heads * ranges, 1, bias=False)
         self.values = nn.Conv2d(channels, heads * values, 1)
 
-    def forward(self, columns: Tensor) -> Tensor:
-        """``(B, channels, rows, D)`` to ``(B, heads * values, R, D)``."""
+    def forward(self, columns: Tensor) -> tuple[Tensor, Tensor | None]:
+        """``(B, channels, rows, D)`` to ``(B, heads * values, R, D)``.
+
+        While training also the first head's logarithmic shares, ``(B, R, rows, D)``.
+        """
         values = self.values(columns).unflatten(1, (self.heads, -1))
         logits = self.logits(columns).unflatten(1, (self.heads, self.ranges))
         # (B, heads, R, rows, D); down the columns while they lie side by side
-        share = (logits + self.bias[..., None].to(logits.dtype)).softmax(dim=-2).to(values.dtype)
+        logits = logits + self.bias[..., None].to(logits.dtype)
+        share = logits.softmax(dim=-2).to(values.dtype)
+        first = logits[:, 0].float().log_softmax(dim=-2) if self.training else None
         gathered: Tensor = share.permute(0, 1, 4, 2, 3) @ values.permute(0, 1, 4, 3, 2)
-        return gathered.permute(0, 1, 4, 3, 2).flatten(1, 2)
+        return gathered.permute(0, 1, 4, 3, 2).flatten(1, 2), first
 
 
 class StreetBranch(nn.Module):
@@ -130,7 +138,7 @@ class StreetBranch(nn.Module):
         for merge, fine in zip(self.merges, reversed(maps[1:-1]), strict=True):
             decoded = merge(decoded, fine)
         fine = F.avg_pool2d(maps[0], (1, 2))
-        polar = self.attention(self.columns(decoded, fine))
+        polar, rows = self.attention(self.columns(decoded, fine))
         # how far away a bin is, for the convolutions that follow
         distance = torch.linspace(-1, 1, self.grid.ranges, device=polar.device, dtype=polar.dtype)
         distance = distance.view(1, 1, -1, 1).expand(batch, 1, -1, polar.shape[-1])
@@ -138,7 +146,7 @@ class StreetBranch(nn.Module):
         shown = F.adaptive_avg_pool2d(seen, (1, polar.shape[-1]))
         visibility = self.visibility(polar) + torch.log(shown + 1e-4)
         return StreetFeatures(
-            F.normalize(self.project(polar), dim=1), self.landcover(polar), visibility
+            F.normalize(self.project(polar), dim=1), self.landcover(polar), visibility, rows
         )
 
 

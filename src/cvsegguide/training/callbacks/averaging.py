@@ -24,7 +24,7 @@ class EMA(WeightAveraging):
     def __init__(self, decay: float = 0.999) -> None:
         if not 0.0 <= decay < 1.0:
             raise ConfigurationError(f"EMA decay: must lie in [0, 1), got {decay}")
-        super().__init__(use_buffers=False, avg_fn=_Average(decay))
+        super().__init__(use_buffers=False, multi_avg_fn=_Average(decay))
 
 
 class _Average:
@@ -32,7 +32,7 @@ class _Average:
         self.decay = decay
 
     @torch.no_grad()
-    def __call__(self, average: Tensor, current: Tensor, count: Any) -> Tensor:
-        seen = float(count)
+    def __call__(self, averages: list[Tensor], currents: list[Tensor], count: Any) -> None:
+        seen = float(count)  # one for all: on a GPU it waits for the device
         decay = min(self.decay, (1.0 + seen) / (10.0 + seen))
-        return average + (current - average) * (1.0 - decay)
+        torch._foreach_lerp_(averages, currents, 1.0 - decay)

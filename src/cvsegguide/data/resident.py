@@ -1,0 +1,161 @@
+"""A training set that stays in the memory of the device, as bytes.
+
+A GPU eats pairs faster than the cores beside it can decode and change them. Where the set fits, it
+is decoded once (about 0.5 MB a pair), and batches are put together and transformed on the device.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cvsegguide.data.batched import Draws, check, transformed
+from cvsegguide.data.broken import BrokenFiles
+from cvsegguide.data.loading import BatchLoader, EpochSampler, OrderedLoader
+from cvsegguide.data.sample import Batch, Sample
+from cvsegguide.data.transforms import Transform
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.progress import track
+
+_AT_ONCE = 32
+"""Samples that a reader hands over at a time."""
+
+_RASTERS = ("overhead", "street", "landcover", "sightline", "street_range")
+_NUMBERS = ("position", "heading", "fov", "gsd")
+
+
+class _AsBytes(Transform):
+    """Pictures as uint8, which is what they were in their files."""
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        return replace(
+            sample,
+            overhead=_bytes(sample.overhead),
+            street=_bytes(sample.street),
+            sightline=None if sample.sightline is None else sample.sightline.half(),
+            street_range=None if sample.street_range is None else sample.street_range.half(),
+        )
+
+
+def _bytes(picture: Tensor) -> Tensor:
+    return picture.mul(255.0).add_(0.5).to(torch.uint8)
+
+
+class ResidentLoader(OrderedLoader):
+    """Batches out of a set that lies on a device; Lightning takes it as a data loader.
+
+    The set is read when the first batch is asked for. Order and resuming are those of
+    :class:`~cvsegguide.data.loading.BatchLoader`; what the transforms draw is a function of seed,
+    epoch and number of the batch.
+
+    Args:
+        dataset: Samples of one size, with full panoramas.
+        sampler: The order.
+        batch_size: Pairs in a batch.
+        transforms: Of the kinds that :mod:`cvsegguide.data.batched` has.
+        device: Where the set and the batches lie.
+        num_workers: Processes that read the set.
+        drop_last: Whether a last, smaller batch is left out.
+        broken: Where broken files are counted; their samples are replaced by the next.
+
+    Raises:
+        ConfigurationError: A transform does not run on batches, or (at the first batch) street
+            views are no full panoramas or the set does not fit.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Sample],
+        sampler: EpochSampler,
+        batch_size: int,
+        transforms: Sequence[Transform],
+        device: torch.device,
+        num_workers: int = 0,
+        drop_last: bool = False,
+        broken: BrokenFiles | None = None,
+    ) -> None:
+        self.transforms = list(transforms)
+        check(self.transforms)
+        self.dataset = dataset
+        super().__init__(sampler, batch_size, drop_last, broken)
+        self.device = device
+        self._workers = num_workers
+        self._ids: list[str] = []
+        self._store: dict[str, Tensor] = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self._ids:
+            self._read()
+        epoch, done = self._begin()
+        order = [index for _, index in self.sampler]
+        for number in range(done, len(self)):
+            first = (number - done) * self.batch_size
+            batch = self._batch(order[first : first + self.batch_size])
+            state = np.random.SeedSequence((self.sampler.seed, epoch, number, self.sampler.rank))
+            words = state.generate_state(2)
+            seed = (int(words[0]) << 31) ^ int(words[1])
+            batch = transformed(batch, self.transforms, Draws(seed, self.device))
+            self._position = (epoch, number + 1)
+            yield batch
+
+    def _read(self) -> None:
+        """Decode the whole set, in its order."""
+        total = len(self.dataset)  # type: ignore[arg-type]
+        reader = BatchLoader(
+            self.dataset,
+            EpochSampler(total, shuffle=False, seed=self.sampler.seed),
+            _AT_ONCE,
+            transforms=(_AsBytes(),),
+            num_workers=self._workers,
+            broken=self.broken,
+        )
+        done = 0
+        for batch in track(reader, "reading the training set", total=len(reader)):
+            if bool((batch.fov < 360.0 - 1e-6).any()):
+                raise ConfigurationError(
+                    f"data.resident: '{batch.id[0]}' and others are no full panoramas"
+                )
+            self._keep(batch, done, total)
+            done += len(batch)
+            self._ids.extend(batch.id)
+
+    def _keep(self, batch: Batch, done: int, total: int) -> None:
+        for name in (*_RASTERS, *_NUMBERS, *batch.labels):
+            values: Any = batch.labels.get(name, getattr(batch, name, None))
+            if values is None:
+                self._store.pop(name, None)
+                continue
+            if done == 0:
+                try:
+                    self._store[name] = values.new_empty(
+                        (total, *values.shape[1:]), device=self.device
+                    )
+                except torch.OutOfMemoryError:
+                    raise ConfigurationError(
+                        f"data.resident: {total} pairs do not fit into the memory of {self.device}"
+                    ) from None
+            if name in self._store:
+                self._store[name][done : done + len(batch)] = values.to(self.device)
+
+    def _batch(self, members: list[int]) -> Batch:
+        index = torch.tensor(members).to(self.device, non_blocking=True)
+        taken = {name: values[index] for name, values in self._store.items()}
+        for name in ("overhead", "street"):
+            taken[name] = taken[name].float().div_(255.0)
+        for name in ("sightline", "street_range"):
+            if name in taken:
+                taken[name] = taken[name].float()
+        known = (*_RASTERS, *_NUMBERS)
+        labels = {name: taken.pop(name) for name in list(taken) if name not in known}
+        taken.setdefault("landcover", None)  # type: ignore[arg-type]
+        return Batch(
+            id=[self._ids[member] for member in members],
+            bounds=[None] * len(members),
+            labels=labels,
+            references=[None] * len(members),
+            **taken,
+        )
