@@ -163,6 +163,42 @@ def test_samples(tmp_path: Path) -> None:
     assert (native.row, native.col) == pytest.approx((201, 300))
 
 
+def test_tiles_of_all_cities_at_one_resolution(tmp_path: Path) -> None:
+    """A white square about the camera lies about it at any resolution; the rest is black."""
+    make_vigor(tmp_path, count=2, pictures=True)
+    native = Vigor(tmp_path, split="test", overhead_size=None)
+    for index in range(len(native)):
+        picture = np.zeros((640, 640, 3), np.uint8)
+        row, col = map(round, native.position(index))
+        picture[row - 20 : row + 20, col - 20 : col + 20] = 255
+        Image.fromarray(picture).save(native.paths(index)[0])
+    for gsd, size in ((0.2262, 320), (0.2262, 256), (0.45, 320), (0.113, 640)):
+        dataset = Vigor(tmp_path, split="test", overhead_size=size, overhead_gsd=gsd)
+        assert len(dataset) == 4
+        for index in range(4):
+            sample = dataset[index]
+            assert sample.gsd == gsd
+            assert sample.overhead.shape == (3, size, size)
+            weight = sample.overhead[0].numpy()
+            middle = [
+                float((weight.sum(axis=1 - axis) * (np.arange(size) + 0.5)).sum() / weight.sum())
+                for axis in (0, 1)
+            ]
+            assert middle == pytest.approx((sample.row, sample.col), abs=0.05)
+            width = GSD[dataset.city(index)] / gsd * 40
+            assert weight.sum() == pytest.approx(width**2, rel=0.05)
+            assert sample.bounds is not None
+            frame = GeoReference.from_bounds(sample.bounds, size, size)
+            assert frame.gsd == pytest.approx(gsd, rel=1e-4)
+            lon, lat = frame.rowcol_to_lonlat(sample.row, sample.col)
+            _, true_lat, true_lon, _ = _line(dataset.city(index), 1)[0].split(",")
+            assert (lon, lat) == pytest.approx((float(true_lon), float(true_lat)), abs=1e-8)
+    narrow = Vigor(tmp_path, split="test", overhead_size=112, overhead_gsd=0.2)
+    assert (len(narrow), narrow.left_out) == (0, 4)  # the cameras stand 13 m off the middle
+    with pytest.raises(ConfigurationError, match="overhead_gsd"):
+        Vigor(tmp_path, split="test", overhead_gsd=-1.0)
+
+
 def test_pairs_and_the_rule_that_leaves_some_out(root: Path) -> None:
     positive = Vigor(root, split="test")
     semi = Vigor(root, split="test", pairs="semi-positive")

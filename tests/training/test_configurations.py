@@ -1,5 +1,6 @@
 """Every bundled configuration trains two steps on a made tree, with a tiny network of its kind."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +33,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_there_is_one_for_each_network_and_data_set() -> None:
-    for network in ("mst", "featup", "mst-small", "featup-small"):
+    for network in ("mst", "featup", "mst-small", "featup-small", "geometric"):
         for data in ("brooklyn-queens", "vigor-same", "vigor-cross", "synthcity"):
             assert f"{network}-{data}" in NAMES
 
@@ -54,10 +55,40 @@ def test_configuration_trains(
             f"--data.{split}.street_size",
             "[32,128]",
         ]
+        if "overhead_gsd" in content["data"][split]["init_args"]:
+            options += [f"--data.{split}.overhead_gsd", "0.9"]
     root = trees["vigor" if "vigor" in name else "bq"]
     command = ["fit", "--config", name, "--root", str(root), "--out", str(tmp_path / "run")]
     assert main([*command, *options, *SMALL]) == 0
     assert (tmp_path / "run" / "best.ckpt").exists()
+    if kind != "geometric" or "synthcity" in name:
+        return
+    # what the configuration says it tests is what it tests
+    for error in ("0", "180"):
+        out = tmp_path / f"test{error}"
+        command = ["test", "--config", str(tmp_path / "run" / "config.yaml"), "--out", str(out)]
+        changed = ["--model.heading_error", error, "--trainer.limit_test_batches", "1"]
+        assert main([*command, *changed, "--no-pictures"]) == 0
+        found = json.loads((out / "metrics.json").read_text())
+        report = (out / "report.md").read_text()
+        if "vigor" in name:
+            area = name.rpartition("-")[2]
+            heading = "known heading" if error == "0" else "unknown heading"
+            assert found["published"]["protocol"] == f"VIGOR, {area} area, {heading}"
+            assert f"## Published on VIGOR, {area} area, {heading}" in report
+            assert f"| this model | {found['position']['mean']:.2f} |" in report
+            assert f"| CCVPE | {PUBLISHED_CCVPE[area, error]} |" in report
+        else:
+            assert "published" not in found
+
+
+PUBLISHED_CCVPE = {
+    ("same", "0"): "3.60 | 1.36",
+    ("cross", "0"): "4.97 | 1.68",
+    ("same", "180"): "3.74 | 1.42",
+    ("cross", "180"): "5.41 | 1.89",
+}
+"""Mean and median of Xia et al. (TPAMI 2024)."""
 
 
 def test_export_load_and_train_on(trees: dict[str, Path], tmp_path: Path) -> None:

@@ -257,10 +257,11 @@ class Vigor(CrossViewDataset):
         """``(row, col)`` of a sample's camera in pixels of ``overhead_size`` (or of 640)."""
         index = self._checked_index(index)
         size = self.overhead_size or SIZE
-        scale = size / SIZE
-        if self.overhead_gsd is not None:
+        if self.overhead_gsd is None:
+            row, col = self._rowcol[index] * (size / SIZE)
+        else:
             scale = GSD[self.city(index)] / self.overhead_gsd
-        row, col = (self._rowcol[index] - SIZE / 2) * scale + size / 2
+            row, col = (self._rowcol[index] - SIZE / 2) * scale + size / 2
         return float(row), float(col)
 
     def bounds(self, index: int) -> Bounds:

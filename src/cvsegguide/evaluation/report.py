@@ -40,6 +40,20 @@ def position_table(figures: Mapping[str, Any]) -> Table:
     return head, rows
 
 
+def published_table(figures: Mapping[str, Any]) -> Table:
+    """This model and what others report for the same protocol."""
+    published = figures.get("published")
+    head = ["method", "mean m", "median m"]
+    if not published:
+        return head, []
+    own = figures.get("position", {})
+    rows = [["this model", _number(own.get("mean")), _number(own.get("median"))]]
+    rows += [
+        [row["method"], _number(row["mean"]), _number(row["median"])] for row in published["rows"]
+    ]
+    return head, rows
+
+
 def direction_table(figures: Mapping[str, Any]) -> Table:
     """Errors across and along the heading."""
     position = figures.get("position", {})
@@ -108,6 +122,10 @@ def tables(figures: Mapping[str, Any]) -> list[tuple[str, Table]]:
     """All tables that there are figures for, with their headings."""
     found = [
         ("Position (95 % bootstrap intervals in brackets)", position_table(figures)),
+        (
+            f"Published on {(figures.get('published') or {}).get('protocol')}",
+            published_table(figures),
+        ),
         ("Error across and along the heading", direction_table(figures)),
         ("Regions and calibration", posterior_table(figures)),
         ("Land cover", landcover_table(figures)),

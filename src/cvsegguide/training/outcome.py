@@ -100,6 +100,7 @@ def report_rows(command: "Command") -> None:
 
 def report(command: "Command") -> None:
     """Write ``metrics.json`` and the report of ``test`` or ``validate``; print the tables."""
+    from cvsegguide.evaluation.published import published_results
     from cvsegguide.evaluation.report import print_table
     from cvsegguide.evaluation.report_files import write_report
 
@@ -112,6 +113,9 @@ def report(command: "Command") -> None:
         **describe_machine(command.argv),
         **command.model.figures,
     }
+    published = published_results(command.options.data.get(split), command.model.heading_error)
+    if published is not None:
+        content["published"] = published
     write_text(command.out / "metrics.json", json.dumps(content, indent=2) + "\n")
     pictures, note = _pictures(command, content)
     page, _ = write_report(command.out, content, pictures, note)
