@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,6 +12,22 @@ from torch import Tensor, nn
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC
 from cvsegguide.models.heads.pixel import one_hot_guidance
+
+
+@lru_cache(maxsize=16)
+def _kept_constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device, dtype=dtype)[:, None, None]
+
+
+def by_channel(image: Tensor, *values: tuple[float, ...]) -> list[Tensor]:
+    """Constants ``(C, 1, 1)`` beside ``image``.
+
+    On CUDA they are kept: bringing one there waits for the device, which a graph cannot record.
+    """
+    if image.is_cuda and type(image) is Tensor and not torch.compiler.is_compiling():
+        return [_kept_constant(each, image.device, image.dtype) for each in values]
+    return [image.new_tensor(each)[:, None, None] for each in values]
 
 
 @dataclass
@@ -216,8 +233,7 @@ class PairModel(LocalizationModel):
         """ImageNet mean and deviation; the published networks take images as they are."""
         if self.variant == "published":
             return image
-        mean = image.new_tensor([0.485, 0.456, 0.406])[:, None, None]
-        deviation = image.new_tensor([0.229, 0.224, 0.225])[:, None, None]
+        mean, deviation = by_channel(image, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
         return (image - mean) / deviation
 
     def guidance_channels(

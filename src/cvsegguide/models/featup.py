@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cvsegguide.models.backbones import create_backbone
-from cvsegguide.models.base import PairModel, Prediction
+from cvsegguide.models.base import PairModel, Prediction, by_channel
 from cvsegguide.models.heads.by_rows import HeadByRows
 from cvsegguide.models.heads.pixel import ChannelNorm, PixelHead
 from cvsegguide.models.heads.similarity import PooledSimilarity
@@ -209,8 +209,8 @@ class FeatUpModel(PairModel):
         if self.variant == "published":
             return image
         backbone = self.overhead.backbone
-        mean = image.new_tensor(backbone.mean)[:, None, None]
-        return (image - mean) / image.new_tensor(backbone.deviation)[:, None, None]
+        mean, deviation = by_channel(image, tuple(backbone.mean), tuple(backbone.deviation))
+        return (image - mean) / deviation
 
     def config(self) -> dict[str, Any]:
         """See :meth:`LocalizationModel.config`."""
@@ -325,7 +325,17 @@ class FeatUpModel(PairModel):
         lengths = low.new_empty(len(low), height * width)
         square = self.similarity.square_of(*upsampler.folded(*self.similarity.projection))
         covers: list[Tensor] = []
-        for image in range(len(low)):
+        maps = upsampler.maps(low, kernels)
+        for begin, group in () if maps is None else maps:
+            for image, features in enumerate(group, begin):
+                places = features.flatten(0, 1)
+                if with_landcover and head is not None:
+                    whole = HeadByRows(head, (height, width), upsampler.folded)
+                    whole.add(0, places)
+                    covers.append(whole.result())
+                if with_lengths:
+                    lengths[image] = square(places)
+        for image in range(len(low) if maps is None else 0):
             sink = None
             if with_landcover and head is not None:
                 sink = HeadByRows(head, (height, width), upsampler.folded)

@@ -5,25 +5,61 @@ Fu et al., "FeatUp: A model-agnostic framework for features at any resolution", 
 reference needs a compiled extension. Here the adaptive convolution is a sum of shifted products,
 taken over few channels at a time so that the running sum stays in cache, where gradients, tracing
 or export want it so; else a step is computed as matrix products of small blocks
-(:mod:`cvsegguide.models.upsamplers.blocks`). Nothing is unfolded.
+(:mod:`cvsegguide.models.upsamplers.blocks`), or on CUDA, where Triton is there, by kernels of
+its own (:mod:`cvsegguide.models.upsamplers.triton_kernels`). Nothing is unfolded.
 """
 
+import importlib
 from collections.abc import Iterator
+from functools import lru_cache
+from types import ModuleType
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.models.linear import convolution_1x1, fast_paths
+from cvsegguide.models.linear import convolution_1x1, fast_paths, linear
 from cvsegguide.models.upsamplers import blocks
 
 CHUNK_BYTES = 1 << 20
 """Size of the running sum on a CPU: about what the second-level cache holds."""
 
 
+MAP_BYTES = 1 << 30
+"""Upsampled maps that are held at a time on a GPU."""
+
+
 def _quiet() -> bool:
     return not torch.is_grad_enabled() and fast_paths()
+
+
+@lru_cache(maxsize=1)
+def _imported() -> ModuleType | None:
+    try:
+        return importlib.import_module("cvsegguide.models.upsamplers.triton_kernels")
+    except ImportError:
+        return None
+
+
+def triton_kernels(source: Tensor, radius: int) -> ModuleType | None:
+    """The Triton kernels where they can filter ``source`` by windows of ``radius``, else None."""
+    if not (fast_paths() and source.device.type == "cuda" and type(source) is Tensor):
+        return None
+    if source.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        return None
+    module = _imported()
+    if module is None or radius > module.LARGEST_RADIUS or 2 * min(source.shape[2:]) <= radius:
+        return None
+    return module
+
+
+def _computed_in(source: Tensor) -> torch.dtype:
+    """The type that autocast would take for products of ``source``."""
+    device = source.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return source.dtype
 
 
 def _accumulate(padded: Tensor, kernel: Tensor, diameter: int) -> Tensor:
@@ -128,6 +164,9 @@ class JointBilateralUpsampler(nn.Module):
     def kernel(self, guidance: Tensor) -> Tensor:
         """Window weights ``(B, d * d, H, W)`` from guidance ``(B, G, H, W)``."""
         if _quiet() and not self.training:
+            kernels = triton_kernels(guidance, self.radius)
+            if kernels is not None and min(guidance.shape[2:]) > self.radius:
+                return self._kernel_on_gpu(guidance, kernels)
             return self._kernel_by_rows(guidance)
         height, width = guidance.shape[2:]
         keys = self.range_proj(guidance)
@@ -153,6 +192,24 @@ class JointBilateralUpsampler(nn.Module):
         steps = torch.linspace(-1, 1, self.diameter, device=like.device, dtype=like.dtype)
         distance = (steps[:, None] ** 2 + steps[None, :] ** 2).reshape(-1)
         return torch.exp(-distance / (2 * like**2))
+
+    def _kernel_on_gpu(self, guidance: Tensor, kernels: ModuleType) -> Tensor:
+        """As :meth:`kernel`, without dropout and gradients, by a kernel of its own."""
+        pixels = guidance.permute(0, 2, 3, 1)
+        enter, leave = (cast(nn.Conv2d, self.range_proj[index]) for index in (0, 3))
+        hidden = linear(pixels, enter.weight.flatten(1), enter.bias, gelu=True)
+        keys = linear(hidden, leave.weight.flatten(1), leave.bias)
+        first, last = (cast(nn.Conv2d, self.fixup_proj[index]) for index in (0, 3))
+        result: Tensor = kernels.window_weights(
+            keys,
+            pixels,
+            self.range_temp.exp().clamp(1e-4, 1e4),
+            self._spatial(),
+            (first.weight.flatten(1), first.bias),
+            (last.weight.flatten(1), last.bias),
+            self.radius,
+        )
+        return result
 
     def _kernel_by_rows(self, guidance: Tensor) -> Tensor:
         """As :meth:`kernel`, a few rows at a time, without dropout and gradients."""
@@ -194,6 +251,13 @@ class JointBilateralUpsampler(nn.Module):
 
     def apply_kernel(self, source: Tensor, kernel: Tensor) -> Tensor:
         """Enlarge ``source (B, C, h, w)`` to the kernel's size and filter it (linear in it)."""
+        kernels = triton_kernels(source, self.radius) if _quiet() else None
+        if kernels is not None:
+            few = source.shape[1] <= kernels.FEW_CHANNELS  # no product of matrices
+            low = (source if few else source.to(_computed_in(source))).permute(0, 2, 3, 1)
+            folded = kernels.fold(kernel, self.radius, low.dtype)
+            large: Tensor = kernels.enlarge(low, folded, self.radius)
+            return large.permute(0, 3, 1, 2)
         if _quiet():
             steps = [
                 blocks.enlarge(low.permute(2, 1, 0).contiguous(), weights, self.radius)
@@ -204,6 +268,25 @@ class JointBilateralUpsampler(nn.Module):
         enlarged = F.interpolate(source, size=size, mode="bicubic", align_corners=False)
         padded = F.pad(enlarged, [self.radius] * 4, mode="reflect")
         return adaptive_convolution(padded, kernel, self.diameter)
+
+    def transposed(self, values: Tensor, kernel: Tensor) -> Tensor:
+        """The transpose of :meth:`apply_kernel` for ``(B, 1, H, W)``: to ``(B, 1, h, w)``.
+
+        Without gradients.
+        """
+        shape = (len(values), 1, kernel.shape[2] // 2, kernel.shape[3] // 2)
+        values, kernel = values.detach(), kernel.detach()
+        kernels = triton_kernels(values, self.radius)
+        if kernels is not None and min(shape[2:]) > self.radius:
+            folded = kernels.fold(kernel, self.radius, torch.float32)
+            low: Tensor = kernels.transposed(values[:, 0], folded, self.radius)
+            return low[:, None]
+        with torch.inference_mode(False), torch.enable_grad():
+            probe = torch.zeros(shape, device=values.device, dtype=values.dtype)
+            probe.requires_grad_()
+            enlarged = self.apply_kernel(probe, kernel.clone())
+            result: Tensor = torch.autograd.grad(enlarged, probe, values.clone())[0]
+        return result
 
     def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
         """``(B, C, h, w)`` features to ``(B, C, 2 h, 2 w)``, guided by ``(B, G, H, W)``."""
@@ -273,6 +356,32 @@ class JointBilateralStack(nn.Module):
             count, down, across, channels = part.shape
             yield row, part.transpose(0, 1).reshape(down, count * across, channels)
 
+    def maps(self, source: Tensor, kernels: list[Tensor]) -> Iterator[tuple[int, Tensor]] | None:
+        """As :meth:`rows`, some whole images at a time, on a GPU with Triton; else None.
+
+        Args:
+            source: ``(B, C, h, w)``.
+            kernels: ``(B, d * d, H, W)`` of every step.
+
+        Yields:
+            The first image, and ``(images, H, W, C)``.
+        """
+        module = triton_kernels(source, max(step.radius for step in self._steps()))
+        return None if module is None else self._maps(source, kernels, module)
+
+    def _maps(
+        self, source: Tensor, kernels: list[Tensor], module: ModuleType
+    ) -> Iterator[tuple[int, Tensor]]:
+        dtype = _computed_in(source)
+        height, width = kernels[-1].shape[2:]
+        count = max(1, MAP_BYTES // (source.shape[1] * height * width * dtype.itemsize))
+        for begin in range(0, len(source), count):
+            low = source[begin : begin + count].to(dtype).permute(0, 2, 3, 1)
+            for step, kernel in zip(self._steps(), kernels, strict=True):
+                folded = module.fold(kernel[begin : begin + count], step.radius, dtype)
+                low = module.enlarge(low, folded, step.radius)
+            yield begin, low
+
     def folded(self, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """A linear layer that does to :meth:`rows` what ``weight, bias`` does to the result.
 
@@ -322,14 +431,8 @@ class JointBilateralStack(nn.Module):
             kernels = self.kernels(source, guidance)
         size = (height * 2 ** len(kernels), width * 2 ** len(kernels))
         weight = source.new_full((batch, 1, *size), 1 / (size[0] * size[1]))
-        for step, kernel in zip(reversed(self.steps), reversed(kernels), strict=True):
-            assert isinstance(step, JointBilateralUpsampler)
-            with torch.inference_mode(False), torch.enable_grad():
-                shape = (batch, 1, kernel.shape[2] // 2, kernel.shape[3] // 2)
-                probe = torch.zeros(shape, device=source.device, dtype=weight.dtype)
-                probe.requires_grad_()
-                enlarged = step.apply_kernel(probe, kernel.detach().clone())
-                (weight,) = torch.autograd.grad(enlarged, probe, weight.detach().clone())
+        for step, kernel in zip(reversed(self._steps()), reversed(kernels), strict=True):
+            weight = step.transposed(weight, kernel)
         mean = (source * weight).sum(dim=(2, 3), keepdim=True)
         result: Tensor = torch.add(mean, self.mix(self.dropout(mean)), alpha=0.1)
         return result

@@ -1,0 +1,142 @@
+"""What makes networks fast on a GPU without touching them: bfloat16 and recorded launches.
+
+Most of a small network's time on a GPU is spent launching kernels. A CUDA graph records them once
+for inputs of given shapes and replays them at the cost of one.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cvsegguide.errors import ConfigurationError
+
+PRECISIONS = ("auto", "bf16", "fp16", "fp32")
+"""What :func:`autocast` takes."""
+
+GRAPHS = 8
+"""Shapes of inputs whose graphs are kept."""
+
+
+def precision_type(precision: str, device: torch.device) -> torch.dtype | None:
+    """The type that products are computed in, or None for float32.
+
+    Args:
+        precision: ``"auto"``: bfloat16 on CUDA devices that have it, else float32.
+        device: Where.
+
+    Raises:
+        ConfigurationError: The precision is not one of :data:`PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigurationError(f"precision is '{precision}', not one of {', '.join(PRECISIONS)}")
+    if precision == "auto":
+        quick = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if quick else None
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[precision]
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Autocast to ``dtype``; nothing where it is None."""
+    if dtype is None:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
+
+
+class Recorded:
+    """A function of CUDA tensors as CUDA graphs, one for each set of shapes that comes again.
+
+    The first call with given shapes runs as it is, the second one is recorded, all others are
+    replayed. Results are copies. What cannot be recorded runs as it is for ever.
+
+    Args:
+        function: Takes tensors and None; returns a tensor, or a dataclass, list or tuple of them.
+            It waits for nothing on the CPU and keeps nothing of a call.
+        dtype: Autocast to it within.
+
+    Attributes:
+        recorded: How many graphs were recorded.
+        reason: Why the last one that could not be was not.
+    """
+
+    def __init__(self, function: Callable[..., Any], dtype: torch.dtype | None = None) -> None:
+        self.function, self.dtype = function, dtype
+        self.recorded, self.reason = 0, ""
+        self._known: OrderedDict[Any, tuple[Any, list[Any], Any] | None] = OrderedDict()
+
+    def __call__(self, *inputs: Tensor | None) -> Any:
+        """The function's result."""
+        tensors = [value for value in inputs if value is not None]
+        recordable = tensors and all(value.is_cuda for value in tensors)
+        if not recordable or torch.is_grad_enabled():
+            return self._run(*inputs)
+        key = tuple(
+            None if value is None else (tuple(value.shape), value.dtype, value.device)
+            for value in inputs
+        )
+        if key not in self._known:
+            self._known[key] = None
+            while len(self._known) > GRAPHS:
+                self._known.popitem(last=False)
+            return self._run(*inputs)
+        self._known.move_to_end(key)
+        if self._known[key] is None:
+            try:
+                self._known[key] = self._record(inputs)
+                self.recorded += 1
+            except RuntimeError as error:
+                self.reason = str(error).partition("\n")[0]
+                self._known[key] = (None, [], None)
+        known = self._known[key]
+        assert known is not None
+        graph, places, result = known
+        if graph is None:
+            return self._run(*inputs)
+        for place, value in zip(places, inputs, strict=True):
+            if place is not None:
+                place.copy_(value)
+        graph.replay()
+        return _each(result, torch.clone)
+
+    def _run(self, *inputs: Tensor | None) -> Any:
+        device = next((value.device for value in inputs if value is not None), None)
+        with autocast(device or torch.device("cpu"), self.dtype):
+            return self.function(*inputs)
+
+    def _record(self, inputs: tuple[Tensor | None, ...]) -> tuple[Any, list[Any], Any]:
+        places = [None if value is None else value.clone() for value in inputs]
+        stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self._run(*places)  # libraries choose their kernels and make their handles
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            result = self._run(*places)
+        return graph, places, result
+
+
+def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: _each(getattr(value, field.name), change) for field in fields(value)}
+        return replace(value, **parts)
+    if isinstance(value, list | tuple):
+        return type(value)(_each(part, change) for part in value)
+    return value
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Within it, float32 products on CUDA keep all their bits: no TF32 anywhere."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

@@ -1,0 +1,100 @@
+"""Differences of the Triton kernels from the plain path, as JSON.
+
+A program of its own: where there is no GPU, Triton's interpreter has to be chosen before Triton is
+imported.
+"""
+
+import json
+import os
+import sys
+
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+
+from cvsegguide.models.linear import fast_paths, plain_path
+from cvsegguide.models.upsamplers import joint_bilateral, triton_kernels
+from cvsegguide.models.upsamplers.joint_bilateral import (
+    JointBilateralStack,
+    JointBilateralUpsampler,
+)
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def apart(ours: torch.Tensor, oracle: torch.Tensor) -> float:
+    return float((ours.float() - oracle).norm() / oracle.norm())
+
+
+def step(
+    radius: int, size: tuple[int, int, int, int], tuning: dict[str, object]
+) -> dict[str, float]:
+    """One step of every kernel at ``(B, C, h, w)``."""
+    torch.manual_seed(radius)
+    module = JointBilateralUpsampler(radius=radius, key_channels=12).eval().to(DEVICE)
+    batch, _, height, width = size
+    low = torch.randn(*size, device=DEVICE)
+    guidance = torch.rand(batch, 3, 2 * height, 2 * width, device=DEVICE)
+    values = torch.randn(batch, 1, 2 * height, 2 * width, device=DEVICE)
+    with torch.no_grad():
+        module.sigma_spatial.fill_(0.8)
+        module.range_temp.fill_(0.3)
+        with plain_path():
+            kernel = module.kernel(guidance)
+            expected = module.apply_kernel(low, kernel)
+            back = module.transposed(values, kernel)
+        weights = module._kernel_on_gpu(guidance, triton_kernels)
+        folded = triton_kernels.fold(kernel, radius)
+        pixels = low.permute(0, 2, 3, 1)
+        result = triton_kernels.enlarge(pixels, folded, radius, tuning).permute(0, 3, 1, 2)
+        half = triton_kernels.enlarge(pixels.bfloat16(), folded.bfloat16(), radius, tuning)
+        one = low[:, :1].contiguous()
+        with plain_path():
+            alone = module.apply_kernel(one, kernel)
+        few = triton_kernels.enlarge(one.permute(0, 2, 3, 1), folded, radius).permute(0, 3, 1, 2)
+        returned = triton_kernels.transposed(values[:, 0], folded, radius)[:, None]
+    return {
+        "weights": apart(weights, kernel),
+        "float32": apart(result, expected),
+        "bfloat16": apart(half.permute(0, 3, 1, 2), expected),
+        "one channel": apart(few, alone),
+        "transposed": apart(returned, back),
+    }
+
+
+def stack() -> dict[str, float]:
+    """Two steps through the public door."""
+    if DEVICE == "cpu":
+        joint_bilateral.triton_kernels = lambda *_: triton_kernels if fast_paths() else None
+    torch.manual_seed(0)
+    module = JointBilateralStack(10, steps=2, key_channels=8, radius=1).eval().to(DEVICE)
+    low = torch.randn(2, 10, 3, 4, device=DEVICE)
+    guidance = torch.rand(2, 3, 12, 16, device=DEVICE)
+    with torch.inference_mode():
+        ours, mean = module(low, guidance), module.pooled(low, guidance)
+        maps = module.maps(low, module.kernels(low, guidance))
+        assert maps is not None
+        whole = torch.cat([part for _, part in maps]).permute(0, 3, 1, 2)
+        with plain_path():
+            assert module.maps(low, module.kernels(low, guidance)) is None
+            expected, plain_mean = module(low, guidance), module.pooled(low, guidance)
+        mixed = whole + 0.1 * module.mix(whole)
+    return {
+        "stack": apart(ours, expected),
+        "pooled": apart(mean, plain_mean),
+        "maps": apart(mixed, expected),
+    }
+
+
+if __name__ == "__main__":
+    rows = {"by_channels": False, "ROWS": 4, "CHANNELS": 16}
+    channels = {"by_channels": True, "CHANNELS": 16}
+    found = {
+        "radius 3": step(3, (2, 21, 3, 9), rows),
+        "radius 1": step(1, (1, 17, 4, 5), channels),
+        "radius 2": step(2, (1, 9, 3, 4), channels),
+        "as chosen": step(1, (1, 20, 3, 3), {}),
+        "stack": stack(),
+    }
+    json.dump(found, sys.stdout)
