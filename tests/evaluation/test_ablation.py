@@ -154,7 +154,7 @@ def test_ablate(
     assert content["groups"][2]["mean"] == pytest.approx(means[0])
     assert content["groups"][3]["mean_minus_none"]["value"] == pytest.approx(means[1] - means[0])
     text = (out / "ablation.md").read_text()
-    assert "Command: `cvsegguide ablate --root " in text
+    assert "Command: `cvsegguide ablate --table guidance --root " in text
     for words in ("`tf_efficientnet_lite0`", "| mst | predicted |", "| land-cover prior |"):
         assert words in text
     with Image.open(out / "ablation.png") as image:

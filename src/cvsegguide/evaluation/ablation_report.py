@@ -155,7 +155,7 @@ def _groups(rows: Sequence[Row], results: Mapping[Row, Mapping[str, Any]]) -> li
     return groups
 
 
-def summary(errors: Errors, seed: int = 0) -> dict[str, Any]:
+def summary(errors: Errors, seed: int = 0, recalls: Sequence[float] = _RECALLS) -> dict[str, Any]:
     """Mean, median, 90 % quantile and recalls, and their 95 % intervals.
 
     A figure is the mean of the seeds' figures. Its interval comes from resampling the samples,
@@ -164,14 +164,15 @@ def summary(errors: Errors, seed: int = 0) -> dict[str, Any]:
     Args:
         errors: ``(S, N)`` errors in metres of S seeds on N samples.
         seed: Seed of the resampling.
+        recalls: Distances in metres.
     """
 
     def figures(values: Errors) -> list[float]:
         quantiles = np.quantile(values, [0.5, 0.9], axis=1).mean(axis=1)
-        recalls = [float((values <= threshold).mean()) for threshold in _RECALLS]
-        return [float(values.mean()), *quantiles.tolist(), *recalls]
+        within = [float((values <= threshold).mean()) for threshold in recalls]
+        return [float(values.mean()), *quantiles.tolist(), *within]
 
-    names = ["mean", "median", "p90", *(f"recall_{threshold:g}m" for threshold in _RECALLS)]
+    names = ["mean", "median", "p90", *(f"recall_{threshold:g}m" for threshold in recalls)]
     draws = _resamples(errors.shape[1], seed)
     low, high = np.quantile([figures(errors[:, draw]) for draw in draws], [0.025, 0.975], axis=0)
     result: dict[str, Any] = dict(zip(names, figures(errors), strict=True))
@@ -183,24 +184,39 @@ def summary(errors: Errors, seed: int = 0) -> dict[str, Any]:
     return result
 
 
-def difference(errors: Errors, reference: Errors, seed: int = 0) -> dict[str, float]:
+def difference(
+    errors: Errors,
+    reference: Errors,
+    seed: int = 0,
+    statistic: Literal["mean", "median"] = "mean",
+) -> dict[str, float]:
     """Difference of the means, ``errors - reference``, with a paired 95 % bootstrap interval.
 
     Args:
         errors, reference: ``(S, N)`` errors in metres on the same N samples.
         seed: Seed of the resampling.
+        statistic: ``median``: of the medians instead, the mean over seeds.
     """
-    paired = errors.mean(axis=0) - reference.mean(axis=0)
-    means = [paired[draw].mean() for draw in _resamples(len(paired), seed)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return {"value": float(paired.mean()), "low": float(low), "high": float(high)}
+
+    def value(draw: Any) -> float:
+        if statistic == "mean":
+            return float(errors[:, draw].mean() - reference[:, draw].mean())
+        medians = np.median(errors[:, draw], axis=1), np.median(reference[:, draw], axis=1)
+        return float(medians[0].mean() - medians[1].mean())
+
+    count = errors.shape[1]
+    low, high = np.quantile([value(draw) for draw in _resamples(count, seed)], [0.025, 0.975])
+    return {"value": value(np.arange(count)), "low": float(low), "high": float(high)}
 
 
 def _resamples(count: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
 
 
-def _interval(group: Mapping[str, Any], name: str, factor: float = 1.0, digits: int = 2) -> str:
+def shown_interval(
+    group: Mapping[str, Any], name: str, factor: float = 1.0, digits: int = 2
+) -> str:
+    """A figure with its interval where it has one, ``-`` where there is no figure."""
     if name not in group:
         return "-"
     text = f"{factor * group[name]:.{digits}f}"
@@ -231,8 +247,12 @@ def table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for group in groups:
         row = [group["network"], group["guidance"], *([group["recipe"]] if recipes else [])]
-        row += [_interval(group, "mean"), _interval(group, "median"), f"{group['p90']:.2f}"]
-        row += [_interval(group, f"recall_{value:g}m", 100, 1) for value in _RECALLS]
+        row += [
+            shown_interval(group, "mean"),
+            shown_interval(group, "median"),
+            f"{group['p90']:.2f}",
+        ]
+        row += [shown_interval(group, f"recall_{value:g}m", 100, 1) for value in _RECALLS]
         row += [f"{group['nll']:.2f}"]
         row += ["-" if group["miou"] is None else f"{100 * group['miou']:.1f}"]
         row += [_difference(group, "mean_minus_none")] if guided else []
@@ -240,8 +260,12 @@ def table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         rows.append(row)
     for name, figures in content["baselines"].items():
         row = [name, "-", *(["-"] if recipes else [])]
-        row += [_interval(figures, "mean"), _interval(figures, "median"), f"{figures['p90']:.2f}"]
-        row += [_interval(figures, f"recall_{value:g}m", 100, 1) for value in _RECALLS]
+        row += [
+            shown_interval(figures, "mean"),
+            shown_interval(figures, "median"),
+            f"{figures['p90']:.2f}",
+        ]
+        row += [shown_interval(figures, f"recall_{value:g}m", 100, 1) for value in _RECALLS]
         row += [f"{figures['nll']:.2f}" if "nll" in figures else "-", "-"]
         row += ["-"] * (guided + compared)
         rows.append(row)

@@ -1,6 +1,6 @@
 """A data set from a configuration of ``test``, or from what lies in a folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,24 @@ def open_dataset(
         entries = [recognised(Path(root))]
     else:
         raise ConfigurationError("--root, --config: one of them has to name the data")
-    opened = [_instance(entry, changes) for entry in entries]
+    return open_entries(entries, split, changes)
+
+
+def open_entries(
+    entries: Sequence[Entry], split: str, changes: Mapping[str, Any] | None = None
+) -> "Dataset[Sample]":
+    """Open the data sets of these entries as one.
+
+    Args:
+        entries: As a configuration has them.
+        split: What they are for, for messages.
+        changes: Constructor arguments to change, as text.
+
+    Raises:
+        ConfigurationError: An argument is unusable.
+        DatasetError: What a data set finds fault with; or there is no sample.
+    """
+    opened = [_instance(entry, changes or {}) for entry in entries]
     if sum(map(len, opened)) == 0:
         raise DatasetError(f"data.{split}: the data set has no samples")
     if len(opened) == 1:
