@@ -1,7 +1,12 @@
-"""What a desktop GIS finds in the files: asked of GDAL's own programs where they are installed."""
+"""What a desktop GIS finds in the files.
+
+Asked of GDAL through rasterio and pyogrio everywhere, and of GDAL's own programs where they are
+installed.
+"""
 
 import json
 import shutil
+import struct
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.warp import transform as warp
 
 from cvsegguide.geo import GeoReference
 from cvsegguide.inference.regions import regions
@@ -103,12 +110,72 @@ def test_rasters_for_rasterio(saved: Path) -> None:
             float(result.posterior.std(dtype=np.float64)), rel=1e-5
         )
         assert dataset.block_shapes == [(256, 256)]
+        assert dataset.nodata is None, "every pixel has a probability"
+        assert (dataset.mask_flag_enums, dataset.dtypes) == (([MaskFlags.all_valid],), ("float32",))
+        reference = MERCATOR if dataset.crs.to_epsg() == 3857 else UTM
+        assert f"EPSG:{dataset.crs.to_epsg()}" == reference.crs
+        assert tuple(dataset.transform)[:6] == pytest.approx(reference.transform, abs=1e-6)
+        assert dataset.shape == (reference.height, reference.width)
+        for name, value in (
+            ("MINIMUM", 0.0),
+            ("MAXIMUM", result.posterior.max()),
+            ("MEAN", result.posterior.mean(dtype=np.float64)),
+        ):
+            said = float(dataset.tags(1)[f"STATISTICS_{name}"])
+            assert said == pytest.approx(float(value), rel=1e-5), name
+        assert float(dataset.tags(1)["STATISTICS_VALID_PERCENT"]) == 100
     with rasterio.open(saved / "landcover.tif") as dataset:
         assert dataset.nodata == 0
         assert np.array_equal(dataset.read(1), result.landcover)
         assert dataset.colormap(1)[5] == (*NYC.palette[5].tolist(), 255)
         assert float(dataset.tags(1)["STATISTICS_MINIMUM"]) == 1, "no data does not count"
         assert dataset.overviews(1) == [2]
+        assert dataset.colorinterp == (ColorInterp.palette,)
+        assert dataset.colormap(1)[0][3] == 0, "no data is seen through"
+        assert np.array_equal(dataset.dataset_mask() > 0, result.landcover > 0)
+        for entry in NYC.classes[1:]:
+            assert dataset.colormap(1)[entry.id] == (*entry.color, 255)
+            assert dataset.tags()[f"CLASS_{entry.id}"] == entry.name
+
+
+PLACE = -1
+"""Not a tag: where a directory begins."""
+
+
+def directories(path: Path) -> list[dict[int, list[int]]]:
+    """Integers by tag of the directories of a TIFF, in the order in which they are chained."""
+    data = path.read_bytes()
+    assert data[:4] == b"II*\0"
+    (place,) = struct.unpack_from("<I", data, 4)
+    found = []
+    while place:
+        (count,) = struct.unpack_from("<H", data, place)
+        entries = {PLACE: [place]}
+        for number in range(count):
+            tag, kind, length = struct.unpack_from("<HHI", data, place + 2 + 12 * number)
+            form = {3: "H", 4: "I"}.get(kind)
+            if form is not None:
+                at = place + 10 + 12 * number
+                if length * struct.calcsize(form) > 4:
+                    (at,) = struct.unpack_from("<I", data, at)
+                entries[tag] = list(struct.unpack_from(f"<{length}{form}", data, at))
+        found.append(entries)
+        (place,) = struct.unpack_from("<I", data, place + 2 + 12 * count)
+    return found
+
+
+@pytest.mark.parametrize("name", ["posterior.tif", "landcover.tif"])
+def test_the_layout_is_that_of_a_cloud_optimised_geotiff(saved: Path, name: str) -> None:
+    """All directories before all pixels; the pixels of overviews before those of the image."""
+    width, offsets, side = 256, 324, 322
+    found = directories(saved / name)
+    assert [entry[width] for entry in found] == [[SIDE], [SIDE // 2]]
+    assert all(entry[side] == entry[side + 1] == [256] for entry in found)
+    assert max(entry[PLACE][0] for entry in found) < min(min(entry[offsets]) for entry in found)
+    assert max(found[1][offsets]) < min(found[0][offsets])
+    ghost = (saved / name).read_bytes()[8:300]
+    assert ghost.startswith(b"GDAL_STRUCTURAL_METADATA_SIZE=")
+    assert b"LAYOUT=IFDS_BEFORE_DATA" in ghost
 
 
 def test_large_rasters_have_overviews(tmp_path: Path) -> None:
@@ -181,6 +248,29 @@ def test_a_hole_runs_the_other_way(tmp_path: Path) -> None:
         collection = json.loads((tmp_path / "a.geojson").read_text())
         check_rfc7946(collection)
         assert len(collection["features"][0]["geometry"]["coordinates"]) == 2
+
+
+def test_regions_for_gdal(saved: Path) -> None:
+    """GDAL's reader finds polygons on WGS84, each a valid one, as large as we say."""
+    pyogrio = pytest.importorskip("pyogrio")
+    shapely = pytest.importorskip("shapely")
+    path = saved / "regions.geojson"
+    features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    meta, _, shapes, values = pyogrio.raw.read(path)
+    assert meta["crs"] == "EPSG:4326"
+    assert "Polygon" in meta["geometry_type"]
+    columns = dict(zip(meta["fields"], values, strict=True))
+    assert columns["rank"].tolist() == [feature["properties"]["rank"] for feature in features]
+    assert columns["probability"].dtype == np.float64
+    polygons = shapely.from_wkb(shapes)
+    assert shapely.is_valid(polygons).all()
+    assert pyogrio.read_info(path)["total_bounds"] == pytest.approx(shapely.total_bounds(polygons))
+    with rasterio.open(saved / "posterior.tif") as dataset:
+        for polygon in polygons:
+            inside = shapely.point_on_surface(polygon)
+            (x,), (y,) = warp("EPSG:4326", dataset.crs, [inside.x], [inside.y])
+            ((value,),) = dataset.sample([(x, y)])
+            assert value > 0, "regions lie where the posterior does"
 
 
 def test_regions_for_ogrinfo(saved: Path) -> None:
