@@ -54,6 +54,16 @@ def test_step_equals_formula(
         )
 
 
+@pytest.mark.parametrize("radius", [1, 2, 4])
+def test_windows_of_any_radius(radius: int) -> None:
+    torch.manual_seed(2)
+    module = JointBilateralUpsampler(radius=radius).eval()
+    source, guidance = torch.randn(1, 3, 16, 8), torch.rand(1, 3, 32, 16)
+    with torch.no_grad():
+        expected = oracle(module, source, guidance)
+        torch.testing.assert_close(module(source, guidance), expected, atol=1e-5, rtol=0)
+
+
 def test_gradients_equal_those_of_formula(step: JointBilateralUpsampler) -> None:
     source = torch.randn(2, 5, 4, 6, requires_grad=True)
     guidance = torch.rand(2, 3, 16, 24)

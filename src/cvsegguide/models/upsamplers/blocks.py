@@ -48,7 +48,7 @@ def _taps(
         place = torch.arange(size)[:, None] + torch.arange(diameter) - radius
         place = place.abs()
         place = torch.where(place >= size, 2 * (size - 1) - place, place)
-        patch = min(length, block // 2 + 2 * ((radius + 1) // 2) + 2)
+        patch = min(length, block // 2 + 2 * (radius // 2) + 4)
         first = (torch.arange(size // block) * (block // 2) - (patch - block // 2) // 2).clamp(
             0, length - patch
         )
