@@ -4,7 +4,11 @@ A GPU eats pairs faster than the cores beside it can decode and change them. Whe
 is decoded once (about 0.5 MB a pair), and batches are put together and transformed on the device.
 """
 
+import hashlib
+import pickle
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +30,20 @@ _AT_ONCE = 32
 
 _RASTERS = ("overhead", "street", "landcover", "sightline", "street_range")
 _NUMBERS = ("position", "heading", "fov", "gsd")
+
+_kept: ContextVar[dict[str, tuple[list[str], dict[str, Tensor]]] | None] = ContextVar(
+    "_kept", default=None
+)
+
+
+@contextmanager
+def kept_sets() -> Iterator[None]:
+    """Within this context the last set that was read stays, for runs on the very same one."""
+    token = _kept.set(_kept.get() or {})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 class _AsBytes(Transform):
@@ -89,7 +107,7 @@ class ResidentLoader(OrderedLoader):
 
     def __iter__(self) -> Iterator[Batch]:
         if not self._ids:
-            self._read()
+            self._obtain()
         epoch, done = self._begin()
         order = [index for _, index in self.sampler]
         for number in range(done, len(self)):
@@ -101,6 +119,20 @@ class ResidentLoader(OrderedLoader):
             batch = transformed(batch, self.transforms, Draws(seed, self.device))
             self._position = (epoch, number + 1)
             yield batch
+
+    def _obtain(self) -> None:
+        """Take the set from an earlier run where it was kept, else read it."""
+        kept = _kept.get()
+        if kept is None:
+            self._read()
+            return
+        content = pickle.dumps((self.dataset, str(self.device)))
+        key = hashlib.sha256(content).hexdigest()
+        if key not in kept:
+            kept.clear()  # its memory is needed
+            self._read()
+            kept[key] = (self._ids, self._store)
+        self._ids, self._store = kept[key]
 
     def _read(self) -> None:
         """Decode the whole set, in its order."""

@@ -107,11 +107,14 @@ def run_table(
         _test(plan, run, folder, searching[run.variant.name], workers, execute, say, label)
 
     if jobs == 1:
-        for number, run in enumerate(runs, 1):
-            work(number, run)
-            # Loaders of a finished run must be gone before the next one forks its readers: their
-            # remains in those would complain of workers that are not theirs.
-            gc.collect()
+        from cvsegguide.data.resident import kept_sets
+
+        with kept_sets():
+            for number, run in enumerate(runs, 1):
+                work(number, run)
+                # Loaders of a finished run must be gone before the next one forks its readers:
+                # their remains in those would complain of workers that are not theirs.
+                gc.collect()
         return
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(work, number, run) for number, run in enumerate(runs, 1)]
