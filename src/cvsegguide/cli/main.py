@@ -95,7 +95,7 @@ COMMANDS = {
     ),
     "ablate": Command(
         "cvsegguide.cli.ablate",
-        "what guidance is worth: rows, table and plot",
+        "what parts are worth: rows, table and plot",
         example="--root city --steps 300 --out ablation",
     ),
     "figures": Command(
