@@ -1,7 +1,9 @@
 """All metrics of one run, fed batch by batch."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -22,6 +24,12 @@ from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.models.base import Prediction
 
 Row = dict[str, Any]
+
+
+def _cores() -> int:
+    """Threads that look for regions at a time: what this process may use, at most 8."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(cores or 1, 8)
 
 
 def estimate_position(log_posterior: Tensor) -> Tensor:
@@ -114,10 +122,13 @@ class Evaluator(nn.Module):
     def _regions(self, log_posterior: Tensor, batch: Batch) -> dict[str, list[Any]]:
         from cvsegguide.evaluation.regions import true_region
 
-        found = [
-            true_region(log_posterior[i].exp().cpu().numpy(), *batch.position[i].tolist())
-            for i in range(len(batch))
-        ]
+        posteriors = log_posterior.exp().cpu().numpy()
+        places = batch.position.tolist()
+        # Beside a GPU this is what a test waits for; SciPy's filters let other threads run.
+        with ThreadPoolExecutor(min(len(batch), _cores())) as pool:
+            found = list(
+                pool.map(lambda map_, place: true_region(map_, *place), posteriors, places)
+            )
         ranks = torch.tensor([rank for rank, _, _ in found], device=log_posterior.device)
         masses = torch.tensor([mass for _, mass, _ in found], device=log_posterior.device)
         self.regions.update(ranks, masses)
