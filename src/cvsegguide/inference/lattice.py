@@ -44,6 +44,7 @@ def lattice(shape: tuple[int, int], size: tuple[int, int], overlap: float) -> li
 
 
 def batches(windows: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
-    """``windows`` in groups of at most ``size``."""
-    for start in range(0, len(windows), size):
-        yield windows[start : start + size]
+    """``windows`` in groups of at most ``size``, as few and as equal as they can be."""
+    count = -(-len(windows) // size)
+    for index in range(count):
+        yield windows[index * len(windows) // count : (index + 1) * len(windows) // count]
