@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,15 @@ class LossTrace(Callback):
         path: The file.
         signal_at: Batches after which the signal is sent; 0 for never.
         number: The signal.
+        group: Send it to the whole group of the process, as Ctrl-C does; and wait, so that what
+            happens to the others is seen.
     """
 
-    def __init__(self, path: str, signal_at: int = 0, number: int = 15) -> None:
+    def __init__(
+        self, path: str, signal_at: int = 0, number: int = 15, group: bool = False
+    ) -> None:
         self.path = Path(path)
+        self.group = group
         self.signal_at = signal_at
         self.number = number
 
@@ -142,7 +148,9 @@ class LossTrace(Callback):
             names = " ".join(batch.id)
             file.write(f"{done} {float(outputs['loss']).hex()} {names}\n")
         if self.signal_at == done:
-            os.kill(os.getpid(), self.number)
+            os.kill(0 if self.group else os.getpid(), self.number)
+            if self.group:
+                time.sleep(0.5)
 
 
 def tiny_config(**changes: Any) -> dict[str, Any]:

@@ -132,6 +132,52 @@ def test_kill_9_and_resume(whole: dict[str, Path], tmp_path: Path, killed: int) 
     assert_same_state(run, whole["plain"])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "interrupted"), [(signal.SIGTERM, 7), (signal.SIGINT, 4)])
+def test_a_signal_to_the_whole_group(
+    whole: dict[str, Path], tmp_path: Path, number: signal.Signals, interrupted: int
+) -> None:
+    """Processes that read data live on until the run has saved; then they end with it."""
+    run = tmp_path / "plain"
+    trace = trace_callback(tmp_path / "plain.trace", interrupted, number)
+    trace[0]["init_args"]["group"] = True
+    config = write_config(
+        tmp_path / "group.yaml",
+        data={"num_workers": 2},
+        trainer={"max_epochs": 3, "accelerator": "cpu", "logger": False, "callbacks": trace},
+    )
+    program = (
+        "import sys\n"
+        "from cvsegguide.cli.main import main\n"
+        "from cvsegguide.training.command import Command\n"
+        "Command._export = lambda self: None\n"
+        "sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, "fit", "--config", str(config), "--out", str(run)]
+
+    def start(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *more],
+            env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            start_new_session=True,
+        )
+
+    done = start()
+    assert done.returncode == 128 + number, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if "error" in line]
+    assert len(lines) == 1, done.stderr
+    assert f"stopped on request at step {interrupted}" in lines[0]
+    done = start("--resume")
+    assert done.returncode == 0, done.stderr
+    assert steps(run) == steps(whole["plain"])
+    assert_same_state(run, whole["plain"])
+
+
 def test_ctrl_c(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert fit(tmp_path / "run", {}, signal_at=2, number=signal.SIGINT) == 130
     error = capfd.readouterr().err

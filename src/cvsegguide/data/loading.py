@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from cvsegguide.data import workers
 from cvsegguide.data.broken import BrokenFileError, BrokenFiles
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import Transform
@@ -219,13 +220,14 @@ class BatchLoader(OrderedLoader):
             pin_memory=pin_memory,
             drop_last=drop_last,
             persistent_workers=num_workers > 0,
+            worker_init_fn=workers.ignore_signals,
         )
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, done = self._begin()
         if self.broken is not None:
             self.broken.gather()
-        for delivery in self._loader:
+        for delivery in workers.iterate(self._loader):
             for index, path, reason in delivery.broken:
                 assert self.broken is not None
                 self.broken.record(index, path, reason)
