@@ -115,6 +115,31 @@ def test_a_wrong_start_is_recovered_from(world, off):
     assert errors[-3:, 0].max() < 2.0
 
 
+def test_no_place_is_given_up_before_the_track_has_settled(world):
+    # Two pictures in a row speak for another street, 60 m off and consistent with the motion.
+    poses = drive(80.5, 30.5, 20.0, STEPS)
+    lies = {k: (poses[k][0] - 30, poses[k][1] + 25, poses[k][2]) for k in (0, 1)}
+    likelihood = world(ColorNetwork())
+    found, boxes = {}, {}
+    for settle in (0, 3):
+        tracker = Tracker(likelihood, Settings(headings=32, settle=settle, margin=8.0))
+        tracker.start()
+        errors = run(tracker, poses[:2], STEPS, wrong=lies)
+        assert errors[1, 0] > 40.0
+        boxes[settle] = tracker.belief.box
+        assert tracker.settled == (settle == 0)
+        for index in range(2, len(poses)):
+            motion = Motion(STEPS[index - 1][0], 0.0, STEPS[index - 1][1], SURE)
+            last = tracker.step(street_image(*poses[index]), motion, fov=70.0)
+            away = math.hypot(last.row - poses[index][0], last.col - poses[index][1]) * CELL
+            found.setdefault(settle, []).append(away)
+    row, col = poses[1][:2]
+    assert boxes[3].top <= row < boxes[3].bottom
+    assert boxes[3].left <= col < boxes[3].right
+    assert max(found[3][4:]) < 2.0
+    assert found[0][4] > 40.0  # who looks at the favoured street alone has lost the truth
+
+
 def test_without_odometry_a_random_walk_follows(world):
     tracker = Tracker(world(ColorNetwork()), Settings(headings=32, walk=8.0, walk_turn=20.0))
     poses = drive(80.5, 30.5, 20.0, STEPS)

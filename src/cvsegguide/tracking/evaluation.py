@@ -11,6 +11,7 @@ Each drive is run four times, always with the heading unknown at its start:
 
 import math
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvsegguide.console import note
 from cvsegguide.errors import InputError
 from cvsegguide.evaluation.bootstrap import bootstrap_intervals
 from cvsegguide.geo.slippy import tile_at, tile_bounds
@@ -82,9 +84,11 @@ def evaluate(
     by_frame: list[list[float]] = []
     made = 0
     for number in show_progress(range(drives), "drives"):
+        began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="cvsegguide-drive-") as name:
             table = _drive(Path(name), seed + number, fov, rig)
             if table is None:
+                note(f"drive {number + 1} of {drives} (seed {seed + number}): only short streets")
                 continue
             made += 1
             frames = read_frames(table, fov)
@@ -108,6 +112,12 @@ def evaluate(
                     for index, frame in enumerate(frames)
                 ]
                 runs["gap"].append(float(one.follow(holes, one.in_tile(frames[0])).errors()[-1]))
+        last = {name: errors[-1] for name, errors in runs.items()}
+        note(
+            f"drive {number + 1} of {drives} (seed {seed + number}): after {AFTER} pictures "
+            f"{last['track']:.1f} m, wrong start {last['wrong']:.1f} m, gap {last['gap']:.1f} m; "
+            f"{time.perf_counter() - began:.0f} s"
+        )
     if not made:
         raise InputError("evaluate: no town of these seeds has a way that is long enough")
     result: dict[str, Any] = {

@@ -26,6 +26,12 @@ MOST_STATES = 120_000_000
 _NEAR = 8.0
 """Metres around the belief that a confident track looks at."""
 
+_WIDE = 40_000
+"""Cells (180 m square) that an unsettled track keeps looking at."""
+
+_SETTLED = 0.9
+"""Probability of the mode at which a picture counts for a settled track."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -70,6 +76,9 @@ class Settings:
             with every so many pictures.
         walk, walk_turn: Standard deviations of a step without odometry, metres and degrees.
         patience: Pictures in a row that speak against the track before more is searched.
+        settle: Pictures in a row after which a track with one probable place counts as settled.
+            Until then no place that was possible is given up: one picture often favours a wrong
+            street, several that fit the motion seldom do.
     """
 
     headings: int = 64
@@ -81,6 +90,7 @@ class Settings:
     walk_turn: float = 20.0
     patience: int = 4
     every: int = 4
+    settle: int = 3
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -93,6 +103,7 @@ class Settings:
             ("walk_turn", 0.0, 360.0),
             ("patience", 1, 10**6),
             ("every", 1, 10**6),
+            ("settle", 0, 10**6),
         ):
             value = getattr(self, name)
             if not (math.isfinite(value) and low <= value <= high):
@@ -128,7 +139,13 @@ class Tracker:
         self.lost = False
         self._against = 0
         self._pictures = 0
+        self._agreed = 0
         self._margin = self._cells(self.settings.margin)
+
+    @property
+    def settled(self) -> bool:
+        """Whether one place has been probable for long enough to look at its surroundings only."""
+        return self._agreed >= self.settings.settle and not self.lost
 
     def _cells(self, metres: float) -> int:
         return math.ceil(metres / self.likelihood.cell)
@@ -178,7 +195,7 @@ class Tracker:
         if heading is not None:
             belief = belief.with_headings(wrap_degrees(heading), heading_error)
         self.belief = belief
-        self._against, self._pictures, self.lost = 0, 0, False
+        self._against, self._pictures, self._agreed, self.lost = 0, 0, 0, False
         self._margin = self._cells(self.settings.margin)
 
     def step(
@@ -219,7 +236,10 @@ class Tracker:
         if view is not None:
             belief = self._look(belief, view, fov)
         self.belief = belief
-        return belief.estimate()
+        estimate = belief.estimate()
+        if view is not None:
+            self._agreed = self._agreed + 1 if estimate.probability >= _SETTLED else 0
+        return estimate
 
     def _look(self, belief: Belief, view: NDArray[np.uint8] | ImageLike, fov: float) -> Belief:
         """The belief after a picture."""
@@ -228,11 +248,15 @@ class Tracker:
         support = belief.support(2 * settings.floor)
         sure = belief.area() < 0.1 * math.prod(support.grown(self._margin).shape) * belief.cell**2
         around = not sure or self._against > 0 or self.lost or self._pictures % settings.every == 0
+        around = around or not self.settled
         self._pictures += 1
         margin = self._margin if around else min(self._margin, self._cells(_NEAR))
         while math.prod(support.grown(margin).shape) * settings.headings > MOST_STATES:
             margin //= 2
-        belief = belief.resized(support.grown(margin))
+        box = support.grown(margin)
+        if not self.settled:
+            box = box.joined(self._kept(belief))
+        belief = belief.resized(box)
         known = self.likelihood.known(belief.box)
         belief = belief.mixed(0.5 if self.lost else settings.floor, known)
         heading, chosen = None, torch.ones(len(belief.mass), dtype=torch.bool)
@@ -253,6 +277,15 @@ class Tracker:
         belief, self.evidence = belief.updated(likelihood)
         self._watch(sure)
         return belief
+
+    def _kept(self, belief: Belief) -> Box:
+        """What is possible, as much of it as :data:`_WIDE` cells hold."""
+        rest = 1e-5
+        box = belief.support(rest)
+        while math.prod(box.shape) > _WIDE and rest < self.settings.floor:
+            rest *= 2
+            box = belief.support(rest)
+        return box
 
     def _watch(self, sure: bool) -> None:
         """Search more after pictures that a confident track did not foresee, less once it does."""
