@@ -90,7 +90,7 @@ def _row(out: Path, run: TableRun) -> dict[str, Any]:
         "changes": dict(run.variant.changes),
         "network": card.get("model"),
         "parameters": _parameters(folder / "model.safetensors"),
-        "learning_rate": settings["model"].get("learning_rate"),
+        "learning_rate": _rate(settings["model"].get("learning_rate")),
         "batch_size": settings["data"]["batch_size"],
         "steps": settings["trainer"].get("max_steps"),
         "fit_seconds": seconds,
@@ -242,6 +242,11 @@ def details(block: Mapping[str, Any]) -> Table:
         line += [_number(row.get("nll"), 2), *["-"] * (4 if searched else 3)]
         lines.append(line)
     return head, lines
+
+
+def _rate(value: Any) -> float | None:
+    """YAML reads ``1e-3`` as a word, which the trainer takes as a number."""
+    return None if value is None else float(value)
 
 
 def markdown(content: Mapping[str, Any]) -> str:

@@ -100,6 +100,10 @@ class LocalizationModel(nn.Module):
         """Log-probability ``(B, H, W)`` of the camera standing in each overhead pixel."""
         raise NotImplementedError
 
+    def compilable(self) -> list[nn.Module]:
+        """Parts with one tensor program for every input of a size, for ``torch.compile``."""
+        return []
+
     def sharpen(self, factor: float) -> None:
         """Multiply all log-probabilities, before they are normalised, by ``factor`` for good.
 

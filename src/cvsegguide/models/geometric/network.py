@@ -351,6 +351,10 @@ class GeometricModel(LocalizationModel):
         heatmap = prediction.heatmap[:, 0]
         return heatmap.flatten(1).log_softmax(dim=1).view_as(heatmap)
 
+    def compilable(self) -> list[nn.Module]:
+        """See :meth:`LocalizationModel.compilable`: both branches."""
+        return [self.overhead_branch, self.street_branch]
+
     @torch.no_grad()
     def sharpen(self, factor: float) -> None:
         """See :meth:`LocalizationModel.sharpen`."""
