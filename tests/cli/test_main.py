@@ -254,6 +254,60 @@ def test_colours_are_for_terminals_and_for_those_who_force_them(
     assert "\x1b" in capsys.readouterr().err
 
 
+def test_a_slip_of_the_hand_is_told_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lokalise"]) == 2
+    assert "no command 'lokalise'; did you mean 'localize'?" in capsys.readouterr().err
+    assert main(["fly"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["demo", "--out", "file"], "--out file: file is a file, not a folder"),
+        (["demo", "--out", "file/deep/er"], "--out file/deep/er: file is a file, not a folder"),
+        (["demo", "--out", ""], "--out: the name is empty"),
+        (["localize", "a.tif", "b.jpg", "--out", "file"], "--out file: file is a file"),
+        (["segment", "a.tif", "--out", "folder"], "--out folder: is a folder, not a file"),
+        (["segment", "a.tif", "--out", "file/a.tif"], "--out file/a.tif: file is a file"),
+        (["figures", "--out", "file"], "--out file: file is a file, not a folder"),
+    ],
+)
+def test_where_nothing_can_be_written_is_said_before_anything_is_done(
+    words: list[str],
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    module = __import__(COMMANDS[words[0]].module, fromlist=["run"])
+    monkeypatch.setattr(module, "run", lambda arguments: pytest.fail("it began"))
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"cvsegguide: error: {fault}")
+    assert error.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("kind", [FileExistsError, NotADirectoryError, PermissionError])
+def test_a_library_that_cannot_write_somewhere_is_no_fault_of_ours(
+    kind: type[OSError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = {FileExistsError: 17, NotADirectoryError: 20, PermissionError: 13}[kind]
+
+    def run(arguments: object) -> int:
+        raise kind(number, os.strerror(number), "runs/mine")
+
+    monkeypatch.setattr("cvsegguide.cli.demo.run", run)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == (
+        f"cvsegguide: error: runs/mine: cannot be written ({os.strerror(number)})\n"
+    )
+
+
 # -- in a real shell ------------------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ def test_json_and_nothing_else(raster, capsys):
         (["--out", "out.tif", "--batch-size", "0"], "--batch-size"),
         (["--out", "out.tif", "--gsd", "3"], "--gsd 3 contradicts"),
         (["--out", "out.tif", "--device", "quantum"], "--device"),
-        (["--out", "in.tif/x/out.tif"], "cannot be written"),
+        (["--out", "in.tif/x/out.tif"], "in.tif is a file, not a folder"),
     ],
 )
 def test_mistakes(raster, capsys, arguments, fault):

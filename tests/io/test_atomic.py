@@ -69,6 +69,17 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for writer, place in ((atomic_path, file / "a" / "b.txt"), (atomic_folder, file / "a")):
+        with pytest.raises(InputError) as caught:
+            fill(writer, place, RuntimeError)
+        assert str(caught.value) == f"{place}: cannot be written ({file} is a file, not a folder)"
+    with pytest.raises(InputError, match=r"file: cannot be written \(a file, not a folder\)$"):
+        fill(atomic_folder, file, RuntimeError)
+
+
 KILLED = """
 import os, signal, sys
 from cvsegguide.io.atomic import atomic_folder, atomic_path

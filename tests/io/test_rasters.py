@@ -129,6 +129,11 @@ def test_wide_values(tmp_path):
     wide = write(tmp_path / "w.tif", BANDS.astype(np.uint16) * 17)
     with pytest.raises(InputError, match=r"w\.tif: holds uint16.*gdal_translate -ot Byte"):
         read_overhead(wide)
+    spaced = write(tmp_path / "my w.tif", BANDS.astype(np.uint16) * 17)
+    with pytest.raises(InputError) as caught:
+        read_overhead(spaced)
+    # a command that can be pasted
+    assert f"-scale MIN MAX '{spaced}' out.tif" in str(caught.value)
     unit = (BANDS / 255).astype(np.float32)
     unit[:, :5] = np.nan
     overhead = read_overhead(write(tmp_path / "f.tif", unit))
@@ -171,7 +176,7 @@ def test_south_up_rasters_are_flipped(tmp_path):
 def test_degenerate_and_foreign_frames(tmp_path):
     local = 'LOCAL_CS["here",UNIT["metre",1]]'
     path = write(tmp_path / "a.tif", BANDS, crs=rasterio.crs.CRS.from_wkt(local))
-    with pytest.raises(InputError, match=r"a\.tif: .*longitude"):
+    with pytest.raises(InputError, match=r"a\.tif: coordinate reference system 'here' has no way to longitude"):
         read_overhead(path)
     assert read_overhead(path, bounds=(1, 2, 1.001, 2.001)).reference is not None
 

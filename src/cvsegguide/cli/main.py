@@ -6,6 +6,7 @@ What all commands share lives here, so that their modules need not know of it: `
 """
 
 import argparse
+import errno
 import importlib
 import os
 import select
@@ -15,10 +16,11 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cvsegguide import console
-from cvsegguide.errors import CVSegGuideError
+from cvsegguide.errors import ConfigurationError, CVSegGuideError
 
 OK, UNEXPECTED, BAD_INPUT, INTERRUPTED, TERMINATED, NO_READER = 0, 1, 2, 130, 143, 141
 """Exit statuses; those above 128 are 128 and the number of the signal, as shells count."""
@@ -135,6 +137,12 @@ class _Help(argparse.HelpFormatter):
         return super()._fill_text(text, width, indent)
 
 
+_PLACES = {
+    errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+}  # fmt: skip
+"""Faults of the place that something was to be written to."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Errors in one line, as everywhere."""
 
@@ -231,6 +239,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             console.complain("error", f"out of memory: take smaller batches or images ({error})")
             return UNEXPECTED
+        if isinstance(error, OSError) and error.errno in _PLACES and error.filename:
+            # of a library that writes by itself
+            if console.settings.verbose:
+                traceback.print_exc()
+            console.complain("error", f"{error.filename}: cannot be written ({error.strerror})")
+            return BAD_INPUT
         traceback.print_exc()
         console.complain("error", "this is a fault of cvsegguide; please report the lines above")
         return UNEXPECTED
@@ -253,7 +267,11 @@ def _dispatch(words: list[str], own_process: bool) -> int:
     if name.startswith("-"):
         return _top_level(words)
     if name not in COMMANDS:
-        console.complain("error", f"there is no command '{name}' (see `cvsegguide --help`)")
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, COMMANDS, 1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        console.complain("error", f"there is no command '{name}'{hint} (see `cvsegguide --help`)")
         return BAD_INPUT
     command = COMMANDS[name]
     start = time.monotonic()
@@ -272,6 +290,7 @@ def _dispatch(words: list[str], own_process: bool) -> int:
         parser.epilog = parser.epilog or _example(name)
         add_common_arguments(parser)
         arguments = parser.parse_args(words[1:])
+        _check_out(parser, arguments)
         console.settings.quiet = getattr(arguments, "quiet", False)
         console.settings.verbose = getattr(arguments, "verbose", 0) or 0
         console.settings.json = getattr(arguments, "json", False)
@@ -280,6 +299,26 @@ def _dispatch(words: list[str], own_process: bool) -> int:
     if console.settings.verbose:
         console.detail(f"{name}: exit status {status}, {time.monotonic() - start:.1f} s{_peak()}")
     return status
+
+
+def _check_out(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Say at once that what is computed could not be written, not after minutes."""
+    out = getattr(arguments, "out", None)
+    if out is None:
+        return
+    option = next(action for action in parser._actions if action.dest == "out")
+    name = option.option_strings[0] if option.option_strings else str(option.metavar)
+    if not out:
+        raise ConfigurationError(f"{name}: the name is empty")
+    path = Path(out)
+    is_folder = option.metavar == "DIR"
+    if not is_folder and path.is_dir():
+        raise ConfigurationError(f"{name} {path}: is a folder, not a file")
+    from cvsegguide.io.atomic import file_in_the_way
+
+    file = file_in_the_way(path if is_folder else path.parent)
+    if file is not None:
+        raise ConfigurationError(f"{name} {path}: {file} is a file, not a folder")
 
 
 def _top_level(words: list[str]) -> int:

@@ -1,6 +1,7 @@
 """The frame of an overhead image: pixels to coordinates and back."""
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -140,9 +141,13 @@ class GeoReference:
             )
         except Exception as error:  # GDAL's own errors share no public base
             other = source if target == "EPSG:4326" else target
+            named = re.match(r'\w+\["([^"]*)"', other)  # WKT
+            reason = str(error).splitlines()[0][:120]
+            if "{" in reason or "[" in reason:  # whole systems, as JSON
+                reason = "no operation leads there"
             raise InputError(
-                f"coordinate reference system '{other[:60]}' has no way to longitude and "
-                f"latitude ({str(error).splitlines()[0][:120]})"
+                f"coordinate reference system '{named[1] if named else other[:60]}' has no way to "
+                f"longitude and latitude ({reason})"
             ) from None
         return np.asarray(xs).reshape(x.shape), np.asarray(ys).reshape(y.shape)
 

@@ -190,7 +190,7 @@ class BaseLocalizer(ABC):
         if bounds is not None:
             check_given_bounds(aerial)
         if min(aerial.shape) < _MINIMUM_SIDE:
-            raise InputError(f"{aerial.name}: {_size(aerial.shape)} pixels are too few")
+            raise _too_few(aerial.name, aerial.shape)
         view = read_image(street, "street view")
         _check_street(view, fov, _name_of(street))
         truth = self._true_landcover(landcover, aerial)
@@ -245,7 +245,7 @@ class BaseLocalizer(ABC):
                 exact = (exact[0] / extent, exact[1] / extent)
             if min(exact) < _MINIMUM_SIDE or exact[0] * exact[1] > MAX_PIXELS:
                 metres = " x ".join(
-                    f"{side * size:.3g}" for side, size in zip(aerial.shape, pixel, strict=True)
+                    _metres(side * size) for side, size in zip(aerial.shape, pixel, strict=True)
                 )
                 fault = "too small" if min(exact) < _MINIMUM_SIDE else "too large"
                 raise InputError(
@@ -414,13 +414,23 @@ def _on_canvas(image: NDArray[np.uint8], plan: Plan) -> NDArray[np.uint8]:
 def _check_street(view: NDArray[np.uint8], fov: float, name: str) -> None:
     height, width = view.shape[:2]
     if min(height, width) < _MINIMUM_SIDE:
-        raise InputError(f"{name}: {_size(view.shape)} pixels are too few")
+        raise _too_few(name, view.shape)
     vertical = fov * height / width
     if vertical > 185.0:
         raise InputError(
             f"{name}: {_size(view.shape)} pixels that span {fov:g} degrees from left to right "
             f"would span {vertical:.0f} from top to bottom; pass its own --fov"
         )
+
+
+def _too_few(name: str, shape: tuple[int, ...]) -> InputError:
+    return InputError(
+        f"{name}: {_size(shape)} pixels are too few; at least {_MINIMUM_SIDE} a side are needed"
+    )
+
+
+def _metres(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -134,6 +134,23 @@ def _disk_errors(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
+def file_in_the_way(directory: Path) -> Path | None:
+    """Of a folder that is to be made and its parents, the one that is a file; else None."""
+    for folder in (directory, *directory.parents):
+        if folder.exists():
+            return None if folder.is_dir() else folder
+    return None
+
+
+def _unwritable(path: Path, directory: Path, error: OSError) -> InputError:
+    file = file_in_the_way(directory)
+    if file is None:
+        return InputError(f"{path}: cannot be written ({error.strerror})")
+    if file == path:
+        return InputError(f"{path}: cannot be written (a file, not a folder)")
+    return InputError(f"{path}: cannot be written ({file} is a file, not a folder)")
+
+
 @contextmanager
 def _folder(directory: Path) -> Iterator[None]:
     """Make a folder with its parents; when the block raises, those that were made go away."""
@@ -166,7 +183,7 @@ def atomic_folder(directory: str | PathLike[str]) -> Iterator[Path]:
             _sweep(directory)
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix=_prefix(), dir=directory))
         except OSError as error:
-            raise InputError(f"{directory}: cannot be written ({error.strerror})") from None
+            raise _unwritable(directory, directory, error) from None
         try:
             with _disk_errors(directory):
                 yield Path(name)
@@ -200,7 +217,7 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
                 prefix=_prefix(path.stem), suffix=path.suffix, dir=path.parent
             )
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+            raise _unwritable(path, path.parent, error) from None
         os.close(handle)
         temporary = Path(name)
         try:

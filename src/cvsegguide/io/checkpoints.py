@@ -32,7 +32,8 @@ def read_checkpoint(path: str | PathLike[str]) -> Any:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from None
+        reason = "no such file" if not path.exists() else f"cannot be read ({error.strerror})"
+        raise CheckpointError(f"{path}: {reason}") from None
     if not head:
         raise CheckpointError(f"{path}: the file is empty")
     if path.suffix == ".safetensors":

@@ -28,6 +28,7 @@ band, nodata and NaN become the mask. Floats in [0, 1] are scaled to 8 bits. Eve
 
 import contextlib
 import math
+import shlex
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -312,7 +313,7 @@ def _fitted(name: str, points: Any) -> Any:
     if max(misses) > 1.0:
         raise InputError(
             f"{name}: its ground control points miss a straight grid by up to {max(misses):.0f} "
-            f"pixels; warp it first: gdalwarp {Path(name).name} out.tif"
+            f"pixels; warp it first: gdalwarp {shlex.quote(name)} out.tif"
         )
     return affine
 
@@ -401,7 +402,7 @@ def _check_values(dataset: Any, bands: list[int], name: str) -> bool:
     kinds = {dataset.dtypes[band - 1] for band in bands}
     if kinds == {"uint8"}:
         return False
-    advice = f"rescale it first: gdal_translate -ot Byte -scale MIN MAX {Path(name).name} out.tif"
+    advice = f"rescale it first: gdal_translate -ot Byte -scale MIN MAX {shlex.quote(name)} out.tif"
     kind = ", ".join(sorted(kinds))
     if not kinds <= {"float32", "float64"}:
         raise InputError(f"{name}: holds {kind} values, not 8-bit; {advice}")
