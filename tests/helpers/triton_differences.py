@@ -44,9 +44,10 @@ def step(
             kernel = module.kernel(guidance)
             expected = module.apply_kernel(low, kernel)
             back = module.transposed(values, kernel)
-        weights = module._kernel_on_gpu(guidance, triton_kernels)
+        weights = module.weights(guidance, triton_kernels)
+        at_once = module.weights(guidance, triton_kernels, folded=True)
         folded = triton_kernels.fold(kernel, radius)
-        pixels = low.permute(0, 2, 3, 1)
+        side, pixels = folded.shape[2], low.permute(0, 2, 3, 1)
         result = triton_kernels.enlarge(pixels, folded, radius, tuning).permute(0, 3, 1, 2)
         half = triton_kernels.enlarge(pixels.bfloat16(), folded.bfloat16(), radius, tuning)
         one = low[:, :1].contiguous()
@@ -56,6 +57,7 @@ def step(
         returned = triton_kernels.transposed(values[:, 0], folded, radius)[:, None]
     return {
         "weights": apart(weights, kernel),
+        "folded weights": apart(at_once[..., :side], folded[..., :side]),
         "float32": apart(result, expected),
         "bfloat16": apart(half.permute(0, 3, 1, 2), expected),
         "one channel": apart(few, alone),

@@ -18,7 +18,7 @@ from cvsegguide.models.heads.similarity import PooledSimilarity
 from cvsegguide.models.linear import fast_paths, replace_linear_layers
 from cvsegguide.models.mst import INITIAL_SCALE
 from cvsegguide.models.tile import EncodedTile, shared_by
-from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack
+from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack, size_of
 
 
 class UpsampledFeatures(nn.Module):
@@ -321,7 +321,7 @@ class FeatUpModel(PairModel):
             ``(B, classes, H, W)`` logits or None, and ``(B, H W)`` (nothing in it unless wanted).
         """
         upsampler, head = self.overhead.upsampler, self.landcover_head
-        height, width = kernels[-1].shape[2:]
+        height, width = size_of(kernels[-1])
         lengths = low.new_empty(len(low), height * width)
         square = self.similarity.square_of(*upsampler.folded(*self.similarity.projection))
         covers: list[Tensor] = []

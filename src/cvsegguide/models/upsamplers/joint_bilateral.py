@@ -62,6 +62,17 @@ def _computed_in(source: Tensor) -> torch.dtype:
     return source.dtype
 
 
+def is_ready(kernel: Tensor) -> bool:
+    """Whether window weights are those of :meth:`JointBilateralUpsampler.ready` on a GPU."""
+    return kernel.ndim == 5
+
+
+def size_of(kernel: Tensor) -> tuple[int, int]:
+    """``(H, W)`` of the results that window weights are for, whichever their form."""
+    height, width = kernel.shape[1:4:2] if is_ready(kernel) else kernel.shape[2:]
+    return height, width
+
+
 def _accumulate(padded: Tensor, kernel: Tensor, diameter: int) -> Tensor:
     """Sum over the window of ``padded`` shifted times ``kernel``, without a graph."""
     batch, channels = padded.shape[:2]
@@ -166,7 +177,7 @@ class JointBilateralUpsampler(nn.Module):
         if _quiet() and not self.training:
             kernels = triton_kernels(guidance, self.radius)
             if kernels is not None and min(guidance.shape[2:]) > self.radius:
-                return self._kernel_on_gpu(guidance, kernels)
+                return self.weights(guidance, kernels)
             return self._kernel_by_rows(guidance)
         height, width = guidance.shape[2:]
         keys = self.range_proj(guidance)
@@ -193,7 +204,18 @@ class JointBilateralUpsampler(nn.Module):
         distance = (steps[:, None] ** 2 + steps[None, :] ** 2).reshape(-1)
         return torch.exp(-distance / (2 * like**2))
 
-    def _kernel_on_gpu(self, guidance: Tensor, kernels: ModuleType) -> Tensor:
+    def ready(self, guidance: Tensor) -> Tensor:
+        """As :meth:`kernel`, in the form in which :meth:`apply_kernel` is quickest.
+
+        On a GPU with Triton weights on the low-resolution map, ``(B, H, s, W, s')``.
+        """
+        kernels = triton_kernels(guidance, self.radius)
+        even = all(side % 2 == 0 and side // 2 > self.radius for side in guidance.shape[2:])
+        if kernels is None or not even or not _quiet() or self.training:
+            return self.kernel(guidance)
+        return self.weights(guidance, kernels, folded=True)
+
+    def weights(self, guidance: Tensor, kernels: ModuleType, folded: bool = False) -> Tensor:
         """As :meth:`kernel`, without dropout and gradients, by a kernel of its own."""
         pixels = guidance.permute(0, 2, 3, 1)
         enter, leave = (cast(nn.Conv2d, self.range_proj[index]) for index in (0, 3))
@@ -208,6 +230,8 @@ class JointBilateralUpsampler(nn.Module):
             (first.weight.flatten(1), first.bias),
             (last.weight.flatten(1), last.bias),
             self.radius,
+            _computed_in(guidance) if folded else torch.float32,
+            folded,
         )
         return result
 
@@ -251,11 +275,13 @@ class JointBilateralUpsampler(nn.Module):
 
     def apply_kernel(self, source: Tensor, kernel: Tensor) -> Tensor:
         """Enlarge ``source (B, C, h, w)`` to the kernel's size and filter it (linear in it)."""
-        kernels = triton_kernels(source, self.radius) if _quiet() else None
+        kernels = triton_kernels(source, self.radius) if _quiet() or is_ready(kernel) else None
         if kernels is not None:
             few = source.shape[1] <= kernels.FEW_CHANNELS  # no product of matrices
             low = (source if few else source.to(_computed_in(source))).permute(0, 2, 3, 1)
-            folded = kernels.fold(kernel, self.radius, low.dtype)
+            folded = kernel if few else kernel.to(low.dtype)
+            if not is_ready(kernel):
+                folded = kernels.fold(kernel, self.radius, low.dtype)
             large: Tensor = kernels.enlarge(low, folded, self.radius)
             return large.permute(0, 3, 1, 2)
         if _quiet():
@@ -274,11 +300,14 @@ class JointBilateralUpsampler(nn.Module):
 
         Without gradients.
         """
-        shape = (len(values), 1, kernel.shape[2] // 2, kernel.shape[3] // 2)
+        height, width = size_of(kernel)
+        shape = (len(values), 1, height // 2, width // 2)
         values, kernel = values.detach(), kernel.detach()
         kernels = triton_kernels(values, self.radius)
         if kernels is not None and min(shape[2:]) > self.radius:
-            folded = kernels.fold(kernel, self.radius, torch.float32)
+            folded = kernel
+            if not is_ready(kernel):
+                folded = kernels.fold(kernel, self.radius, torch.float32)
             low: Tensor = kernels.transposed(values[:, 0], folded, self.radius)
             return low[:, None]
         with torch.inference_mode(False), torch.enable_grad():
@@ -291,7 +320,7 @@ class JointBilateralUpsampler(nn.Module):
     def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
         """``(B, C, h, w)`` features to ``(B, C, 2 h, 2 w)``, guided by ``(B, G, H, W)``."""
         size = (2 * source.shape[2], 2 * source.shape[3])
-        return self.apply_kernel(source, self.kernel(F.adaptive_avg_pool2d(guidance, size)))
+        return self.apply_kernel(source, self.ready(F.adaptive_avg_pool2d(guidance, size)))
 
 
 class JointBilateralStack(nn.Module):
@@ -324,10 +353,10 @@ class JointBilateralStack(nn.Module):
         return result
 
     def kernels(self, source: Tensor, guidance: Tensor) -> list[Tensor]:
-        """Window weights ``(B, d * d, H, W)`` of every step, coarsest first."""
+        """Window weights of every step, coarsest first, see :meth:`JointBilateralUpsampler.ready`."""
         height, width = source.shape[2:]
         return [
-            step.kernel(F.adaptive_avg_pool2d(guidance, (height << index + 1, width << index + 1)))
+            step.ready(F.adaptive_avg_pool2d(guidance, (height << index + 1, width << index + 1)))
             for index, step in enumerate(self._steps())
         ]
 
@@ -373,12 +402,16 @@ class JointBilateralStack(nn.Module):
         self, source: Tensor, kernels: list[Tensor], module: ModuleType
     ) -> Iterator[tuple[int, Tensor]]:
         dtype = _computed_in(source)
-        height, width = kernels[-1].shape[2:]
+        height, width = size_of(kernels[-1])
         count = max(1, MAP_BYTES // (source.shape[1] * height * width * dtype.itemsize))
         for begin in range(0, len(source), count):
             low = source[begin : begin + count].to(dtype).permute(0, 2, 3, 1)
             for step, kernel in zip(self._steps(), kernels, strict=True):
-                folded = module.fold(kernel[begin : begin + count], step.radius, dtype)
+                folded = kernel[begin : begin + count]
+                if is_ready(folded):
+                    folded = folded.to(dtype)
+                else:
+                    folded = module.fold(folded, step.radius, dtype)
                 low = module.enlarge(low, folded, step.radius)
             yield begin, low
 

@@ -422,6 +422,8 @@ def _window_weights(
     mix_bias,
     out,
     out_bias,
+    vertical,
+    horizontal,
     result,
     height,
     width,
@@ -431,10 +433,18 @@ def _window_weights(
     RADIUS: tl.constexpr,
     ROOM: tl.constexpr,
     PIXELS: tl.constexpr,
+    BESIDE: tl.constexpr,
+    SIDE: tl.constexpr,
+    ACROSS: tl.constexpr,
+    ENTRIES: tl.constexpr,
+    FOLDED: tl.constexpr,
     SPLIT: tl.constexpr,
     EMULATE: tl.constexpr,
 ):
-    """Window weights of ``PIXELS`` pixels of one row; windows take ``ROOM`` places in memory."""
+    """Window weights of ``PIXELS`` pixels of one row; windows take ``ROOM`` places in memory.
+
+    ``FOLDED``: brought back through the enlargement, as by :func:`fold`.
+    """
     DIAMETER: tl.constexpr = 2 * RADIUS + 1
     columns = tl.cdiv(width, PIXELS)
     program = tl.program_id(0)
@@ -444,23 +454,29 @@ def _window_weights(
     inside = x < width
     keys += image * height * width * KEYS
     guidance += image * height * width * GUIDANCE
-    result += image * height * width * DIAMETER * DIAMETER
+    result += image * height * width * (SIDE * ACROSS if FOLDED else DIAMETER * DIAMETER)
     key = tl.arange(0, KEYS_ROOM)
     place = tl.arange(0, ROOM)
     known = inside[:, None] & (key < KEYS)[None, :]
     own = tl.load(keys + (y * width + x)[:, None] * KEYS + key[None, :], mask=known, other=0.0)
     own = own.to(tl.float32) * tl.load(temperature)
+    beside = tl.arange(0, BESIDE)
+    col = tl.abs((program % columns) * PIXELS + beside - RADIUS)
+    col = tl.where(col >= width, 2 * (width - 1) - col, col)
+    met = (col >= 0)[None, :] & (key < KEYS)[:, None]
     similarity = tl.full((PIXELS, ROOM), float("-inf"), tl.float32)
-    for index in range(DIAMETER * DIAMETER):
-        row = tl.abs(y + index // DIAMETER - RADIUS)
+    # a row of the window lies on a diagonal of the product of the row's keys with those above
+    band = tl.arange(0, PIXELS)[:, None] + (place % DIAMETER)[None, :]
+    for down in range(DIAMETER):
+        row = tl.abs(y + down - RADIUS)
         row = tl.where(row >= height, 2 * (height - 1) - row, row)
-        col = tl.abs(x + index % DIAMETER - RADIUS)
-        col = tl.where(col >= width, 2 * (width - 1) - col, col)
         other = tl.load(
-            keys + (row * width + col)[:, None] * KEYS + key[None, :], mask=known, other=0.0
+            keys + (row * width + col)[None, :] * KEYS + key[:, None], mask=met, other=0.0
         )
-        product = tl.sum(own * other.to(tl.float32), axis=1)
-        similarity = tl.where((place == index)[None, :], product[:, None], similarity)
+        every = tl.zeros((PIXELS, BESIDE), tl.float32)
+        every = _product(own, other.to(tl.float32), every, SPLIT, EMULATE)
+        found = tl.gather(every, band, 1)
+        similarity = tl.where((place // DIAMETER == down)[None, :], found, similarity)
     near = tl.load(spatial + place)
     share = tl.exp(similarity - tl.max(similarity, axis=1)[:, None])
     share = share / tl.sum(share, axis=1)[:, None] * near[None, :]
@@ -476,9 +492,41 @@ def _window_weights(
     fixed = tl.zeros((PIXELS, ROOM), tl.float32) + tl.load(out_bias + place)[None, :]
     fixed = _product(hidden, tl.load(out + square), fixed, SPLIT, EMULATE)
     total = share + 0.1 * fixed
-    target = (place[None, :] * height + y) * width + x[:, None]
-    mask = inside[:, None] & (place < DIAMETER * DIAMETER)[None, :]
-    tl.store(result + target, total.to(result.dtype.element_ty), mask=mask)
+    if FOLDED:
+        total = tl.where((place < DIAMETER * DIAMETER)[None, :], total, 0.0)
+        entry = tl.arange(0, ENTRIES)
+        # down the columns: entry (p, c) of the product belongs to row p and the window's column c
+        lean = tl.load(
+            vertical
+            + (y * DIAMETER + place // DIAMETER)[:, None] * ACROSS
+            + (entry // ACROSS)[None],
+            mask=(place % DIAMETER)[:, None] == (entry % ACROSS)[None, :],
+            other=0.0,
+        )
+        lean = tl.where((place < DIAMETER * DIAMETER)[:, None], lean, 0.0)
+        part = tl.zeros((PIXELS, ENTRIES), tl.float32)
+        part = _product(total, lean, part, SPLIT, EMULATE)
+        whole = tl.zeros((PIXELS, ENTRIES), tl.float32)
+        used = inside[:, None] & (entry < SIDE * ACROSS)[None, :]
+        for step in range(DIAMETER):
+            own_part = tl.gather(
+                part,
+                tl.broadcast_to((entry // ACROSS * ACROSS + step)[None, :], (PIXELS, ENTRIES)),
+                1,
+            )
+            across = tl.load(
+                horizontal + (x * DIAMETER + step)[:, None] * ACROSS + (entry % ACROSS)[None, :],
+                mask=used,
+                other=0.0,
+            )
+            whole += own_part * across
+        line = y * SIDE + entry // ACROSS
+        at = (line[None, :] * width + x[:, None]) * ACROSS + (entry % ACROSS)[None, :]
+        tl.store(result + at, whole.to(result.dtype.element_ty), mask=used)
+    else:
+        target = (place[None, :] * height + y) * width + x[:, None]
+        mask = inside[:, None] & (place < DIAMETER * DIAMETER)[None, :]
+        tl.store(result + target, total.to(result.dtype.element_ty), mask=mask)
 
 
 def fold(kernel: Tensor, radius: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -594,11 +642,10 @@ def tuning_of(dtype: torch.dtype, radius: int) -> dict[str, Any]:
         pixels of a tile. ``CHANNELS`` at a time.
     """
     return {
-        "by_channels": False,
+        "by_channels": True,
         "TALL": 2,
         "WIDE": 8,
-        "ROWS": 2,
-        "CHANNELS": 128,
+        "CHANNELS": 64,
         "num_warps": 4,
         "num_stages": 2,
     }
@@ -613,6 +660,7 @@ def window_weights(
     last: tuple[Tensor, Tensor | None],
     radius: int,
     dtype: torch.dtype = torch.float32,
+    folded: bool = False,
 ) -> Tensor:
     """Window weights from keys: the range kernel, the spatial one, and what is learned on top.
 
@@ -625,9 +673,10 @@ def window_weights(
         last: Weight ``(d^2, d^2)`` and bias of the second layer.
         radius: Half side of the window.
         dtype: Of the result.
+        folded: Bring them back through the enlargement; H and W are even.
 
     Returns:
-        ``(B, d^2, H, W)``.
+        ``(B, d^2, H, W)``, or what :func:`fold` makes of it.
     """
     batch, height, width, count = keys.shape
     window = (2 * radius + 1) ** 2
@@ -643,7 +692,12 @@ def window_weights(
 
     mix = first[0]
     colours = F.pad(mix[:, window:].float().T, (0, room - window)).contiguous()
-    result = torch.empty((batch, window, height, width), device=keys.device, dtype=dtype)
+    side, across = folded_sides(radius)
+    shape = (batch, height, side, width, across) if folded else (batch, window, height, width)
+    result = torch.empty(shape, device=keys.device, dtype=dtype)
+    taps = [keys, keys]
+    if folded:
+        taps = [_taps(length // 2, radius, keys.device) for length in (height, width)]
     pixels = 32
     with torch.cuda.device_of(keys):
         _window_weights[(height * triton.cdiv(width, pixels), batch)](
@@ -656,15 +710,21 @@ def window_weights(
             line(first[1]),
             square(last[0]),
             line(last[1]),
+            *taps,
             result,
             height,
             width,
             KEYS=count,
-            KEYS_ROOM=triton.next_power_of_2(count),
+            KEYS_ROOM=max(16, triton.next_power_of_2(count)),
             GUIDANCE=guidance.shape[3],
             RADIUS=radius,
             ROOM=room,
             PIXELS=pixels,
+            BESIDE=triton.next_power_of_2(pixels + 2 * radius),
+            SIDE=side,
+            ACROSS=across,
+            ENTRIES=triton.next_power_of_2(side * across),
+            FOLDED=folded,
             SPLIT=True,
             EMULATE=INTERPRETED,
         )
