@@ -176,7 +176,7 @@ def test_south_up_rasters_are_flipped(tmp_path):
 def test_degenerate_and_foreign_frames(tmp_path):
     local = 'LOCAL_CS["here",UNIT["metre",1]]'
     path = write(tmp_path / "a.tif", BANDS, crs=rasterio.crs.CRS.from_wkt(local))
-    with pytest.raises(InputError, match=r"a\.tif: coordinate reference system 'here' has no way to longitude"):
+    with pytest.raises(InputError, match=r"a\.tif: coordinate reference system 'here' has no way"):
         read_overhead(path)
     assert read_overhead(path, bounds=(1, 2, 1.001, 2.001)).reference is not None
 
