@@ -2,6 +2,7 @@
 
 import math
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,13 @@ class LossTrace(Callback):
             names = " ".join(batch.id)
             file.write(f"{done} {float(outputs['loss']).hex()} {names}\n")
         if self.signal_at == done:
-            os.kill(0 if self.group else os.getpid(), self.number)
-            if self.group:
-                time.sleep(0.5)
+            if not self.group:
+                os.kill(os.getpid(), self.number)
+                return
+            # from another process: readers tell what comes from their parent
+            command = ["kill", f"-{self.number}", "--", f"-{os.getpgid(0)}"]
+            subprocess.run(command, start_new_session=True, check=True)
+            time.sleep(0.5)
 
 
 def tiny_config(**changes: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import torch
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.registry import create_model
-from cvsegguide.training.calibration import calibrate
+from cvsegguide.training.calibration import MINIMUM, calibrate
 
 
 class Sharpened(LocalizationModel):
@@ -40,6 +40,17 @@ def test_the_factor_makes_the_deviation_right(claimed: float, true: float) -> No
     assert model.factor == found.factor == pytest.approx((claimed / true) ** 2, rel=0.15)
     assert found.after <= found.before
     assert found.after < 0.03
+
+
+def test_few_samples_say_nothing() -> None:
+    log, position = gaussians(3.0, 6.0, MINIMUM)
+    few, enough = Sharpened(), Sharpened()
+    found = calibrate(few, [(log[1:], position[1:])])
+    assert found is not None
+    assert (found.factor, found.samples, few.factor) == (1.0, MINIMUM - 1, 1.0)
+    assert found.after == found.before
+    calibrate(enough, [(log, position)])
+    assert enough.factor < 0.5
 
 
 def test_without_samples_nothing_changes() -> None:

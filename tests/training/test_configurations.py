@@ -91,7 +91,12 @@ PUBLISHED_CCVPE = {
 """Mean and median of Xia et al. (TPAMI 2024)."""
 
 
-def test_export_load_and_train_on(trees: dict[str, Path], tmp_path: Path) -> None:
+def test_export_load_and_train_on(
+    trees: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     """A finished run is a model for the localiser, and weights for another run."""
     run = tmp_path / "run"
     options = ["--model.network", "mst-tiny", "--model.network_arguments", "{}"]
@@ -104,6 +109,13 @@ def test_export_load_and_train_on(trees: dict[str, Path], tmp_path: Path) -> Non
         ]
     command = ["fit", "--config", "mst-small-brooklyn-queens", "--root", str(trees["bq"])]
     assert main([*command, *options, *SMALL, "--out", str(run)]) == 0
+    assert "warning: 2 validation samples are too few to calibrate" in capfd.readouterr().err
+    assert "none: 2 validation samples are too few" in (run / "README.md").read_text()
+    plain = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
+    temperature = load_model(run).state_dict()["log_temperature"]
+    assert torch.equal(temperature, plain["network.log_temperature"]), "as trained"
+    monkeypatch.setattr("cvsegguide.training.calibration.MINIMUM", 1)
+    assert main([*command, *options, *SMALL, "--out", str(run), "--resume"]) == 0
     model = load_model(run)
     state = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
     for name, value in model.state_dict().items():

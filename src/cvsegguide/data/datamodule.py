@@ -164,9 +164,13 @@ class DataModule(LightningDataModule):
         """Move a batch (called by Lightning)."""
         return batch.to(device, non_blocking=True)
 
-    def _evaluation(self, stage: str) -> BatchLoader:
+    def whole(self, stage: str) -> BatchLoader:
+        """All batches of a data set in its order, however many processes there are."""
+        return self._evaluation(stage, shared=False)
+
+    def _evaluation(self, stage: str, shared: bool = True) -> BatchLoader:
         dataset = self.dataset(stage)
-        rank, world_size = self._process()
+        rank, world_size = self._process() if shared else (0, 1)
         return BatchLoader(
             dataset,
             EpochSampler(

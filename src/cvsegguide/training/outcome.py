@@ -54,13 +54,16 @@ def export(command: "Command") -> None:
 
 def _calibrated(command: "Command") -> dict[str, str]:
     """Set the network's temperature by the validation data; what the card says of it."""
-    from cvsegguide.training.calibration import calibrate, log_posteriors
+    from cvsegguide.training.calibration import MINIMUM, calibrate, log_posteriors
 
     if not command.datamodule.datasets["val"]:
         return {}
-    loader = command.datamodule.val_dataloader()
-    limit = command.trainer.limit_val_batches  # batches, or a share of them
-    count = min(limit, len(loader)) if isinstance(limit, int) else int(limit * len(loader))
+    loader = command.datamodule.whole("val")  # this process alone writes
+    limit = command.trainer.limit_val_batches  # batches of every process, or a share of them
+    if isinstance(limit, int):
+        count = min(limit * command.trainer.world_size, len(loader))
+    else:
+        count = int(limit * len(loader))
     command.model.to(command.trainer.strategy.root_device)  # Lightning has left it on the CPU
     try:
         batches = track(islice(loader, count), "calibrating", count)
@@ -71,6 +74,13 @@ def _calibrated(command: "Command") -> dict[str, str]:
         command.model.cpu()
     if found is None:
         return {}
+    if found.samples < MINIMUM:
+        console.complain(
+            "warning",
+            f"{found.samples} validation samples are too few to calibrate the posterior (at least "
+            f"{MINIMUM}); the temperature stays as trained",
+        )
+        return {"Calibration": f"none: {found.samples} validation samples are too few"}
     return {
         "Calibration": f"log-probabilities times {found.factor:.3g}, from {found.samples} "
         f"validation samples: mean difference between coverage and mass {found.before:.3f} "
