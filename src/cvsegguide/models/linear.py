@@ -83,7 +83,13 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             to_x = _multiply(rows, weight.t(), None).view(x.shape)
         if ctx.needs_input_grad[1]:
-            to_weight = _multiply(rows.t(), x.reshape(-1, x.shape[-1]).t(), None)
+            places = x.reshape(-1, x.shape[-1])
+            # The first operand is copied to be transposed: take the narrower, where that pays.
+            narrower = weight.shape[0] - weight.shape[1]
+            if len(places) * narrower > 2 * weight.numel():
+                to_weight = _multiply(places.t(), rows.t(), None).t().contiguous()
+            else:
+                to_weight = _multiply(rows.t(), places.t(), None)
         if ctx.needs_input_grad[2]:
             to_bias = rows.sum(0)
         return to_x, to_weight, to_bias

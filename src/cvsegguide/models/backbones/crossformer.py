@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvsegguide.models.convolutions import patch_projection
 from cvsegguide.models.linear import Linear, fast_paths, linear
 
 
@@ -165,7 +166,7 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to ``(B, H / 4, W / 4, C)``."""
-        x = torch.cat([projection(image) for projection in self.projs], dim=1)
+        x = torch.cat([patch_projection(image, projection) for projection in self.projs], dim=1)  # type: ignore[arg-type]
         tokens: Tensor = self.norm(x.permute(0, 2, 3, 1))
         return tokens
 

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.landcover import NYC, ClassScheme
+from cvsegguide.models.convolutions import small_map_convolution, suits
+from cvsegguide.models.heads.trained import trained_head
 from cvsegguide.models.linear import convolution_1x1, fast_paths, linear
 
 VARIANTS = ("corrected", "published")
@@ -14,7 +16,6 @@ VARIANTS = ("corrected", "published")
 CHUNK_BYTES = 1 << 21
 """Part of a hidden map that is finished before the next is begun: what a core's cache holds."""
 
-_FEW_PLACES = 128
 _MANY_OUTPUTS = 16
 
 
@@ -75,14 +76,26 @@ class PixelHead(nn.Sequential):
         quiet = not torch.is_grad_enabled() and fast_paths() and x.device.type == "cpu"
         if quiet and 4 * first.out_channels * x.shape[2] * x.shape[3] > CHUNK_BYTES:
             return self._by_rows(x)
+        if self._trained_by_parts(x):
+            return trained_head(x, first, cast(nn.LayerNorm, norm), last)
         if first.kernel_size == (1, 1):
             hidden = convolution_1x1(x, first)
-        elif fast_paths() and x.shape[0] * x.shape[2] * x.shape[3] <= _FEW_PLACES:
-            # The weights outweigh the map: no time for bringing them into oneDNN's order.
-            hidden = _unfolded_convolution(x, first)
         else:
-            hidden = first(x)
+            hidden = small_map_convolution(x, first)
         return convolution_1x1(F.gelu(norm(hidden)), last)
+
+    def _trained_by_parts(self, x: Tensor) -> bool:
+        """Whether a training step leaves the cache with the hidden map, and may take parts."""
+        first, norm = cast(nn.Conv2d, self[0]), self[1]
+        return (
+            suits(x, first.weight)
+            and torch.is_grad_enabled()
+            and isinstance(norm, ChannelNorm)
+            and first.bias is not None
+            and first.kernel_size != (1, 1)
+            and x.shape[2] * x.shape[3] * 4 * first.out_channels > CHUNK_BYTES
+            and all(parameter.requires_grad for parameter in self.parameters())
+        )
 
     def _by_rows(self, x: Tensor) -> Tensor:
         """The head a few rows at a time, each finished before its hidden map leaves the cache."""
@@ -180,13 +193,6 @@ class PixelHead(nn.Sequential):
                 few = torch.ops.aten.gelu_(few)
                 result[image].view(outputs, -1).addmm_(weight[:, part], few.view(len(few), -1))
         return result if last.bias is None else result.add_(last.bias[:, None, None])
-
-
-def _unfolded_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
-    size = convolution.kernel_size[0]
-    patches = F.unfold(x, size, padding=size // 2).transpose(1, 2)
-    places = linear(patches, convolution.weight.flatten(1), convolution.bias)
-    return places.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
 
 
 def one_hot_guidance(
