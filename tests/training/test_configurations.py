@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -10,7 +11,7 @@ import yaml
 
 import cvsegguide
 from cvsegguide.cli.main import main
-from cvsegguide.models.hub import load_model
+from cvsegguide.models.hub import load_model, save_model
 from cvsegguide.training.networks import build_network
 from data.test_vigor import make_vigor
 from helpers.brooklyn_queens import make_tree
@@ -135,3 +136,24 @@ def test_export_load_and_train_on(
         for name in ("testbest.ckpt", "test")
     )
     pd.testing.assert_frame_equal(one, two, atol=0.05)
+
+    # Other weights for a run's configuration, by either option: they are evaluated, not the run's.
+    capfd.readouterr()
+    other = tmp_path / "other"
+    changed = load_model(run)
+    with torch.no_grad():
+        for parameter in changed.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    save_model(changed, other)
+    errors = {}
+    for option in ("--weights", "--model.weights"):
+        out = tmp_path / option.strip("-")
+        command = ["test", "--config", str(run / "config.yaml"), option, str(other)]
+        assert main([*command, "--out", str(out), "--no-pictures"]) == 0
+        errors[option] = pd.read_parquet(out / "predictions.parquet").error_m
+        assert json.loads((out / "metrics.json").read_text())["weights"] == str(other)
+    pd.testing.assert_series_equal(*errors.values())
+    own = pd.read_parquet(tmp_path / "test" / "predictions.parquet").error_m
+    assert not np.allclose(own, errors["--model.weights"], atol=0.01)
+    assert main([*command, "--weights", str(run), "--out", str(tmp_path / "both")]) == 2
+    assert "give one of them" in capfd.readouterr().err

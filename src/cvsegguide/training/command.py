@@ -105,7 +105,7 @@ class Command(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find the folder and the weights."""
-        place = find_place(str(self.subcommand), self.options)
+        place = find_place(str(self.subcommand), self.options, self.argv)
         self.out, self.weights = place.out, place.weights
 
     def instantiate_classes(self) -> None:

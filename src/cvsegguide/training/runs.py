@@ -1,5 +1,7 @@
 """The folder of a run: where it lies, which weights it holds, what its data are called."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from cvsegguide.training.module import LocalizationTask
 BEST = "best.ckpt"
 """The epoch with the lowest validation median error."""
 
+_MODEL_WEIGHTS = re.compile(r"--model\.weights(=|$)")
+
 
 @dataclass(frozen=True)
 class Place:
@@ -22,15 +26,17 @@ class Place:
     weights: Path | None
 
 
-def find_place(subcommand: str, options: Any) -> Place:
+def find_place(subcommand: str, options: Any, argv: Sequence[str] = ()) -> Place:
     """Find the folder and the weights of a sub-command.
 
     Args:
         subcommand: Its name.
         options: Its options; ``weights`` and ``model.weights`` are filled in.
+        argv: Its command line: ``--model.weights`` there names what is evaluated, in the
+            ``config.yaml`` of a run it is what training began with.
 
     Raises:
-        ConfigurationError: No weights are named, or the folder holds a run already.
+        ConfigurationError: No weights are named, or two, or the folder holds a run already.
         CheckpointError: The weights are not there.
     """
     if options.get("root") is not None:
@@ -49,6 +55,13 @@ def find_place(subcommand: str, options: Any) -> Place:
             )
         return Place(out, None)
     source = options.weights
+    given = options.model.weights if any(_MODEL_WEIGHTS.match(word) for word in argv) else None
+    if given is not None and source not in (None, given):
+        raise ConfigurationError(
+            f"--weights {source}, --model.weights {given}: give one of them, what is evaluated"
+        )
+    if run is not None and source is None:
+        source = options.weights = given
     if source is None and run is not None:  # model.weights is what the run started from
         source = options.weights = str(run)
     if source is None and options.model.weights is None:
