@@ -124,7 +124,7 @@ def assert_same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None
 
 
 @pytest.mark.parametrize(("size", "part"), [((32, 32), 96), ((72, 40), 64), ((13, 37), 1)])
-@pytest.mark.parametrize("outputs", [1, 5])
+@pytest.mark.parametrize("outputs", [1, 5, 17])
 def test_training_a_head_by_parts(
     size: tuple[int, int], part: int, outputs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,9 @@ PART_BYTES = 1 << 20
 """Of the hidden map, that go through at once: what a core's cache holds."""
 
 
+_MANY_OUTPUTS = 16
+"""From here on the result is laid out channels-last."""
+
 _BAND = 32
 """Rows of a map from which the gradient of 3 x 3 weights is taken at once: for more, oneDNN turns
 to a way that is half as fast again."""
@@ -65,15 +68,20 @@ class _Head(torch.autograd.Function):
         ctx.save_for_backward(x, first, scale, shift, last, hidden)
         ctx.eps = eps
         batch, channels, height, width = hidden.shape
-        result = x.new_empty(batch, last.shape[0], height * width)
+        outputs = len(last)
+        result = x.new_empty(batch, height * width, outputs)
+        if outputs < _MANY_OUTPUTS:
+            result = x.new_empty(batch, outputs, height * width).transpose(1, 2)
         step = max(1, PART_BYTES // (4 * channels))
         for image in range(batch):
             places = hidden[image].permute(1, 2, 0).view(-1, channels)
             for start in range(0, len(places), step):
                 part = places[start : start + step]
                 part = torch.ops.aten.gelu_(F.layer_norm(part, (channels,), scale, shift, eps))
-                result[image, :, start : start + step] = linear(last, part)
-        return result.view(batch, -1, height, width)
+                # The places play the weights' part where the result is laid out by channels.
+                few = linear(last, part).t() if outputs < _MANY_OUTPUTS else linear(part, last)
+                result[image, start : start + step] = few
+        return result.transpose(1, 2).view(batch, outputs, height, width)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -90,15 +98,15 @@ class _Head(torch.autograd.Function):
         transposed = last.t().contiguous()
         for image in range(batch):
             places = hidden[image].permute(1, 2, 0).view(-1, channels)
-            outputs = gradient[image].reshape(len(last), -1)
+            outputs = gradient[image].permute(1, 2, 0).reshape(-1, len(last))
             for start in range(0, len(places), step):
                 cut = slice(start, start + step)
-                part, above = places[cut], outputs[:, cut]
+                part, above = places[cut], outputs[cut]
                 normal, mean, deviation = torch.ops.aten.native_layer_norm(
                     part, [channels], scale, shift, ctx.eps
                 )
-                to_last += linear(above.contiguous(), F.gelu(normal).t())
-                back = torch.ops.aten.gelu_backward(linear(above.t(), transposed), normal)
+                to_last += linear(above.t(), F.gelu(normal).t())
+                back = torch.ops.aten.gelu_backward(linear(above, transposed), normal)
                 passing[cut], more, further = torch.ops.aten.native_layer_norm_backward(
                     back, part, [channels], mean, deviation, scale, shift, [True, True, True]
                 )
