@@ -5,7 +5,6 @@ What is fastest goes into ``tuning_of`` in ``models/upsamplers/triton_kernels.py
 
 import argparse
 from functools import partial
-from itertools import product
 from typing import Any
 
 import torch
@@ -13,20 +12,38 @@ import torch
 from cvsegguide.benchmark.gpu import _bandwidth, _seconds
 from cvsegguide.models.upsamplers import triton_kernels
 
-BY_ROWS = [
-    {"by_channels": False, "TALL": tall, "WIDE": 8, "ROWS": rows, "CHANNELS": channels}
-    for tall, rows, channels in (
-        (2, 2, 128),
-        (2, 4, 128),
-        (2, 8, 64),
-        (4, 2, 128),
-        (4, 4, 128),
-        (4, 4, 64),
-    )
-]
-BY_CHANNELS = [
-    {"by_channels": True, "TALL": tall, "WIDE": 8, "CHANNELS": channels}
-    for tall, channels in ((2, 32), (2, 64), (2, 128), (4, 64))
+BY_CHANNELS = (  # TALL, CHANNELS, warps, stages
+    (2, 64, 4, 2),
+    (2, 64, 4, 1),
+    (2, 64, 4, 3),
+    (2, 32, 4, 1),
+    (2, 32, 4, 3),
+    (1, 64, 4, 2),
+    (1, 128, 4, 2),
+    (2, 32, 2, 2),
+)
+BY_ROWS = ((2, 4, 128, 4, 3), (4, 2, 128, 4, 3), (4, 2, 64, 4, 3))  # TALL, ROWS, ...
+DIVISIONS: list[dict[str, Any]] = [
+    {
+        "by_channels": True,
+        "TALL": tall,
+        "WIDE": 8,
+        "CHANNELS": channels,
+        "num_warps": warps,
+        "num_stages": stages,
+    }
+    for tall, channels, warps, stages in BY_CHANNELS
+] + [
+    {
+        "by_channels": False,
+        "TALL": tall,
+        "WIDE": 8,
+        "ROWS": rows,
+        "CHANNELS": channels,
+        "num_warps": warps,
+        "num_stages": stages,
+    }
+    for tall, rows, channels, warps, stages in BY_ROWS
 ]
 
 
@@ -45,10 +62,7 @@ def main() -> int:
         moved = sum(each.numel() * each.element_size() for each in (source, folded, expected))
         floor = moved / bandwidth
         found: list[tuple[float, dict[str, Any]]] = []
-        for division, warps, stages in product(BY_ROWS + BY_CHANNELS, (4, 8), (2, 3)):
-            if division["by_channels"] and stages == 3:
-                continue
-            tuning = {**division, "num_warps": warps, "num_stages": stages}
+        for tuning in DIVISIONS:
             try:
                 result = triton_kernels.enlarge(source, folded, 3, tuning)
                 apart = float((result - expected).float().norm() / expected.float().norm())

@@ -184,18 +184,20 @@ def _network(rows: _Rows, name: str, batch: int) -> None:
         image.contiguous(memory_format=torch.channels_last) for image in (overhead, street)
     )
     row("bf16, channels last", lambda: half(above, around), "autocast")
-    recorded = Recorded(run, torch.bfloat16)
+    for light in (False, True):
+        recorded = Recorded(run, torch.bfloat16, light)
 
-    def replay() -> Any:
-        with torch.inference_mode():
-            return recorded(above, around)
+        def replay(recorded: Recorded = recorded) -> Any:
+            with torch.inference_mode():
+                return recorded(above, around)
 
-    with rows.attempt(f"{name}: recording"):
-        replay()
-        replay()
-        if not recorded.recorded:
-            raise RuntimeError(f"not recorded: {recorded.reason}")
-    row("bf16, channels last, CUDA graph", replay, "autocast")
+        with rows.attempt(f"{name}: recording"):
+            replay()
+            replay()
+            if not recorded.recorded:
+                raise RuntimeError(f"not recorded: {recorded.reason}")
+        kept = ", norms in bf16" if light else ""
+        row(f"bf16, channels last{kept}, CUDA graph", replay, "autocast")
 
     def segment(image: torch.Tensor) -> Any:
         with torch.inference_mode():
@@ -331,6 +333,7 @@ def _upsampler_step(rows: _Rows, module: Any, step: Any, batch: int, dtype: Any)
     """The last step, 128 to 256 with 384 channels, and its parts."""
     import torch
 
+    from cvsegguide.inference.acceleration import autocast
     from cvsegguide.models.linear import plain_path
 
     device, side, channels = torch.device(DEVICE), 128, 384
@@ -338,8 +341,14 @@ def _upsampler_step(rows: _Rows, module: Any, step: Any, batch: int, dtype: Any)
     low = torch.randn(batch, side, side, channels, device=device, dtype=dtype)
     source = low.permute(0, 3, 1, 2)
     weights = step.kernel(guidance).to(dtype)
-    folded = module.fold(weights, 3)
+    with autocast(device, None if dtype == torch.float32 else dtype):
+        folded = step.ready(guidance)
     ones = torch.ones(batch, 2 * side, 2 * side, device=device, dtype=dtype)
+
+    def fold() -> Any:
+        with autocast(device, None if dtype == torch.float32 else dtype):
+            return step.ready(guidance)
+
     item, pixels = source.element_size(), batch * (2 * side) ** 2
     small, large = source.numel() * item, 4 * source.numel() * item
     given, kept = weights.numel() * item, folded.numel() * item
@@ -347,13 +356,8 @@ def _upsampler_step(rows: _Rows, module: Any, step: Any, batch: int, dtype: Any)
     name = f"upsampler step 128 -> 256 on the GPU, {short}"
     note = f"batch of {batch}, {channels} channels"
     for what, function, moved in (
-        (name, lambda: step.apply_kernel(source, weights), small + given + large),
-        (f"{name}: folding the weights alone", lambda: module.fold(weights, 3), given + kept),
-        (
-            f"{name}: enlarging alone",
-            lambda: module.enlarge(low, folded, 3),
-            small + kept + large,
-        ),
+        (name, lambda: step.apply_kernel(source, folded), small + given + large),
+        (f"{name}: folding given weights", lambda: module.fold(weights, 3), given + kept),
         (
             f"{name}: transposed, one channel",
             lambda: module.transposed(ones, folded, 3),
@@ -364,6 +368,7 @@ def _upsampler_step(rows: _Rows, module: Any, step: Any, batch: int, dtype: Any)
             lambda: step.kernel(guidance),
             pixels * 4 * (3 + 32 + 49),
         ),
+        (f"window weights at 256 x 256 on the GPU, folded, {short}", fold, pixels * 140 + kept),
     ):
         with rows.attempt(what):
             seconds = _seconds(function)
@@ -404,7 +409,7 @@ def _exactness(rows: _Rows, step: Any, size: tuple[int, int, int, int], dtype: A
         del soiled
         with autocast(device, None if dtype == torch.float32 else dtype):
             ours = step.kernel(guidance)
-            result = step.apply_kernel(source, ours).double()
+            result = step.apply_kernel(source, step.ready(guidance)).double()
             returned = step.transposed(values, ours).double()
         apart = [
             float((a - b).norm() / b.norm())

@@ -11,7 +11,9 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from cvsegguide.errors import ConfigurationError
 
@@ -47,6 +49,60 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContext
     return torch.autocast(device.type, dtype=dtype)
 
 
+class _LightNorms(TorchFunctionMode):
+    """Layer norms of a network under autocast give the type that comes next, not float32.
+
+    Their sums are float32 nevertheless. And patches of three channels become places of many.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.layer_norm and torch.is_autocast_enabled("cuda"):
+            return _light_norm(*args, **kwargs)
+        if func is torch.conv2d and not kwargs and len(args) == 7:
+            image, weight, bias, stride, padding, dilation, groups = args
+            side = _number(stride)
+            patches = side > 1 and weight.shape[1] == 3 and _number(dilation) == groups == 1
+            if patches and weight.shape[2] % side == weight.shape[3] % side == 0:
+                return _by_depth(image, weight, bias, side, _number(padding))
+        return func(*args, **kwargs)
+
+
+def _number(value: Any) -> int:
+    """A convolution's step or padding where it is the same in both directions, else 0."""
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    return int(pair[0]) if len(pair) == 2 and pair[0] == pair[1] else 0
+
+
+def _light_norm(
+    x: Tensor,
+    shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    dtype = torch.get_autocast_dtype("cuda")
+    with torch.autocast("cuda", enabled=False):
+        return F.layer_norm(
+            x.to(dtype),
+            shape,
+            None if weight is None else weight.to(dtype),
+            None if bias is None else bias.to(dtype),
+            eps,
+        )
+
+
+def _by_depth(
+    image: Tensor, weight: Tensor, bias: Tensor | None, side: int, padding: int
+) -> Tensor:
+    """A convolution in steps of ``side`` after space was brought to depth."""
+    deep = F.pixel_unshuffle(F.pad(image, (padding,) * 4), side)
+    deep = deep.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(deep, F.pixel_unshuffle(weight, side), bias)
+
+
 class Recorded:
     """A function of CUDA tensors as CUDA graphs, one for each set of shapes that comes again.
 
@@ -57,14 +113,21 @@ class Recorded:
         function: Takes tensors and None; returns a tensor, or a dataclass, list or tuple of them.
             It waits for nothing on the CPU and keeps nothing of a call.
         dtype: Autocast to it within.
+        light: Let layer norms give ``dtype``, too, and cut images into patches by their depth.
 
     Attributes:
         recorded: How many graphs were recorded.
         reason: Why the last one that could not be was not.
     """
 
-    def __init__(self, function: Callable[..., Any], dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        dtype: torch.dtype | None = None,
+        light: bool = True,
+    ) -> None:
         self.function, self.dtype = function, dtype
+        self.light = light and dtype is not None
         self.recorded, self.reason = 0, ""
         self._known: OrderedDict[Any, tuple[Any, list[Any], Any] | None] = OrderedDict()
 
@@ -104,19 +167,25 @@ class Recorded:
 
     def _run(self, *inputs: Tensor | None) -> Any:
         device = next((value.device for value in inputs if value is not None), None)
-        with autocast(device or torch.device("cpu"), self.dtype):
+        light = _LightNorms() if self.light else nullcontext()
+        with autocast(device or torch.device("cpu"), self.dtype), light:
             return self.function(*inputs)
 
     def _record(self, inputs: tuple[Tensor | None, ...]) -> tuple[Any, list[Any], Any]:
         places = [None if value is None else value.clone() for value in inputs]
         stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self._run(*places)  # libraries choose their kernels and make their handles
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            result = self._run(*places)
+        before = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = True
+        try:
+            with torch.cuda.stream(stream):
+                self._run(*places)  # libraries choose their kernels and make their handles
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                result = self._run(*places)
+        finally:
+            torch.backends.cudnn.benchmark = before
         return graph, places, result
 
 

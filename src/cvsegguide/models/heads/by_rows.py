@@ -45,8 +45,8 @@ class HeadByRows:
         if self.head.per_pixel:
             # The pixels play the weights' part, so that channels come first.
             hidden = linear(self.weight, places).add_(self.bias[:, None])
-            flat = hidden.flatten()
-            self.moments += torch.stack((flat.sum(), flat @ flat))
+            flat = hidden.flatten().float()  # sums of squares leave half precision
+            self.moments += torch.stack((flat.sum(), flat.dot(flat)))
             self.map[0, :, rows] = hidden.view(len(hidden), -1, width)
             return
         hidden = linear(places, self.weight, self.bias)

@@ -353,7 +353,7 @@ class JointBilateralStack(nn.Module):
         return result
 
     def kernels(self, source: Tensor, guidance: Tensor) -> list[Tensor]:
-        """Window weights of every step, coarsest first, see :meth:`JointBilateralUpsampler.ready`."""
+        """Window weights of every step, coarsest first (:meth:`JointBilateralUpsampler.ready`)."""
         height, width = source.shape[2:]
         return [
             step.ready(F.adaptive_avg_pool2d(guidance, (height << index + 1, width << index + 1)))
