@@ -8,7 +8,7 @@ from affine import Affine
 
 from cvsegguide.errors import InputError
 from cvsegguide.inference.localizer import Localizer
-from cvsegguide.inference.segmentation import segment_array, segment_file
+from cvsegguide.inference.segmentation import segment_array, segment_file, windows
 from cvsegguide.inference.windows import Blender, lattice, taper, window_starts
 from cvsegguide.io.rasters import open_raster
 from cvsegguide.landcover import NYC
@@ -137,6 +137,38 @@ def test_file(tmp_path):
         assert cover.nodata == 0
         assert cover.colormap(1)[1][:3] == (38, 115, 0)
     assert [file.name for file in out.parent.iterdir()] == ["cover.tif"]
+
+
+class AnySize(ColourModel):
+    any_size = 16
+
+
+def test_windows_of_networks_that_take_any_size():
+    fixed, free = ColourModel(), AnySize()
+    assert windows(fixed, (1000, 50)) == ((64, 64), 4)
+    assert windows(free, (64, 50)) == ((64, 64), 4)
+    # 96 x 96 at once instead of four of 64; 128 twice instead of 64 four times.
+    assert windows(free, (96, 250), overlap=0.0) == ((96, 128), 1)
+    for length in range(1, 3000, 37):
+        (height, width), at_once = windows(free, (length, length))
+        assert height == width
+        assert height % 16 == 0
+        assert 64 <= height <= 128
+        assert at_once in (1, 2, 3, 4)
+        starts = window_starts(length, height, 1 / 32)
+        plain = window_starts(length, 64, 1 / 32)
+        assert len(starts) * height <= len(plain) * 80
+
+
+@pytest.mark.parametrize("gsd", [0.5, 0.37])
+def test_larger_windows_change_no_pixel_that_looks_at_itself(gsd):
+    image, ids = patchwork((610, 333))
+    with open_raster(image, gsd=gsd) as raster:
+        usual = segment_array(ColourModel(), raster, CPU, NYC, panel=256)
+        found = segment_array(AnySize(), raster, CPU, NYC, panel=256)
+    assert (found != usual).mean() < (1e-9 if gsd == 0.5 else 1e-3)
+    if gsd == 0.5:
+        assert np.array_equal(found, ids)
 
 
 def test_rotated_rasters_keep_their_grid(tmp_path):

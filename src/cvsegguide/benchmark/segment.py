@@ -11,7 +11,7 @@ from cvsegguide.benchmark.memory import peak_of
 from cvsegguide.benchmark.networks import build, threads
 from cvsegguide.benchmark.registry import Measurement, median_seconds
 from cvsegguide.inference.lattice import batches, window_starts
-from cvsegguide.inference.segmentation import OVERLAP, segment_file
+from cvsegguide.inference.segmentation import OVERLAP, segment_file, windows
 from cvsegguide.io.rasters import open_raster
 from cvsegguide.landcover import scheme_of
 from cvsegguide.models.base import LocalizationModel
@@ -32,10 +32,10 @@ def measure(quick: bool = False) -> list[Measurement]:
             model = build(name)
             side = sides[0] if name == "geometric" else 1240
             path = write_raster(Path(folder) / f"{name}.tif", side, side, model.gsd)
-            across = len(window_starts(side, model.overhead_size[1], OVERLAP))
-            sizes = [len(group) for group in batches(range(across), _BATCH)]
-            rows = len(window_starts(side, model.overhead_size[0], OVERLAP))
-            tiles = [torch.rand(size, 3, *model.overhead_size) for size in sizes]
+            window, at_once = windows(model, (side, side), _BATCH)
+            rows, across = (len(window_starts(side, s, OVERLAP)) for s in window)
+            sizes = [len(group) for group in batches(range(across), at_once)]
+            tiles = [torch.rand(size, 3, *window) for size in sizes]
 
             def bare(model: LocalizationModel = model, tiles: list[torch.Tensor] = tiles) -> None:
                 with torch.inference_mode():
@@ -47,14 +47,14 @@ def measure(quick: bool = False) -> list[Measurement]:
                 lambda bare=bare, rows=rows: [bare() for _ in range(rows)],  # type: ignore[misc]
                 repeats=2 if quick else 5 if name == "geometric" else 3,
             )
-            disjoint = across * rows * math.prod(model.overhead_size) / side**2
+            disjoint = across * rows * math.prod(window) / side**2
             results.append(
                 Measurement(
                     f"segment, {name}, {side} x {side} pixels",
                     side**2 / whole / 1e6,
                     "Mpx/s",
                     side**2 / alone / 1e6,
-                    f"the network alone on as many windows ({across * rows})",
+                    f"the network alone on as many windows, {across * rows} of {window[0]} px",
                     f"{threads()}; windows share {OVERLAP:.3g} of their side: "
                     f"{alone / whole / disjoint:.3f} of the network's rate on disjoint tiles",
                 )

@@ -31,7 +31,7 @@ from cvsegguide.progress import track
 
 OVERLAP = 1 / 32
 """Part of a window that it shares with the next. What is shared is computed twice, or four times:
-a part x costs 1 / (1 - x)^2 of the time."""
+a part x costs 1 / (1 - x)^2 of the time. docs/performance.md says what classes lose by it."""
 
 PANEL = 8192
 """Width of a panel in pixels of the raster or of the model, whichever are more."""
@@ -40,6 +40,8 @@ _TILE = 256
 """Rows and columns are written by multiples of it, the output's own tiles."""
 
 _MARGIN = 8
+
+_BORDER = 16
 
 _CACHE = 32
 """Megabytes that GDAL may keep of what it reads and writes (a twentieth of memory otherwise): a
@@ -147,7 +149,6 @@ class _Work:
         self._raster = raster
         self._device = device
         self._scheme = scheme
-        self._batch_size = batch_size
         pixel = raster.pixel_size
         scale = (1.0, 1.0) if pixel is None else (pixel[0] / model.gsd, pixel[1] / model.gsd)
         if all(0.95 < factor < 1.05 for factor in scale):
@@ -162,7 +163,7 @@ class _Work:
             max(1, round(side * factor)) for side, factor in zip(raster.shape, scale, strict=True)
         )
         self._step = tuple(side / size for side, size in zip(raster.shape, self._size, strict=True))
-        self._tile = model.overhead_size
+        self._tile, self._batch_size = windows(model, self._size, batch_size, overlap)
         self._rows, columns = (
             window_starts(size, tile, overlap)
             for size, tile in zip(self._size, self._tile, strict=True)
@@ -441,6 +442,36 @@ class _Rows:
             seen = part.valid[low - first : high - first, begin : begin + ids.shape[1]]
             ids[low - top : high - top] *= seen
         return ids
+
+
+def windows(
+    model: LocalizationModel,
+    size: Sequence[int],
+    batch_size: int = 4,
+    overlap: float = OVERLAP,
+) -> tuple[tuple[int, int], int]:
+    """Height and width of the windows over an image, and how many go through the network at once.
+
+    A network that takes any size sees windows of up to twice the side of a tile, and fewer borders,
+    beside which it sees least. Of the sides that it takes, that which is least work; a border
+    counts as :data:`_BORDER` pixels of it.
+
+    Args:
+        model: Whose ``overhead_size`` and ``any_size`` count.
+        size: ``(H, W)`` of the image at the model's resolution.
+        batch_size: Tiles of ``overhead_size`` at once.
+        overlap: Least part of a window that it shares with the next.
+    """
+
+    def best(length: int, side: int) -> int:
+        step = model.any_size
+        sides = [side] if step is None else [side, *range(side // step * step, 2 * side + 1, step)]
+        sides = [each for each in sides if each >= side]
+        return min(sides, key=lambda s: len(window_starts(length, s, overlap)) * (s + _BORDER))
+
+    height, width = (best(*axis) for axis in zip(size, model.overhead_size, strict=True))
+    at_once = round(batch_size * math.prod(model.overhead_size) / (height * width))
+    return (height, width), max(1, at_once)
 
 
 def alone(starts: Sequence[int], index: int, length: int) -> tuple[int, int]:
