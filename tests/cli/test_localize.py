@@ -53,6 +53,23 @@ def test_results_in_a_folder(files, capsys):
     assert Image.open(files / "out" / "figure.png").width > 800
 
 
+def test_a_photograph_through_a_lens(files, capsys):
+    """Its middle, magenta, looks north; the picture that results says how high it reaches."""
+    photo = np.full((300, 400, 3), 20, np.uint8)
+    photo[:, 120:280] = MAGENTA
+    Image.fromarray(photo).save("photo.jpg", quality=95)
+    words = ["localize", "overhead.png", "photo.jpg", "--model", "colour", "--gsd", "0.5"]
+    assert main([*words, "--lens", "--fov", "70", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert (table["row"], table["col"]) == pytest.approx((40.5, 30.5), abs=0.8)
+    assert table["fov"] == 70
+    assert main([*words, "--lens"]) == 2
+    error = capsys.readouterr().err
+    assert "--fov: of a photograph through a lens it lies in (0, 150] degrees, got 360" in error
+    assert main([*words[:2], "nothing.jpg", *words[3:], "--lens", "--fov", "70"]) == 2
+    assert capsys.readouterr().err == "cvsegguide: error: nothing.jpg: no such file\n"
+
+
 def test_json(files, capsys):
     assert main([*COMMAND, "--gsd", "0.5", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)

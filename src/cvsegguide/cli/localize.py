@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cvsegguide.inference.base import BaseLocalizer
     from cvsegguide.inference.result import Localization
+    from cvsegguide.io.images import ImageLike
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,17 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ... (default: auto)"
+    )
+
+
+def add_precision_argument(parser: argparse.ArgumentParser) -> None:
+    """The type of products."""
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "bf16", "fp16", "fp32"),
+        default="auto",
+        help="type that products are computed in; auto: bf16 on CUDA devices that have it, else "
+        "fp32 (default: auto)",
     )
 
 
@@ -58,8 +70,8 @@ def chosen_model(argument: str | None) -> str:
     return default_weights()
 
 
-def chosen_localizer(model: str | None, device: str) -> "BaseLocalizer":
-    """The localizer of ``--model`` and ``--device``; PyTorch stays out for an ONNX file.
+def chosen_localizer(model: str | None, device: str, precision: str = "auto") -> "BaseLocalizer":
+    """The localizer of these options; PyTorch stays out for an ONNX file.
 
     Raises:
         ConfigurationError: An ONNX file runs on the CPU alone.
@@ -69,12 +81,14 @@ def chosen_localizer(model: str | None, device: str) -> "BaseLocalizer":
 
         if device not in ("auto", "cpu"):
             raise ConfigurationError(f"--device {device}: an ONNX file runs on the CPU")
+        if precision not in ("auto", "fp32"):
+            raise ConfigurationError(f"--precision {precision}: an ONNX file computes in fp32")
         from cvsegguide.export.localizer import OnnxLocalizer
 
         return OnnxLocalizer(model)
     from cvsegguide.inference.localizer import Localizer
 
-    return Localizer.from_pretrained(chosen_model(model), device=device)
+    return Localizer.from_pretrained(chosen_model(model), device=device, precision=precision)
 
 
 @contextmanager
@@ -112,6 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "street", metavar="STREET", help="equirectangular street view, centred on the horizon"
     )
     add_model_arguments(parser)
+    add_precision_argument(parser)
     add_place_arguments(parser)
     parser.add_argument(
         "--heading",
@@ -137,6 +152,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="horizontal extent of the street view in degrees (default: 360)",
     )
     parser.add_argument(
+        "--lens",
+        action="store_true",
+        help="the street view is a photograph through an ordinary lens, held level, that is --fov "
+        "degrees wide: 2 atan(18 / L) for a lens of L mm (full-frame equivalent)",
+    )
+    parser.add_argument(
         "--landcover",
         metavar="FILE",
         help="class ids on the overhead image's grid, for models guided by true land cover",
@@ -154,11 +175,17 @@ _heading.__name__ = "heading"  # argparse puts it into its messages
 
 def run(arguments: argparse.Namespace) -> int:
     """Localise, save and print; exit status 0."""
-    localizer = chosen_localizer(arguments.model, arguments.device)
+    street: ImageLike = arguments.street
+    if arguments.lens:
+        from cvsegguide.geo import from_lens
+        from cvsegguide.io.images import read_image
+
+        street = from_lens(read_image(arguments.street), arguments.fov)
+    localizer = chosen_localizer(arguments.model, arguments.device, arguments.precision)
     with warnings_in_a_line():
         result = localizer.localize(
             arguments.overhead,
-            arguments.street,
+            street,
             bounds=arguments.bounds,
             gsd=arguments.gsd,
             heading=arguments.heading,
