@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import yaml
 
 from cvsegguide.cli.main import main
 from cvsegguide.models.backbones.vit import VisionTransformerFeatures
+from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack
 from cvsegguide.training.feature_cache import FeatureCache
 from helpers.brooklyn_queens import make_tree
 
@@ -41,6 +43,7 @@ def fit(
     *options: str,
     transforms: str = "null",
     frozen: bool = True,
+    trained_upsampler: bool = True,
     signal_at: int = 0,
 ) -> list[float]:
     """Losses of a run of two epochs with a frozen backbone, the upsampler trained."""
@@ -62,7 +65,7 @@ def fit(
     config = {
         "model": {
             "network": "featup-tiny",
-            "network_arguments": {"frozen": frozen, "trained_upsampler": True},
+            "network_arguments": {"frozen": frozen, "trained_upsampler": trained_upsampler},
             "learning_rate": 0.01,
             "warmup_steps": 0,
         },
@@ -109,6 +112,36 @@ def test_losses_are_the_same_and_a_second_run_computes_nothing(
     assert first == pytest.approx(plain, rel=1e-5)
     assert second == pytest.approx(plain, rel=1e-5)
     assert not list((tmp_path / "features").rglob(".*")), "temporary files"
+
+
+def test_a_frozen_upsampler_pools_a_street_view_once(
+    tree: Path, tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of the street view is constant, too, when all of its branch is frozen."""
+    pooled: list[int] = []
+    original = JointBilateralStack.pooled
+
+    def counted(stack: JointBilateralStack, source: torch.Tensor, guidance: torch.Tensor) -> Any:
+        pooled.append(len(source))
+        return original(stack, source, guidance)
+
+    monkeypatch.setattr(JointBilateralStack, "pooled", counted)
+    plain = fit(tree, tmp_path / "plain", trained_upsampler=False)
+    without = sum(pooled)
+    pooled.clear()
+    cache = ["--feature_cache", str(tmp_path / "features")]
+    first = fit(tree, tmp_path / "first", *cache, trained_upsampler=False)
+    assert 0 < sum(pooled) < without / 2
+    pooled.clear()
+    computed.clear()
+    second = fit(tree, tmp_path / "second", *cache, trained_upsampler=False)
+    assert pooled == []
+    assert computed == []
+    assert first == pytest.approx(plain, rel=1e-5)
+    assert second == pytest.approx(plain, rel=1e-5)
+    # A trained upsampler makes another mean of the same picture.
+    fit(tree, tmp_path / "trained", *cache)
+    assert pooled
 
 
 @pytest.mark.parametrize("interrupted", [1, 3])
