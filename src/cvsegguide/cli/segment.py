@@ -6,6 +6,7 @@ from pathlib import Path
 from cvsegguide.cli.localize import (
     add_model_arguments,
     add_place_arguments,
+    add_precision_argument,
     chosen_model,
     warnings_in_a_line,
 )
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overhead", metavar="OVERHEAD", help="GeoTIFF or picture")
     parser.add_argument("--out", required=True, metavar="FILE.tif", help="raster to write")
     add_model_arguments(parser)
+    add_precision_argument(parser)
     add_place_arguments(parser)
     parser.add_argument(
         "--batch-size",
@@ -46,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     source = chosen_model(arguments.model)
     from cvsegguide.inference.localizer import Localizer
 
-    localizer = Localizer.from_pretrained(source, device=arguments.device)
+    localizer = Localizer.from_pretrained(
+        source, device=arguments.device, precision=arguments.precision
+    )
     localizer.batch_size = arguments.batch_size
     with warnings_in_a_line():
         localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)

@@ -8,7 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from threading import Lock
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from cvsegguide.errors import ConfigurationError
+from cvsegguide.models.base import LocalizationModel, Prediction
 
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 """What :func:`autocast` takes."""
@@ -129,6 +131,7 @@ class Recorded:
         self.function, self.dtype = function, dtype
         self.light = light and dtype is not None
         self.recorded, self.reason = 0, ""
+        self._one_at_a_time = Lock()
         self._known: OrderedDict[Any, tuple[Any, list[Any], Any] | None] = OrderedDict()
 
     def __call__(self, *inputs: Tensor | None) -> Any:
@@ -137,6 +140,10 @@ class Recorded:
         recordable = tensors and all(value.is_cuda for value in tensors)
         if not recordable or torch.is_grad_enabled():
             return self._run(*inputs)
+        with self._one_at_a_time:
+            return self._replayed(*inputs)
+
+    def _replayed(self, *inputs: Tensor | None) -> Any:
         key = tuple(
             None if value is None else (tuple(value.shape), value.dtype, value.device)
             for value in inputs
@@ -187,6 +194,53 @@ class Recorded:
         finally:
             torch.backends.cudnn.benchmark = before
         return graph, places, result
+
+
+class _Accelerated:
+    """A model whose forward pass and :meth:`segment` are recorded; all else is its own."""
+
+    def __init__(self, model: LocalizationModel, dtype: torch.dtype | None) -> None:
+        self._model = model
+        self._forward, self._segment = Recorded(model, dtype), Recorded(model.segment, dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __call__(self, *inputs: Tensor | None) -> Prediction:
+        prediction: Prediction = _each(self._forward(*inputs), _wide)
+        return prediction
+
+    def segment(self, overhead: Tensor) -> Tensor:
+        return _wide(self._segment(overhead))
+
+
+def _wide(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def accelerated(
+    model: LocalizationModel, device: torch.device, precision: str = "auto"
+) -> LocalizationModel:
+    """The model as it is fastest on a device without gradients; the model itself on a CPU.
+
+    Products are computed in the type of ``precision`` by autocast; results are float32. On CUDA
+    convolutions run in channels-last order, and what comes again with the same shapes is recorded
+    and replayed (:class:`Recorded`): parameters may change in place, not be replaced.
+
+    Args:
+        model: In evaluation mode, on the device.
+        device: Where it is.
+        precision: See :func:`precision_type`.
+
+    Raises:
+        ConfigurationError: The precision is not one of :data:`PRECISIONS`.
+    """
+    dtype = precision_type(precision, device)
+    if device.type == "cuda":
+        model.to(memory_format=torch.channels_last)
+    elif dtype is None:
+        return model
+    return cast(LocalizationModel, _Accelerated(model, dtype))
 
 
 def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
