@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -29,6 +30,30 @@ def test_median_and_ratio_reach_the_report(
     assert row["ratio"] == 0.25
     assert row["note"] == "quick=True"
     assert report["machine"]["cores"] >= 1
+
+
+def test_a_failure_loses_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(quick: bool) -> Iterator[registry.Measurement]:
+        yield registry.Measurement("before", 1.0, "s")
+        raise RuntimeError("no memory\nand more")
+
+    subjects = {"fragile": breaks, "sound": lambda quick: [registry.Measurement("after", 2.0, "s")]}
+    for name, measure in subjects.items():
+        module = ModuleType(f"cvsegguide.benchmark.{name}")
+        module.measure = measure  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(registry, "SUBJECTS", tuple(subjects))
+    path = tmp_path / "report.json"
+    assert main(["benchmark", "--out", str(path)]) == 1
+    report = json.loads(path.read_text())
+    assert [row["name"] for row in report["measurements"]] == ["before", "after"]
+    assert report["failures"] == [{"subject": "fragile", "error": "RuntimeError: no memory"}]
+    assert set(report["seconds"]) == set(subjects)
+    printed = capsys.readouterr()
+    assert "after" in printed.out
+    assert "fragile failed: RuntimeError: no memory" in printed.err
 
 
 def test_functions_take_turns() -> None:

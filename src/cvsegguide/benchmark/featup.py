@@ -1,5 +1,7 @@
 """The FeatUp model: a pair at published size, and the memory that it takes."""
 
+from collections.abc import Iterator
+
 from cvsegguide.benchmark.memory import peak_of_process
 from cvsegguide.benchmark.networks import build, forward, training_step
 from cvsegguide.benchmark.registry import Measurement
@@ -15,18 +17,17 @@ with torch.inference_mode(), {context}:
 """
 
 
-def measure(quick: bool = False) -> list[Measurement]:
+def measure(quick: bool = False) -> Iterator[Measurement]:
     """Both variants; memory is that of a whole process, PyTorch and parameters included."""
     import torch
 
     name, repeats = ("featup-small", 3) if quick else ("featup", 5)
-    results = []
     for variant in ("published", "corrected"):
         model = build(name, variant=variant)
-        results.append(forward(f"{name} {variant}", model, 1, repeats))
+        yield forward(f"{name} {variant}", model, 1, repeats)
         parameters = sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
         if quick or variant == "corrected":
-            results.append(training_step(f"{name} {variant}", model, 1, 1 if quick else 2))
+            yield training_step(f"{name} {variant}", model, 1, 1 if quick else 2)
         peaks = [
             peak_of_process(
                 _CODE.format(
@@ -35,14 +36,11 @@ def measure(quick: bool = False) -> list[Measurement]:
             )
             for context in ("contextlib.nullcontext()", "plain_path()")
         ]
-        results.append(
-            Measurement(
-                f"{name} {variant}, one pair, peak memory",
-                peaks[0],
-                "MB",
-                peaks[1],
-                "the plain path",
-                f"a fresh process, {parameters:.0f} MB of parameters included",
-            )
+        yield Measurement(
+            f"{name} {variant}, one pair, peak memory",
+            peaks[0],
+            "MB",
+            peaks[1],
+            "the plain path",
+            f"a fresh process, {parameters:.0f} MB of parameters included",
         )
-    return results

@@ -1,22 +1,23 @@
 """The geometric network, which is the default: heading known and unknown, a training step."""
 
+from collections.abc import Iterator
+
 from cvsegguide.benchmark.networks import build, forward, training_step
 from cvsegguide.benchmark.registry import Measurement
 
 
-def measure(quick: bool = False) -> list[Measurement]:
+def measure(quick: bool = False) -> Iterator[Measurement]:
     """One pair and batches at the size of the bundled weights."""
     name, repeats = ("geometric", 3) if quick else ("geometric", 9)
     model = build(name)
-    results = [forward(f"{name}, heading known", model, 1, repeats)]
+    yield forward(f"{name}, heading known", model, 1, repeats)
     if not quick:
-        results.append(forward(f"{name}, heading known", model, 8, repeats))
+        yield forward(f"{name}, heading known", model, 8, repeats)
     if getattr(model, "searches_headings", False):
         from cvsegguide.models.headings import heading_grid
 
         headings = heading_grid(180.0)
         assert headings is not None
         label = f"{name}, heading unknown ({len(headings)} tried)"
-        results.append(forward(label, model, 1, repeats, headings=headings))
-    results.append(training_step(name, model, 2 if quick else 8, repeats // 2))
-    return results
+        yield forward(label, model, 1, repeats, headings=headings)
+    yield training_step(name, model, 2 if quick else 8, repeats // 2)

@@ -3,7 +3,7 @@
 import importlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ SUBJECTS = (
     "synth",
     "gpu",
 )
-"""Modules of this package; each has ``measure(quick: bool) -> list[Measurement]``."""
+"""Modules of this package, in the order of measuring. Each has ``measure(quick: bool)``, which
+returns or yields :class:`Measurement`."""
 
 clock: Callable[[], float] = time.perf_counter
 """What seconds are counted by. ``time.process_time`` (all threads' time on a core) is steadier on a
@@ -79,8 +80,7 @@ def median_seconds(
     return [statistics.median(record) for record in times]
 
 
-def run(subject: str, quick: bool = False) -> list[Measurement]:
-    """Measure one of :data:`SUBJECTS`."""
+def run(subject: str, quick: bool = False) -> Iterator[Measurement]:
+    """Measure one of :data:`SUBJECTS`; what comes before a failure is yielded."""
     module = importlib.import_module(f"cvsegguide.benchmark.{subject.replace('-', '_')}")
-    result: list[Measurement] = module.measure(quick=quick)
-    return result
+    yield from module.measure(quick=quick)

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,12 @@ from cvsegguide.models.base import LocalizationModel
 _BATCH = 4
 
 
-def measure(quick: bool = False) -> list[Measurement]:
+def measure(quick: bool = False) -> Iterator[Measurement]:
     """Pixels a second from GeoTIFF to GeoTIFF, and peak memory as the raster grows.
 
     The reference is the network alone on as many windows in batches of the same size, counted in
     the raster's pixels as well. The note compares with disjoint tiles, whose every pixel counts.
     """
-    results = []
     sides = (1000, 2000) if quick else (2240, 4480)
     with tempfile.TemporaryDirectory() as folder:
         for name in ("geometric",) if quick else ("geometric", "mst-small", "mst"):
@@ -48,16 +48,14 @@ def measure(quick: bool = False) -> list[Measurement]:
                 repeats=2 if quick else 5 if name == "geometric" else 3,
             )
             disjoint = across * rows * math.prod(window) / side**2
-            results.append(
-                Measurement(
-                    f"segment, {name}, {side} x {side} pixels",
-                    side**2 / whole / 1e6,
-                    "Mpx/s",
-                    side**2 / alone / 1e6,
-                    f"the network alone on as many windows, {across * rows} of {window[0]} px",
-                    f"{threads()}; windows share {OVERLAP:.3g} of their side: "
-                    f"{alone / whole / disjoint:.3f} of the network's rate on disjoint tiles",
-                )
+            yield Measurement(
+                f"segment, {name}, {side} x {side} pixels",
+                side**2 / whole / 1e6,
+                "Mpx/s",
+                side**2 / alone / 1e6,
+                f"the network alone on as many windows, {across * rows} of {window[0]} px",
+                f"{threads()}; windows share {OVERLAP:.3g} of their side: "
+                f"{alone / whole / disjoint:.3f} of the network's rate on disjoint tiles",
             )
             if name != "geometric":
                 continue
@@ -67,17 +65,14 @@ def measure(quick: bool = False) -> list[Measurement]:
                 large = write_raster(Path(folder) / "large.tif", height, width, model.gsd)
                 peak = peak_of(lambda model=model, path=large: segment(model, path))  # type: ignore[misc]
                 if peak is not None:
-                    results.append(
-                        Measurement(
-                            f"segment, {name}, {height} x {width} pixels, peak memory added",
-                            peak,
-                            "MB",
-                            small,
-                            f"{sides[0]} x {sides[0]} pixels",
-                            "grows with the width up to a panel of 8192 pixels, then no more",
-                        )
+                    yield Measurement(
+                        f"segment, {name}, {height} x {width} pixels, peak memory added",
+                        peak,
+                        "MB",
+                        small,
+                        f"{sides[0]} x {sides[0]} pixels",
+                        "grows with the width up to a panel of 8192 pixels, then no more",
                     )
-    return results
 
 
 def segment(model: LocalizationModel, path: Path) -> None:

@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from cvsegguide import __version__
-from cvsegguide.console import note
+from cvsegguide.console import detail, note
 from cvsegguide.errors import ConfigurationError
 
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "numpy", "numba", "rasterio", "pillow")
@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
     parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a table")
-    parser.add_argument("--out", metavar="FILE.json", help="also write the JSON to a file")
+    parser.add_argument(
+        "--out", metavar="FILE.json", help="also write the JSON to a file, anew after each name"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads that PyTorch may use")
     parser.add_argument(
         "--cpu-time",
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print; exit status 0."""
+    """Measure and print; exit status 0, or 1 where something could not be measured."""
     from cvsegguide.benchmark import registry
 
     names = arguments.names or list(registry.SUBJECTS)
@@ -68,28 +70,44 @@ def run(arguments: argparse.Namespace) -> int:
         for line in draw(arguments.plot, machine(), quick=arguments.quick):
             print(line)
         return 0
-    rows = []
-    for name in names:
-        note(f"measuring {name} ...")
-        for measurement in registry.run(name, quick=arguments.quick):
-            rows.append({"subject": name, **measurement.row()})
     clock = "processor" if arguments.cpu_time else "wall"
+    rows: list[dict[str, Any]] = []
+    failures: list[dict[str, str]] = []
+    seconds: dict[str, float] = {}
     report = {
         "machine": machine(),
         "quick": arguments.quick,
         "clock": clock,
         "measurements": rows,
+        "failures": failures,
+        "seconds": seconds,
     }
-    text = json.dumps(report, indent=2)
-    if arguments.out:
-        from cvsegguide.io.atomic import write_text
 
-        write_text(arguments.out, text + "\n")
+    def keep() -> None:
+        if arguments.out:
+            from cvsegguide.io.atomic import write_text
+
+            write_text(arguments.out, json.dumps(report, indent=2) + "\n")
+
+    for name in names:
+        note(f"measuring {name} ...")
+        start = time.perf_counter()
+        try:
+            for measurement in registry.run(name, quick=arguments.quick):
+                rows.append({"subject": name, **measurement.row()})
+                detail(f"{measurement.name}: {measurement.value:.4g} {measurement.unit}")
+        except Exception as error:  # one subject's fault must not lose the others
+            reason = (str(error).strip() or "no message").splitlines()[0]
+            failures.append({"subject": name, "error": f"{type(error).__name__}: {reason}"})
+            note(f"{name} failed: {failures[-1]['error']}")
+        seconds[name] = round(time.perf_counter() - start, 1)
+        keep()
+    note(f"measured in {sum(seconds.values()):.0f} s")
     if arguments.json:
-        print(text)
+        print(json.dumps(report, indent=2))
     else:
         _print_table(report)
-    return 0
+    return 1 if failures else 0
 
 
 def machine() -> dict[str, Any]:
