@@ -64,9 +64,9 @@ class GroupAttention(nn.Module):
             return fresh[None]
         key = (group, *((p.device, p.dtype, p.data_ptr(), p._version) for p in parameters))
         if self._known is None or self._known[0] != key:
-            kind = parameters[0].device.type
-            exact = torch.autocast(kind if kind == "cuda" else "cpu", enabled=False)
-            with torch.inference_mode(False), torch.no_grad(), exact:  # others may read it
+            kind = "cuda" if any(p.is_cuda for p in parameters) else "cpu"
+            exact = torch.autocast(kind, enabled=False)  # passes of any precision read it
+            with torch.inference_mode(False), torch.no_grad(), exact:
                 self._known = key, self.pos(group)[None].contiguous()
         return self._known[1]
 
