@@ -122,3 +122,28 @@ def test_bounds_alone_are_spread_evenly(tmp_path):
     found = answer(network(), sample, "colours")
     assert found.lon == pytest.approx(-73.0 + 0.1 * found.col / 64)
     assert found.lat == pytest.approx(40.2 - 0.2 * found.row / 64)
+
+
+@pytest.mark.parametrize("heading_error", [0.0, 20.0, 180.0])
+@pytest.mark.parametrize("name", ["geometric-tiny", "mst-tiny"])
+def test_pictures_show_what_a_test_measures(name, heading_error, tmp_path):
+    """A simulated compass, too: the same error of it, the same search, the same estimate."""
+    from cvsegguide.data.sample import collate
+    from cvsegguide.evaluation.evaluator import estimate_position
+    from cvsegguide.training.module import LocalizationTask
+
+    _, _, sample = world(tmp_path, FRAMES["utm"], heading=30.0)
+    losses = "geometric" if name.startswith("geometric") else "corrected"
+    task = LocalizationTask(network=name, losses=losses, heading_error=heading_error).eval()
+    with torch.inference_mode():
+        prediction = task(collate([sample]))
+        ((row, col),) = estimate_position(task.network.log_posterior(prediction)).tolist()
+    found = answer(task.network, sample, name, heading_error=heading_error)
+    assert (found.row, found.col) == pytest.approx((row, col), abs=1e-3)
+    if heading_error and name.startswith("geometric"):
+        up = sample.reference.up_azimuth
+        assert found.heading == pytest.approx((float(prediction.heading[0]) + up) % 360, abs=1e-3)
+    else:
+        offset = (found.heading - 30.0 + 180) % 360 - 180
+        assert (abs(offset) < 1e-6) == (heading_error == 0)
+        assert abs(offset) <= heading_error + 1e-6

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.data.sample import Sample, collate
 from cvsegguide.errors import ConfigurationError
+from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.geo import GeoReference, wrap_degrees
 from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.finishing import finished, folded
@@ -18,6 +20,7 @@ from cvsegguide.inference.segmentation import landcover_ids
 from cvsegguide.io.rasters import Overhead
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.headings import heading_grid
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Example:
     @property
     def heading(self) -> float:
         """True azimuth of the street view's centre in degrees."""
-        return _heading(self.sample)
+        return wrap_degrees(self.sample.heading + _up(self.sample))
 
     def error(self, number: int) -> float:
         """Distance between the estimate of a model and the truth in metres on the ground."""
@@ -66,7 +69,11 @@ class Example:
 
 
 def answer(
-    model: LocalizationModel, sample: Sample, name: str, scheme: ClassScheme | None = None
+    model: LocalizationModel,
+    sample: Sample,
+    name: str,
+    scheme: ClassScheme | None = None,
+    heading_error: float = 0.0,
 ) -> Localization:
     """Localise a sample as ``test`` does: its tile passes the network as it is.
 
@@ -74,25 +81,34 @@ def answer(
 
     Args:
         model: In evaluation mode.
-        sample: Its heading is taken as known.
+        sample: Its heading is known to within ``heading_error``.
         name: Of the model.
         scheme: Class ids of the land cover; by default the built-in one of the model's channels.
+        heading_error: Largest error of the compass that is simulated, in degrees either way, as
+            ``test`` does; networks that search headings search so far.
 
     Raises:
         ConfigurationError: The model is guided by true land cover and the sample has none.
     """
     if tuple(sample.overhead.shape[1:]) != tuple(model.overhead_size):
-        return _resampled(model, sample, name)
+        return _resampled(model, sample, name, heading_error)
     device = next(model.parameters()).device
     batch = collate([sample]).to(device)
     if model.guidance == "truth" and batch.landcover is None:
         raise ConfigurationError(f"model {name} is guided by true land cover, and there is none")
+    assumed = sample.heading + _compass_error(sample, heading_error)
+    inputs: list[Any] = []
+    if heading_error and model.searches_headings:
+        inputs.append(heading_grid(heading_error, device))
     with torch.inference_mode():
+        heading = torch.tensor([assumed % 360.0], device=device)
         canvas, _ = street_canvas(
-            batch.street, batch.heading, batch.fov, model.street_size, model.street_extent
+            batch.street, heading, batch.fov, model.street_size, model.street_extent
         )
         guide = batch.landcover if model.guidance == "truth" else None
-        prediction = model(batch.overhead, canvas, guide)
+        prediction = model(batch.overhead, canvas, guide, *inputs)
+        if prediction.heading is not None:
+            assumed += float(prediction.heading[0])
         scores = model.log_posterior(prediction)[0].float().cpu().numpy()
         cover = prediction.landcover
         if cover is None and guide is None:
@@ -108,7 +124,7 @@ def answer(
         _bytes(sample.street),
         scores,
         ids,
-        heading=_heading(sample),
+        heading=wrap_degrees(assumed + _up(sample)),
         fov=sample.fov,
         model=name,
         scheme=found,
@@ -125,7 +141,9 @@ def examples(
     ]
 
 
-def _resampled(model: LocalizationModel, sample: Sample, name: str) -> Localization:
+def _resampled(
+    model: LocalizationModel, sample: Sample, name: str, heading_error: float
+) -> Localization:
     from cvsegguide.inference.localizer import Localizer
 
     localizer = Localizer(model, device=next(model.parameters()).device, name=name)
@@ -135,7 +153,8 @@ def _resampled(model: LocalizationModel, sample: Sample, name: str) -> Localizat
     return localizer.localize(
         _aerial(sample),
         _bytes(sample.street),
-        heading=_heading(sample),
+        heading=sample.heading + _compass_error(sample, heading_error) + _up(sample),
+        heading_error=heading_error if model.searches_headings else 0.0,
         fov=sample.fov,
         landcover=truth,
     )
@@ -151,10 +170,13 @@ def _aerial(sample: Sample) -> Overhead:
     return Overhead(image, np.ones((height, width), bool), reference, sample.gsd, sample.id)
 
 
-def _heading(sample: Sample) -> float:
-    """Headings of samples count from up in their tiles; this one from true north."""
-    up = 0.0 if sample.reference is None else sample.reference.up_azimuth
-    return wrap_degrees(sample.heading + up)
+def _up(sample: Sample) -> float:
+    """True azimuth of up in the tile: from there headings of samples count."""
+    return 0.0 if sample.reference is None else sample.reference.up_azimuth
+
+
+def _compass_error(sample: Sample, largest: float) -> float:
+    return float(compass_errors([sample.id], largest)[0]) if largest else 0.0
 
 
 def _bytes(picture: torch.Tensor) -> NDArray[np.uint8]:

@@ -51,6 +51,7 @@ def run_pictures(
     model: "LocalizationModel | None" = None,
     scheme: "ClassScheme | None" = None,
     places: "list[int] | None" = None,
+    heading_error: float = 0.0,
 ) -> list[Picture]:
     """Draw what there is the matter for.
 
@@ -61,6 +62,7 @@ def run_pictures(
         model: In evaluation mode.
         scheme: Class ids of the model's land cover.
         places: Index in ``dataset`` of each row of the table; by default the row's own number.
+        heading_error: Of the compass that was simulated, in degrees either way.
 
     Raises:
         CVSegGuideError: The table or a sample cannot be read.
@@ -113,7 +115,7 @@ def run_pictures(
             )
         )
     if predictions is not None and dataset is not None and model is not None:
-        pictures += _samples(dataset, model, scheme, best, worst, places)
+        pictures += _samples(dataset, model, scheme, best, worst, places, heading_error)
     return pictures
 
 
@@ -124,6 +126,7 @@ def _samples(
     best: list[int],
     worst: list[int],
     places: "list[int] | None",
+    heading_error: float,
 ) -> list[Picture]:
     from cvsegguide.evaluation.examples import Example, answer
     from cvsegguide.viz.comparison import draw_comparison
@@ -141,7 +144,8 @@ def _samples(
     ):
         samples = [dataset[row if places is None else places[row]] for row in rows]
         entries = [
-            Example(sample, [answer(model, sample, "prediction", scheme)]) for sample in samples
+            Example(sample, [answer(model, sample, "prediction", scheme, heading_error)])
+            for sample in samples
         ]
         if entries:
             content = rendered(draw_comparison(entries), "jpg")

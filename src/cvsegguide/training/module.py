@@ -1,6 +1,5 @@
 """The Lightning module that trains, evaluates and runs every localisation network."""
 
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from cvsegguide.data.sample import Batch
 from cvsegguide.errors import ConfigurationError, TrainingError
+from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.evaluation.evaluator import Evaluator, Row, flat
 from cvsegguide.evaluation.predictions import NEEDS_TRUTH
 from cvsegguide.geo.panorama import street_canvas
@@ -276,12 +276,6 @@ class LocalizationTask(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-
-def compass_errors(names: list[str], largest: float) -> Tensor:
-    """``(B,)`` degrees evenly from ``[-largest, largest]``, a function of the samples' names."""
-    shares = [zlib.crc32(name.encode()) / 2**32 for name in names]
-    return (torch.tensor(shares) * 2.0 - 1.0) * largest
 
 
 def _check_positions(batch: Batch) -> None:

@@ -151,6 +151,7 @@ def _pictures(command: "Command", content: dict[str, Any]) -> tuple[list[Any], s
             command.datamodule.dataset("test"),
             command.model.network.eval(),
             command.model.scheme,
+            heading_error=command.model.heading_error,
         ), ""
     except CVSegGuideError as error:
         # What was measured is worth more than its pictures.
