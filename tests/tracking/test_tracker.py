@@ -122,7 +122,8 @@ def test_no_place_is_given_up_before_the_track_has_settled(world):
     likelihood = world(ColorNetwork())
     found, boxes = {}, {}
     for settle in (0, 3):
-        tracker = Tracker(likelihood, Settings(headings=32, settle=settle, margin=8.0))
+        settings = Settings(headings=32, temper=0.5, settle=settle, margin=8.0)
+        tracker = Tracker(likelihood, settings)
         tracker.start()
         errors = run(tracker, poses[:2], STEPS, wrong=lies)
         assert errors[1, 0] > 40.0
@@ -141,7 +142,9 @@ def test_no_place_is_given_up_before_the_track_has_settled(world):
 
 
 def test_without_odometry_a_random_walk_follows(world):
-    tracker = Tracker(world(ColorNetwork()), Settings(headings=32, walk=8.0, walk_turn=20.0))
+    tracker = Tracker(
+        world(ColorNetwork()), Settings(headings=32, temper=0.5, walk=8.0, walk_turn=20.0)
+    )
     poses = drive(80.5, 30.5, 20.0, STEPS)
     errors = []
     for index, pose in enumerate(poses):

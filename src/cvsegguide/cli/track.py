@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("margin", float, "metres around the belief that are searched"),
         ("walk", float, "metres of a step without odometry (standard deviation)"),
         ("walk-turn", float, "degrees of the same"),
+        ("settle", int, "pictures that must agree before other places are given up"),
     ):
         belief.add_argument(f"--{name}", type=kind, metavar="X", help=text)
     parser.add_argument("--no-animation", action="store_true", help="no track.gif")
@@ -132,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> "Settings":
     from cvsegguide.tracking.tracker import Settings
 
-    names = ("headings", "temper", "doubt", "floor", "margin", "walk", "walk_turn")
+    names = ("headings", "temper", "doubt", "floor", "margin", "walk", "walk_turn", "settle")
     given = {name: getattr(arguments, name) for name in names}
     return Settings(**{name: value for name, value in given.items() if value is not None})
 

@@ -82,7 +82,7 @@ class Settings:
     """
 
     headings: int = 64
-    temper: float = 0.5
+    temper: float = 0.3
     doubt: float = 0.2
     floor: float = 0.002
     margin: float = 25.0
