@@ -205,6 +205,32 @@ def test_wrong_input_is_said_and_the_page_lives_on(guest: Guest) -> None:
     assert "a.png is taken as one tile of 32 m" in notes
 
 
+def test_a_photograph_through_a_lens(guest: Guest) -> None:
+    photo = np.full((300, 400, 3), GROUND, np.uint8)
+    photo[:, 130:270] = RED
+    guest.drop("overhead", "field.png", encoded(overhead({(20, 40): RED})))
+    guest.drop("street", "phone.png", encoded(photo))
+    guest.page.fill("#gsd", str(GSD))
+    guest.page.check("#lens")
+    assert guest.page.input_value("#fov") == "69", "no lens sees a panorama"
+    guest.find()
+    assert guest.pixel() == pytest.approx((20.5, 40.5), abs=1.5)
+    # Marks stand where the photograph has them: 30 degrees at tan 30 / tan 34.5.
+    marks = {
+        mark.inner_text(): float(mark.evaluate("mark => parseFloat(mark.style.left)"))
+        for mark in guest.page.query_selector_all("#azimuths span")
+    }
+    assert marks["N 0°"] == pytest.approx(50)
+    assert marks["30°"] == pytest.approx(50 + 50 * 0.57735 / 0.68728, abs=0.1)
+    guest.page.fill("#fov", "200")
+    guest.find()
+    assert "of a photograph through a lens it lies in (0, 150] degrees" in guest.message()
+    guest.page.click("#examples button >> nth=0")
+    guest.page.wait_for_selector("#examples button.on")
+    assert not guest.page.is_checked("#lens")
+    assert guest.faults == []
+
+
 def test_a_dropped_file_is_taken_where_it_falls(guest: Guest) -> None:
     tab = guest.page
     content = list(encoded(overhead({(20, 40): RED})))

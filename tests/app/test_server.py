@@ -22,6 +22,7 @@ from cvsegguide.inference.localizer import Localizer
 from helpers.pages import (
     BLUE,
     BOUNDS,
+    GROUND,
     GSD,
     RED,
     YELLOW,
@@ -75,6 +76,23 @@ def test_heading_turns_the_view(visitor: Visitor) -> None:
     west = visitor.ask(**wish, gsd=GSD, heading=270)
     assert (west["row"], west["col"]) == pytest.approx((50.5, 10.5), abs=1.5)
     assert west["heading"] == pytest.approx(270)
+
+
+def test_photographs_through_a_lens(visitor: Visitor) -> None:
+    """Red stands 50 degrees right of the middle, at tan 50 / tan 70 of the half width."""
+    photo = np.full((300, 400, 3), GROUND, np.uint8)
+    focal = 200 / np.tan(np.radians(70))
+    first, last = (round(200 + focal * np.tan(np.radians(angle))) for angle in (42, 58))
+    photo[:, first:last] = RED
+    wish = pair(visitor, encoded(overhead({(20, 40): RED})), encoded(photo))
+    answer = visitor.ask(**wish, gsd=GSD, heading=310, fov=140, lens=True)
+    assert (answer["row"], answer["col"]) == pytest.approx((20.5, 40.5), abs=1.5)
+    assert (answer["lens"], answer["fov"]) == (True, 140)
+    flat = visitor.ask(**wish, gsd=GSD, heading=310, fov=140)
+    assert flat["lens"] is False
+    assert (flat["row"], flat["col"]) != pytest.approx((20.5, 40.5), abs=1.5)
+    fault = visitor.ask(**wish, gsd=GSD, lens=True)["error"]
+    assert fault.startswith("field of view: of a photograph through a lens it lies in (0, 150]")
 
 
 def test_what_was_assumed_is_said(visitor: Visitor) -> None:

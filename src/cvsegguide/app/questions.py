@@ -20,6 +20,7 @@ class Question:
         heading: Azimuth of the street view's centre in degrees, None when unknown.
         heading_error: By how many degrees it may be off, either way.
         fov: Horizontal extent of the street view in degrees.
+        lens: Whether it is a photograph through an ordinary lens, not equirectangular.
         gsd: Metres per overhead pixel, None when the picture knows or nobody does.
         bounds: ``(west, south, east, north)`` in degrees, or None.
     """
@@ -30,6 +31,7 @@ class Question:
     heading: float | None = 0.0
     heading_error: float = 0.0
     fov: float = 360.0
+    lens: bool = False
     gsd: float | None = None
     bounds: tuple[float, float, float, float] | None = None
 
@@ -77,6 +79,7 @@ def read_question(
         heading=heading,
         heading_error=0.0 if error is None or heading is None else error,
         fov=360.0 if fov is None else fov,
+        lens=wish.get("lens") is True,
         gsd=None if overhead.reference is not None else gsd,
         bounds=bounds,
     )

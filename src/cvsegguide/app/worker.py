@@ -22,6 +22,7 @@ from cvsegguide.app.settings import Settings
 from cvsegguide.app.uploads import read_street
 from cvsegguide.app.wording import for_page
 from cvsegguide.errors import CVSegGuideError, InferenceWarning, InputError
+from cvsegguide.geo import from_lens
 
 if TYPE_CHECKING:
     from cvsegguide.inference.localizer import Localizer
@@ -192,10 +193,13 @@ class Worker:
         question = job.question
         localizer = self._localizer(question.model)
         start = time.perf_counter()
+        view = read_street(question.street)
+        if question.lens:
+            view = from_lens(view, question.fov)
         with notes() as found:
             answer = localizer.localize(
                 question.overhead.path,
-                read_street(question.street),
+                view,
                 bounds=question.bounds,
                 gsd=question.gsd,
                 heading=question.heading,
@@ -214,6 +218,7 @@ class Worker:
             "id": name,
             "layers": layers.write_layers(answer, folder),
             "notes": [for_page(note, self._names(question)) for note in found],
+            "lens": question.lens,
             "heading_given": question.heading is not None and question.heading_error == 0.0,
             "seconds": seconds,
             "overhead": question.overhead.describe(),

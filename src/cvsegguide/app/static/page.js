@@ -80,6 +80,7 @@ async function takeExample(example) {
     byId("heading").value = pair.heading === null ? 0 : round(pair.heading);
     byId("heading-error").value = 0;
     byId("fov").value = round(pair.fov);
+    byId("lens").checked = false;
     byId("bounds").value = "";
     for (const kind of ["overhead", "street"]) showDrop(kind);
     showStage();
@@ -92,6 +93,8 @@ async function takeExample(example) {
   }
 }
 
+const WIDEST_LENS = 150; // degrees
+const radians = (degrees) => (degrees * Math.PI) / 180;
 const round = (value) => Math.round(value * 100) / 100;
 
 function mark(name) {
@@ -206,6 +209,11 @@ function showCamera() {
   });
 }
 for (const name of ["heading", "fov", "unknown"]) byId(name).addEventListener("input", showCamera);
+byId("lens").addEventListener("input", () => {
+  // No lens sees a panorama; 69 degrees are a phone's 26 mm.
+  if (byId("lens").checked && Number(byId("fov").value) > WIDEST_LENS) byId("fov").value = 69;
+  showCamera();
+});
 byId("fov-slider").addEventListener("input", (event) => {
   byId("fov").value = event.target.value;
   showCamera();
@@ -235,6 +243,7 @@ function wish() {
     heading: unknown ? null : value("heading"),
     heading_error: unknown ? null : value("heading-error"),
     fov: value("fov"),
+    lens: byId("lens").checked,
     gsd: byId("gsd").disabled ? null : value("gsd"),
     bounds: numbers,
   };
@@ -402,7 +411,9 @@ function showStreet(answer) {
   const names = ["N", "NE", "E", "SE", "S", "SW", "W", "NW"];
   const marks = [];
   for (let azimuth = Math.ceil(start / every - 1e-6) * every; azimuth <= start + answer.fov + 1e-6; azimuth += every) {
-    const share = (azimuth - start) / answer.fov;
+    const share = answer.lens
+      ? 0.5 + Math.tan(radians(azimuth - middle)) / Math.tan(radians(answer.fov / 2)) / 2
+      : (azimuth - start) / answer.fov;
     if (share < 0.04 || share > 0.96) continue;
     const turned = ((azimuth % 360) + 360) % 360;
     const text = !known ? `${azimuth > 0 ? "+" : ""}${azimuth}°` : turned % 45 ? `${turned}°` : `${names[turned / 45]} ${turned}°`;
