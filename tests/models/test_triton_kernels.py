@@ -29,7 +29,7 @@ def differences() -> dict[str, dict[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("case", ["radius 3", "radius 1", "radius 2", "as chosen", "stack"])
+@pytest.mark.parametrize("case", ["radius 3", "radius 2", "radius 1", "stack"])
 def test_kernels_agree_with_plain_path(differences: dict[str, dict[str, float]], case: str) -> None:
     for what, apart in differences[case].items():
         assert apart < ALLOWED.get(what, 1e-4), f"{what}: {apart}"
