@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 from PIL import Image
 
 from cvsegguide.cli.main import main
@@ -51,6 +53,24 @@ def test_a_real_place(tmp_path: Path) -> None:
     assert sample.landcover[int(sample.row), int(sample.col)] == 6
     # The overhead picture is the photograph: its middle 58 m.
     middle = photograph[22:138, 22:138].mean() / 255
+    assert float(sample.overhead.mean()) == pytest.approx(middle, abs=0.03)
+
+
+def test_a_real_place_whose_photograph_says_how_large_it_is(tmp_path: Path) -> None:
+    photograph, _ = place(tmp_path)
+    with rasterio.open(
+        tmp_path / "photo.tif", "w", driver="GTiff", height=160, width=160, count=3, dtype="uint8",
+        crs="EPSG:32618", transform=Affine(0.5, 0, 583_000, 0, -0.5, 4_507_000),
+    ) as dataset:  # fmt: skip
+        dataset.write(photograph.transpose(2, 0, 1))
+    root = tmp_path / "place"
+    line = (
+        f"synth {root} --overhead {tmp_path / 'photo.tif'} --landcover {tmp_path / 'cover.png'} "
+        "--size 16 64 --panoramas 1"
+    )
+    assert main(line.split()) == 0
+    middle = photograph[22:138, 22:138].mean() / 255  # of 58 m, as with --gsd 0.5
+    sample = BrooklynQueens(root, city="brooklyn")[0]
     assert float(sample.overhead.mean()) == pytest.approx(middle, abs=0.03)
 
 

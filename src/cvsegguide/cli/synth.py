@@ -43,7 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--overhead", metavar="FILE", help="photograph, GeoTIFF or picture")
     place.add_argument("--landcover", metavar="FILE", help="ids of the New York City raster")
     place.add_argument("--height", metavar="FILE", help="metres above ground; drawn if not given")
-    place.add_argument("--gsd", type=float, metavar="G", help="metres per pixel of the rasters")
+    place.add_argument(
+        "--gsd",
+        type=float,
+        metavar="G",
+        help="metres per pixel of the rasters, where FILE does not say",
+    )
     view = parser.add_argument_group("street views")
     view.add_argument(
         "--panoramas", type=int, default=0, metavar="N", help="most per tile (default: all)"
@@ -151,10 +156,18 @@ def _extent(arguments: argparse.Namespace) -> tuple[float, float]:
 def _real_place(arguments: argparse.Namespace) -> int:
     from cvsegguide.synth.real_place import generate_from_rasters
 
-    for name in ("overhead", "landcover", "gsd"):
+    for name in ("overhead", "landcover"):
         if getattr(arguments, name) is None:
+            raise ConfigurationError(f"--{name}: a real place needs --overhead and --landcover")
+    gsd = arguments.gsd
+    if gsd is None:
+        from cvsegguide.io.rasters import open_raster
+
+        with open_raster(arguments.overhead) as raster:
+            gsd = raster.gsd
+        if gsd is None:
             raise ConfigurationError(
-                f"--{name}: is needed with --overhead, --landcover, --height or --gsd"
+                f"--gsd: {arguments.overhead} does not say where it lies; give metres per pixel"
             )
     if arguments.tiles is not None or arguments.name is not None:
         raise ConfigurationError("--tiles and --set: cannot be used with --overhead")
@@ -167,7 +180,7 @@ def _real_place(arguments: argparse.Namespace) -> int:
         arguments.overhead,
         arguments.landcover,
         arguments.height,
-        gsd=arguments.gsd,
+        gsd=gsd,
         seed=0 if arguments.seed is None else arguments.seed,
         rig=arguments.rig,
         size=tuple(arguments.size),
