@@ -84,13 +84,14 @@ def test_network_equals_its_plain_path(variant: str, monkeypatch: pytest.MonkeyP
     assert expected.heatmap.std() > 1e-3
 
 
+@pytest.mark.parametrize("variant", ["published", "corrected"])
 def test_gradients_of_the_network_equal_those_of_its_plain_path(
-    monkeypatch: pytest.MonkeyPatch,
+    variant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A small cache, so that heads are trained by parts.
     monkeypatch.setattr(pixel, "CHUNK_BYTES", 4096)
     torch.manual_seed(0)
-    model = create_model("mst-tiny").train()
+    model = create_model("mst-tiny", variant=variant).train()
     twin = copy.deepcopy(model)
     for network, plain in ((model, False), (twin, True)):
         if plain:
@@ -143,6 +144,23 @@ def test_training_a_head_by_parts(
     with fast.plain_path():
         assert_same(found, gradients(head, head, x))
     assert calls == [1]
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("channels", [1, 4, 12])
+def test_training_a_published_head(
+    factor: int, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(trained, "PART_BYTES", 4 * 16 * 24 * channels)
+    head = PixelHead(6, 10, 3, size=(16, 24))
+    for parameter in head.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    x = torch.randn(2, 6, 16 // factor, 24 // factor)
+    run = head if factor == 1 else head.on_nearest
+    found = gradients(run, head, x)
+    with fast.plain_path():
+        assert_same(found, gradients(run, head, x))
 
 
 @pytest.mark.parametrize("side", [16, 32])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.models.convolutions import small_map_convolution, suits
-from cvsegguide.models.heads.trained import trained_head
+from cvsegguide.models.heads.trained import trained_head, trained_published_head
 from cvsegguide.models.linear import convolution_1x1, fast_paths, linear
 
 VARIANTS = ("corrected", "published")
@@ -71,6 +71,8 @@ class PixelHead(nn.Sequential):
         first, norm, _, last = cast(tuple[nn.Conv2d, nn.Module, nn.Module, nn.Conv2d], tuple(self))
         if self.per_pixel and not torch.is_grad_enabled() and fast_paths():
             return self.finish(self.hidden(x))
+        if self._published_training(x):
+            return trained_published_head(x, first, cast(nn.LayerNorm, norm), last, 1)
         if first.kernel_size != (1, 1):
             x = x.contiguous(memory_format=torch.channels_last)
         quiet = not torch.is_grad_enabled() and fast_paths() and x.device.type == "cpu"
@@ -83,6 +85,15 @@ class PixelHead(nn.Sequential):
         else:
             hidden = small_map_convolution(x, first)
         return convolution_1x1(F.gelu(norm(hidden)), last)
+
+    def _published_training(self, x: Tensor) -> bool:
+        """Whether a training step of the published head may take channels by parts."""
+        return (
+            self.per_pixel
+            and suits(x, cast(nn.Conv2d, self[0]).weight)
+            and torch.is_grad_enabled()
+            and all(parameter.requires_grad for parameter in self.parameters())
+        )
 
     def _trained_by_parts(self, x: Tensor) -> bool:
         """Whether a training step leaves the cache with the hidden map, and may take parts."""
@@ -143,6 +154,9 @@ class PixelHead(nn.Sequential):
         """
         if self.per_pixel and not torch.is_grad_enabled() and fast_paths():
             return self.finish(self.hidden(x), 2)
+        if self._published_training(x):
+            first, norm, _, last = tuple(self)
+            return trained_published_head(x, first, norm, last, 2)  # type: ignore[arg-type]
         return self(F.interpolate(x, scale_factor=2.0, mode="nearest"))  # type: ignore[no-any-return]
 
     def hidden(self, x: Tensor) -> Tensor:

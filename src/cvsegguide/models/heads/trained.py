@@ -6,13 +6,14 @@ way back; here a part that fits the cache goes through all of them before the ne
 itself is kept, so that the convolution is not computed again.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.models.linear import linear
+from cvsegguide.models.linear import convolution_1x1, linear
 
 PART_BYTES = 1 << 20
 """Of the hidden map, that go through at once: what a core's cache holds."""
@@ -138,5 +139,83 @@ def trained_head(x: Tensor, first: nn.Conv2d, norm: nn.LayerNorm, last: nn.Conv2
     """
     result: Tensor = _Head.apply(
         x, first.weight, first.bias, norm.weight, norm.bias, last.weight.flatten(1), norm.eps
+    )
+    return result if last.bias is None else result + last.bias[:, None, None]
+
+
+class _PixelAffine(torch.autograd.Function):
+    """What stands behind the published norm's moments: parameters per pixel, GELU, convolution."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, normal: Tensor, scale: Tensor, shift: Tensor, last: Tensor, factor: int
+    ) -> Tensor:
+        ctx.save_for_backward(normal, scale, shift, last)
+        ctx.factor = factor
+        height, width = scale.shape[1:]
+        result = normal.new_zeros(len(normal), len(last), height * width)
+        for part in _channels(scale):
+            for image, few in enumerate(normal[:, part]):
+                active = torch.addcmul(shift[part], _nearest(few, factor), scale[part])
+                result[image].addmm_(last[:, part], torch.ops.aten.gelu_(active).flatten(1))
+        return result.view(len(normal), -1, height, width)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        normal, scale, shift, last = ctx.saved_tensors
+        to_normal, to_last = torch.empty_like(normal), torch.zeros_like(last)
+        to_scale, to_shift = torch.zeros_like(scale), torch.zeros_like(shift)
+        above = gradient.reshape(*gradient.shape[:2], -1)
+        for part in _channels(scale):
+            weight = last[:, part].t()
+            for image, few in enumerate(normal[:, part]):
+                large = _nearest(few, ctx.factor)
+                hidden = torch.addcmul(shift[part], large, scale[part])
+                to_last[:, part] += above[image] @ F.gelu(hidden).flatten(1).t()
+                back = (weight @ above[image]).view_as(hidden)
+                back = torch.ops.aten.gelu_backward(back, hidden)
+                to_shift[part] += back
+                to_scale[part].addcmul_(back, large)
+                back = back.mul_(scale[part])
+                if ctx.factor > 1:
+                    back = F.avg_pool2d(back, ctx.factor, divisor_override=1)
+                to_normal[image, part] = back
+        return to_normal, to_scale, to_shift, to_last, None
+
+
+def _channels(scale: Tensor) -> Iterator[slice]:
+    step = max(1, PART_BYTES // (4 * scale[0].numel()))
+    for start in range(0, len(scale), step):
+        yield slice(start, start + step)
+
+
+def _nearest(few: Tensor, factor: int) -> Tensor:
+    if factor == 1:
+        return few
+    return F.interpolate(few[None], scale_factor=float(factor), mode="nearest")[0]
+
+
+def trained_published_head(
+    x: Tensor, first: nn.Conv2d, norm: nn.LayerNorm, last: nn.Conv2d, factor: int
+) -> Tensor:
+    """A published head, with its gradients, on ``x`` enlarged by nearest neighbours.
+
+    The 1 x 1 convolution and the norm's moments commute with the enlargement.
+
+    Args:
+        x: ``(B, C, H / factor, W / factor)``.
+        first: 1 x 1.
+        norm: Over ``(hidden, H, W)``.
+        last: 1 x 1.
+        factor: How many times ``x`` is to be enlarged.
+
+    Returns:
+        ``(B, outputs, H, W)``.
+    """
+    hidden = convolution_1x1(x, first)
+    normal = F.layer_norm(hidden, hidden.shape[1:], eps=norm.eps)
+    result: Tensor = _PixelAffine.apply(
+        normal, norm.weight, norm.bias, last.weight.flatten(1), factor
     )
     return result if last.bias is None else result + last.bias[:, None, None]
