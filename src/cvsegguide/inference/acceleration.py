@@ -225,7 +225,7 @@ def accelerated(
 
     Products are computed in the type of ``precision`` by autocast; results are float32. On CUDA
     convolutions run in channels-last order, and what comes again with the same shapes is recorded
-    and replayed (:class:`Recorded`): parameters may change in place, not be replaced.
+    and replayed (:class:`Recorded`), with the parameters as they were then.
 
     Args:
         model: In evaluation mode, on the device.
