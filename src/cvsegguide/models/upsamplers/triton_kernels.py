@@ -647,7 +647,7 @@ def tuning_of(dtype: torch.dtype, radius: int) -> dict[str, Any]:
         "WIDE": 8,
         "CHANNELS": 64,
         "num_warps": 4,
-        "num_stages": 2,
+        "num_stages": 1,
     }
 
 
