@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cvsegguide.models.geometric import matching_cuda
-
 
 def padded_size(size: tuple[int, int], radius: int) -> tuple[int, int]:
     """Size of the transforms: nothing wraps around, the template fits, and both are quick."""
@@ -39,8 +37,6 @@ def _quick(least: int) -> int:
 def transform_map(overhead: Tensor, radius: int) -> Tensor:
     """Spectrum ``(B, C, P, Q)`` of an overhead map ``(B, C, H, W)``, zero beyond its border."""
     height, width = overhead.shape[-2:]
-    if matching_cuda.suits(overhead):  # real, and so are those that are made of it
-        return matching_cuda.transformed(overhead, padded_size((height, width), radius))
     spectrum: Tensor = torch.fft.rfft2(overhead.float(), s=padded_size((height, width), radius))
     return spectrum
 
@@ -57,8 +53,6 @@ def correlation(spectrum: Tensor, template: Tensor, size: tuple[int, int]) -> Te
         ``(B, K, P, Q)``, for :func:`image_of`.
     """
     padded = padded_size(size, template.shape[-1] // 2)
-    if not spectrum.is_complex():
-        return matching_cuda.correlated(spectrum, matching_cuda.transformed(template, padded))
     other = torch.fft.rfft2(template, s=padded).conj()
     product: Tensor = (spectrum[:, None] * other).sum(dim=2)
     return product
@@ -125,8 +119,6 @@ def image_of(spectrum: Tensor, size: tuple[int, int], radius: int, fine: int = 1
         ``(B, K, fine * H, fine * W)``: entry ``(i, j)`` is the sum over channels and cells of
         template times map with the camera in the centre of that part of a cell.
     """
-    if not spectrum.is_complex():
-        return matching_cuda.image_of(spectrum, size, padded_size(size, radius), radius, fine)
     scores = _inverse(spectrum.flatten(0, 1), padded_size(size, radius), fine)
     # the template's first cell is its corner, `radius` cells before the camera
     scores = torch.roll(scores, shifts=(radius * fine, radius * fine), dims=(-2, -1))
