@@ -118,17 +118,19 @@ def test_patches_by_depth_and_light_norms(monkeypatch):
     with torch.inference_mode():
         for side in (4, 8, 16, 32):
             patches = nn.Conv2d(3, 5, side, stride=4, padding=(side - 4) // 2)
-            with acceleration._LightNorms():
+            with acceleration._Light():
                 ours = patches(image)
             torch.testing.assert_close(ours, patches(image), rtol=0, atol=1e-5)
-        with acceleration._LightNorms():
+        with acceleration._Light():
             other = nn.Conv2d(4, 5, 3, padding=1)(torch.rand(1, 4, 8, 8))
         expected = norm(rows)
         monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: True)
         monkeypatch.setattr(torch, "get_autocast_dtype", lambda device: torch.bfloat16)
-        with acceleration._LightNorms():
+        with acceleration._Light():
             light = norm(rows)
+            wide = nn.functional.interpolate(image.bfloat16(), scale_factor=2.0, mode="bilinear")
     assert len(cuts) == 4
+    assert wide.dtype == torch.bfloat16
     assert other.shape == (1, 5, 8, 8)
     assert light.dtype == torch.bfloat16
     torch.testing.assert_close(light.float(), expected, rtol=0.03, atol=0.03)

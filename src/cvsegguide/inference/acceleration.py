@@ -51,10 +51,11 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContext
     return torch.autocast(device.type, dtype=dtype)
 
 
-class _LightNorms(TorchFunctionMode):
-    """Layer norms of a network under autocast give the type that comes next, not float32.
+class _Light(TorchFunctionMode):
+    """Layer norms and enlargements of a network under autocast give the type that comes next.
 
-    Their sums are float32 nevertheless. And patches of three channels become places of many.
+    Autocast would have them give float32, which the next layer casts back. Their sums are float32
+    nevertheless. And patches of three channels become places of many.
     """
 
     def __torch_function__(
@@ -63,6 +64,9 @@ class _LightNorms(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is F.layer_norm and torch.is_autocast_enabled("cuda"):
             return _light_norm(*args, **kwargs)
+        if func is F.interpolate and torch.is_autocast_enabled("cuda"):
+            with torch.autocast("cuda", enabled=False):  # in the type that is given
+                return func(*args, **kwargs)
         if func is torch.conv2d and not kwargs and len(args) == 7:
             image, weight, bias, stride, padding, dilation, groups = args
             side = _number(stride)
@@ -174,7 +178,7 @@ class Recorded:
 
     def _run(self, *inputs: Tensor | None) -> Any:
         device = next((value.device for value in inputs if value is not None), None)
-        light = _LightNorms() if self.light else nullcontext()
+        light = _Light() if self.light else nullcontext()
         with autocast(device or torch.device("cpu"), self.dtype), light:
             return self.function(*inputs)
 
