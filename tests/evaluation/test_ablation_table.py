@@ -17,15 +17,16 @@ from PIL import Image
 
 from cvsegguide.cli.fit import configuration_file
 from cvsegguide.cli.main import main
-from cvsegguide.errors import ConfigurationError
+from cvsegguide.errors import ConfigurationError, TrainingError
 from cvsegguide.evaluation.ablation_report import difference
-from cvsegguide.evaluation.ablation_runs import Processes, Stopped
+from cvsegguide.evaluation.ablation_runs import Processes, Stopped, run_table
 from cvsegguide.evaluation.ablation_table import (
     EvaluationSet,
     TablePlan,
     check_rows,
     read_table,
 )
+from cvsegguide.training.callbacks import Interrupted
 from helpers.brooklyn_queens import make_tree
 
 SMALL = {
@@ -44,13 +45,18 @@ def write_table(path: Path, rows: dict[str, Any], **more: Any) -> Path:
 
 
 def base() -> dict[str, Any]:
+    """The bundled configuration without what changes with its recipe."""
     content: dict[str, Any] = yaml.safe_load(configuration_file("geometric-synthcity").read_text())
+    content["model"].pop("network_arguments", None)
+    for split in ("train", "val", "test"):
+        content["data"][split]["init_args"]["labels"] = ["landcover"]
     return content
 
 
 def test_every_row_of_the_bundled_table_can_be_trained() -> None:
     table = read_table("geometric")
-    searching = check_rows(TablePlan(base(), table, steps=1))
+    bundled = yaml.safe_load(configuration_file("geometric-synthcity").read_text())
+    searching = check_rows(TablePlan(bundled, table, steps=1))
     assert table.reference == "full"
     published = ["mst-small", "featup-lite0"]
     assert [name for name, searches in searching.items() if not searches] == published
@@ -163,9 +169,9 @@ def test_ablate_a_table(
         "full": {"network_arguments": SMALL},
         "mst": mst,
     }
-    table = write_table(
-        tmp_path / "parts.yaml", rows, reference="full", config="geometric-synthcity"
-    )
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(base()))
+    table = write_table(tmp_path / "parts.yaml", rows, reference="full", config=str(config))
     command = ["ablate", "--table", str(table), "--root", str(tmp_path / "city")]
     command += ["--out", str(out), "--evaluations", "1", "--workers", "0", "--batch-size", "2"]
     command += ["--steps", "2", "--test", f"here={tmp_path / 'city'}"]
@@ -220,6 +226,47 @@ def test_ablate_a_table(
     capfd.readouterr()
     assert main([*command, "--learning-rate", "1"]) == 2
     assert "was made with other settings" in capfd.readouterr().err
+
+
+def test_a_row_that_fails_does_not_take_the_others_along(tmp_path: Path) -> None:
+    rows = {"full": {}, "a": {"network_arguments": {"prior": False}}, "b": {"weights": "w"}}
+    table = read_table(str(write_table(tmp_path / "t.yaml", rows)))
+    entry = {"class_path": "cvsegguide.data.Manifest", "init_args": {"path": "p"}}
+    tests = [EvaluationSet("one", (entry,)), EvaluationSet("two", (entry,))]
+    plan = TablePlan(base(), table, tests=tests, headings=["known"], steps=1)
+    ran: list[tuple[str, str]] = []
+
+    def execute(argv: list[str], folder: Path) -> int:
+        out = Path(argv[argv.index("--out") + 1])
+        ran.append((argv[0], str(out.relative_to(tmp_path))))
+        if argv[0] == "fit":
+            if folder.name == "a-0":
+                raise TrainingError("the loss is not finite")
+            (folder / "config.yaml").write_text("data: {}")
+        if str(out).endswith("full-0/test/one-known"):
+            return 1
+        return 0
+
+    said: list[str] = []
+    searching = dict.fromkeys(rows, True)
+    failed = run_table(plan, tmp_path, searching, execute, said.append)
+    assert failed == ["full, seed 0: ended with status 1", "a, seed 0: the loss is not finite"]
+    assert ran == [
+        ("fit", "full-0"),
+        ("test", "full-0/test/one-known"),
+        ("test", "full-0/test/two-known"),
+        ("fit", "a-0"),
+        ("fit", "b-0"),
+        ("test", "b-0/test/one-known"),
+        ("test", "b-0/test/two-known"),
+    ]
+    assert "row 2 of 3: a, seed 0: failed: the loss is not finite" in said
+
+    def stopped(argv: list[str], folder: Path) -> int:
+        raise Interrupted("stopped on request", signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        run_table(plan, tmp_path, searching, stopped, said.append)
 
 
 def test_processes_end_with_this_one(tmp_path: Path) -> None:

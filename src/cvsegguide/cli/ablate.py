@@ -270,20 +270,27 @@ def _run_table(arguments: argparse.Namespace) -> dict[str, Any]:
         command=_command(arguments),
     )
     out = Path(arguments.out)
+    failed: list[str] = []
     if not arguments.report_only:
         for test in tests:  # faults had better be known before hours of training
             open_entries(evaluation_entries(plan, test), "test")
         searching = check_rows(plan)
         if arguments.jobs == 1:
-            run_table(plan, out, searching, lambda argv, _: _execute(argv), note, arguments.workers)
+            failed = run_table(
+                plan, out, searching, lambda argv, _: _execute(argv), note, arguments.workers
+            )
         else:
             with Processes() as processes:
-                run_table(
+                failed = run_table(
                     plan, out, searching, processes.execute, note, arguments.workers,
                     arguments.jobs,
                 )  # fmt: skip
-    with _silent(arguments):
-        return report(plan, out)
+    try:
+        with _silent(arguments):
+            return report(plan, out)
+    finally:
+        if failed:
+            raise ConfigurationError(f"not finished: {'; '.join(failed)}")
 
 
 def _command(arguments: argparse.Namespace) -> list[str]:

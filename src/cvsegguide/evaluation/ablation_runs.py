@@ -27,6 +27,9 @@ from cvsegguide.io.atomic import write_text
 LOG = "log.txt"
 """What a row's processes said, in its folder, where several rows run at a time."""
 
+_SIGNALLED = 128
+"""Exit statuses above this say that a signal ended a process."""
+
 Execute = Callable[[list[str], Path], int]
 
 
@@ -71,8 +74,10 @@ def run_table(
     say: Callable[[str], None],
     workers: int | None = None,
     jobs: int = 1,
-) -> None:
+) -> list[str]:
     """Train and test every row as far as that has not been done.
+
+    A row that fails is told of and left, the others go on.
 
     Args:
         plan: What to train.
@@ -83,11 +88,15 @@ def run_table(
         workers: Processes that read data, for every row; results do not depend on it.
         jobs: Rows that run at a time.
 
+    Returns:
+        What failed.
+
     Raises:
         ConfigurationError: A row in the folder was made with other settings.
-        CVSegGuideError: What training or testing finds fault with.
+        CVSegGuideError: The user asked it to stop.
     """
     runs = plan.rows()
+    failed: list[str] = []
     texts = {run.name: plan.settings(run) for run in runs}
     for run in runs:
         folder = out / run.name
@@ -103,8 +112,15 @@ def run_table(
     def work(number: int, run: TableRun) -> None:
         label = f"row {number} of {len(runs)}: {run}"
         folder = out / run.name
-        _train(plan, run, folder, texts[run.name], workers, execute, lambda: say(label))
-        _test(plan, run, folder, searching[run.variant.name], workers, execute, say, label)
+        try:
+            _train(plan, run, folder, texts[run.name], workers, execute, lambda: say(label))
+            _test(plan, run, folder, searching[run.variant.name], workers, execute, say, label)
+        except Exception as error:  # hours of other rows must not be lost with it
+            if getattr(error, "exit_status", 0) > _SIGNALLED:
+                raise
+            text = " ".join(str(error).split()) or type(error).__name__
+            failed.append(text if text.startswith(str(run)) else f"{run}: {text}")
+            say(f"{label}: failed: {text}")
 
     if jobs == 1:
         from cvsegguide.data.resident import kept_sets
@@ -115,7 +131,7 @@ def run_table(
                 # Loaders of a finished run must be gone before the next one forks its readers:
                 # their remains in those would complain of workers that are not theirs.
                 gc.collect()
-        return
+        return failed
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(work, number, run) for number, run in enumerate(runs, 1)]
         done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
@@ -123,6 +139,7 @@ def run_table(
             future.cancel()
         for future in done:
             future.result()
+    return failed
 
 
 def _train(
@@ -159,6 +176,7 @@ def _test(
     label: str,
 ) -> None:
     entries = {test.name: evaluation_entries(plan, test) for test in plan.tests}
+    fault: Exception | None = None
     for name, heading, place in evaluations(plan, searching):
         if is_tested(folder / place):
             continue
@@ -172,7 +190,14 @@ def _test(
         options += ["--model.heading_error", str(HEADINGS[heading])]
         if workers is not None:
             options += ["--data.num_workers", str(workers)]
-        _successful(execute(["test", *options], folder), run, folder)
+        try:
+            _successful(execute(["test", *options], folder), run, folder)
+        except Exception as error:  # the other test sets may do
+            if getattr(error, "exit_status", 0) > _SIGNALLED:
+                raise
+            fault = fault or error
+    if fault is not None:
+        raise fault
 
 
 def _successful(status: int, run: TableRun, folder: Path) -> None:

@@ -17,6 +17,9 @@ from cvsegguide.io.atomic import atomic_path, write_text
 
 RECALLS = (1.0, 5.0, 10.0)
 
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""Tensors of normalisation that are no parameters."""
+
 Errors = NDArray[np.float64]
 
 
@@ -103,7 +106,7 @@ def _parameters(path: Path) -> int | None:
     if not path.is_file():
         return None
     with safe_open(str(path), framework="numpy") as tensors:
-        names = tensors.keys()
+        names = [name for name in tensors.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118
         return int(sum(np.prod(tensors.get_slice(name).get_shape()) for name in names))
 
 
