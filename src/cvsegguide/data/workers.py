@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 _iterators: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_readers: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
 def ignore_signals(worker: int) -> None:
@@ -36,8 +37,10 @@ def iterate(loader: "DataLoader[Any]") -> "Iterator[Any]":
     """
     with _blocked():
         iterator = iter(loader)
-    if getattr(iterator, "_workers", None) and iterator not in _iterators:
+    readers = getattr(iterator, "_workers", None)
+    if readers and iterator not in _iterators:
         _iterators.add(iterator)
+        _readers.update(readers)
         # After torch's own, which it registered for each reader: the last one goes first.
         atexit.unregister(_end_all)
         atexit.register(_end_all)
@@ -58,8 +61,7 @@ def _blocked() -> "Iterator[None]":
 
 def _end_all() -> None:
     for iterator in list(_iterators):
-        workers = list(iterator._workers)
         iterator._shutdown_workers()
-        for worker in workers:
-            if worker.is_alive():  # in a read that does not return
-                worker.kill()
+    for reader in list(_readers):
+        if reader.is_alive():  # in a read that does not return
+            reader.kill()
