@@ -156,8 +156,11 @@ class ExportedGeometricModel(GeometricModel):
         damped = self.transforms.inverse(seen, 1).clamp_min(1.0) ** (-self.exponent)
         prior = self.prior_weight * above.prior
 
-        cells = self.transforms.inverse(product, 1) * damped + prior
+        several = (torch.ones_like(headings).sum() > 1.5).to(damped.dtype)
+        sharp = 1.0 + (self.search_sharpness - 1.0) * several
+        cells = (self.transforms.inverse(product, 1) * damped + prior) * sharp
         fine = self.transforms.inverse(product, CELL) * _enlarged(damped) + _enlarged(prior)
+        fine = fine * sharp
         mass = cells.flatten(2).logsumexp(dim=2)
         # how many headings are likelier; of equal ones the first counts
         order = torch.arange(headings.shape[0])
