@@ -86,6 +86,24 @@ def test_any_batch_as_the_network(exported, name):
     assert np.abs(cover - wanted.landcover.numpy()).max() < 1e-3
 
 
+@pytest.mark.parametrize(
+    "change", [{"prior": False}, {"visibility": False}, {"pooled": True}], ids=str
+)
+def test_networks_without_a_part_as_they_are(change):
+    from cvsegguide.export.networks import exportable
+
+    model = shaken("geometric-tiny", **change)
+    model.search_sharpness.fill_(0.7)
+    written = exportable(model)
+    overhead = torch.rand(2, 3, *model.overhead_size)
+    street = torch.rand(2, 3, *model.street_size)
+    for headings in (torch.zeros(1), torch.arange(12) * 30.0):
+        with torch.no_grad():
+            expected = model.log_posterior(model(overhead, street, None, headings))
+            found = model.log_posterior(written(overhead, street, None, headings))
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
 def test_headings_are_an_input(exported):
     model, path = exported("geometric-tiny")
     inputs = {

@@ -137,7 +137,10 @@ class ExportedGeometricModel(GeometricModel):
         maps, channels = self._overhead_channels(above, landcover)
         spectrum = self.transforms(maps, "map")
         inside = self.transforms(torch.ones_like(maps[:1, :1]), "map")
-        polar = torch.cat((channels(around), around.visibility.sigmoid()), dim=1)
+        described, shown = channels(around), self._weight(around)
+        if self.pooled:
+            described = _pooled(described, shown)
+        polar = torch.cat((described, shown), dim=1)
 
         coordinates = _turned(self.coordinates, headings, self.grid.directions)
         pairs = (polar.shape[0], headings.shape[0])
@@ -154,7 +157,7 @@ class ExportedGeometricModel(GeometricModel):
         product = correlated(spectrum, template)
         seen = correlated(inside, self.transforms(weight, "template"))
         damped = self.transforms.inverse(seen, 1).clamp_min(1.0) ** (-self.exponent)
-        prior = self.prior_weight * above.prior
+        prior = self.prior_weight * above.prior * float(self.prior)
 
         several = (torch.ones_like(headings).sum() > 1.5).to(damped.dtype)
         sharp = 1.0 + (self.search_sharpness - 1.0) * several
@@ -173,6 +176,13 @@ class ExportedGeometricModel(GeometricModel):
         heatmap = torch.logaddexp(heatmap, _enlarged(others))
         log = mass.log_softmax(dim=1)
         return GeometricPrediction(above.full_landcover(), heatmap, None, log, above, around)
+
+
+def _pooled(features: Tensor, weight: Tensor) -> Tensor:
+    """The mean over all directions and ranges, everywhere."""
+    mean = (features * weight).sum(dim=(2, 3), keepdim=True)
+    mean = mean / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+    return mean * torch.ones_like(weight)
 
 
 def _to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
