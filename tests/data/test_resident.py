@@ -8,6 +8,7 @@ import torch
 from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.batched import Draws, transformed
 from cvsegguide.data.datamodule import DataModule
+from cvsegguide.data.resident import ResidentLoader
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import (
     Appearance,
@@ -55,6 +56,20 @@ class Landmarks(CrossViewDataset):
             id=str(index), overhead=overhead, street=street, landcover=landcover, row=row, col=col,
             heading=heading, fov=self.fov, gsd=0.5, bounds=None, street_range=ranges,
         )  # fmt: skip
+
+
+class Mixed(Landmarks):
+    """From the 33rd pair on tiles of another size, and no age."""
+
+    def __init__(self, count: int, size: int = 48) -> None:
+        super().__init__(count)
+        self.size = size
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        if index < 32:
+            return replace(sample, labels={"age": torch.ones(SIZE, SIZE, dtype=torch.uint8)})
+        return replace(sample, overhead=torch.rand(3, self.size, self.size))
 
 
 def bearing(row: float, col: float, to_row: float, to_col: float) -> float:
@@ -158,6 +173,18 @@ def test_what_cannot_be_done_is_said_in_a_line() -> None:
     narrow = DataModule(Landmarks(4, fov=90.0), batch_size=2, num_workers=0, resident=True)
     with pytest.raises(ConfigurationError, match="no full panoramas"):
         list(narrow.train_dataloader())
+    loader = DataModule(Mixed(40), batch_size=2, num_workers=0, resident=True).train_dataloader()
+    with pytest.raises(ConfigurationError, match="the overhead of '32' is of another size"):
+        list(loader)
+    usual = DataModule(Landmarks(2), batch_size=2, num_workers=0, resident=True).train_dataloader()
+    assert isinstance(usual, ResidentLoader)
+    with pytest.raises(ConfigurationError, match="10000000000000 pairs do not fit"):
+        usual._keep(collate([Landmarks(2)[0]]), 0, 10**13)
+
+
+def test_a_label_that_some_pairs_lack_is_left_out() -> None:
+    loader = DataModule(Mixed(40, size=SIZE), batch_size=2, num_workers=0, resident=True)
+    assert all(not batch.labels for batch in loader.train_dataloader())
 
 
 def test_ranges_lie_in_the_canvas_where_the_picture_lies() -> None:

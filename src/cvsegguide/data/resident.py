@@ -82,7 +82,7 @@ class ResidentLoader(OrderedLoader):
 
     Raises:
         ConfigurationError: A transform does not run on batches, or (at the first batch) street
-            views are no full panoramas or the set does not fit.
+            views are no full panoramas, sizes differ, or the set does not fit.
     """
 
     def __init__(
@@ -156,6 +156,8 @@ class ResidentLoader(OrderedLoader):
             self._ids.extend(batch.id)
 
     def _keep(self, batch: Batch, done: int, total: int) -> None:
+        for name in set(self._store) - {*_RASTERS, *_NUMBERS, *batch.labels}:
+            del self._store[name]  # a label that not all have
         for name in (*_RASTERS, *_NUMBERS, *batch.labels):
             values: Any = batch.labels.get(name, getattr(batch, name, None))
             if values is None:
@@ -166,12 +168,18 @@ class ResidentLoader(OrderedLoader):
                     self._store[name] = values.new_empty(
                         (total, *values.shape[1:]), device=self.device
                     )
-                except torch.OutOfMemoryError:
+                except RuntimeError:  # a CPU without memory says no more than that
                     raise ConfigurationError(
                         f"data.resident: {total} pairs do not fit into the memory of {self.device}"
                     ) from None
             if name in self._store:
-                self._store[name][done : done + len(batch)] = values.to(self.device)
+                kept = self._store[name]
+                if kept.shape[1:] != values.shape[1:]:
+                    raise ConfigurationError(
+                        f"data.resident: the {name} of '{batch.id[0]}' is of another size than "
+                        "those before: overhead_size and street_size make all alike"
+                    )
+                kept[done : done + len(batch)] = values.to(self.device)
 
     def _batch(self, members: list[int]) -> Batch:
         index = torch.tensor(members).to(self.device, non_blocking=True)
