@@ -138,6 +138,7 @@ def test_faults_of_plans(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     for command, message in (
         (["--table", "geometric", "--networks", "mst"], "--networks: does not go with --table"),
         (["--rows", "full"], "--rows: does not go with --table guidance"),
+        (["--resident"], "--resident: does not go with --table guidance"),
         (["--table", "charm"], "--table charm: there is neither such a file nor"),
     ):
         assert main(["ablate", "--steps", "1", "--out", str(tmp_path), *command]) == 2
@@ -224,6 +225,8 @@ def test_ablate_a_table(
         ("there", 2),
     ]
     capfd.readouterr()
+    assert main([*command[:-1], f"here={other}"]) == 2
+    assert "was tested on other data of that name" in capfd.readouterr().err
     assert main([*command, "--learning-rate", "1"]) == 2
     assert "was made with other settings" in capfd.readouterr().err
 

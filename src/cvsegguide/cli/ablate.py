@@ -118,6 +118,7 @@ _TABLE_DEFAULTS: dict[str, Any] = {
     "rows": None,
     "headings": ["known", "unknown"],
     "jobs": 1,
+    "resident": None,
 }
 """Options of the other tables alone."""
 

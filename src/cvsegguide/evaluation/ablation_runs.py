@@ -92,7 +92,8 @@ def run_table(
         What failed.
 
     Raises:
-        ConfigurationError: A row in the folder was made with other settings.
+        ConfigurationError: A row in the folder was made with other settings, or tested on other
+            data under the name of a test set.
         CVSegGuideError: The user asked it to stop.
     """
     runs = plan.rows()
@@ -108,6 +109,7 @@ def run_table(
                 f"{folder}: was made with other settings (compare {settings.name}); "
                 "another --out starts afresh"
             )
+        _check_tests(plan, folder)
 
     def work(number: int, run: TableRun) -> None:
         label = f"row {number} of {len(runs)}: {run}"
@@ -140,6 +142,21 @@ def run_table(
         for future in done:
             future.result()
     return failed
+
+
+def _check_tests(plan: TablePlan, folder: Path) -> None:
+    """Raise ConfigurationError where results of other data have the name of a test set."""
+    for test in plan.tests:
+        settings = folder / f"test-{test.name}.yaml"
+        done = any(is_tested(folder / "test" / f"{test.name}-{heading}") for heading in HEADINGS)
+        if not done or not settings.is_file():
+            continue
+        known = yaml.safe_load(settings.read_text("utf-8"))["data"]["test"]
+        if known != yaml.safe_load(yaml.safe_dump(evaluation_entries(plan, test))):
+            raise ConfigurationError(
+                f"--test {test.name}: {folder} was tested on other data of that name (compare "
+                f"{settings.name}); give these another (NAME=PATH)"
+            )
 
 
 def _train(
