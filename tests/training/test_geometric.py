@@ -12,6 +12,7 @@ from cvsegguide.models.geometric.network import GeometricModel
 from cvsegguide.models.geometric.polar import PolarGrid
 from cvsegguide.training.geometric import DEPTH_OF_A_WALL, surroundings
 from cvsegguide.training.losses import create_loss
+from cvsegguide.training.module import LocalizationTask
 
 GSD = 0.25
 ROAD, BUILDING, GRASS = (
@@ -95,3 +96,14 @@ def test_other_networks_are_refused() -> None:
     loss = create_loss("geometric")
     with pytest.raises(ConfigurationError, match="geometric network only"):
         loss(torch.nn.Identity(), None, None, None)  # type: ignore[arg-type]
+
+
+def test_a_network_without_parts_to_compile_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    from lightning.pytorch import Trainer
+
+    for network, warns in (("mst-tiny", True), ("geometric-tiny", False)):
+        task = LocalizationTask(network, compiled=True)
+        task.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+        capfd.readouterr()
+        task.on_fit_start()
+        assert ("compiled: MultiScale" in capfd.readouterr().err) == warns

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from cvsegguide.console import complain
 from cvsegguide.data.sample import Batch
 from cvsegguide.errors import ConfigurationError, TrainingError
 from cvsegguide.evaluation.compass import compass_errors
@@ -58,7 +59,8 @@ class LocalizationTask(LightningModule):
             so far. 180: the heading is unknown.
         compiled: Train the parts that the network names (``LocalizationModel.compilable``) through
             ``torch.compile``: a minute of compilation, then quicker steps on a GPU. Batches must be
-            of one size (``data.drop_last``). Losses differ by rounding.
+            of one size (``data.drop_last``). Losses differ by rounding. The geometric network has
+            such parts, the published ones have none.
         seed: Every random draw of step k is a function of this and k.
     """
 
@@ -169,8 +171,12 @@ class LocalizationTask(LightningModule):
         which would wait for a process that has no batch left.
         """
         if self.compiled:
-            for part in self.network.compilable():
+            parts = self.network.compilable()
+            for part in parts:
                 part.compile(dynamic=False)
+            if not parts and self.global_rank == 0:
+                name = type(self.network).__name__
+                complain("warning", f"compiled: {name} names no parts for it; it is trained as is")
         wrapped = self.trainer.strategy.model
         if isinstance(wrapped, torch.nn.parallel.DistributedDataParallel):
             wrapped.broadcast_buffers = False

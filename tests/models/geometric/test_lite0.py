@@ -6,6 +6,7 @@ import torch
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models import create_model
+from cvsegguide.models.backbones import convolutional
 from cvsegguide.models.backbones.convolutional import has_lite0_weights, lite0_weights
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 
@@ -39,8 +40,16 @@ def test_a_network_starts_from_imagenet_and_its_weights_stand_alone() -> None:
     assert model.config()["overhead_encoder"] == "lite0"
 
 
+def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolutional, "_PACKAGE", "efficientnet_lite0_that_nobody_has")
+    with pytest.raises(ConfigurationError, match=r"pretrained: .* pretrained: false starts"):
+        create_model("geometric", overhead_encoder="lite0", pretrained=True)
+
+
 def test_an_encoder_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigurationError, match="overhead_encoder is 'resnet'"):
         create_model("geometric", overhead_encoder="resnet")
+    with pytest.raises(ConfigurationError, match="overhead_widths: lite0 has 5 levels, got 6"):
+        create_model("geometric", overhead_encoder="lite0", overhead_widths=(8,) * 6)
     with pytest.raises(ConfigurationError, match="pretrained"):
         create_model("geometric", pretrained=True)

