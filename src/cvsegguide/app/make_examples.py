@@ -52,7 +52,7 @@ CHOICES = (
            turn=315.0, fov=120.0),
     Choice("compass", "No compass", "a turned panorama, heading unknown", 104, turn=147.0,
            unknown=True),
-    Choice("avenue", "Long avenue", "alike all along: more than one answer", 98),
+    Choice("avenue", "Long avenue", "alike all along", 98),
 )  # fmt: skip
 
 
