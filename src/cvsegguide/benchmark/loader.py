@@ -15,7 +15,7 @@ from cvsegguide.benchmark.registry import Measurement
 from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
 from cvsegguide.data.datamodule import DataModule
-from cvsegguide.data.loading import BatchLoader
+from cvsegguide.data.loading import OrderedLoader
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.geo import Bounds
 from cvsegguide.geo.slippy import tile_bounds
@@ -59,7 +59,7 @@ def measure(quick: bool = False) -> list[Measurement]:
     return results
 
 
-def _rate(loader: BatchLoader, pairs: int, epochs: int) -> float:
+def _rate(loader: OrderedLoader, pairs: int, epochs: int) -> float:
     """Median over epochs, after one that starts the workers and compiles."""
     rates = []
     for epoch in range(epochs + 1):
@@ -104,7 +104,7 @@ def _rate_of_plain_reader(dataset: BrooklynQueens, count: int) -> float:
     return count / (time.perf_counter() - start)
 
 
-def _against_a_network(loader: BatchLoader, rate: float, quick: bool) -> list[Measurement]:
+def _against_a_network(loader: OrderedLoader, rate: float, quick: bool) -> list[Measurement]:
     """Two workers beside the forward and the training pass of networks on two cores."""
     from cvsegguide.models import create_model
 
