@@ -58,6 +58,8 @@ def test_configuration_trains(
         ]
         if "overhead_gsd" in content["data"][split]["init_args"]:
             options += [f"--data.{split}.overhead_gsd", "0.9"]
+    if "street_range" in content["data"]["train"]["init_args"].get("labels", ()):
+        options += ["--data.train.labels", "[landcover]"]  # the made tree has no depth
     root = trees["vigor" if "vigor" in name else "bq"]
     command = ["fit", "--config", name, "--root", str(root), "--out", str(tmp_path / "run")]
     assert main([*command, *options, *SMALL]) == 0

@@ -301,12 +301,22 @@ def _dispatch(words: list[str], own_process: bool) -> int:
     return status
 
 
+def _options(parser: argparse.ArgumentParser, dest: str) -> Iterator[argparse.Action]:
+    """The options with this destination, of the parser and of its subcommands."""
+    for action in parser._actions:
+        if action.dest == dest:
+            yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from _options(inner, dest)
+
+
 def _check_out(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Say at once that what is computed could not be written, not after minutes."""
     out = getattr(arguments, "out", None)
     if out is None:
         return
-    option = next(action for action in parser._actions if action.dest == "out")
+    option = next(_options(parser, "out"))
     name = option.option_strings[0] if option.option_strings else str(option.metavar)
     if not out:
         raise ConfigurationError(f"{name}: the name is empty")
