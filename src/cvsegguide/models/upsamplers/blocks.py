@@ -20,6 +20,24 @@ BLOCK = 8
 """Side of a block of results in pixels."""
 
 
+def bicubic(length: int) -> Tensor:
+    """``(2 length, length)`` float64: how each result of a bicubic doubling leans on the pixels."""
+    unit = torch.eye(length, dtype=torch.float64)[None, :, :, None]
+    wide = F.interpolate(
+        unit.expand(1, length, length, length).contiguous(),
+        size=(2 * length, length),
+        mode="bicubic",
+        align_corners=False,
+    )
+    return wide[0, :, :, 0].T
+
+
+def mirrored_windows(size: int, radius: int) -> Tensor:
+    """``(size, 2 radius + 1)``: the places in each place's window, mirrored at the border."""
+    place = (torch.arange(size)[:, None] + torch.arange(2 * radius + 1) - radius).abs()
+    return torch.where(place >= size, 2 * (size - 1) - place, place)
+
+
 @lru_cache(maxsize=64)
 def _taps(
     length: int, radius: int, block: int, device: torch.device, dtype: torch.dtype
@@ -37,17 +55,8 @@ def _taps(
     """
     diameter, size = 2 * radius + 1, 2 * length
     with torch.inference_mode(False), torch.no_grad():
-        unit = torch.eye(length, dtype=torch.float64)[None, :, :, None]
-        wide = F.interpolate(
-            unit.expand(1, length, length, length).contiguous(),
-            size=(size, length),
-            mode="bicubic",
-            align_corners=False,
-        )
-        enlarge = wide[0, :, :, 0].T  # (2 length, length)
-        place = torch.arange(size)[:, None] + torch.arange(diameter) - radius
-        place = place.abs()
-        place = torch.where(place >= size, 2 * (size - 1) - place, place)
+        enlarge = bicubic(length)
+        place = mirrored_windows(size, radius)
         patch = min(length, block // 2 + 2 * (radius // 2) + 4)
         first = (torch.arange(size // block) * (block // 2) - (patch - block // 2) // 2).clamp(
             0, length - patch

@@ -23,6 +23,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from cvsegguide.models.upsamplers import blocks
+
 LARGEST_RADIUS = 4
 """Of a window that the kernels take."""
 
@@ -51,17 +53,8 @@ def _taps(length: int, radius: int, device: torch.device) -> Tensor:
     reach, (side, room) = reach_of(radius), folded_sides(radius)
     size = 2 * length
     with torch.inference_mode(False), torch.no_grad():
-        unit = torch.eye(length, dtype=torch.float64)[None, :, :, None]
-        wide = F.interpolate(
-            unit.expand(1, length, length, length).contiguous(),
-            size=(size, length),
-            mode="bicubic",
-            align_corners=False,
-        )
-        large = F.pad(wide[0, :, :, 0].T, (reach, reach + room - side))
-        place = torch.arange(size)[:, None] + torch.arange(2 * radius + 1) - radius
-        place = place.abs()
-        place = torch.where(place >= size, 2 * (size - 1) - place, place)
+        large = F.pad(blocks.bicubic(length), (reach, reach + room - side))
+        place = blocks.mirrored_windows(size, radius)
         own = torch.arange(size)[:, None] // 2 + torch.arange(room)
         weights = large[place].gather(2, own[:, None, :].expand(-1, place.shape[1], -1))
         weights[..., side:] = 0.0
