@@ -200,21 +200,12 @@ def _run_guidance(arguments: argparse.Namespace) -> dict[str, Any]:
         networks=arguments.networks,
         guidance=arguments.guidance,
         recipes=arguments.recipes,
-        seeds=arguments.seeds,
         backbone=backbone,
         size=arguments.size,
-        steps=arguments.steps,
-        epochs=arguments.epochs,
-        evaluations=arguments.evaluations,
         pixels=arguments.pixels,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        precision=arguments.precision,
         workers=arguments.workers,
-        validation_batches=arguments.validation_batches,
-        augmentation=not arguments.no_augmentation,
         arguments=options,
-        command=_command(arguments),
+        **_shared(arguments),
     )
     out = Path(arguments.out)
     if not arguments.report_only:
@@ -225,6 +216,16 @@ def _run_guidance(arguments: argparse.Namespace) -> dict[str, Any]:
         run_rows(plan, out, _execute, note)
     with _silent(arguments):
         return report(plan, out)
+
+
+def _shared(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What plans of either kind of table take from the command line."""
+    names = ("seeds", "steps", "epochs", "evaluations", "learning_rate", "batch_size", "precision")
+    return {
+        **{name: getattr(arguments, name) for name in (*names, "validation_batches")},
+        "augmentation": not arguments.no_augmentation,
+        "command": _command(arguments),
+    }
 
 
 def _run_table(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -257,18 +258,9 @@ def _run_table(arguments: argparse.Namespace) -> dict[str, Any]:
         table=table.chosen(arguments.rows),
         tests=tests,
         headings=arguments.headings,
-        seeds=arguments.seeds,
-        steps=arguments.steps,
-        epochs=arguments.epochs,
-        evaluations=arguments.evaluations,
-        learning_rate=arguments.learning_rate,
-        batch_size=arguments.batch_size,
-        precision=arguments.precision,
-        validation_batches=arguments.validation_batches,
-        augmentation=not arguments.no_augmentation,
         resident=arguments.resident,
         arguments=[] if arguments.root is None else ["--root", arguments.root],
-        command=_command(arguments),
+        **_shared(arguments),
     )
     out = Path(arguments.out)
     failed: list[str] = []
