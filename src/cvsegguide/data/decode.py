@@ -114,9 +114,7 @@ def decode_street(
         BrokenFileError: The file is missing, truncated or no picture.
     """
     height, width = picture_size(path)
-    vertical = fov * height / width
-    kept = vertical if extent is None else min(extent, vertical)
-    margin = (1 - kept / vertical) / 2
+    kept, margin = _band(height, width, fov, extent)
     rows = (margin, 1 - margin) if margin > 1e-9 else (0.0, 1.0)
     if size is None:
         return decode_rgb(path, None, rows)
@@ -124,6 +122,13 @@ def decode_street(
     if kept * size[1] / 360 < height - 0.5:  # shows less; even, so that the horizon can be centred
         height = max(2, 2 * round(kept * size[1] / 720))
     return decode_rgb(path, (height, max(1, round(fov * size[1] / 360))), rows)
+
+
+def _band(height: int, width: int, fov: float, extent: float | None) -> tuple[float, float]:
+    """Vertical degrees that are kept of a view, and the share of its rows cut off above (below)."""
+    vertical = fov * height / width
+    kept = vertical if extent is None else min(extent, vertical)
+    return kept, (1 - kept / vertical) / 2
 
 
 def decode_ids(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
@@ -196,9 +201,8 @@ def decode_range(
     except Exception as error:
         raise BrokenFileError(path, _reason(error)) from None
     height, width = values.shape
-    vertical = fov * height / width
-    kept = vertical if extent is None else min(extent, vertical)
-    cut = round(height * (1 - kept / vertical) / 2)
+    kept, margin = _band(height, width, fov, extent)
+    cut = round(height * margin)
     values = values[cut : height - cut]
     rows = len(values)
     elevation = np.radians((0.5 - (np.arange(rows, dtype=np.float32) + 0.5) / rows) * kept)
