@@ -70,8 +70,12 @@ class GeometricModel(LocalizationModel):
         visibility: Whether what the street view cannot see is left out of the template; if not,
             every direction and range counts the same.
         pooled: Whether to match one descriptor, the mean over all directions and ranges, as the
-            published heatmap branch does, rather than the template. This and the two above are
-            there for ablations.
+            published heatmap branch does, rather than the template.
+        centred: Whether maps of the overhead picture are taken relative to their mean over the
+            tile, so that what lies beyond the border counts as the mean does. If not, and if
+            nothing in an unfamiliar picture agrees with the street view, the camera seems to stand
+            where most of its surroundings lie outside. This and the three above are there for
+            ablations.
 
     Attributes:
         search_sharpness: What log-probabilities are multiplied by where several headings are
@@ -106,6 +110,7 @@ class GeometricModel(LocalizationModel):
         prior: bool = True,
         visibility: bool = True,
         pooled: bool = False,
+        centred: bool = True,
     ) -> None:
         super().__init__()
         if guidance not in ("predicted", "none", "truth"):
@@ -139,8 +144,10 @@ class GeometricModel(LocalizationModel):
             "prior": prior,
             "visibility": visibility,
             "pooled": pooled,
+            "centred": centred,
         }
         self.prior, self.visibility, self.pooled = prior, visibility, pooled
+        self.centred = centred
         self.overhead_size = (int(overhead_size[0]), int(overhead_size[1]))
         self.street_size = (int(street_size[0]), int(street_size[1]))
         self.gsd = gsd
@@ -340,7 +347,7 @@ class GeometricModel(LocalizationModel):
         """The maps to correlate, and a function that makes the template's matching channels."""
         scale = self.log_scale.exp()
         if self.guidance == "none":
-            return above.features, lambda around: around.features * scale
+            return self._centre(above.features), lambda around: around.features * scale
         size = (above.features.shape[-2], above.features.shape[-1])
         if self.guidance == "truth":
             if landcover is None:
@@ -359,7 +366,10 @@ class GeometricModel(LocalizationModel):
             agreement = torch.einsum("bkrd,kc->bcrd", seen, self.agreement)
             return torch.cat((around.features * scale, agreement * self.log_agreement.exp()), dim=1)
 
-        return maps, channels
+        return self._centre(maps), channels
+
+    def _centre(self, maps: Tensor) -> Tensor:
+        return maps - maps.mean(dim=(2, 3), keepdim=True) if self.centred else maps
 
     def segment(self, overhead: Tensor) -> Tensor:
         return self.encode_overhead(overhead).full_landcover()
