@@ -12,6 +12,7 @@ from cvsegguide.data.resident import ResidentLoader
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import (
     Appearance,
+    Coarsen,
     HeadingJitter,
     LimitFieldOfView,
     Mirror,
@@ -144,6 +145,18 @@ def test_other_looks_leave_the_geometry_and_black_columns_alone() -> None:
     assert (changed.overhead - batch.overhead).abs().flatten(1).amax(1).min() > 0.01
     still = transformed(batch, [Appearance(0.0, 1.0)], Draws(2, CPU))
     assert (still.overhead - batch.overhead).abs().mean() < 0.25
+
+
+def test_some_tiles_of_a_batch_lose_their_detail() -> None:
+    batch = collate([Landmarks(8)[index] for index in range(8)])
+    changed = transformed(batch, [Coarsen((3.0, 3.0), 0.5)], Draws(2, CPU))
+    same = (changed.overhead == batch.overhead).flatten(1).all(1)
+    assert 0 < int(same.sum()) < 8
+    means = changed.overhead.mean((1, 2, 3)) - batch.overhead.mean((1, 2, 3))
+    assert float(means.abs().max()) < 0.02
+    detail = (changed.overhead.diff(dim=-1).abs().mean((1, 2, 3)))[~same]
+    assert (detail < batch.overhead.diff(dim=-1).abs().mean((1, 2, 3))[~same]).all()
+    assert torch.equal(changed.street, batch.street)
 
 
 def test_changes_follow_from_seed_epoch_and_number_of_the_batch() -> None:

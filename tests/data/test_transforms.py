@@ -8,6 +8,7 @@ of view; its distance in metres and its coordinates must be those of the world.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from cvsegguide.data.sample import Sample
 from cvsegguide.data.transforms import (
+    Coarsen,
     Crop,
     HeadingJitter,
     LimitFieldOfView,
@@ -297,9 +299,27 @@ def test_photometric_changes_colours_alone() -> None:
     assert torch.equal(before.overhead, world().overhead)
 
 
+def test_coarser_imagery_keeps_means_and_loses_detail() -> None:
+    # lines a pixel wide, brighter by 0.5 in the right half: pixels of four hold two of each
+    sample = world()
+    columns = torch.arange(SIZE)
+    stripes = 0.5 * (columns % 2).float() * 0.5 + 0.5 * (columns >= SIZE // 2).float()
+    overhead = stripes.expand(3, SIZE, SIZE).contiguous()
+    before = replace(sample, overhead=overhead)
+    changed = Coarsen((4.0, 4.0), 1.0)(before, draw(0))
+    left, right = changed.overhead[..., 20:100], changed.overhead[..., 160:240]
+    assert torch.allclose(left, torch.tensor(0.125), atol=0.01)
+    assert torch.allclose(right, torch.tensor(0.625), atol=0.01)
+    assert torch.equal(changed.street, before.street)
+    assert changed.landcover is before.landcover
+    assert (changed.row, changed.col) == (ROW, COL)
+    assert Coarsen(probability=0.0)(before, draw(0)) is before
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Coarsen((0.5, 2.0)), "factor"),
         (lambda: Rotate(()), "quarters"),
         (lambda: Mirror(1.5), "probability"),
         (lambda: Crop((0.0, 1.0)), "scale"),

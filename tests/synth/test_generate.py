@@ -211,6 +211,20 @@ def test_anyone_carries_the_camera_as_the_truth_says(tmp_path: Path) -> None:
         assert sample.fov == 360.0
 
 
+def test_randomised_photographs_show_the_same_city(city: Path, tmp_path: Path) -> None:
+    options = "--tiles 3 --seed 11 --validation 1 --town 1 --panoramas 1 --size 16 64 --workers 1"
+    wild = ["synth", str(tmp_path / "wild"), *options.split(), "--photographs", "randomised"]
+    assert main(wild) == 0
+    plain, other = digest(city), digest(tmp_path / "wild")
+    assert plain.keys() == other.keys()
+    differ = {path for path in plain if plain[path] != other[path]}
+    photographs = {path for path in plain if path.endswith(".jpg") and "overhead" in path}
+    assert differ == photographs | {"synthcity.json"}
+    record = json.loads((tmp_path / "wild/synthcity.json").read_text())
+    assert record["settings"]["photographs"] == "randomised"
+    assert len({town["photo"]["materials"] for town in record["towns"]["brooklyn"]}) == 3
+
+
 def test_a_panorama_without_a_heading_is_named(tmp_path: Path) -> None:
     root = cvsegguide.synth.generate(tmp_path / "any", 1, 4, workers=1, rig="anyone", **SMALL)
     truth = root / "brooklyn/streetview/truth.csv"
@@ -281,6 +295,7 @@ def test_a_limited_field_of_view_looks_where_the_manifest_says(tmp_path: Path) -
         {"tiles": 0},
         {"seed": -1},
         {"town": 0},
+        {"photographs": "odd"},
         {"rig": "drone"},
         {"size": (2, 4)},
         {"workers": 0},

@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--town", type=int, default=4, metavar="N",
         help="tiles along the side of a town of one style (default: 4)",
     )  # fmt: skip
+    city.add_argument(
+        "--photographs", default="plausible", metavar="NAME",
+        help="plausible, or randomised: materials, light and camera far beyond the real thing, for "
+        "training (default: plausible)",
+    )  # fmt: skip
     city.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
     parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
     city.add_argument(
@@ -102,6 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
             size=tuple(arguments.size),
             extent=_extent(arguments),
             rig=arguments.rig,
+            photographs=arguments.photographs,
             workers=arguments.workers,
         )
     done(f"{root} written", {"directory": str(root)}, as_json=arguments.json)

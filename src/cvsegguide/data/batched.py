@@ -14,7 +14,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvsegguide.data.sample import Batch
-from cvsegguide.data.transforms import Appearance, LimitFieldOfView, Mirror, Rotate, Transform
+from cvsegguide.data.transforms import (
+    Appearance,
+    Coarsen,
+    LimitFieldOfView,
+    Mirror,
+    Rotate,
+    Transform,
+    coarsened,
+)
 from cvsegguide.errors import ConfigurationError
 
 
@@ -226,6 +234,12 @@ def _hidden(strength: float, pictures: Tensor, some: Tensor, draws: Draws) -> Te
     return pictures
 
 
+def _coarsened(transform: Coarsen, batch: Batch, draws: Draws) -> Batch:
+    chosen = draws.chosen(transform.probability, len(batch)).view(-1, 1, 1, 1)
+    coarse = coarsened(batch.overhead, draws.number(*transform.factor))
+    return replace(batch, overhead=torch.where(chosen, coarse, batch.overhead))
+
+
 def _above(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     """Apply ``change`` to every raster on the overhead grid; the frames are lost."""
 
@@ -248,4 +262,5 @@ _CHANGES: dict[type[Transform], Callable[[Any, Batch, Draws], Batch]] = {
     Mirror: _mirrored,
     LimitFieldOfView: _limited,
     Appearance: _restyled,
+    Coarsen: _coarsened,
 }

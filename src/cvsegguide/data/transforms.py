@@ -325,6 +325,37 @@ class Appearance(Transform):
         return picture
 
 
+class Coarsen(Transform):
+    """Take the overhead image's detail away, as imagery of larger pixels has it that was enlarged.
+
+    Args:
+        factor: Smallest and largest number of pixels that one pixel of the coarser image spans.
+        probability: How often.
+    """
+
+    def __init__(self, factor: tuple[float, float] = (1.5, 4.5), probability: float = 0.25) -> None:
+        low, high = factor
+        if not 1.0 <= low <= high:
+            raise ConfigurationError(f"Coarsen: factor must rise from 1 on, got {factor}")
+        self.factor = (float(low), float(high))
+        self.probability = _checked_share("Coarsen: probability", probability)
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        if _uniform(0.0, 1.0, generator) >= self.probability:
+            return sample
+        factor = _uniform(*self.factor, generator)
+        return replace(sample, overhead=coarsened(sample.overhead[None], factor)[0])
+
+
+def coarsened(pictures: Tensor, factor: float) -> Tensor:
+    """Pictures ``(B, C, H, W)`` brought to pixels ``factor`` times as large, and back."""
+    height, width = pictures.shape[-2:]
+    size = (max(1, round(height / factor)), max(1, round(width / factor)))
+    coarse = functional.interpolate(pictures, size=size, mode="bilinear", antialias=True)
+    fine = functional.interpolate(coarse, size=(height, width), mode="bicubic")
+    return fine.clamp(0.0, 1.0)
+
+
 class LimitFieldOfView(Transform):
     """Keep a run of columns of the street view, as a camera with a lens would; heading follows.
 

@@ -21,6 +21,7 @@ from cvsegguide.errors import ConfigurationError, InputError
 from cvsegguide.io.atomic import write_text
 from cvsegguide.progress import track
 from cvsegguide.synth.cameras import RIGS
+from cvsegguide.synth.styles import PHOTOGRAPHS, PhotoStyle
 
 if TYPE_CHECKING:
     from cvsegguide.synth.scene import Scene
@@ -75,6 +76,7 @@ class Settings:
         panoramas: Most panoramas that are taken within a tile; 0 = as the cameras come.
         size, extent: Of a panorama, pixels and degrees, vertical first.
         rig: Name of a camera rig, see :data:`~cvsegguide.synth.cameras.RIGS`.
+        photographs: One of :data:`~cvsegguide.synth.styles.PHOTOGRAPHS`.
     """
 
     seed: int
@@ -86,6 +88,7 @@ class Settings:
     size: tuple[int, int] = (128, 512)
     extent: tuple[float, float] = (90.0, 360.0)
     rig: str = "car"
+    photographs: str = "plausible"
 
     def record(self) -> dict[str, object]:
         """Plain values, as JSON gives them back."""
@@ -127,6 +130,7 @@ def generate(
     size: tuple[int, int] = (128, 512),
     extent: tuple[float, float] | None = None,
     rig: str = "car",
+    photographs: str = "plausible",
     workers: int | None = None,
 ) -> Path:
     """Make a SynthCity in Brooklyn & Queens layout.
@@ -150,6 +154,8 @@ def generate(
             look in any direction: read them with ``Manifest(directory / city / "manifest.csv")``,
             as ``BrooklynQueens`` knows panoramas alone.
         rig: ``"car"`` or ``"anyone"`` (other heights, tilted, compass off).
+        photographs: ``"plausible"``, or ``"randomised"``: materials, light and camera of the
+            overhead photographs far beyond the real thing, for training alone.
         workers: Processes; by default one per core.
 
     Returns:
@@ -159,7 +165,9 @@ def generate(
         InputError: An argument is out of range, or the directory holds something else.
     """
     extent = square_extent(size) if extent is None else extent
-    settings = Settings(seed, tiles, validation, test, town, panoramas, size, extent, rig)
+    settings = Settings(
+        seed, tiles, validation, test, town, panoramas, size, extent, rig, photographs
+    )
     check_settings(settings)
     if workers is not None and workers < 1:
         raise InputError(f"workers: must be at least 1, got {workers}")
@@ -225,6 +233,10 @@ def check_settings(settings: Settings) -> None:
         raise InputError(f"town: must lie in 1..64 tiles, got {settings.town}")
     if settings.rig not in RIGS:
         raise InputError(f"rig '{settings.rig}': there are {', '.join(RIGS)}")
+    if settings.photographs not in PHOTOGRAPHS:
+        raise InputError(
+            f"photographs '{settings.photographs}': there are {', '.join(PHOTOGRAPHS)}"
+        )
     if min(settings.size) < 8 or max(settings.size) > 16384:
         raise InputError(f"size {settings.size}: sides must lie in 8..16384 pixels")
     vertical, horizontal = settings.extent
@@ -344,7 +356,6 @@ def _end_with_parent() -> None:
 def make_chunk(chunk: Chunk, settings: Settings) -> int:
     """Make the files of a chunk; returns the number of its tiles."""
     from cvsegguide.synth.city import City
-    from cvsegguide.synth.styles import PhotoStyle
     from cvsegguide.synth.writer import TILE
 
     rows = [i for i, _ in chunk.tiles]
@@ -354,7 +365,8 @@ def make_chunk(chunk: Chunk, settings: Settings) -> int:
     width = (max(cols) - min(cols) + 1) * TILE + 2 * MARGIN
     city = City(chunk.town_seed)
     scene = city.scene(row0, col0, height, width)
-    photo = PhotoStyle.draw(chunk.town_seed)
+    randomised = settings.photographs == "randomised"
+    photo = (PhotoStyle.randomised if randomised else PhotoStyle.draw)(chunk.town_seed)
     tiles, truth = write_scene(chunk, settings, scene, photo=photo)
     record = {
         "town": chunk.town,

@@ -6,6 +6,9 @@ import numpy as np
 
 SEASONS = ("summer", "autumn", "leaf-off")
 
+PHOTOGRAPHS = ("plausible", "randomised")
+"""How photographs are styled: as the real thing, or far beyond it (domain randomisation)."""
+
 
 @dataclass(frozen=True)
 class CityStyle:
@@ -106,6 +109,7 @@ class PhotoStyle:
         sharpening: Overshoot of the processing, 0 none.
         noise: Standard deviation of the sensor's noise in grey levels.
         vegetation: Shifts hue of grass and leaves, -1 dry to 1 lush.
+        materials: Seed of redrawn colours and grain of all materials; 0 leaves them plausible.
     """
 
     sun_azimuth: float
@@ -123,6 +127,7 @@ class PhotoStyle:
     sharpening: float
     noise: float
     vegetation: float
+    materials: int = 0
 
     @classmethod
     def draw(cls, seed: int) -> "PhotoStyle":
@@ -146,6 +151,34 @@ class PhotoStyle:
             sharpening=uniform(0.0, 0.5),
             noise=uniform(0.5, 2.5),
             vegetation=uniform(-1.0, 1.0),
+        )
+
+    @classmethod
+    def randomised(cls, seed: int) -> "PhotoStyle":
+        """A style that no photograph has, for training on rendered imagery alone.
+
+        Low suns and strong leans, exposures that fail, any white balance, materials that trade
+        their colours (after Tobin et al. 2017, domain randomisation).
+        """
+        random = np.random.default_rng([seed, 3])
+        uniform = random.uniform
+        return cls(
+            sun_azimuth=uniform(0.0, 360.0),
+            sun_elevation=uniform(22.0, 72.0),
+            lean_azimuth=uniform(0.0, 360.0),
+            lean=uniform(0.0, 0.32),
+            season=str(random.choice(SEASONS, p=[0.5, 0.2, 0.3])),
+            exposure=float(np.exp(uniform(-1.2, 0.5))),
+            contrast=uniform(0.6, 1.6),
+            saturation=uniform(0.0, 1.5),
+            white_balance=tuple(np.exp(random.normal(0.0, 0.15, 3)).tolist()),
+            haze=uniform(0.0, 0.8),
+            sky=uniform(0.05, 0.6),
+            blur=uniform(0.5, 2.2),
+            sharpening=uniform(0.0, 1.0),
+            noise=uniform(0.0, 7.0),
+            vegetation=uniform(-2.0, 2.0),
+            materials=int(random.integers(1, 2**31)),
         )
 
     def record(self) -> dict[str, object]:

@@ -145,6 +145,48 @@ def grain() -> F32:
     return table
 
 
+def redrawn(
+    colors: F32, grains: F32, facades: F32, shingles: F32, metals: F32, seed: int
+) -> tuple[F32, F32, F32, F32, F32]:
+    """Tables of materials that look like nothing known, but each like itself.
+
+    A third of the materials take the colours of another one; each is made lighter or darker and
+    tinted, its tones drawn apart or together, its grain made stronger or weaker.
+
+    Args:
+        colors, grains: As of :func:`palette` and :func:`grain`.
+        facades, shingles, metals: ``(N, 3)`` linear reflectances.
+        seed: Chooses among such tables.
+    """
+    random = np.random.default_rng([seed, 4])
+    number = len(colors)
+    lent = np.where(random.random(number) < 0.35, random.integers(0, number, number), range(number))
+    middle = colors[lent].mean(axis=1, keepdims=True)
+    spread = random.uniform(0.5, 2.5, (number, 1, 1))
+    light = np.exp(
+        random.normal(0.0, 0.5, (number, 1, 1)) + random.normal(0.0, 0.15, (number, 1, 3))
+    )
+    stops = (middle + spread * (colors[lent] - middle)) * light
+    rough = grains * np.exp(random.uniform(-1.0, 1.0, (number, 1)))
+
+    def tinted(table: F32) -> F32:
+        gains = np.exp(random.normal(0.0, 0.4, (1, 3)) + random.normal(0.0, 0.3, (len(table), 1)))
+        return _reflectances(table * gains)
+
+    return (
+        _reflectances(stops),
+        rough.astype(np.float32),
+        tinted(facades),
+        tinted(shingles),
+        tinted(metals),
+    )
+
+
+def _reflectances(values: "np.ndarray[tuple[int, ...], np.dtype[np.floating]]") -> F32:
+    limited: F32 = np.clip(values, 0.008, 0.92).astype(np.float32)
+    return limited
+
+
 def leaves(season: str) -> F32:
     """``(8, 3)`` linear reflectances of crowns by species."""
     colors = list(_LEAVES[season])

@@ -18,6 +18,7 @@ from cvsegguide.synth.overhead.materials import (
     leaves,
     linear,
     palette,
+    redrawn,
 )
 from cvsegguide.synth.overhead.shade import Light, Surfaces, radiance, spread_tall
 from cvsegguide.synth.overhead.vehicles import draw_objects, object_table
@@ -52,9 +53,10 @@ def _patterns() -> tuple[F32, F32, F32, F32]:
     )
 
 
-@lru_cache(maxsize=1)
-def _tables() -> tuple[F32, F32, F32, F32, F32]:
-    return palette(), grain(), linear(FACADES), linear(SHINGLE_HUES), linear(METAL_HUES)
+@lru_cache(maxsize=2)
+def _tables(materials: int) -> tuple[F32, F32, F32, F32, F32]:
+    tables = palette(), grain(), linear(FACADES), linear(SHINGLE_HUES), linear(METAL_HUES)
+    return redrawn(*tables, materials) if materials else tables
 
 
 def shadow_reach(scene_margin: int, gsd: float, elevation: float) -> float:
@@ -127,7 +129,7 @@ def render_overhead(
     wall = float(np.sin(lean) * -np.sin(azimuth) + np.cos(lean) * -np.cos(azimuth))
     dry = 0.10 - 0.16 * style.vegetation + (0.22 if style.season == "leaf-off" else 0.0)
     fine, medium, coarse, white = _textures(scene.seed)
-    colors, grains, facades, shingles, metals = _tables()
+    colors, grains, facades, shingles, metals = _tables(style.materials)
     sun_z = float(np.sin(elevation))
     horizontal = float(np.cos(elevation))
     numbers = np.array(
