@@ -30,7 +30,10 @@ LIKELY_HEADINGS = 8
 """Of the headings tried, so many are computed between the cells; the others at cells only."""
 
 HEADINGS_AT_ONCE = 16
-"""Templates that are made at a time."""
+"""Templates that are made at a time, at most."""
+
+SPECTRA_AT_ONCE = 32e6
+"""Bytes that the templates' spectra may take at a time on a CPU, where more is slower."""
 
 
 @dataclass
@@ -307,7 +310,11 @@ class GeometricModel(LocalizationModel):
             mean = mean / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
             polar = torch.cat((mean.expand_as(polar[:, :-1]), weight), dim=1)
         products, weights = [], []
-        for group in torch.split(turns, HEADINGS_AT_ONCE):
+        at_once = HEADINGS_AT_ONCE
+        if not self.training and maps.device.type == "cpu":
+            one = len(polar) * maps.shape[1] * spectrum[0, 0].numel() * 8
+            at_once = max(1, min(at_once, int(SPECTRA_AT_ONCE / one)))
+        for group in torch.split(turns, at_once):
             coordinates = turned(self.coordinates, group, self.grid)
             # (B * K, C + 1, S, S)
             metric = to_metric(
