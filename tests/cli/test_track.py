@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas
@@ -25,6 +26,10 @@ from helpers.colors import (
 
 STEPS = [(8.0, 10.0)] * 5
 POSES = drive(80.5, 40.5, 20.0, STEPS)
+TILE = (154_400, 197_000)
+CORNER = GeoReference.from_tile(19, *TILE, 256, 256)
+WORLD = GeoReference(CORNER.crs, CORNER.transform, 768, 768)
+"""Of the measurement: three map tiles a side, in cells of four of their pixels."""
 
 
 @pytest.fixture(autouse=True)
@@ -194,48 +199,81 @@ def test_a_damaged_picture_is_named(world, tmp_path, capsys):
     assert "frame 2 (2.png): " in capsys.readouterr().err
 
 
-def test_the_measurement_compares_tracks_with_single_pictures(monkeypatch, tmp_path, capsys):
-    """Drives of colours: single pictures know the place to a cell, and so do tracks."""
-    x, y = 154_400, 197_000
+def drive_of_colours(folder, seed, fov, rig):
+    """What the measurement drives through here; the truth in cells of the world is `poses_of`."""
     image = overhead_image(192)
-    corner = GeoReference.from_tile(19, x, y, 256, 256)
-    reference = GeoReference(corner.crs, corner.transform, 768, 768)
+    for i in range(3):
+        for j in range(3):
+            path = folder / "overhead" / "images" / "19" / str(TILE[0] + j) / f"{TILE[1] + i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[256 * i : 256 * i + 256, 256 * j : 256 * j + 256]).save(path)
+    return write_drive(folder, poses_of(seed), reference=WORLD, step=4.0)
+
+
+def poses_of(seed):
+    row, col, heading = 120.5, 40.5 + seed % 5, 10.0
+    made = [(row, col, heading)]
+    for _ in range(evaluation.FRAMES - 1):
+        row -= math.cos(math.radians(heading)) / WORLD.gsd
+        col += math.sin(math.radians(heading)) / WORLD.gsd
+        heading += 10.0
+        made.append((row, col, heading))
+    return made
+
+
+@pytest.fixture
+def measured(monkeypatch):
     network = ColorNetwork()
-    network.gsd = reference.gsd
-    cell = 4 * reference.gsd
-
-    def made(folder, seed, fov, rig):
-        row, col, heading = 120.5, 40.5 + seed % 5, 10.0
-        poses = [(row, col, heading)]
-        for _ in range(evaluation.FRAMES - 1):
-            row -= 4.0 * math.cos(math.radians(heading)) / cell
-            col += 4.0 * math.sin(math.radians(heading)) / cell
-            heading += 10.0
-            poses.append((row, col, heading))
-        for i in range(3):
-            for j in range(3):
-                path = folder / "overhead" / "images" / "19" / str(x + j) / f"{y + i}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image[256 * i : 256 * i + 256, 256 * j : 256 * j + 256]).save(path)
-        return write_drive(folder, poses, reference=reference, step=4.0)
-
-    monkeypatch.setattr(evaluation, "_drive", made)
+    network.gsd = WORLD.gsd
+    monkeypatch.setattr(evaluation, "_drive", drive_of_colours)
     monkeypatch.setattr(
         Localizer,
         "from_pretrained",
         classmethod(lambda *_, **__: Localizer(network, device="cpu", name="colours")),
     )
+
+
+def test_the_measurement_compares_tracks_with_single_pictures(measured, tmp_path, capsys):
+    """Drives of colours: single pictures know the place to a cell, and so do tracks."""
     out = tmp_path / "out"
-    assert run("--evaluate", 1, "--headings", 32, "--out", out) == 0
+    assert run("--evaluate", 2, "--headings", 32, "--out", out) == 0
     said = capsys.readouterr().out
-    record = json.loads((out / "tracking.json").read_text())
+    record = json.loads((out / "tracking.json").read_text(), parse_constant=pytest.fail)
 
     assert "track / single picture" in said
-    assert len(record["single"]["errors"]) == evaluation.AFTER
+    assert len(record["single"]["errors"]) == 2 * evaluation.AFTER
+    assert record["single"]["heading_median"] is None  # this network tells none apart alone
     for name in ("track", "wrong", "gap"):
-        assert len(record[name]["errors"]) == 1
+        assert len(record[name]["errors"]) == 2
         assert record[name]["mean"] < 0.6
     assert record["single"]["mean"] < 1.0
-    assert record["ratio_mean"] == pytest.approx(
-        record["track"]["mean"] / record["single"]["mean"], abs=0.01
-    )
+    for name in ("mean", "median"):
+        ratio = record["track"][name] / record["single"][name]
+        assert record[f"ratio_{name}"] == pytest.approx(ratio, abs=0.01)
+        low, high = record[f"ratio_{name}_interval"]
+        assert 0 < low <= record[f"ratio_{name}"] <= high
+
+
+def test_the_single_picture_is_what_localize_answers_for_its_map_tile(
+    measured, monkeypatch, tmp_path
+):
+    """Here it answers with the tile's north-western corner, and east for a heading."""
+    asked = []
+
+    def corner(self, overhead, street, heading, fov):
+        asked.append((heading, fov))
+        x, y = int(overhead.parent.name), int(overhead.stem)
+        lon, lat = GeoReference.from_tile(19, x, y, 256, 256).rowcol_to_lonlat(0.0, 0.0)
+        return SimpleNamespace(lon=float(lon), lat=float(lat), heading=90.0)
+
+    monkeypatch.setattr(Localizer, "localize", corner)
+    out = tmp_path / "out"
+    assert run("--evaluate", 1, "--headings", 32, "--out", out) == 0
+    record = json.loads((out / "tracking.json").read_text())
+
+    first = poses_of(record["seed"])[: evaluation.AFTER]
+    expected = [4 * WORLD.gsd * math.hypot(row % 64, col % 64) for row, col, _ in first]
+    assert record["single"]["errors"] == pytest.approx(expected, abs=0.01)
+    assert record["single"]["heading_median"] == pytest.approx(35.0)  # of 80, 70, ..., -10
+    assert asked == [(None, 70.0)] * evaluation.AFTER
+    assert record["ratio_median_interval"] is None  # of one drive there is none

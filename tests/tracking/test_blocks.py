@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cvsegguide.models.geometric.network import GeometricModel
 from cvsegguide.tracking.belief import Box
 from cvsegguide.tracking.blocks import Blocks
-from cvsegguide.tracking.likelihood import JointLikelihood
+from cvsegguide.tracking.likelihood import JointLikelihood, Remembering
 from cvsegguide.tracking.mosaic import open_mosaic
-from helpers.colors import ColorNetwork, overhead_image
+from helpers.colors import ColorNetwork, overhead_image, street_image
 
 CPU = torch.device("cpu")
 
@@ -120,5 +121,58 @@ def test_turning_the_street_view_turns_the_scores():
         other = likelihood.scores(turned, 360.0, box, np.array([120.0]), None)
         wrong = likelihood.scores(turned, 360.0, box, np.array([300.0]), None)
 
-    torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
-    assert float((one - wrong).abs().max()) > 0.01
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    assert float((one - wrong).abs().max()) > 1e-3
+
+
+class Levels(ColorNetwork):
+    """Scores that are the features themselves, relative to their mean over the window."""
+
+    centred = True
+
+    def joint(self, above, around, headings, landcover=None):
+        level = above.features[:, :1] - above.features[:, :1].mean()
+        return level.expand(1, len(headings), *level.shape[2:])
+
+
+def test_places_without_data_do_not_shift_the_mean_of_a_centred_network(tmp_path):
+    """Two map tiles that touch at a corner: red is the row of the cell, 0 to 127."""
+    image = overhead_image(128)
+    for i, j in ((0, 0), (1, 1)):
+        path = tmp_path / "19" / str(154_400 + j) / f"{197_000 + i}.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(image[256 * i : 256 * i + 256, 256 * j : 256 * j + 256]).save(path)
+    network = Levels()
+    with open_mosaic(tmp_path, 0.2262) as mosaic, torch.inference_mode():
+        likelihood = JointLikelihood(network, mosaic, CPU, 64.0)
+        view = street_image(20, 20, 0)
+        found = likelihood.scores(view, 90.0, likelihood.extent, np.zeros(1), None)[0]
+
+    assert torch.isinf(found[:64, 64:]).all()
+    assert torch.isinf(found[64:, :64]).all()
+    rows = torch.arange(128.0) - 63.5  # the mean over the cells that have data
+    expected = rows[:64, None].expand(64, 64)
+    torch.testing.assert_close(found[:64, :64], expected, atol=1e-3, rtol=0)
+
+
+def test_what_was_answered_is_cut_out_of_the_answer(mosaic):
+    likelihood = Remembering(JointLikelihood(ColorNetwork(), mosaic, CPU, 64.0))
+    view, other = street_image(20, 30, 90), street_image(50, 30, 90)
+    headings = np.arange(0.0, 360.0, 45.0)
+    whole = likelihood.scores(view, 90.0, Box(10, 12, 60, 70), headings, None)
+    part = likelihood.scores(view, 90.0, Box(15, 20, 40, 33), np.array([90.0, 315.0]), None)
+    assert likelihood.asked == 1
+    torch.testing.assert_close(part, whole[[2, 7], 5:30, 8:21], atol=0, rtol=0)
+
+    for asked, arguments in enumerate(
+        (
+            (other, 90.0, Box(15, 20, 40, 33), headings),
+            (view, 70.0, Box(15, 20, 40, 33), headings),
+            (view, 90.0, Box(9, 20, 40, 33), headings),
+            (view, 90.0, Box(15, 20, 40, 33), headings + 1.0),
+        ),
+        start=2,
+    ):
+        found = likelihood.scores(*arguments, None)
+        assert likelihood.asked == asked
+        torch.testing.assert_close(found, likelihood.likelihood.scores(*arguments, None))

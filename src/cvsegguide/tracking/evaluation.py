@@ -2,8 +2,8 @@
 
 Each drive is run four times, always with the heading unknown at its start:
 
-* *single*: every picture alone, in the map tile that holds its camera, as one localisation would
-  be: any place of the tile, any heading;
+* *single*: what :meth:`~cvsegguide.inference.localizer.Localizer.localize` answers for each of the
+  first pictures alone, in the map tile that holds its camera;
 * *track*: from anywhere in the first picture's tile;
 * *wrong start*: from a place :data:`WRONG` metres off that is believed in firmly;
 * *gap*: as *track*, but :data:`GAP` pictures in a row are missing.
@@ -12,7 +12,8 @@ Each drive is run four times, always with the heading unknown at its start:
 import math
 import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvsegguide.console import note
-from cvsegguide.errors import InputError
+from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.evaluation.bootstrap import bootstrap_intervals
 from cvsegguide.geo.slippy import tile_at, tile_bounds
 from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.progress import track as show_progress
 from cvsegguide.synth.drives import generate_drive
 from cvsegguide.tracking.belief import Box
-from cvsegguide.tracking.likelihood import Likelihood, choose_likelihood
+from cvsegguide.tracking.likelihood import Likelihood, Remembering, choose_likelihood
 from cvsegguide.tracking.mosaic import Mosaic, open_mosaic
 from cvsegguide.tracking.table import read_frames
 from cvsegguide.tracking.track import OVERHEAD_MEMORY, Track, follow
@@ -74,8 +75,9 @@ def evaluate(
         settings: How the filter believes.
 
     Returns:
-        Plain numbers: for each run the errors' median and mean with 95 % intervals, the ratio of
-        track to single picture, and all errors.
+        Plain numbers: for each run the errors' median and mean with 95 % intervals, all errors,
+        and the ratio of track to single picture, of both, with the interval of a bootstrap over
+        drives (None for fewer than two).
     """
     if drives < 1:
         raise InputError(f"evaluate: at least one drive is needed, got {drives}")
@@ -96,11 +98,12 @@ def evaluate(
                 likelihood = choose_likelihood(
                     localizer.model, mosaic, localizer.device, OVERHEAD_MEMORY
                 )
-                one = _Run(likelihood, mosaic, settings, localizer)
+                # All runs show the same pictures, mostly at the same places.
+                one = _Run(Remembering(likelihood), mosaic, settings, localizer)
                 for frame in frames[:AFTER]:
-                    alone = one.follow([replace(frame, motion=None)], one.in_tile(frame))
-                    runs["single"].append(float(alone.errors()[0]))
-                    turns["single"].append(float(alone.heading_errors()[0]))
+                    away, turn = one.alone(frame, table.parent)
+                    runs["single"].append(away)
+                    turns["single"].append(turn)
                 whole = one.follow(frames, one.in_tile(frames[0]))
                 runs["track"].append(float(whole.errors()[AFTER - 1]))
                 turns["track"].append(float(whole.heading_errors()[AFTER - 1]))
@@ -132,9 +135,9 @@ def evaluate(
     for name, errors in runs.items():
         result[name] = _figures(errors)
     for name, angles in turns.items():
-        result[name]["heading_median"] = _rounded(float(np.nanmedian([*angles, math.nan])))
-    for name in ("median", "mean"):
-        result[f"ratio_{name}"] = _rounded(result["track"][name] / result["single"][name])
+        known = [angle for angle in angles if math.isfinite(angle)]
+        result[name]["heading_median"] = _rounded(float(np.median(known))) if known else None
+    result.update(_ratios(runs["track"], runs["single"]))
     result["track"]["by_frame_median"] = [
         _rounded(float(value)) for value in np.median(np.array(by_frame), axis=0)
     ]
@@ -150,7 +153,7 @@ def report(result: dict[str, Any]) -> str:
         f"{'':<34}{'median':>22}{'mean':>22}{'within 5 m':>13}",
     ]
     for name, text in (
-        ("single", "single picture, in its tile"),
+        ("single", "single picture, localised in its tile"),
         ("track", f"track after {result['after']} pictures"),
         ("wrong", f"after a start {WRONG:g} m off, at the end"),
         ("gap", f"after {GAP[1] - GAP[0]} missing pictures, at the end"),
@@ -161,10 +164,12 @@ def report(result: dict[str, Any]) -> str:
             .ljust(22) for key in ("median", "mean")
         )  # fmt: skip
         lines.append(f"{text:<38}{numbers}{100 * row['found']:>6.0f} %")
-    lines.append(
-        f"track / single picture: median {result['ratio_median']:.2f}, "
-        f"mean {result['ratio_mean']:.2f}"
-    )
+    ratios = []
+    for name in ("median", "mean"):
+        interval = result[f"ratio_{name}_interval"]
+        text = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+        ratios.append(f"{name} {result[f'ratio_{name}']:.3f}{text}")
+    lines.append(f"track / single picture: {', '.join(ratios)}")
     return "\n".join(lines)
 
 
@@ -187,6 +192,25 @@ class _Run:
         follower = Tracker(self.likelihood, self.settings, self.localizer.device)
         start(follower)
         return follow(follower, frames, self.mosaic, self.localizer.name)
+
+    def alone(self, frame: Frame, folder: Path) -> tuple[float, float]:
+        """Metres and degrees by which `localize` is off, that knows the map tile and no heading."""
+        assert frame.image is not None
+        assert frame.truth is not None
+        x, y = tile_at(frame.truth[0], frame.truth[1], _ZOOM)
+        tile = next((folder / "overhead" / "images" / str(_ZOOM) / str(x)).glob(f"{y}.*"))
+        with warnings.catch_warnings():
+            # that a network knows no headings
+            warnings.simplefilter("ignore", InferenceWarning)
+            found = self.localizer.localize(tile, frame.image, heading=None, fov=frame.fov)
+        assert found.lon is not None
+        assert found.lat is not None
+        row, col = self.mosaic.locate(found.lon, found.lat)
+        true_row, true_col = self.mosaic.locate(frame.truth[0], frame.truth[1])
+        turn = math.nan
+        if found.heading is not None:
+            turn = abs((found.heading - frame.truth[2] + 180.0) % 360.0 - 180.0)
+        return math.hypot(row - true_row, col - true_col) * self.mosaic.gsd, turn
 
     def in_tile(self, frame: Frame) -> Callable[[Tracker], None]:
         """A start anywhere in the tile that holds the camera."""
@@ -222,6 +246,21 @@ def _drive(folder: Path, seed: int, fov: float, rig: str) -> Path | None:
         raise
 
 
+def _ratios(track: Sequence[float], single: Sequence[float]) -> dict[str, Any]:
+    """Track to single picture, with intervals: drives are drawn again, each with its pictures."""
+    whole: NDArray[np.float64] = np.array(track)
+    parts: NDArray[np.float64] = np.array(single).reshape(len(whole), -1)
+    random = np.random.default_rng(0)
+    drawn = random.integers(len(whole), size=(1000, len(whole)))
+    result: dict[str, Any] = {}
+    for name, middle in (("median", np.median), ("mean", np.mean)):
+        result[f"ratio_{name}"] = _rounded(float(middle(whole) / middle(parts)))
+        ratios = [float(middle(whole[some]) / middle(parts[some])) for some in drawn]
+        ends = None if len(whole) < 2 else np.quantile(ratios, [0.025, 0.975])
+        result[f"ratio_{name}_interval"] = None if ends is None else [*map(_rounded, ends)]
+    return result
+
+
 def _figures(errors: list[float]) -> dict[str, Any]:
     values: NDArray[np.float64] = np.array(errors)
     intervals = bootstrap_intervals(values)
@@ -236,4 +275,4 @@ def _figures(errors: list[float]) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float:
-    return round(value, 3)
+    return round(float(value), 3)

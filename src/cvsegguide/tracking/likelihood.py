@@ -1,6 +1,7 @@
 """What a frame says of every state: a network's scores on the grid of a belief."""
 
 import math
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.localizer import filled
 from cvsegguide.inference.windows import Blender, lattice, to_bytes, to_tensor
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.geometric.overhead import CELL
+from cvsegguide.models.geometric.overhead import CELL, OverheadFeatures
 from cvsegguide.tracking.belief import Box
 from cvsegguide.tracking.blocks import Blocks, cells_of
 from cvsegguide.tracking.mosaic import Mosaic
@@ -92,14 +93,15 @@ class JointLikelihood:
         around = self.model.encode_street(_canvas(self.model, view, 0.0, fov, self.device))
         wide = box.grown(self.model.radius).within(self.extent)
         above, known = self.blocks.features(wide)
+        if getattr(self.model, "centred", False) and not bool(known.all()):
+            above = _mean_where_unknown(above, known)
         inner = (
             slice(box.top - wide.top, box.bottom - wide.top),
             slice(box.left - wide.left, box.right - wide.left),
         )
         turns = torch.tensor(headings, dtype=torch.float32, device=self.device)
-        channels = above.features.shape[1] + above.landcover.shape[1]
         area = math.prod(side + self.model.radius for side in wide.shape)
-        group = max(1, int(_WORKING_MEMORY / (area * channels * 8)))
+        group = max(1, int(_WORKING_MEMORY / (area * 24)))
         parts = [
             self.model.joint(above, around, some)[0][:, *inner]
             for some in torch.split(turns, group)
@@ -172,6 +174,60 @@ class PositionLikelihood:
         return torch.from_numpy(share >= 0.5).to(self.device)
 
 
+class Remembering:
+    """A likelihood that computes no picture twice for the same states.
+
+    For several runs over the same pictures. Of each picture the last answers are kept, and windows
+    and headings inside them are cut out; a network matches every place with its own surroundings,
+    whatever the window.
+
+    Args:
+        likelihood: What is asked; one that knows no headings is asked each time, as its answers
+            depend on the heading that is believed in.
+        answers: How many are kept of each picture.
+
+    Attributes:
+        asked: How often ``likelihood`` was.
+    """
+
+    def __init__(self, likelihood: Likelihood, answers: int = 2) -> None:
+        self.likelihood = likelihood
+        self.answers = answers
+        self.asked = 0
+        self.knows_headings = likelihood.knows_headings
+        self.extent = likelihood.extent
+        self.cell = likelihood.cell
+        self._kept: dict[Any, list[tuple[Box, NDArray[np.float64], Tensor]]] = {}
+
+    def scores(
+        self,
+        view: NDArray[np.uint8],
+        fov: float,
+        box: Box,
+        headings: NDArray[np.float64],
+        heading: float | None,
+    ) -> Tensor:
+        """See :class:`Likelihood`."""
+        kept = self._kept.setdefault((view.shape, view.tobytes(), fov), [])
+        for known, turns, answer in kept:
+            off = (headings[:, None] - turns + 180.0) % 360.0 - 180.0
+            which = np.abs(off).argmin(axis=1)
+            if box.within(known) == box and np.abs(off).min(axis=1).max() < 1e-6:
+                rows = slice(box.top - known.top, box.bottom - known.top)
+                cols = slice(box.left - known.left, box.right - known.left)
+                return answer[torch.from_numpy(which), rows, cols]
+        self.asked += 1
+        answer = self.likelihood.scores(view, fov, box, headings, heading)
+        if self.knows_headings:
+            kept.append((box, headings, answer))
+            del kept[: -self.answers]
+        return answer
+
+    def known(self, box: Box) -> Tensor:
+        """See :class:`Likelihood`."""
+        return self.likelihood.known(box)
+
+
 def choose_likelihood(
     model: LocalizationModel, mosaic: Mosaic, device: torch.device, memory: float
 ) -> Likelihood:
@@ -201,6 +257,19 @@ def tempered(scores: Tensor, temper: float, doubt: float) -> Tensor:
         return torch.ones_like(scores)
     share = flat.double().softmax(dim=0) * count
     return ((1 - doubt) * share + doubt).to(scores.dtype).view_as(scores)
+
+
+def _mean_where_unknown(above: OverheadFeatures, known: Tensor) -> OverheadFeatures:
+    """Cells without data hold the mean of the others, which a centred network takes as nothing."""
+
+    def filled_in(values: Tensor, mask: Tensor) -> Tensor:
+        mean = (values * mask).sum(dim=(2, 3), keepdim=True) / mask.sum().clamp_min(1)
+        return torch.where(mask, values, mean)
+
+    scale = above.landcover.shape[-1] // known.shape[-1]
+    fine = known.repeat_interleave(scale, dim=0).repeat_interleave(scale, dim=1)
+    shares = filled_in(above.landcover.softmax(dim=1), fine)
+    return replace(above, features=filled_in(above.features, known), landcover=shares.log())
 
 
 def _canvas(
