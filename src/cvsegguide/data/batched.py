@@ -21,8 +21,8 @@ from cvsegguide.data.transforms import (
     Mirror,
     Rotate,
     Transform,
-    coarsened,
 )
+from cvsegguide.data.transforms.looks import coarsened
 from cvsegguide.errors import ConfigurationError
 
 

@@ -1,0 +1,28 @@
+"""Random changes to samples in training that keep the geometry true.
+
+A transform takes a sample and a generator and returns a new sample in which position, heading,
+field of view, metres per pixel and bounds still describe the pictures. The pictures of the sample
+that is handed in are not written to. All randomness comes from the generator, which the
+:class:`~cvsegguide.data.datamodule.DataModule` seeds by seed, epoch and sample, so that an epoch is
+the same with any number of workers.
+
+Azimuths are degrees clockwise from the overhead image's *up*, which is north until the tile is
+rotated or mirrored; since bounds could no longer be true then, they become None.
+"""
+
+from cvsegguide.data.transforms.base import Transform
+from cvsegguide.data.transforms.camera import HeadingJitter, LimitFieldOfView
+from cvsegguide.data.transforms.looks import Appearance, Coarsen, Photometric
+from cvsegguide.data.transforms.place import Crop, Mirror, Rotate
+
+__all__ = [
+    "Appearance",
+    "Coarsen",
+    "Crop",
+    "HeadingJitter",
+    "LimitFieldOfView",
+    "Mirror",
+    "Photometric",
+    "Rotate",
+    "Transform",
+]
