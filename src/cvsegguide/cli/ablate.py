@@ -1,8 +1,10 @@
 """``cvsegguide ablate --root DIR --steps N --out DIR``: what the parts of a network are worth."""
 
 import argparse
+import gc
 import io
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="test sets, not for guidance: manifests, or folders of SynthCity, Brooklyn & Queens "
         "or VIGOR (default: the configuration's)",
     )  # fmt: skip
+    parser.add_argument(
+        "--train", nargs="+", action="extend", metavar="PATH",
+        help="places of the training data, one or several, each read as the configuration's is "
+        "(not for guidance; default: as --root says)",
+    )  # fmt: skip
     parser.add_argument("--out", default="ablation", metavar="DIR", help="default: %(default)s")
     what = parser.add_argument_group("what is compared")
     what.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="S")
@@ -42,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rows of the table (not for guidance; default: all)",
     )  # fmt: skip
     what.add_argument(
-        "--headings", nargs="+", choices=["known", "unknown"],
-        help="what tests know of the heading (not for guidance; default: both; unknown is asked "
-        "of networks that search headings)",
+        "--headings", nargs="+", metavar="H",
+        help="what tests know of the heading: known, unknown (asked of networks that search "
+        "headings), or degrees by which it may be off (not for guidance; default: known unknown)",
     )  # fmt: skip
     what = parser.add_argument_group("what is compared by --table guidance")
     what.add_argument("--networks", nargs="+", choices=["featup", "mst"], help="default: both")
@@ -114,6 +121,7 @@ _GUIDANCE_DEFAULTS: dict[str, Any] = {
 """Options of ``--table guidance`` alone."""
 
 _TABLE_DEFAULTS: dict[str, Any] = {
+    "train": [],
     "test": None,
     "rows": None,
     "headings": ["known", "unknown"],
@@ -170,8 +178,13 @@ def _execute(argv: list[str]) -> int:
     """Run ``fit`` or ``test``; tables of single rows are in their folders."""
     from cvsegguide.cli import fit
 
-    with redirect_stdout(io.StringIO()):
-        return fit.run(argv)
+    try:
+        with redirect_stdout(io.StringIO()):
+            return fit.run(argv)
+    finally:
+        # Loaders of a finished run must be gone before the next one forks its readers: their
+        # remains in those would complain of workers that are not theirs.
+        gc.collect()
 
 
 def _silent(arguments: argparse.Namespace) -> AbstractContextManager[Any]:
@@ -192,15 +205,12 @@ def _run_guidance(arguments: argparse.Namespace) -> dict[str, Any]:
         options += ["--root", arguments.root]
     if arguments.test_root is not None:
         options += ["--data.test.root", arguments.test_root]
-    backbone = "efficientnet-lite0"  # of no row
-    if "featup" in arguments.networks and not arguments.report_only:
-        backbone = choose_backbone(arguments.backbone)
     plan = Plan(
         base=base,
         networks=arguments.networks,
         guidance=arguments.guidance,
         recipes=arguments.recipes,
-        backbone=backbone,
+        backbone="efficientnet-lite0" if arguments.backbone == "auto" else arguments.backbone,
         size=arguments.size,
         pixels=arguments.pixels,
         workers=arguments.workers,
@@ -213,6 +223,8 @@ def _run_guidance(arguments: argparse.Namespace) -> dict[str, Any]:
             # what is wrong with the test data had better be known before hours of training
             changes = {} if arguments.test_root is None else {"root": arguments.test_root}
             open_dataset(arguments.config, arguments.root, "test", changes)
+        if "featup" in arguments.networks:
+            plan = replace(plan, backbone=choose_backbone(arguments.backbone))
         run_rows(plan, out, _execute, note)
     with _silent(arguments):
         return report(plan, out)
@@ -259,6 +271,7 @@ def _run_table(arguments: argparse.Namespace) -> dict[str, Any]:
         tests=tests,
         headings=arguments.headings,
         resident=arguments.resident,
+        train=arguments.train,
         arguments=[] if arguments.root is None else ["--root", arguments.root],
         **_shared(arguments),
     )

@@ -6,7 +6,6 @@ of ``fit`` and ``test`` in a folder of its own, so that an interrupted ablation 
 was.
 """
 
-import gc
 import itertools
 import json
 import time
@@ -288,9 +287,6 @@ def is_finished(folder: Path) -> bool:
 
 
 def _successful(status: int, row: Row) -> None:
-    # Loaders of a finished run must be gone before the next one forks its readers: their remains
-    # in those would complain of workers that are not theirs.
-    gc.collect()
     if status:
         raise ConfigurationError(f"{row}: ended with status {status}")
 

@@ -1,6 +1,6 @@
 """Training and testing the rows of an ablation table, one after another or several at a time."""
 
-import gc
+import glob
 import json
 import signal
 import subprocess
@@ -16,11 +16,11 @@ import yaml
 
 from cvsegguide.errors import ConfigurationError, CVSegGuideError
 from cvsegguide.evaluation.ablation_table import (
-    HEADINGS,
     SETTINGS,
     TablePlan,
     TableRun,
     evaluation_entries,
+    heading_error,
 )
 from cvsegguide.io.atomic import write_text
 
@@ -52,7 +52,7 @@ def evaluations(plan: TablePlan, searching: bool) -> list[tuple[str, str, str]]:
         (test.name, heading, f"test/{test.name}-{heading}")
         for test in plan.tests
         for heading in plan.headings
-        if heading == "known" or searching
+        if heading != "unknown" or searching
     ]
 
 
@@ -130,9 +130,6 @@ def run_table(
         with kept_sets():
             for number, run in enumerate(runs, 1):
                 work(number, run)
-                # Loaders of a finished run must be gone before the next one forks its readers:
-                # their remains in those would complain of workers that are not theirs.
-                gc.collect()
         return failed
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(work, number, run) for number, run in enumerate(runs, 1)]
@@ -148,7 +145,7 @@ def _check_tests(plan: TablePlan, folder: Path) -> None:
     """Raise ConfigurationError where results of other data have the name of a test set."""
     for test in plan.tests:
         settings = folder / f"test-{test.name}.yaml"
-        done = any(is_tested(folder / "test" / f"{test.name}-{heading}") for heading in HEADINGS)
+        done = any(map(is_tested, folder.glob(f"test/{glob.escape(test.name)}-*")))
         if not done or not settings.is_file():
             continue
         known = yaml.safe_load(settings.read_text("utf-8"))["data"]["test"]
@@ -204,7 +201,7 @@ def _test(
         settings = folder / f"test-{name}.yaml"
         write_text(settings, yaml.safe_dump(content, sort_keys=False))
         options = ["--config", str(settings), "--out", str(folder / place), "--no-pictures"]
-        options += ["--model.heading_error", str(HEADINGS[heading])]
+        options += ["--model.heading_error", f"{heading_error(heading):g}"]
         if workers is not None:
             options += ["--data.num_workers", str(workers)]
         try:

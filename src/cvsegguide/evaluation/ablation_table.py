@@ -6,6 +6,7 @@ for every test set and knowledge of the heading, in a folder of its own, so that
 ablation goes on where it was. The bundled tables lie in ``cvsegguide/ablations``.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -22,6 +23,24 @@ FOLDER = Path(__file__).resolve().parents[1] / "ablations"
 
 HEADINGS = {"known": 0.0, "unknown": 180.0}
 """Largest error of the compass in degrees that is simulated."""
+
+
+def heading_error(heading: str) -> float:
+    """Degrees by which a heading may be off: of a key of :data:`HEADINGS`, or as text.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    try:
+        error = HEADINGS[heading] if heading in HEADINGS else float(heading)
+    except ValueError:
+        error = math.nan
+    if not 0.0 <= error <= 180.0:
+        raise ConfigurationError(
+            f"--headings {heading}: must be {', '.join(HEADINGS)} or degrees from 0 to 180"
+        )
+    return error
+
 
 SETTINGS = "ablation.yaml"
 """What a row is trained with, in its folder."""
@@ -215,7 +234,8 @@ class TablePlan:
         base: Content of the configuration that rows change.
         table: The rows.
         tests: Test sets.
-        headings: Keys of :data:`HEADINGS`; ``unknown`` is asked of networks that search headings.
+        headings: What is known of the heading, see :func:`heading_error`; ``unknown`` is asked of
+            networks that search headings.
         seeds: Every row is trained once with each.
         steps, epochs: The budget. A row with a batch size of its own takes as many steps as give
             it no fewer pairs than the others.
@@ -225,6 +245,8 @@ class TablePlan:
         augmentation: Whether the configuration's transforms are used.
         resident: Whether the training set stays in the memory of the device; None leaves that to
             the configuration.
+        train: Folders or files that are trained on, each read as the first training set of the
+            configuration is; empty: those of the configuration.
         arguments: Options of ``fit`` that say where the data are.
         command: The command that made the plan, for the record.
     """
@@ -243,6 +265,7 @@ class TablePlan:
     validation_batches: int | None = None
     augmentation: bool = True
     resident: bool | None = None
+    train: Sequence[str] = ()
     arguments: Sequence[str] = ()
     command: Sequence[str] = ()
 
@@ -258,6 +281,10 @@ class TablePlan:
         ):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{option}: must be at least 1, got {value}")
+        for heading in self.headings:
+            heading_error(heading)
+        if self.train and not _listed((self.base.get("data") or {}).get("train")):
+            raise ConfigurationError("--train: the configuration has no training set to replace")
         names = [test.name for test in self.tests]
         for name in names:
             if names.count(name) > 1:
@@ -303,6 +330,9 @@ class TablePlan:
         base = deepcopy(dict(self.base))
         variant = run.variant
         data = dict(base.get("data") or {})
+        if self.train:
+            first = _listed(data["train"])[0]
+            data["train"] = [_elsewhere(first, folder) for folder in self.train]
         for split in ("train", "val"):
             for entry in _listed(data.get(split)):
                 if variant.sightlines:
@@ -407,6 +437,14 @@ def evaluation_entries(plan: TablePlan, test: EvaluationSet) -> list[dict[str, A
         if str(entry.get("class_path", "")).endswith("Manifest"):
             arguments.setdefault("sightlines", False)
     return entries
+
+
+def _elsewhere(entry: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The same kind of data set in another place."""
+    moved = deepcopy(dict(entry))
+    arguments = moved["init_args"] = dict(moved.get("init_args") or {})
+    arguments["path" if "path" in arguments else "root"] = place
+    return moved
 
 
 def _ask_for_sightlines(entry: dict[str, Any]) -> None:

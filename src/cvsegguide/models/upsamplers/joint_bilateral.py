@@ -178,7 +178,9 @@ class JointBilateralUpsampler(nn.Module):
             kernels = triton_kernels(guidance, self.radius)
             if kernels is not None and min(guidance.shape[2:]) > self.radius:
                 return self.weights(guidance, kernels)
-            return self._kernel_by_rows(guidance)
+            first = cast(nn.Conv2d, self.fixup_proj[0])
+            with torch.autocast(guidance.device.type, enabled=False):  # sums in place are not cast
+                return self._kernel_by_rows(guidance.to(first.weight.dtype))
         height, width = guidance.shape[2:]
         keys = self.range_proj(guidance)
         padded = F.pad(keys, [self.radius] * 4, mode="reflect")
