@@ -73,7 +73,32 @@ def test_networks_are_sharpened_by_what_is_asked(name: str) -> None:
     assert torch.allclose(after, expected, atol=1e-4)
 
 
+def test_searched_headings_have_a_temperature_of_their_own() -> None:
+    torch.manual_seed(0)
+    model = create_model("geometric-tiny").eval()
+    height, width = model.overhead_size
+    pair = (torch.rand(1, 3, height, width), torch.rand(1, 3, *model.street_size))
+    turns = torch.tensor([-90.0, 0.0])
+
+    def densities() -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.no_grad():
+            known, searched = model(*pair), model(*pair, headings=turns)
+        assert searched.heading_log is not None
+        return model.log_posterior(known), searched.heading_log[0]
+
+    known, headings = densities()
+    found = calibrate(model, [gaussians(3.0, 6.0, 600)], search=True)
+    assert found is not None
+    assert found.factor == pytest.approx(0.25, rel=0.15)
+    after, turned = densities()
+    assert torch.equal(after, known)
+    # the flatter density gives the two headings more equal shares
+    assert float((turned[0] - turned[1]).abs()) < float((headings[0] - headings[1]).abs())
+
+
 def test_published_networks_cannot_be_sharpened() -> None:
     model = create_model("mst-tiny", variant="published")
     with pytest.raises(ConfigurationError, match="no temperature"):
         model.sharpen(0.5)
+    with pytest.raises(ConfigurationError, match="no temperature of searched headings"):
+        model.sharpen_search(0.5)

@@ -94,6 +94,32 @@ PUBLISHED_CCVPE = {
 """Mean and median of Xia et al. (TPAMI 2024)."""
 
 
+def test_a_run_calibrates_the_search_of_headings_on_its_own(
+    trees: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cvsegguide.training.calibration.MINIMUM", 1)
+    run = tmp_path / "run"
+    options = ["--model.network", "geometric-tiny", "--model.network_arguments", "{}"]
+    for split in ("train", "val"):
+        options += [
+            f"--data.{split}.overhead_size",
+            "64",
+            f"--data.{split}.street_size",
+            "[32,128]",
+        ]
+    command = ["fit", "--config", "geometric-brooklyn-queens", "--root", str(trees["bq"])]
+    assert main([*command, *options, *SMALL, "--out", str(run)]) == 0
+    model = load_model(run).state_dict()
+    state = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
+    assert float(state["network.search_sharpness"]) == 1.0
+    _, known, searched = (run / "README.md").read_text().split("## Calibration")
+    assert known.startswith("\n")
+    assert searched.startswith(" of searched headings\n")
+    assert "from 2 validation samples" in known
+    factor = float(searched.partition("times ")[2].partition(",")[0])
+    assert float(model["search_sharpness"]) == pytest.approx(factor, rel=5e-3)
+
+
 def test_export_load_and_train_on(
     trees: dict[str, Path],
     tmp_path: Path,

@@ -114,6 +114,14 @@ class LocalizationModel(nn.Module):
         """
         raise ConfigurationError(f"{type(self).__name__} has no temperature to calibrate")
 
+    def sharpen_search(self, factor: float) -> None:
+        """As :meth:`sharpen`, for log-probabilities with several headings tried alone.
+
+        Raises:
+            ConfigurationError: The network has no such parameter.
+        """
+        raise ConfigurationError(f"{type(self).__name__} has no temperature of searched headings")
+
     def config(self) -> dict[str, Any]:
         """Constructor arguments that rebuild this network (JSON types only)."""
         raise NotImplementedError

@@ -14,6 +14,7 @@ from cvsegguide.training.options import data_sets_needed
 from cvsegguide.training.runs import BEST, data_name, listed, load_task_weights
 
 if TYPE_CHECKING:
+    from cvsegguide.training.calibration import Calibration
     from cvsegguide.training.command import Command
 
 
@@ -53,8 +54,14 @@ def export(command: "Command") -> None:
 
 
 def _calibrated(command: "Command") -> dict[str, str]:
-    """Set the network's temperature by the validation data; what the card says of it."""
-    from cvsegguide.training.calibration import MINIMUM, calibrate, log_posteriors
+    """Set the network's temperatures by the validation data; what the card says of it."""
+    from cvsegguide.training.calibration import (
+        MINIMUM,
+        SEARCHED,
+        SEARCHES,
+        calibrate,
+        log_posteriors,
+    )
 
     if not command.datamodule.datasets["val"]:
         return {}
@@ -68,6 +75,13 @@ def _calibrated(command: "Command") -> dict[str, str]:
     try:
         batches = track(islice(loader, count), "calibrating", count)
         found = calibrate(command.model.network, log_posteriors(command.model, batches))
+        searched = None
+        if found is not None and found.samples >= MINIMUM and _searches(command):
+            few = min(count, -(-SEARCHES // command.datamodule.eval_batch_size))
+            batches = track(islice(loader, few), "calibrating headings", few)
+            searched = calibrate(
+                command.model.network, log_posteriors(command.model, batches, SEARCHED), search=True
+            )
     except ConfigurationError:  # a network without temperature
         return {}
     finally:
@@ -81,11 +95,22 @@ def _calibrated(command: "Command") -> dict[str, str]:
             f"{MINIMUM}); the temperature stays as trained",
         )
         return {"Calibration": f"none: {found.samples} validation samples are too few"}
-    return {
-        "Calibration": f"log-probabilities times {found.factor:.3g}, from {found.samples} "
-        f"validation samples: mean difference between coverage and mass {found.before:.3f} "
-        f"before, {found.after:.3f} after"
-    }
+    said = {"Calibration": _said(found)}
+    if searched is not None:
+        said["Calibration of searched headings"] = _said(searched)
+    return said
+
+
+def _searches(command: "Command") -> bool:
+    return bool(command.model.network.searches_headings)
+
+
+def _said(found: "Calibration") -> str:
+    return (
+        f"log-probabilities times {found.factor:.3g}, from {found.samples} validation samples: "
+        f"mean difference between coverage and mass {found.before:.3f} before, "
+        f"{found.after:.3f} after"
+    )
 
 
 def report_rows(command: "Command") -> None:

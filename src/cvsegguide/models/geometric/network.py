@@ -396,6 +396,11 @@ class GeometricModel(LocalizationModel):
         self.log_agreement.add_(math.log(factor))
         self.prior_weight.mul_(factor)
 
+    @torch.no_grad()
+    def sharpen_search(self, factor: float) -> None:
+        """See :meth:`LocalizationModel.sharpen_search`."""
+        self.search_sharpness.mul_(factor)
+
     def config(self) -> dict[str, Any]:
         return dict(self._config)
 
