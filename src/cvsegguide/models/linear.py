@@ -55,9 +55,13 @@ def _suits(x: Tensor, weight: Tensor) -> bool:
         and type(x) is Tensor
         and x.numel() >= _FEWEST * x.shape[-1]
         and not torch.is_autocast_enabled("cpu")
-        and _HAS_ONEDNN
-        and bool(torch.backends.mkldnn.enabled)
+        and has_onednn()
     )
+
+
+def has_onednn() -> bool:
+    """Whether PyTorch has oneDNN's fused operators and may use them."""
+    return _HAS_ONEDNN and bool(torch.backends.mkldnn.enabled)
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:

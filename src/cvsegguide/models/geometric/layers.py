@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvsegguide.models.geometric.fused import convolve, folded, fused, wrapped
+
 
 class PanoramaConv(nn.Conv2d):
     """A convolution whose columns wrap around; rows are padded with zeros.
@@ -25,16 +27,46 @@ class PanoramaConv(nn.Conv2d):
         self.wrap = kernel // 2
 
     def forward(self, features: Tensor) -> Tensor:
-        if self.wrap:
-            features = F.pad(features, (self.wrap, self.wrap, 0, 0), mode="circular")
-        return super().forward(features)
+        return super().forward(wrapped(features, self.wrap))
 
 
-def unit(convolution: nn.Conv2d) -> nn.Sequential:
+class Unit(nn.Sequential):
     """Convolution, batch normalisation, rectifier."""
-    return nn.Sequential(
-        convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)
-    )
+
+    def forward(self, features: Tensor) -> Tensor:
+        if fused(self, features):
+            return self.at_once(features)
+        for module in self:
+            features = module(features)
+        return features
+
+    def at_once(self, features: Tensor) -> Tensor:
+        """Where :func:`fused` allows it."""
+        return self.after_wrapping(wrapped(features, wrap_of(self[0])))
+
+    def after_wrapping(self, features: Tensor) -> Tensor:
+        """Where :func:`fused` allows it: the same for columns that are wrapped already."""
+        return normed(features, self[0], self[1])
+
+
+def unit(convolution: nn.Conv2d) -> Unit:
+    """Convolution, batch normalisation, rectifier."""
+    return Unit(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
+
+
+def wrap_of(convolution: nn.Module) -> int:
+    """Columns that a convolution wraps around on either side."""
+    return convolution.wrap if isinstance(convolution, PanoramaConv) else 0
+
+
+def normed(
+    features: Tensor, convolution: nn.Module, norm: nn.Module, added: Tensor | None = None
+) -> Tensor:
+    """Rectifier of norm of convolution, plus ``added``, of wrapped features in one call."""
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    weight, bias = folded(convolution, norm)
+    return convolve(features, weight, bias, convolution, relu=True, added=added)
 
 
 def convolution(
@@ -61,6 +93,9 @@ class Residual(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, features: Tensor) -> Tensor:
+        if fused(self, features):
+            inner = wrapped(self.first.at_once(features), wrap_of(self.second))
+            return normed(inner, self.second, self.norm, added=features)
         return F.relu(features + self.norm(self.second(self.first(features))))
 
 
@@ -107,17 +142,30 @@ class Merge(nn.Module):
         self.mix = unit(convolution(outputs, outputs, circular=circular))
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        if fused(self, fine):
+            return self._fused(coarse, fine)
         enlarged = self._enlarge(self.coarse(coarse), fine.shape[-2], fine.shape[-1])
         mixed: Tensor = self.mix(F.relu(self.norm(enlarged + self.fine(fine))))
         return mixed
 
-    def _enlarge(self, coarse: Tensor, height: int, width: int) -> Tensor:
+    def _enlarge(self, coarse: Tensor, height: int, width: int, wrap: int = 0) -> Tensor:
+        """``coarse`` at another size; ``wrap`` columns of the other end on either side."""
         spare = 0
-        if self.circular and width != coarse.shape[-1]:
+        if wrap or (self.circular and width != coarse.shape[-1]):
             # interpolate across the seam, too
             spare = width // coarse.shape[-1]
-            coarse = F.pad(coarse, (1, 1, 0, 0), mode="circular")
+            coarse = wrapped(coarse, 1)
         large = F.interpolate(
             coarse, size=(height, width + 2 * spare), mode="bilinear", align_corners=False
         )
-        return large[..., spare : spare + width]
+        return large[..., spare - wrap : spare + width + wrap]
+
+    def _fused(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        wrap = wrap_of(self.mix[0])
+        assert isinstance(self.norm, nn.BatchNorm2d)
+        weight, _ = folded(self.coarse, self.norm)
+        small = convolve(coarse, weight, None, self.coarse)
+        large = self._enlarge(small, fine.shape[-2], fine.shape[-1], wrap)
+        return self.mix.after_wrapping(
+            normed(wrapped(fine, wrap), self.fine, self.norm, added=large)
+        )

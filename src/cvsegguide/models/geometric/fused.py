@@ -1,0 +1,104 @@
+"""Convolutions with norm, rectifier and residual in one call of oneDNN, where nothing is trained.
+
+In evaluation a batch norm is a scale and a shift by channel, which the convolution in front of it
+can take along; folded weights are kept until a parameter changes. Maps stay channels-last. Plain
+PyTorch computes the same: it is the oracle of the tests, and what training, other devices and
+types, tracing and export get.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cvsegguide.models.convolutions import suits
+from cvsegguide.models.linear import has_onednn
+
+_Kept = tuple[tuple[object, ...], tuple[Tensor, ...]]
+
+
+def fused(module: nn.Module, x: Tensor) -> bool:
+    """Whether ``module`` may take the path below for ``x``: evaluation, without gradients."""
+    return (
+        not module.training
+        and not torch.is_grad_enabled()
+        and suits(x, x)  # what traces must not see conditions on anything
+        and has_onednn()
+    )
+
+
+def kept(
+    owner: nn.Module, sources: Sequence[Tensor], make: Callable[[], tuple[Tensor, ...]]
+) -> tuple[Tensor, ...]:
+    """What ``make`` derives from ``sources``, kept with ``owner`` until one of them changes."""
+    try:
+        key = tuple([(source.data_ptr(), source._version) for source in sources])
+    except RuntimeError:  # made in inference mode: nothing tells when these change
+        return make()
+    known: _Kept | None = owner.__dict__.get("_kept_by_key")
+    if known is None or known[0] != key:
+        with torch.inference_mode(False), torch.no_grad():
+            known = key, make()
+        owner.__dict__["_kept_by_key"] = known
+    return known[1]
+
+
+def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of ``norm(convolution(x))`` in evaluation; the convolution has no bias."""
+    # by their dictionaries: attributes of modules are slow, and this is asked a lot
+    learned, seen = norm._parameters, norm._buffers
+    sources: Any = (
+        convolution._parameters["weight"],
+        learned["weight"],
+        learned["bias"],
+        seen["running_mean"],
+        seen["running_var"],
+    )
+
+    def make() -> tuple[Tensor, Tensor]:
+        kernel, scale, shift, mean, variance = sources
+        scale = scale * torch.rsqrt(variance + norm.eps)
+        kernel = kernel * scale[:, None, None, None]
+        return kernel.contiguous(memory_format=torch.channels_last), shift - mean * scale
+
+    weight, bias = kept(convolution, sources, make)
+    return weight, bias
+
+
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    like: nn.Conv2d,
+    *,
+    relu: bool = False,
+    added: Tensor | None = None,
+) -> Tensor:
+    """A convolution, then ``added`` added, then a rectifier.
+
+    Args:
+        x: ``(B, C, H, W)``, already wrapped where columns wrap.
+        weight, bias: Of the convolution.
+        like: Its stride and padding.
+        relu: Whether the rectifier comes.
+        added: Of the result's shape, or None.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    shape: tuple[Any, ...] = (like.padding, like.stride, like.dilation, like.groups)
+    unary = "relu" if relu else "none"
+    result: Tensor
+    if added is None:
+        result = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *shape, unary, [], "")
+    else:
+        result = torch.ops.mkldnn._convolution_pointwise.binary(
+            x, added, weight, bias, *shape, "add", 1.0, unary if relu else None, [], ""
+        )
+    return result
+
+
+def wrapped(x: Tensor, columns: int) -> Tensor:
+    """``x`` with its last columns before the first and its first behind the last."""
+    if not columns:
+        return x
+    return torch.cat((x[..., -columns:], x, x[..., :columns]), dim=-1)
