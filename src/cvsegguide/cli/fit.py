@@ -38,11 +38,15 @@ def run(argv: list[str]) -> int:
         ConfigurationError: An option, the configuration file or what it asks for is unusable.
     """
     given, argv = argv, _expand(argv)
+    import torch
     from jsonargparse import ArgumentError
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from cvsegguide.training.command import Command
 
+    # Channels of pretrained encoders that are as good as zero make numbers too small for a CPU's
+    # fast paths: a quarter of a training step of the geometric network went into those.
+    torch.set_flush_denormal(True)
     if not settings.verbose:
         for pattern in _NOISE:
             warnings.filterwarnings("ignore", pattern)
