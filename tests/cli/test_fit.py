@@ -412,6 +412,7 @@ LARGE = "[{class_path: cvsegguide.data.transforms.Crop, init_args: {scale: [3, 4
         (["--config", "tiny.yaml", "--data.train", ABSENT], "error: absent.csv: no such file"),
         (["--config", "tiny.yaml", "--data.val", f"[{ABSENT}]"], "error: absent.csv: no such"),
         (["--config", "tiny.yaml", "--data.transforms", LARGE], "error: Crop: scale"),
+        ([], "data.train: no data set is given; --config"),
     ],
 )
 def test_unusable_configurations(
@@ -427,6 +428,19 @@ def test_unusable_configurations(
     (tmp_path / "broken.yaml").write_text("model: [1, 2\n")
     assert main(["fit", *options, "--out", "run"]) == 2
     assert message in error_line(capfd)
+
+
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_a_file_in_the_place_of_the_folder(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str
+) -> None:
+    out = tmp_path / "notes.txt"
+    out.write_text("mine")
+    config = write_config(tmp_path / "tiny.yaml")
+    weights = [] if command == "fit" else ["--weights", str(trained)]
+    assert main([command, "--config", str(config), *weights, "--out", str(out)]) == 2
+    assert f"--out {out}: is a file; results need a folder" in error_line(capfd)
+    assert out.read_text() == "mine"
 
 
 @pytest.mark.parametrize(

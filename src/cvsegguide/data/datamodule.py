@@ -104,7 +104,9 @@ class DataModule(LightningDataModule):
         members = given if isinstance(given, list) else [given]
         present = [member for member in members if member is not None]
         if not present:
-            raise ConfigurationError(f"data.{stage}: no data set is given")
+            raise ConfigurationError(
+                f"data.{stage}: no data set is given; --config names a configuration that has one"
+            )
         if sum(len(member) for member in present) == 0:
             raise DatasetError(f"data.{stage}: the data set has no samples")
         return present[0] if len(present) == 1 else ConcatDataset(present)

@@ -48,7 +48,7 @@ def find_place(subcommand: str, options: Any, argv: Sequence[str] = ()) -> Place
     name = config.stem if config else "run"
     run = config.parent if config and (config.parent / RECORD).exists() else None
     if subcommand == "fit":
-        out = Path(options.out or run or Path("runs") / name)
+        out = _folder(Path(options.out or run or Path("runs") / name))
         if (out / LAST).exists() and not options.resume:
             raise ConfigurationError(
                 f"{out}: holds a run already: --resume goes on with it, another --out starts afresh"
@@ -87,7 +87,13 @@ def find_place(subcommand: str, options: Any, argv: Sequence[str] = ()) -> Place
         if Path(source).exists():
             folder = Path(source) if Path(source).is_dir() else Path(source).parent
             home = folder / subcommand
-    return Place(Path(options.out or home), weights)
+    return Place(_folder(Path(options.out or home)), weights)
+
+
+def _folder(out: Path) -> Path:
+    if out.exists() and not out.is_dir():
+        raise ConfigurationError(f"--out {out}: is a file; results need a folder")
+    return out
 
 
 def _config_file(options: Any) -> Path | None:
