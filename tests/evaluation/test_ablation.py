@@ -120,6 +120,8 @@ def test_faults_of_test_data_are_found_before_training(
     assert f"error: {tmp_path / 'city' / 'test'}: no such folder" in capfd.readouterr().err
     assert main([*command, "--test-root", str(tmp_path / "nowhere")]) == 2
     assert f"error: {tmp_path / 'nowhere'}: no such folder" in capfd.readouterr().err
+    assert main(["ablate", "--out", str(tmp_path / "out"), "--steps", "1"]) == 2
+    assert "no such folder" in capfd.readouterr().err, "the data come before the backbone"
     assert not (tmp_path / "out").exists()
 
 

@@ -18,8 +18,8 @@ from PIL import Image
 from cvsegguide.cli.fit import configuration_file
 from cvsegguide.cli.main import main
 from cvsegguide.errors import ConfigurationError, TrainingError
-from cvsegguide.evaluation.ablation_report import difference
-from cvsegguide.evaluation.ablation_runs import Processes, Stopped, run_table
+from cvsegguide.evaluation.ablation_report import difference, median_ratio
+from cvsegguide.evaluation.ablation_runs import Processes, Stopped, evaluations, run_table
 from cvsegguide.evaluation.ablation_table import (
     EvaluationSet,
     TablePlan,
@@ -60,7 +60,8 @@ def test_every_row_of_the_bundled_table_can_be_trained() -> None:
     assert table.reference == "full"
     published = ["mst-small", "featup-lite0"]
     assert [name for name, searches in searching.items() if not searches] == published
-    for name in ("no guidance", "pooled", "no prior", "no visibility", "no range supervision"):
+    parts = ["guidance", "prior", "visibility", "range supervision", "pretraining"]
+    for name in ("pooled", "not centred", *(f"no {part}" for part in parts)):
         assert name in searching
 
 
@@ -110,6 +111,37 @@ def test_rows_change_what_they_name(tmp_path: Path) -> None:
     assert mst["trainer"]["limit_train_batches"] == 8
 
 
+def test_several_trees_are_read_as_the_configured_one() -> None:
+    content = base()
+    content["data"]["train"]["init_args"]["overhead_size"] = 64
+    table = read_table("geometric").chosen(["full", "mst-small"])
+    plan = TablePlan(content, table, steps=1, train=["a/b", "c"])
+    for run, labels in zip(plan.rows(), (["landcover"], ["landcover", "sightline"]), strict=True):
+        arguments = {"city": "brooklyn", "labels": labels, "overhead_size": 64}
+        assert plan.configuration(run)["data"]["train"] == [
+            {
+                "class_path": "cvsegguide.data.BrooklynQueens",
+                "init_args": {"root": place, **arguments},
+            }
+            for place in ("a/b", "c")
+        ]
+    assert content["data"]["train"]["init_args"]["labels"] == ["landcover"], "not written to"
+    content["data"]["train"] = {"class_path": "cvsegguide.data.Manifest"}
+    manifest = TablePlan(content, table, steps=1, train=["m.csv"])
+    assert manifest.configuration(plan.rows()[0])["data"]["train"] == [
+        {"class_path": "cvsegguide.data.Manifest", "init_args": {"path": "m.csv"}}
+    ]
+
+
+def test_headings_are_asked_of_networks_that_can_answer() -> None:
+    tests = [EvaluationSet("one", ())]
+    headings = ["known", "5", "unknown"]
+    plan = TablePlan(base(), read_table("geometric"), tests=tests, headings=headings, steps=1)
+    folders = [place for *_, place in evaluations(plan, searching=True)]
+    assert folders == ["test/one-known", "test/one-5", "test/one-unknown"]
+    assert [place for *_, place in evaluations(plan, searching=False)] == folders[:2]
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -135,7 +167,11 @@ def test_faults_of_plans(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     with pytest.raises(ConfigurationError, match="--rows 'charm': the table 'geometric' has full"):
         table.chosen(["charm"])
     assert [row.name for row in table.chosen(["pooled", "full"]).rows] == ["full", "pooled"]
+    for heading in ("none", "-1", "181", "nan"):
+        with pytest.raises(ConfigurationError, match=f"--headings {heading}: must be known, un"):
+            TablePlan(base(), table, headings=[heading], steps=1)
     for command, message in (
+        (["--train", "a"], "--train: does not go with --table guidance"),
         (["--table", "geometric", "--networks", "mst"], "--networks: does not go with --table"),
         (["--rows", "full"], "--rows: does not go with --table guidance"),
         (["--resident"], "--resident: does not go with --table guidance"),
@@ -154,6 +190,14 @@ def test_difference_of_medians() -> None:
     outlier = reference.copy()
     outlier[[0, 1], reference.argmax(axis=1)] += 1000.0
     assert difference(outlier, reference, statistic="median")["value"] == pytest.approx(0.0)
+
+
+def test_ratio_of_medians() -> None:
+    generator = np.random.default_rng(0)
+    reference = generator.exponential(5.0, (2, 101))
+    found = median_ratio(3.0 * reference, reference)
+    assert [found[key] for key in ("value", "low", "high")] == pytest.approx([3.0] * 3)
+    assert median_ratio(reference + 1.0, reference)["low"] > 1.0
 
 
 @pytest.mark.slow

@@ -54,6 +54,17 @@ def test_step_equals_formula(
         )
 
 
+def test_windows_in_mixed_precision(step: JointBilateralUpsampler) -> None:
+    """bfloat16 keeps 8 bits; what is not cast must not meet what is."""
+    guidance = torch.rand(1, 3, 16, 24)
+    with torch.no_grad():
+        exact = step.kernel(guidance)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = step.kernel(guidance)
+    assert mixed.dtype == exact.dtype
+    torch.testing.assert_close(mixed, exact, atol=2e-2, rtol=0)
+
+
 @pytest.mark.parametrize("radius", [1, 2, 4])
 def test_windows_of_any_radius(radius: int) -> None:
     torch.manual_seed(2)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from cvsegguide.evaluation.ablation import (
     Row,
     is_finished,
 )
-from cvsegguide.evaluation.report import markdown_table, print_one
+from cvsegguide.evaluation.report import Table, markdown_table, print_one
 from cvsegguide.io.atomic import atomic_path, write_text
 
 RESAMPLES = 2000
@@ -48,7 +48,6 @@ def report(plan: Plan, out: Path) -> dict[str, Any]:
     results = {row: _result(out / row.name) for row in rows}
     groups = _groups(rows, results)
     first = results[rows[0]]
-    facts = ("git", "system", "threads", "gpus", "versions")
     backbones = {
         str(results[row]["network_arguments"]["backbone"])
         for row in rows
@@ -65,7 +64,7 @@ def report(plan: Plan, out: Path) -> dict[str, Any]:
         "command": list(plan.command),
         "samples": first["count"],
         "missing": [row.name for row in plan.rows() if row not in results],
-        "machine": {key: first["figures"].get(key) for key in facts},
+        "machine": machine(first["figures"]),
         "baselines": first["figures"]["baselines"],
         "groups": groups,
         "rows": [
@@ -73,12 +72,66 @@ def report(plan: Plan, out: Path) -> dict[str, Any]:
             for row in rows
         ],
     }
-    write_text(out / "ablation.json", json.dumps(content, indent=2) + "\n")
-    write_text(out / "ablation.md", markdown(content))
-    plot(content, out / "ablation.png")
-    print_one("Ablation (95 % bootstrap intervals in brackets)", table(content))
-    print(f"written to {out / 'ablation.md'}, {out / 'ablation.json'} and {out / 'ablation.png'}")
+    write_report(out, content, markdown(content), table(content), plot)
     return content
+
+
+def write_report(
+    out: Path,
+    content: dict[str, Any],
+    text: str,
+    shown: Table,
+    plot: Callable[[Mapping[str, Any], Path], None],
+) -> None:
+    """Write the three files of an ablation and print its table.
+
+    Args:
+        out: Folder of the ablation.
+        content: What becomes ``ablation.json``.
+        text: What becomes ``ablation.md``.
+        shown: What is printed.
+        plot: Draws the content into the file ``ablation.png``.
+    """
+    names = [out / f"ablation.{suffix}" for suffix in ("md", "json", "png")]
+    write_text(names[0], text)
+    write_text(names[1], json.dumps(content, indent=2) + "\n")
+    plot(content, names[2])
+    print_one("Ablation (95 % bootstrap intervals in brackets)", shown)
+    print(f"written to {names[0]}, {names[1]} and {names[2]}")
+
+
+def machine(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row's ``metrics.json`` says about revision and machine."""
+    return {key: figures.get(key) for key in ("git", "system", "threads", "gpus", "versions")}
+
+
+def fit_seconds(folder: Path) -> float | None:
+    """Wall time of a row's training; None where it was interrupted, or is not known."""
+    path = folder / "row.json"
+    if not path.exists():
+        return None
+    seconds: float | None = json.loads(path.read_text(encoding="utf-8"))["fit_seconds"]
+    return seconds
+
+
+def budget(content: Mapping[str, Any]) -> str:
+    """``N steps`` or ``N epochs``."""
+    given = content["budget"]
+    return f"{given['steps']} steps" if given["steps"] else f"{given['epochs']} epochs"
+
+
+def conditions(content: Mapping[str, Any]) -> str:
+    """``seeds 0, 1, augmentation on``."""
+    seeds = ", ".join(map(str, content["seeds"]))
+    return f"seeds {seeds}, augmentation {'on' if content['augmentation'] else 'off'}"
+
+
+def provenance(content: Mapping[str, Any]) -> str:
+    """A line of command, revision and machine."""
+    facts = content["machine"]
+    hardware = ", ".join(facts["gpus"] or []) or f"CPU, {facts['threads']} threads"
+    command = " ".join(content["command"])
+    return f"Command: `{command}`; revision {facts['git']}; {hardware}; {facts['system']}."
 
 
 def _result(folder: Path) -> dict[str, Any]:
@@ -91,15 +144,12 @@ def _result(folder: Path) -> dict[str, Any]:
         folder / "test" / "predictions.parquet", columns=["id", "error_m"]
     ).to_pydict()
     order = np.argsort(columns["id"], kind="stable")
-    seconds = None
-    if (folder / "row.json").exists():
-        seconds = json.loads((folder / "row.json").read_text(encoding="utf-8"))["fit_seconds"]
     settings = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
     return {
         "data": figures.get("data"),
         "count": len(order),
         "parameters": figures.get("parameters"),
-        "fit_seconds": seconds,
+        "fit_seconds": fit_seconds(folder),
         "learning_rate": settings["model"].get("learning_rate"),
         "batch_size": settings["data"].get("batch_size"),
         "network_arguments": settings["model"]["network_arguments"],
@@ -209,6 +259,24 @@ def difference(
     return {"value": value(np.arange(count)), "low": float(low), "high": float(high)}
 
 
+def median_ratio(errors: Errors, reference: Errors, seed: int = 0) -> dict[str, float]:
+    """How many times the reference's median error a median error is, with a paired 95 % interval.
+
+    Args:
+        errors, reference: ``(S, N)`` errors in metres on the same N samples; the mean over seeds
+            of either's medians.
+        seed: Seed of the resampling.
+    """
+
+    def value(draw: Any) -> float:
+        medians = [float(np.median(e[:, draw], axis=1).mean()) for e in (errors, reference)]
+        return medians[0] / max(medians[1], 1e-9)
+
+    count = errors.shape[1]
+    low, high = np.quantile([value(draw) for draw in _resamples(count, seed)], [0.025, 0.975])
+    return {"value": value(np.arange(count)), "low": float(low), "high": float(high)}
+
+
 def _resamples(count: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
 
@@ -233,7 +301,7 @@ def _difference(group: Mapping[str, Any], name: str) -> str:
     return f"{entry['value']:+.2f} [{entry['low']:+.2f}, {entry['high']:+.2f}]"
 
 
-def table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def table(content: Mapping[str, Any]) -> Table:
     """A row per network, guidance and recipe, then the baselines."""
     groups = content["groups"]
     recipes = len({group["recipe"] for group in groups}) > 1
@@ -274,20 +342,14 @@ def table(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def markdown(content: Mapping[str, Any]) -> str:
     """The whole report."""
-    budget = content["budget"]
-    amount = f"{budget['steps']} steps" if budget["steps"] else f"{budget['epochs']} epochs"
     first = content["rows"][0]
-    machine = content["machine"]
-    seeds = ", ".join(map(str, content["seeds"]))
-    hardware = ", ".join(machine["gpus"] or []) or f"CPU, {machine['threads']} threads"
     parts = [
         "# Ablation of guidance",
-        f"{content['samples']} test samples of {content['data']}; {amount} of "
-        f"{first['batch_size']} pairs a row, learning rate {first['learning_rate']:g}, seeds "
-        f"{seeds}, size {content['size']}, overhead {content['pixels']} x {content['pixels']} "
-        f"pixels, augmentation {'on' if content['augmentation'] else 'off'}.",
-        f"Command: `{' '.join(content['command'])}`; revision {machine['git']}; {hardware}; "
-        f"{machine['system']}.",
+        f"{content['samples']} test samples of {content['data']}; {budget(content)} of "
+        f"{first['batch_size']} pairs a row, learning rate {first['learning_rate']:g}, size "
+        f"{content['size']}, overhead {content['pixels']} x {content['pixels']} pixels, "
+        f"{conditions(content)}.",
+        provenance(content),
         markdown_table(*table(content)),
         "95 % bootstrap intervals over the test samples in brackets; differences are paired. With "
         "several seeds a figure is the mean of theirs. The baselines never see the street view.",

@@ -443,7 +443,8 @@ def _elsewhere(entry: Mapping[str, Any], place: str) -> dict[str, Any]:
     """The same kind of data set in another place."""
     moved = deepcopy(dict(entry))
     arguments = moved["init_args"] = dict(moved.get("init_args") or {})
-    arguments["path" if "path" in arguments else "root"] = place
+    manifest = str(moved.get("class_path", "")).endswith("Manifest")
+    arguments["path" if manifest else "root"] = place
     return moved
 
 

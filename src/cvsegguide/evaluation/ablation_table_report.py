@@ -9,11 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
-from cvsegguide.evaluation.ablation_report import difference, shown_interval, summary
+from cvsegguide.evaluation.ablation_report import (
+    budget,
+    conditions,
+    difference,
+    fit_seconds,
+    machine,
+    median_ratio,
+    provenance,
+    shown_interval,
+    summary,
+    write_report,
+)
 from cvsegguide.evaluation.ablation_runs import evaluations, is_tested, is_trained
 from cvsegguide.evaluation.ablation_table import SETTINGS, TablePlan, TableRun
-from cvsegguide.evaluation.report import Table, markdown_table, print_one
-from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.evaluation.report import Table, markdown_table
+from cvsegguide.io.atomic import atomic_path
 
 RECALLS = (1.0, 5.0, 10.0)
 
@@ -36,19 +47,17 @@ def report(plan: TablePlan, out: Path) -> dict[str, Any]:
     Raises:
         InputError: Nothing has been tested, or rows were tested on different samples.
     """
-    conditions = evaluations(plan, searching=True)
+    asked = evaluations(plan, searching=True)
     runs = plan.rows()
-    tested = [
-        run for run in runs if any(is_tested(out / run.name / place) for *_, place in conditions)
-    ]
+    tested = [run for run in runs if any(is_tested(out / run.name / place) for *_, place in asked)]
     if not tested:
         raise InputError(f"{out}: no row of the ablation is finished")
     blocks = [
         block
-        for test, heading, place in conditions
+        for test, heading, place in asked
         if (block := _block(plan, out, test, heading, place)) is not None
     ]
-    first = _figures(next(out / r.name / p for r in tested for *_, p in conditions
+    first = _figures(next(out / r.name / p for r in tested for *_, p in asked
                           if is_tested(out / r.name / p)))  # fmt: skip
     content = {
         "table": plan.table.name,
@@ -57,18 +66,12 @@ def report(plan: TablePlan, out: Path) -> dict[str, Any]:
         "seeds": list(plan.seeds),
         "augmentation": plan.augmentation,
         "command": list(plan.command),
-        "machine": {
-            key: first.get(key) for key in ("git", "system", "threads", "gpus", "versions")
-        },
+        "machine": machine(first),
         "missing": [run.name for run in runs if not is_trained(out / run.name)],
         "rows": [_row(out, run) for run in tested],
         "evaluations": blocks,
     }
-    write_text(out / "ablation.json", json.dumps(content, indent=2) + "\n")
-    write_text(out / "ablation.md", markdown(content))
-    plot(content, out / "ablation.png")
-    print_one("Ablation (95 % bootstrap intervals in brackets)", overview(content))
-    print(f"written to {out / 'ablation.md'}, {out / 'ablation.json'} and {out / 'ablation.png'}")
+    write_report(out, content, markdown(content), overview(content), plot)
     return content
 
 
@@ -83,9 +86,6 @@ def _row(out: Path, run: TableRun) -> dict[str, Any]:
     folder = out / run.name
     settings = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
     card = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    seconds = None
-    if (folder / "row.json").exists():
-        seconds = json.loads((folder / "row.json").read_text(encoding="utf-8"))["fit_seconds"]
     return {
         "name": run.variant.name,
         "folder": run.name,
@@ -96,7 +96,7 @@ def _row(out: Path, run: TableRun) -> dict[str, Any]:
         "learning_rate": _rate(settings["model"].get("learning_rate")),
         "batch_size": settings["data"]["batch_size"],
         "steps": settings["trainer"].get("max_steps"),
-        "fit_seconds": seconds,
+        "fit_seconds": fit_seconds(folder),
     }
 
 
@@ -154,6 +154,7 @@ def _block(
             rows[-1]["median_minus_reference"] = difference(
                 tables[name], reference, statistic="median"
             )
+            rows[-1]["median_over_reference"] = median_ratio(tables[name], reference)
     first = entries[0][3]
     return {
         "test": test,
@@ -187,6 +188,13 @@ def _shown_difference(row: Mapping[str, Any], name: str) -> str:
         return "-"
     entry = row[name]
     return f"{entry['value']:+.2f} [{entry['low']:+.2f}, {entry['high']:+.2f}]"
+
+
+def _shown_ratio(row: Mapping[str, Any]) -> str:
+    entry = row.get("median_over_reference")
+    if entry is None:
+        return "-"
+    return f"{entry['value']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]"
 
 
 def _number(value: float | None, digits: int, factor: float = 1.0) -> str:
@@ -223,7 +231,8 @@ def _label(block: Mapping[str, Any]) -> str:
 
 def details(block: Mapping[str, Any]) -> Table:
     """All figures of the rows under one condition."""
-    head = ["row", "mean m", "minus reference", "median m", "minus reference", "90 % m"]
+    head = ["row", "mean m", "minus reference", "median m", "minus reference"]
+    head += ["times reference", "90 % m"]
     head += [f"within {value:g} m %" for value in RECALLS]
     head += ["NLL nats", "in the 50 % set %", "in the 90 % set %", "land cover mIoU %"]
     searched = any(row["heading_median"] is not None for row in block["rows"])
@@ -232,14 +241,15 @@ def details(block: Mapping[str, Any]) -> Table:
     for row in block["rows"]:
         line = [row["name"], shown_interval(row, "mean")]
         line += [_shown_difference(row, "mean_minus_reference"), shown_interval(row, "median")]
-        line += [_shown_difference(row, "median_minus_reference"), f"{row['p90']:.2f}"]
+        line += [_shown_difference(row, "median_minus_reference"), _shown_ratio(row)]
+        line += [f"{row['p90']:.2f}"]
         line += [shown_interval(row, f"recall_{value:g}m", 100, 1) for value in RECALLS]
         line += [_number(row["nll"], 2), _number(row["hdr50_coverage"], 1, 100)]
         line += [_number(row["hdr90_coverage"], 1, 100), _number(row["miou"], 1, 100)]
         line += [_number(row["heading_median"], 1)] if searched else []
         lines.append(line)
     for name, row in block["baselines"].items():
-        line = [name, shown_interval(row, "mean"), "-", shown_interval(row, "median"), "-"]
+        line = [name, shown_interval(row, "mean"), "-", shown_interval(row, "median"), "-", "-"]
         line += [_number(row.get("p90"), 2)]
         line += [shown_interval(row, f"recall_{value:g}m", 100, 1) for value in RECALLS]
         line += [_number(row.get("nll"), 2), *["-"] * (4 if searched else 3)]
@@ -254,20 +264,12 @@ def _rate(value: Any) -> float | None:
 
 def markdown(content: Mapping[str, Any]) -> str:
     """The whole report."""
-    budget, machine = content["budget"], content["machine"]
-    amount = (
-        f"{budget['steps']} steps of {budget['batch_size']} pairs"
-        if budget["steps"]
-        else f"{budget['epochs']} epochs"
-    )
-    seeds = ", ".join(map(str, content["seeds"]))
-    hardware = ", ".join(machine["gpus"] or []) or f"CPU, {machine['threads']} threads"
+    pairs = f" of {content['budget']['batch_size']} pairs" if content["budget"]["steps"] else ""
     parts = [
         f"# Ablation: {content['table']}",
-        f"{amount} a row (rows with another batch size: no fewer pairs), seeds {seeds}, "
-        f"augmentation {'on' if content['augmentation'] else 'off'}.",
-        f"Command: `{' '.join(content['command'])}`; revision {machine['git']}; {hardware}; "
-        f"{machine['system']}.",
+        f"{budget(content)}{pairs} a row (rows with another batch size: no fewer pairs), "
+        f"{conditions(content)}.",
+        provenance(content),
         markdown_table(*overview(content)),
         "95 % bootstrap intervals over the test samples in brackets; differences are paired. With "
         "several seeds a figure is the mean of theirs. With an unknown heading, networks that "
