@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cvsegguide.models.geometric import quick
 from cvsegguide.models.geometric.matching import (
     correlation,
     image_of,
@@ -179,13 +180,16 @@ def test_quick_gradients_are_the_plain_ones(maps: int) -> None:
     template = torch.randn(2, 4, 3, 7, 7, generator=generator, requires_grad=True)
     weight = torch.randn(2, 4, 24, 20, generator=generator)
     plain = correlation(transform_map(overhead, 3), template, (12, 10))
-    quick = trained_correlation(overhead, template, 3)
-    assert torch.allclose(plain, quick, atol=1e-4)
-    for product in (plain, quick):
-        (image_of(product, (12, 10), 3, 2) * weight).sum().backward()
+    quickly = trained_correlation(overhead, template, 3)
+    assert torch.allclose(plain, torch.fft.rfft2(quickly), atol=1e-4)
+    first_scores = image_of(plain, (12, 10), 3, 2)
+    second_scores = quick.image_of(quickly, (12, 10), 3, 2)
+    assert torch.allclose(first_scores, second_scores, atol=1e-4)
+    for scores in (first_scores, second_scores):
+        (scores * weight).sum().backward()
         found = (overhead.grad, template.grad)
         overhead.grad = template.grad = None
-        if product is plain:
+        if scores is first_scores:
             expected = found
     for first, second in zip(expected, found, strict=True):
         assert first is not None

@@ -93,7 +93,7 @@ class _Correlation(torch.autograd.Function):
 
 
 def trained_correlation(maps: Tensor, template: Tensor, radius: int) -> Tensor:
-    """What :func:`correlation` gives for ``transform_map(maps, radius)``, with quick gradients.
+    """The image ``(B, K, P, Q)`` whose spectrum :func:`correlation` gives, with quick gradients.
 
     Args:
         maps: ``(B or 1, C, H, W)``.
@@ -101,9 +101,8 @@ def trained_correlation(maps: Tensor, template: Tensor, radius: int) -> Tensor:
         radius: Of the template, in cells.
     """
     padded = padded_size((maps.shape[-2], maps.shape[-1]), radius)
-    image = _Correlation.apply(maps.float(), template, padded)
-    spectrum: Tensor = torch.fft.rfft2(image)
-    return spectrum
+    image: Tensor = _Correlation.apply(maps.float(), template, padded)
+    return image
 
 
 def image_of(spectrum: Tensor, size: tuple[int, int], radius: int, fine: int = 1) -> Tensor:

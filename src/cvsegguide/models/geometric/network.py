@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.convolutions import suits
+from cvsegguide.models.geometric import quick
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 from cvsegguide.models.geometric.matching import (
     correlation,
@@ -195,6 +197,7 @@ class GeometricModel(LocalizationModel):
         self.register_buffer("reach", (distance <= template_radius).float(), persistent=False)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("search_sharpness", torch.tensor(1.0))
+        self._taps: quick.Taps | None = None
 
     def forward(
         self,
@@ -296,19 +299,16 @@ class GeometricModel(LocalizationModel):
         turns: Tensor,
         landcover: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Spectra ``(B, K, P, Q)`` of the scores and seen weights ``(B, K, H / 4, W / 4)``."""
+        """What :meth:`_image` makes scores of, and seen weights ``(B, K, H / 4, W / 4)``."""
+        if not self.training and quick.applies(around.features):
+            return self._quick_products(above, around, turns, landcover)
         maps, channels = self._overhead_channels(above, landcover)
         size = (maps.shape[-2], maps.shape[-1])
         everywhere = maps.new_ones(1, 1, *size)
         if not self.training:
             spectrum = transform_map(maps, self.radius)
             inside = transform_map(everywhere, self.radius)
-        polar = torch.cat((channels(around), self._weight(around)), dim=1).float()
-        if self.pooled:
-            weight = polar[:, -1:]
-            mean = (polar[:, :-1] * weight).sum(dim=(2, 3), keepdim=True)
-            mean = mean / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
-            polar = torch.cat((mean.expand_as(polar[:, :-1]), weight), dim=1)
+        polar = self._polar(channels, around)
         products, weights = [], []
         at_once = HEADINGS_AT_ONCE
         if not self.training and maps.device.type == "cpu":
@@ -326,13 +326,71 @@ class GeometricModel(LocalizationModel):
             template = torch.unflatten(metric[:, :-1] * weight, 0, pairs)
             weight = torch.unflatten(weight, 0, pairs)
             if self.training:
-                products.append(trained_correlation(maps, template, self.radius))
-                weights.append(trained_correlation(everywhere, weight, self.radius))
+                pair = (
+                    trained_correlation(maps, template, self.radius),
+                    trained_correlation(everywhere, weight, self.radius),
+                )
+                if not suits(pair[0], pair[0]):
+                    pair = torch.fft.rfft2(pair[0]), torch.fft.rfft2(pair[1])
+                products.append(pair[0])
+                weights.append(pair[1])
             else:
                 products.append(correlation(spectrum, template, size))
                 weights.append(correlation(inside, weight, size))
-        seen = image_of(torch.cat(weights, dim=1), size, self.radius).clamp_min(1.0)
+        seen = self._image(torch.cat(weights, dim=1), size, 1).clamp_min(1.0)
         return torch.cat(products, dim=1), seen
+
+    def _quick_products(
+        self,
+        above: OverheadFeatures,
+        around: StreetFeatures,
+        turns: Tensor,
+        landcover: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The same on a CPU where nothing is trained; what it makes of a tile it keeps."""
+        size = (above.features.shape[-2], above.features.shape[-1])
+        kept: dict[Any, Tensor] = {}
+        if self.guidance != "truth":
+            kept = above.kept.setdefault((self.guidance, self.centred, self.radius), kept)
+        if self.pooled or self.guidance == "none":
+            polar = self._polar(self._channels, around).permute(0, 2, 3, 1).contiguous()
+        else:
+            polar = self._polar_table(around)
+        if self._taps is None:
+            with torch.inference_mode(False):
+                self._taps = quick.Taps(self.grid, self.coordinates, self.reach)
+        images, seen = quick.correlations(
+            lambda: self._maps(above, landcover), kept, size, polar, self._taps, turns.tolist()
+        )
+        return images, seen.clamp_min(1.0)
+
+    def _polar(self, channels: Any, around: StreetFeatures) -> Tensor:
+        """The template's channels and its weight on the polar grid, ``(B, C + 1, R, D)``."""
+        polar = torch.cat((channels(around), self._weight(around)), dim=1).float()
+        if self.pooled:
+            weight = polar[:, -1:]
+            mean = (polar[:, :-1] * weight).sum(dim=(2, 3), keepdim=True)
+            mean = mean / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
+            polar = torch.cat((mean.expand_as(polar[:, :-1]), weight), dim=1)
+        return polar
+
+    def _polar_table(self, around: StreetFeatures) -> Tensor:
+        """:meth:`_polar` as ``(B, R, D, C + 1)``, written in place."""
+        features = around.features.permute(0, 2, 3, 1)
+        count, classes = features.shape[-1], around.landcover.shape[1]
+        table = features.new_empty(*features.shape[:3], count + classes + 1)
+        torch.mul(features, self.log_scale.exp(), out=table[..., :count])
+        agreement = self.agreement * self.log_agreement.exp()
+        shares = around.landcover.softmax(dim=1).flatten(2).transpose(1, 2)
+        table[..., count:-1] = (shares @ agreement).view(*features.shape[:3], -1)
+        table[..., -1:] = self._weight(around).permute(0, 2, 3, 1)
+        return table
+
+    def _image(self, products: Tensor, size: tuple[int, int], fine: int) -> Tensor:
+        """Scores ``(B, K, fine * H / 4, fine * W / 4)`` from spectra or images."""
+        if products.is_complex():
+            return image_of(products, size, self.radius, fine)
+        return quick.image_of(products, size, self.radius, fine)
 
     def _weight(self, around: StreetFeatures) -> Tensor:
         """How much each direction and range counts, ``(B, 1, R, D)``."""
@@ -343,18 +401,26 @@ class GeometricModel(LocalizationModel):
     def _scores(self, above: OverheadFeatures, products: Tensor, seen: Tensor, fine: int) -> Tensor:
         """Log-probabilities ``(B, K, fine * H / 4, fine * W / 4)`` but for a constant."""
         size = (seen.shape[-2], seen.shape[-1])
-        position = image_of(products, size, self.radius, fine)
+        position = self._image(products, size, fine)
         weight = seen ** (-self.exponent)
         if not self.prior:
             return position * _enlarge(weight, fine)
+        if not self.training and quick.applies(position):
+            if ("prior", fine) not in above.kept:
+                above.kept["prior", fine] = _enlarge(above.prior, fine)
+            prior = above.kept["prior", fine] * self.prior_weight
+            return torch.addcmul(prior, position, _enlarge(weight, fine))
         prior = self.prior_weight * above.prior.float()
         return position * _enlarge(weight, fine) + _enlarge(prior, fine)
 
     def _overhead_channels(self, above: OverheadFeatures, landcover: Tensor | None) -> Any:
         """The maps to correlate, and a function that makes the template's matching channels."""
-        scale = self.log_scale.exp()
+        return self._maps(above, landcover), self._channels
+
+    def _maps(self, above: OverheadFeatures, landcover: Tensor | None) -> Tensor:
+        """``(B, C, H / 4, W / 4)``, to correlate with templates."""
         if self.guidance == "none":
-            return self._centre(above.features), lambda around: around.features * scale
+            return self._centre(above.features)
         size = (above.features.shape[-2], above.features.shape[-1])
         if self.guidance == "truth":
             if landcover is None:
@@ -366,14 +432,16 @@ class GeometricModel(LocalizationModel):
         else:
             # probabilities detached: agreement explains, it must not bend the segmentation
             classes = F.avg_pool2d(above.landcover.detach().softmax(dim=1), CELL // 2)
-        maps = torch.cat((above.features, classes), dim=1)
+        return self._centre(torch.cat((above.features, classes), dim=1))
 
-        def channels(around: StreetFeatures) -> Tensor:
-            seen = around.landcover.detach().softmax(dim=1)
-            agreement = torch.einsum("bkrd,kc->bcrd", seen, self.agreement)
-            return torch.cat((around.features * scale, agreement * self.log_agreement.exp()), dim=1)
-
-        return self._centre(maps), channels
+    def _channels(self, around: StreetFeatures) -> Tensor:
+        """``(B, C, R, D)``, what a template has for each channel of the maps."""
+        features = around.features * self.log_scale.exp()
+        if self.guidance == "none":
+            return features
+        seen = around.landcover.detach().softmax(dim=1)
+        agreement = torch.einsum("bkrd,kc->bcrd", seen, self.agreement)
+        return torch.cat((features, agreement * self.log_agreement.exp()), dim=1)
 
     def _centre(self, maps: Tensor) -> Tensor:
         return maps - maps.mean(dim=(2, 3), keepdim=True) if self.centred else maps

@@ -1,11 +1,13 @@
 """The overhead branch: features at cells of four pixels, land cover at every second pixel."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, unit
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 
@@ -27,8 +29,21 @@ class OverheadFeatures:
     landcover: Tensor
     prior: Tensor
 
+    def __post_init__(self) -> None:
+        self.kept: dict[Any, Any] = {}
+        """What matching made of the tile, for the next street view. Not a field: a copy of the
+        features with others among them starts without."""
+
     def full_landcover(self) -> Tensor:
         """``(B, K, H, W)`` logits at every pixel."""
+        if not (suits(self.landcover, self.landcover) and not torch.is_grad_enabled()):
+            return self._full_landcover()
+        if "landcover" not in self.kept:
+            self.kept["landcover"] = self._full_landcover()
+        full: Tensor = self.kept["landcover"]
+        return full
+
+    def _full_landcover(self) -> Tensor:
         return F.interpolate(self.landcover, scale_factor=2, mode="bilinear", align_corners=False)
 
 
