@@ -162,9 +162,28 @@ def test_true_land_cover(files, monkeypatch, capsys):
     assert main([*COMMAND, "--landcover", "cover.png", "--json"]) == 0
 
 
+def test_the_height_of_the_camera(files, capsys):
+    assert main([*COMMAND, "--camera-height", "0.8", "--json"]) == 0
+    capsys.readouterr()
+    for height, fault in (
+        ("unknown", "scores of model colour cannot be compared"),
+        ("99", "must lie in 0.2..20 metres, got 99"),
+    ):
+        assert main([*COMMAND, "--camera-height", height]) == 2
+        text = capsys.readouterr().err
+        assert "--camera-height" in text
+        assert fault in text
+    with pytest.raises(SystemExit):
+        main([*COMMAND, "--camera-height", "tall"])
+    assert "invalid camera height value: 'tall'" in capsys.readouterr().err
+
+
 def test_help_names_the_options(capsys):
     with pytest.raises(SystemExit):
         main(["localize", "--help"])
     text = capsys.readouterr().out
-    for option in ("--model", "--bounds", "--gsd", "--heading", "--fov", "--landcover", "--out"):
+    for option in (
+        "--model", "--bounds", "--gsd", "--heading", "--fov", "--camera-height", "--landcover",
+        "--out",
+    ):  # fmt: skip
         assert option in text

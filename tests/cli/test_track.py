@@ -171,6 +171,8 @@ def test_a_network_without_headings_warns(world, capsys):
         (["{table}", "--overhead", "{overhead}", "--headings", "2"], "headings"),
         (["{table}", "--overhead", "{overhead}", "--start", "0", "0"], "start: lies outside"),
         (["{table}", "--evaluate", "1"], "--evaluate"),
+        (["--evaluate", "1", "--camera-height", "5"], "--camera-height"),
+        (["{table}", "--overhead", "{overhead}", "--camera-height", "99"], "--camera-height"),
         (["{table}", "--overhead", "{overhead}", "--seed", "1"], "--seed"),
         (
             ["{table}", "--start", "0", "0", "--start-pixel", "0", "0"],

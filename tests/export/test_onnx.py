@@ -218,6 +218,22 @@ def test_unknown_headings_agree(exported):
             assert results[1].heading_posterior is results[0].heading_posterior is None
 
 
+def test_camera_heights_agree(exported):
+    model, path = exported("geometric-tiny")
+    plain = Localizer(model, device="cpu")
+    plain.whole = False
+    answers = []
+    for options in ({}, {"camera_height": 5.0}, {"camera_height": "unknown", "heading": None}):
+        wanted, found = (
+            localizer.localize(scene((64, 64)), scene((64, 256), 1), gsd=model.gsd, **options)
+            for localizer in (plain, OnnxLocalizer(path))
+        )
+        assert np.abs(found.posterior - wanted.posterior).max() < 1e-3 * wanted.posterior.max()
+        assert found.heading == pytest.approx(wanted.heading, abs=0.1)
+        answers.append(wanted.posterior)
+    assert np.abs(answers[0] - answers[1]).max() > 0.01 * answers[0].max()
+
+
 def test_localize_without_pytorch(exported, tmp_path):
     _, path = exported("geometric-tiny")
     Image.fromarray(scene()).save(tmp_path / "overhead.png")

@@ -8,6 +8,7 @@ import pandas
 import pytest
 
 from cvsegguide.errors import InferenceWarning, InputError
+from cvsegguide.geo.height import from_height
 from cvsegguide.inference.localizer import Localizer
 from cvsegguide.tracking import Frame, Motion, Settings
 from cvsegguide.tracking.track import ellipse
@@ -191,3 +192,32 @@ def test_faults_are_named(localizer, tmp_path):
     found = localizer.track([None], world, gsd=0.5, settings=Settings(headings=8))
     with pytest.raises(InputError, match="georeference"):
         found.write_geojson(tmp_path / "track.geojson")
+
+
+class Seeing(ColorNetwork):
+    """Keeps what it is shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.canvases = []
+
+    def encode_street(self, street):
+        self.canvases.append(street.clone())
+        return super().encode_street(street)
+
+
+def test_pictures_from_another_height_are_shown_as_from_a_usual_one(tmp_path):
+    network = Seeing()
+    localizer = Localizer(network, device="cpu", name="colours")
+    path = write_overhead(tmp_path / "overhead.tif")
+    view = np.random.default_rng(0).integers(1, 256, (64, 256, 3), np.uint8)
+    options = {"settings": Settings(headings=8), "start_pixel": (200, 200)}
+    localizer.track([view], path, camera_height=5.0, **options)
+    localizer.track([from_height(view, 360.0, 5.0, 2.5)], path, **options)
+    localizer.track([view], path, **options)
+
+    found, expected, plain = network.canvases
+    np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(plain, expected)
+    with pytest.raises(InputError, match="--camera-height: is not searched"):
+        localizer.track([view], path, camera_height="unknown")

@@ -158,6 +158,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "degrees wide: 2 atan(18 / L) for a lens of L mm (full-frame equivalent)",
     )
     parser.add_argument(
+        "--camera-height",
+        type=_camera_height,
+        metavar="M",
+        help="metres above the ground that the street view was taken from, or 'unknown': a few "
+        "heights are tried (default: a usual one, 1.5 to 3 m)",
+    )
+    parser.add_argument(
         "--landcover",
         metavar="FILE",
         help="class ids on the overhead image's grid, for models guided by true land cover",
@@ -170,7 +177,13 @@ def _heading(text: str) -> float | None:
     return None if text.lower() in ("unknown", "none") else float(text)
 
 
-_heading.__name__ = "heading"  # argparse puts it into its messages
+def _camera_height(text: str) -> float | str:
+    return "unknown" if text.lower() == "unknown" else float(text)
+
+
+# argparse puts them into its messages
+_heading.__name__ = "heading"
+_camera_height.__name__ = "camera height"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -192,6 +205,7 @@ def run(arguments: argparse.Namespace) -> int:
             heading_error=arguments.heading_error,
             fov=arguments.fov,
             landcover=arguments.landcover,
+            camera_height=arguments.camera_height,
         )
     folder = result.save(arguments.out) if arguments.out else None
     if arguments.json:

@@ -42,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fov", type=float, default=360.0, metavar="D",
         help="degrees from left to right of pictures whose row does not say (default: 360)",
     )  # fmt: skip
+    parser.add_argument(
+        "--camera-height", type=float, metavar="M",
+        help="metres above the ground of the camera (default: a usual one, 1.5 to 3 m)",
+    )  # fmt: skip
     start = parser.add_argument_group("where the drive begins (default: anywhere, any heading)")
     start.add_argument("--start", nargs=2, type=float, metavar=("LON", "LAT"), help="degrees")
     start.add_argument(
@@ -119,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
             bounds=None if arguments.bounds is None else tuple(arguments.bounds),
             gsd=arguments.gsd,
             settings=settings,
+            camera_height=arguments.camera_height,
         )
     written = _write(arguments, localizer, result, frames, overhead) if arguments.out else []
     if arguments.json:
@@ -217,6 +222,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     if arguments.table is not None:
         raise ConfigurationError("--evaluate: makes its own drives and takes no TABLE")
+    if arguments.camera_height is not None:
+        raise ConfigurationError("--camera-height: the drives of --evaluate have their rig's own")
     settings = _settings(arguments)
     localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
     result = evaluate(

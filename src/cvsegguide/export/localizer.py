@@ -79,6 +79,9 @@ class OnnxLocalizer(BaseLocalizer):
             part.heading_log = log
         return part
 
+    def _log_sum(self, heatmaps: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        return np.asarray(np.logaddexp.reduce(np.stack(heatmaps)), np.float32)
+
     def _blender(self, channels: int, plan: Plan) -> "ArrayBlender":
         return ArrayBlender(channels, plan.canvas, plan.tile)
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from cvsegguide.errors import CheckpointError, ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import wrap_degrees
 from cvsegguide.inference.finishing import finished, folded
+from cvsegguide.inference.heights import as_usual, check_comparable, heights_to_try
 from cvsegguide.inference.lattice import Window, batches, lattice
 from cvsegguide.inference.result import Localization
 from cvsegguide.io.images import ImageLike, read_image
@@ -142,6 +143,7 @@ class BaseLocalizer(ABC):
         fov: float = 360.0,
         landcover: str | PathLike[str] | NDArray[np.uint8] | None = None,
         heading_error: float = 0.0,
+        camera_height: float | str | None = None,
     ) -> Localization:
         """Find where a street view was taken.
 
@@ -170,9 +172,14 @@ class BaseLocalizer(ABC):
                 guided by true land cover.
             heading_error: Largest error of ``heading`` in degrees either way; networks that
                 search headings try all of that range. 180 is the same as an unknown heading.
+            camera_height: Metres above the ground that the street view was taken from: ground seen
+                from less than 1.5 m or more than 2.5 m is moved to where a camera of that height
+                would have seen it. ``"unknown"``: a few heights are tried, at the cost of one
+                localisation each, by networks that search headings. None: a usual height.
 
         Raises:
             InputError: An input cannot be used; the message says which and why.
+            ConfigurationError: The model cannot do what is asked for.
 
         Warns:
             InferenceWarning: The heading or the resolution is unknown, and one was assumed.
@@ -183,6 +190,8 @@ class BaseLocalizer(ABC):
             raise InputError(f"--heading: must be a finite number of degrees, got {heading:g}")
         if not 0.0 <= heading_error <= 180.0:
             raise InputError(f"--heading-error: must lie in 0..180 degrees, got {heading_error:g}")
+        heights = heights_to_try(camera_height)
+        check_comparable(heights, self.network.searches_headings, self.name)
         if isinstance(overhead, Overhead):
             aerial = overhead
         else:
@@ -214,8 +223,10 @@ class BaseLocalizer(ABC):
         up = aerial.reference.up_azimuth if aerial.reference is not None else 0.0
         assumed = 0.0 if heading is None or unknown else heading
         with self._inference():
-            canvas = self._street(view, assumed - up, fov)
-            scores, ids, turn, masses = self._predict(aerial, canvas, truth, plan, error)
+            streets = [
+                self._street(as_usual(view, fov, height), assumed - up, fov) for height in heights
+            ]
+            scores, ids, turn, masses = self._predict(aerial, streets, truth, plan, error)
         if ids is None:
             ids = np.zeros(aerial.shape, np.uint8) if truth is None else folded(truth, self.scheme)
         given = None if unknown else wrap_degrees(assumed)
@@ -262,7 +273,7 @@ class BaseLocalizer(ABC):
     def _predict(
         self,
         aerial: Overhead,
-        street: Any,
+        streets: Sequence[Any],
         truth: NDArray[np.uint8] | None,
         plan: Plan,
         error: float | None,
@@ -288,7 +299,8 @@ class BaseLocalizer(ABC):
             height, width = plan.tile
             cuts = [(slice(w.top, w.top + height), slice(w.left, w.left + width)) for w in windows]
             guides = None if guide is None else np.stack([guide[cut] for cut in cuts])
-            return self._forward([canvas[cut] for cut in cuts], street, guides, error)
+            tiles = [canvas[cut] for cut in cuts]
+            return self._any_of([self._forward(tiles, each, guides, error) for each in streets])
 
         if len(plan.windows) == 1:
             parts = [predicted(plan.windows)]
@@ -321,6 +333,24 @@ class BaseLocalizer(ABC):
             ids = self._class_ids(inner_scores, aerial.shape)
         turn, masses = _over_windows(parts)
         return scores, ids, turn, masses
+
+    def _any_of(self, parts: Sequence[Part]) -> Part:
+        """Answers about the same windows from street views of which any may be the right one."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        together = Part(self._log_sum([part.heatmap for part in parts]), first.landcover)
+        masses = [part.mass for part in parts if part.mass is not None]
+        turns = [part.heading for part in parts if part.heading is not None]
+        logs = [part.heading_log for part in parts if part.heading_log is not None]
+        if masses and turns and logs:
+            mass = np.stack(masses)  # (street views, windows)
+            best = mass.argmax(axis=0)
+            together.mass = np.logaddexp.reduce(mass)
+            together.heading = np.stack(turns)[best, np.arange(len(best))]
+            joint = np.logaddexp.reduce(np.stack(logs) + mass[..., None])
+            together.heading_log = joint - together.mass[:, None]
+        return together
 
     def _true_landcover(
         self, source: str | PathLike[str] | NDArray[np.uint8] | None, aerial: Overhead
@@ -364,6 +394,10 @@ class BaseLocalizer(ABC):
             error: How far the heading may be wrong either way in degrees; None where the network
                 does not search headings.
         """
+
+    @abstractmethod
+    def _log_sum(self, heatmaps: Sequence[Any]) -> Any:
+        """Logarithm of the sum of the exponentials of heatmaps ``(N, 1, H, W)``."""
 
     @abstractmethod
     def _blender(self, channels: int, plan: Plan) -> Any:

@@ -198,6 +198,9 @@ class Localizer(BaseLocalizer):
             part.heading_log = prediction.heading_log.float().log_softmax(dim=1).cpu().numpy()
         return part
 
+    def _log_sum(self, heatmaps: Sequence[Tensor]) -> Tensor:
+        return torch.stack([heatmap.float() for heatmap in heatmaps]).logsumexp(dim=0)
+
     def _blender(self, channels: int, plan: Plan) -> Blender:
         return Blender(channels, plan.canvas, plan.tile, self.device)
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 import cvsegguide
 from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.geo import wrap_degrees
+from cvsegguide.inference.heights import as_usual, heights_to_try
 from cvsegguide.io.atomic import atomic_path, write_text
-from cvsegguide.io.images import ImageLike
+from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.progress import track as show_progress
 from cvsegguide.tracking.belief import Estimate
@@ -196,6 +197,7 @@ def track(
     gsd: float | None = None,
     settings: Settings | None = None,
     memory: float = OVERHEAD_MEMORY,
+    camera_height: float | None = None,
 ) -> Track:
     """Follow a camera along a drive.
 
@@ -217,6 +219,7 @@ def track(
         bounds, gsd: Where the raster lies, as for ``Localizer.localize``.
         settings: How the filter believes.
         memory: Megabytes of overhead features that are kept.
+        camera_height: Metres above the ground, as for ``Localizer.localize``; not searched.
 
     Raises:
         InputError: A frame, the imagery or an option cannot be used; the message says which.
@@ -229,6 +232,8 @@ def track(
     for name, value in (("start_error", start_error), ("start_heading_error", start_heading_error)):
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"{name}: must be positive, got {value:g}")
+    if len(heights_to_try(camera_height)) > 1:
+        raise InputError("--camera-height: is not searched along a drive; give metres")
     model = localizer.model
     with open_mosaic(overhead, model.gsd, bounds, gsd) as mosaic:
         likelihood = choose_likelihood(model, mosaic, localizer.device, memory)
@@ -249,7 +254,7 @@ def track(
             position = position[0] / CELL, position[1] / CELL
         heading = None if start_heading is None else start_heading - mosaic.up_azimuth
         follower.start(position, start_error, heading, start_heading_error)
-        return follow(follower, frames, mosaic, localizer.name, fov)
+        return follow(follower, frames, mosaic, localizer.name, fov, camera_height)
 
 
 def follow(
@@ -258,6 +263,7 @@ def follow(
     mosaic: Mosaic,
     model: str,
     fov: float = 360.0,
+    camera_height: float | None = None,
 ) -> Track:
     """Run a started filter over frames."""
     result = Track(
@@ -273,8 +279,11 @@ def follow(
         _check(frame, index)
         compass = None if frame.compass is None else frame.compass - mosaic.up_azimuth
         try:
+            view = frame.image
+            if view is not None and camera_height is not None:
+                view = as_usual(read_image(view, "street view"), frame.fov, camera_height)
             estimate = follower.step(
-                frame.image, frame.motion, frame.fov, compass, frame.compass_error, index == 0
+                view, frame.motion, frame.fov, compass, frame.compass_error, index == 0
             )
         except InputError as error:
             raise InputError(f"{_called(frame, index)}: {error}") from None
