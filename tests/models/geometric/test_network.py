@@ -1,5 +1,6 @@
 """The geometric network through the doors that every network has."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,31 @@ def test_parts_can_be_left_out(part: str) -> None:
         expected, found = whole(*pair()).heatmap, model(*pair()).heatmap
     assert not torch.allclose(expected, found, atol=1e-3)
     assert from_config(model.config()).config() == model.config()
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_what_the_whole_tile_shares_tells_nothing_of_the_place(centred: bool) -> None:
+    torch.manual_seed(5)
+    model = create_model("geometric-tiny", centred=centred).eval()
+    overhead, street = pair(1)
+    with torch.no_grad():
+        above, around = model.encode_overhead(overhead), model.encode_street(street)
+
+        def heatmap(features: torch.Tensor) -> torch.Tensor:
+            return model.predict(replace(above, features=features), around).heatmap
+
+        expected = heatmap(above.features)
+        rim = torch.nn.functional.pad(
+            torch.zeros_like(above.features[..., 1:-1, 1:-1]), (1,) * 4, value=1.0
+        )
+        shared = torch.linspace(-1.0, 1.0, above.features.shape[1]).view(1, -1, 1, 1)
+        for change in (shared, rim * shared):
+            found = heatmap(above.features + change)
+            assert torch.allclose(found, expected, atol=1e-4) == centred
+        # what a part of it shows does
+        inner = above.features.clone()
+        inner[..., 3:5, 3:5] += shared
+        assert not torch.allclose(heatmap(inner), expected, atol=1e-3)
 
 
 def test_a_pooled_street_view_does_not_know_where_north_is() -> None:

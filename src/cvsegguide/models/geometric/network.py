@@ -77,10 +77,10 @@ class GeometricModel(LocalizationModel):
         pooled: Whether to match one descriptor, the mean over all directions and ranges, as the
             published heatmap branch does, rather than the template.
         centred: Whether maps of the overhead picture are taken relative to their mean over the
-            tile, so that what lies beyond the border counts as the mean does. If not, and if
-            nothing in an unfamiliar picture agrees with the street view, the camera seems to stand
-            where most of its surroundings lie outside. This and the three above are there for
-            ablations.
+            tile, so that what lies beyond the border counts as the mean does; so do the outermost
+            cells, by whose zero padding a network knows the border. If not, and if nothing in an
+            unfamiliar picture agrees with the street view, the camera seems to stand where most of
+            its surroundings lie outside. This and the three above are there for ablations.
 
     Attributes:
         search_sharpness: What log-probabilities are multiplied by where several headings are
@@ -444,7 +444,10 @@ class GeometricModel(LocalizationModel):
         return torch.cat((features, agreement * self.log_agreement.exp()), dim=1)
 
     def _centre(self, maps: Tensor) -> Tensor:
-        return maps - maps.mean(dim=(2, 3), keepdim=True) if self.centred else maps
+        if not self.centred:
+            return maps
+        inner = maps[..., 1:-1, 1:-1]
+        return F.pad(inner - inner.mean(dim=(2, 3), keepdim=True), (1, 1, 1, 1))
 
     def segment(self, overhead: Tensor) -> Tensor:
         return self.encode_overhead(overhead).full_landcover()
