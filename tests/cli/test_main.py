@@ -390,7 +390,10 @@ def test_completion_knows_commands_options_and_names(tmp_path: Path) -> None:
         "synthcity-mst",
         "synthetic.tif",
     ]
-    assert completions("cvsegguide fit --config geometric-s", tmp_path) == ["geometric-synthcity"]
+    assert completions("cvsegguide fit --config geometric-v", tmp_path) == [
+        "geometric-vigor-cross",
+        "geometric-vigor-same",
+    ]
     assert completions("cvsegguide completion f", tmp_path) == ["fish"]
 
 
