@@ -254,6 +254,10 @@ def test_the_measurement_compares_tracks_with_single_pictures(measured, tmp_path
         assert record[f"ratio_{name}"] == pytest.approx(ratio, abs=0.01)
         low, high = record[f"ratio_{name}_interval"]
         assert 0 < low <= record[f"ratio_{name}"] <= high
+    # Of two drives three samples can be drawn: either one twice, or both.
+    halves = np.array(record["single"]["errors"]).reshape(2, -1).mean(axis=1)
+    assert record["single"]["mean_interval"] == pytest.approx(sorted(halves), abs=0.002)
+    assert record["seeds"] == [record["seed"], record["seed"] + 1]
 
 
 def test_the_single_picture_is_what_localize_answers_for_its_map_tile(

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from cvsegguide.console import note
 from cvsegguide.errors import InferenceWarning, InputError
-from cvsegguide.evaluation.bootstrap import bootstrap_intervals
 from cvsegguide.geo.slippy import tile_at, tile_bounds
 from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.progress import track as show_progress
@@ -76,15 +75,15 @@ def evaluate(
 
     Returns:
         Plain numbers: for each run the errors' median and mean with 95 % intervals, all errors,
-        and the ratio of track to single picture, of both, with the interval of a bootstrap over
-        drives (None for fewer than two).
+        and the ratio of track to single picture, of both, with its interval (None for fewer than
+        two drives). Intervals are those of a bootstrap over drives: pictures of one are alike.
     """
     if drives < 1:
         raise InputError(f"evaluate: at least one drive is needed, got {drives}")
     runs: dict[str, list[float]] = {name: [] for name in ("single", "track", "wrong", "gap")}
     turns: dict[str, list[float]] = {"single": [], "track": []}
     by_frame: list[list[float]] = []
-    made = 0
+    made: list[int] = []
     for number in show_progress(range(drives), "drives"):
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="cvsegguide-drive-") as name:
@@ -92,7 +91,7 @@ def evaluate(
             if table is None:
                 note(f"drive {number + 1} of {drives} (seed {seed + number}): only short streets")
                 continue
-            made += 1
+            made.append(seed + number)
             frames = read_frames(table, fov)
             with open_mosaic(table.parent, localizer.model.gsd) as mosaic:
                 likelihood = choose_likelihood(
@@ -124,8 +123,9 @@ def evaluate(
     if not made:
         raise InputError("evaluate: no town of these seeds has a way that is long enough")
     result: dict[str, Any] = {
-        "drives": made,
+        "drives": len(made),
         "seed": seed,
+        "seeds": made,
         "fov": fov,
         "rig": rig,
         "frames": FRAMES,
@@ -133,7 +133,7 @@ def evaluate(
         "model": localizer.name,
     }
     for name, errors in runs.items():
-        result[name] = _figures(errors)
+        result[name] = _figures(errors, len(made))
     for name, angles in turns.items():
         known = [angle for angle in angles if math.isfinite(angle)]
         result[name]["heading_median"] = _rounded(float(np.median(known))) if known else None
@@ -246,33 +246,42 @@ def _drive(folder: Path, seed: int, fov: float, rig: str) -> Path | None:
         raise
 
 
+_MIDDLES: dict[str, Callable[..., Any]] = {"median": np.median, "mean": np.mean}
+
+
+def _drawn(drives: int) -> NDArray[np.int64]:
+    """``(1000, drives)``: which drives the resamples of a bootstrap hold."""
+    return np.random.default_rng(0).integers(drives, size=(1000, drives))
+
+
+def _interval(values: list[float]) -> list[float]:
+    return [_rounded(end) for end in np.quantile(values, [0.025, 0.975])]
+
+
 def _ratios(track: Sequence[float], single: Sequence[float]) -> dict[str, Any]:
-    """Track to single picture, with intervals: drives are drawn again, each with its pictures."""
+    """Track to single picture, with intervals."""
     whole: NDArray[np.float64] = np.array(track)
     parts: NDArray[np.float64] = np.array(single).reshape(len(whole), -1)
-    random = np.random.default_rng(0)
-    drawn = random.integers(len(whole), size=(1000, len(whole)))
     result: dict[str, Any] = {}
-    for name, middle in (("median", np.median), ("mean", np.mean)):
-        result[f"ratio_{name}"] = _rounded(float(middle(whole) / middle(parts)))
-        ratios = [float(middle(whole[some]) / middle(parts[some])) for some in drawn]
-        ends = None if len(whole) < 2 else np.quantile(ratios, [0.025, 0.975])
-        result[f"ratio_{name}_interval"] = None if ends is None else [*map(_rounded, ends)]
+    for name, middle in _MIDDLES.items():
+        result[f"ratio_{name}"] = _rounded(middle(whole) / middle(parts))
+        ratios = [float(middle(whole[some]) / middle(parts[some])) for some in _drawn(len(whole))]
+        result[f"ratio_{name}_interval"] = _interval(ratios) if len(whole) > 1 else None
     return result
 
 
-def _figures(errors: list[float]) -> dict[str, Any]:
-    values: NDArray[np.float64] = np.array(errors)
-    intervals = bootstrap_intervals(values)
-    return {
-        "median": _rounded(float(np.median(values))),
-        "median_interval": [_rounded(value) for value in intervals["median"]],
-        "mean": _rounded(float(values.mean())),
-        "mean_interval": [_rounded(value) for value in intervals["mean"]],
-        "found": _rounded(float((values <= FOUND).mean())),
-        "errors": [_rounded(value) for value in errors],
-    }
+def _figures(errors: list[float], drives: int) -> dict[str, Any]:
+    """Of errors that lie in the order of the drives, as many of each."""
+    values: NDArray[np.float64] = np.array(errors).reshape(drives, -1)
+    result: dict[str, Any] = {}
+    for name, middle in _MIDDLES.items():
+        result[name] = _rounded(middle(values))
+        resampled = [float(middle(values[some])) for some in _drawn(drives)]
+        result[f"{name}_interval"] = _interval(resampled)
+    result["found"] = _rounded((values <= FOUND).mean())
+    result["errors"] = [_rounded(value) for value in errors]
+    return result
 
 
-def _rounded(value: float) -> float:
+def _rounded(value: Any) -> float:
     return round(float(value), 3)
