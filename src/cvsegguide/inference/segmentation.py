@@ -57,8 +57,10 @@ def landcover_ids(
         [scheme.channels.get(name, i + 1) for i, name in enumerate(channels)], dtype=np.uint8
     )
     # Faster on the CPU than argmax, several times.
-    best = scores.max(dim=0).indices
-    return np.asarray(ids[best.to(torch.uint8).cpu().numpy()])
+    best = scores.max(dim=0).indices.to(torch.uint8).cpu().numpy()
+    # Bytes for bytes: a third of what looking up by index takes.
+    found = bytearray(best.tobytes()).translate(ids.tobytes().ljust(256, b"\0"))
+    return np.frombuffer(found, np.uint8).reshape(best.shape)
 
 
 def segment_array(
@@ -233,7 +235,7 @@ class _Work:
         wanted = [(start, part) for start, part in slices if seen[part].any()]
         for group in batches(wanted, self._batch_size):
             tiles = torch.cat([to_bytes(image[:, part]) for _, part in group])
-            tensor = tiles.to(self._device).to(torch.float32).div_(255.0)
+            tensor = tiles.to(self._device) / 255.0
             for scores, (start, _) in zip(self._model.segment(tensor), group, strict=True):
                 rows.add(scores.float(), top, start, self._taper)
 

@@ -186,10 +186,18 @@ class _FileRaster(Raster):
     def __init__(
         self, name: str, dataset: Any, reference: GeoReference | None, gsd: float | None
     ) -> None:
+        from rasterio.enums import MaskFlags
+
         super().__init__(name, (dataset.height, dataset.width), reference, gsd)
         self._dataset = dataset
         self._bands, self._palette = _choose_bands(dataset, name)
         self._float = _check_values(dataset, self._bands, name)
+        self._plain = (
+            len(self._bands) == 3
+            and self._palette is None
+            and all(dataset.dtypes[band - 1] == "uint8" for band in self._bands)
+        )
+        self._everywhere = all(flags == [MaskFlags.all_valid] for flags in dataset.mask_flag_enums)
 
     def read(
         self, top: int, left: int, bottom: int, right: int
@@ -198,12 +206,21 @@ class _FileRaster(Raster):
 
         window = Window(left, top, right - left, bottom - top)
         try:
-            values = self._dataset.read(self._bands, window=window)
-            valid = self._dataset.dataset_mask(window=window) >= 128
+            if self._plain:  # pixel by pixel at once, rather than band by band and turned
+                image = np.empty((bottom - top, right - left, 3), np.uint8)
+                self._dataset.read(self._bands, window=window, out=image.transpose(2, 0, 1))
+            else:
+                values = self._dataset.read(self._bands, window=window)
+            if self._everywhere:
+                valid = np.ones((bottom - top, right - left), bool)
+            else:
+                valid = self._dataset.dataset_mask(window=window) >= 128
         except Exception as error:  # GDAL's errors on damaged data are of many kinds
             raise InputError(
                 f"{self.name}: damaged or truncated raster ({_reason(error)})"
             ) from None
+        if self._plain:
+            return image, valid
         if self._float:
             finite = np.isfinite(values).all(axis=0)
             valid &= finite

@@ -72,7 +72,8 @@ def convolve(
     bias: Tensor | None,
     like: nn.Conv2d,
     *,
-    relu: bool = False,
+    padding: int | None = None,
+    relu: bool | float = False,
     added: Tensor | None = None,
 ) -> Tensor:
     """A convolution, then ``added`` added, then a rectifier.
@@ -81,19 +82,22 @@ def convolve(
         x: ``(B, C, H, W)``, already wrapped where columns wrap.
         weight, bias: Of the convolution.
         like: Its stride and padding.
-        relu: Whether the rectifier comes.
+        padding: Instead of that.
+        relu: Whether the rectifier comes, or where it is clipped (without ``added`` alone).
         added: Of the result's shape, or None.
     """
     x = x.contiguous(memory_format=torch.channels_last)
-    shape: tuple[Any, ...] = (like.padding, like.stride, like.dilation, like.groups)
-    unary = "relu" if relu else "none"
+    around = like.padding if padding is None else (padding, padding)
+    shape: tuple[Any, ...] = (around, like.stride, like.dilation, like.groups)
+    operator = torch.ops.mkldnn._convolution_pointwise
     result: Tensor
-    if added is None:
-        result = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *shape, unary, [], "")
+    if added is not None:
+        unary = "relu" if relu else None
+        result = operator.binary(x, added, weight, bias, *shape, "add", 1.0, unary, [], "")
+    elif relu is True or not relu:
+        result = operator(x, weight, bias, *shape, "relu" if relu else "none", [], "")
     else:
-        result = torch.ops.mkldnn._convolution_pointwise.binary(
-            x, added, weight, bias, *shape, "add", 1.0, unary if relu else None, [], ""
-        )
+        result = operator(x, weight, bias, *shape, "hardtanh", [0.0, relu], "")
     return result
 
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvsegguide.models.geometric.fused import convolve, folded, fused
+
 STAGES = (
     # kernel, stride, expansion, channels, blocks
     (3, 1, 1, 16, 1),
@@ -36,9 +38,12 @@ class SameConv(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         if self.stride[0] == 1:
             return super().forward(features)
+        return F.conv2d(self.padded(features), self.weight, None, self.stride, 0, 1, self.groups)
+
+    def padded(self, features: Tensor) -> Tensor:
+        """``features`` as a stride of two wants them."""
         spare = self.kernel_size[0] - 2
-        padded = F.pad(features, (spare // 2, spare - spare // 2) * 2)
-        return F.conv2d(padded, self.weight, None, self.stride, 0, 1, self.groups)
+        return F.pad(features, (spare // 2, spare - spare // 2) * 2)
 
 
 def _convolution(
@@ -49,6 +54,21 @@ def _convolution(
 
 def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3)
+
+
+def _normed(
+    features: Tensor,
+    convolution: SameConv,
+    norm: nn.BatchNorm2d,
+    clip: float = 0.0,
+    added: Tensor | None = None,
+) -> Tensor:
+    """Where :func:`~cvsegguide.models.geometric.fused.fused` allows it: all in one call."""
+    weight, bias = folded(convolution, norm)
+    if convolution.stride[0] == 1:
+        return convolve(features, weight, bias, convolution, relu=clip, added=added)
+    features = convolution.padded(features)
+    return convolve(features, weight, bias, convolution, padding=0, relu=clip)
 
 
 class Separable(nn.Module):
@@ -62,6 +82,8 @@ class Separable(nn.Module):
         self.bn2 = _norm(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
+        if fused(self, features):
+            return _normed(_normed(features, self.conv_dw, self.bn1, 6.0), self.conv_pw, self.bn2)
         result: Tensor = self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(features)))))
         return result
 
@@ -81,6 +103,10 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor) -> Tensor:
+        if fused(self, features):
+            wide = _normed(features, self.conv_pw, self.bn1, 6.0)
+            wide = _normed(wide, self.conv_dw, self.bn2, 6.0)
+            return _normed(wide, self.conv_pwl, self.bn3, added=features if self.adds else None)
         wide = F.relu6(self.bn1(self.conv_pw(features)))
         result: Tensor = self.bn3(self.conv_pwl(F.relu6(self.bn2(self.conv_dw(wide)))))
         return result + features if self.adds else result
@@ -116,7 +142,10 @@ class Lite0Encoder(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """``(B, 3, H, W)`` to one map a level, finest (half size) first."""
         image = image * 0.5 - 0.1  # (x - 0.5) / 0.5 of the image itself
-        features = F.relu6(self.bn1(self.conv_stem(image)))
+        if fused(self, image):
+            features = _normed(image, self.conv_stem, self.bn1, 6.0)
+        else:
+            features = F.relu6(self.bn1(self.conv_stem(image)))
         maps = []
         for index, stage in enumerate(self.blocks):
             features = stage(features)

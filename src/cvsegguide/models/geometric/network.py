@@ -450,7 +450,7 @@ class GeometricModel(LocalizationModel):
         return F.pad(inner - inner.mean(dim=(2, 3), keepdim=True), (1, 1, 1, 1))
 
     def segment(self, overhead: Tensor) -> Tensor:
-        return self.encode_overhead(overhead).full_landcover()
+        return self.overhead_branch.segment((overhead - self.mean) / 0.25)
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
         heatmap = prediction.heatmap[:, 0]

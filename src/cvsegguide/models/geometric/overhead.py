@@ -37,14 +37,11 @@ class OverheadFeatures:
     def full_landcover(self) -> Tensor:
         """``(B, K, H, W)`` logits at every pixel."""
         if not (suits(self.landcover, self.landcover) and not torch.is_grad_enabled()):
-            return self._full_landcover()
+            return _enlarged(self.landcover)
         if "landcover" not in self.kept:
-            self.kept["landcover"] = self._full_landcover()
+            self.kept["landcover"] = _enlarged(self.landcover)
         full: Tensor = self.kept["landcover"]
         return full
-
-    def _full_landcover(self) -> Tensor:
-        return F.interpolate(self.landcover, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class OverheadBranch(nn.Module):
@@ -94,6 +91,19 @@ class OverheadBranch(nn.Module):
 
     def forward(self, image: Tensor) -> OverheadFeatures:
         """``(B, 3, H, W)``, normalised, sides multiples of 32."""
+        landcover, quarter = self._decoded(image)
+        # the prior explains positions by land cover; it must not bend the segmentation
+        prior = self.prior(F.avg_pool2d(landcover.detach().softmax(dim=1), 2))
+        features = F.normalize(self.project(quarter), dim=1)
+        return OverheadFeatures(features, landcover, prior)
+
+    def segment(self, image: Tensor) -> Tensor:
+        """Land cover alone, ``(B, K, H, W)`` logits as of ``full_landcover``."""
+        landcover, _ = self._decoded(image)
+        return _enlarged(landcover)
+
+    def _decoded(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Land cover at half size, and the decoder's map at a quarter."""
         maps = self.encoder(image.contiguous(memory_format=torch.channels_last))
         decoded = maps[-1]
         quarter = decoded
@@ -102,8 +112,8 @@ class OverheadBranch(nn.Module):
             decoded = merge(decoded, fine)
         if quarter.shape[-1] * CELL != image.shape[-1]:
             raise ValueError("the encoder needs at least two levels")
-        landcover = self.landcover(decoded)
-        # the prior explains positions by land cover; it must not bend the segmentation
-        prior = self.prior(F.avg_pool2d(landcover.detach().softmax(dim=1), 2))
-        features = F.normalize(self.project(quarter), dim=1)
-        return OverheadFeatures(features, landcover, prior)
+        return self.landcover(decoded), quarter
+
+
+def _enlarged(landcover: Tensor) -> Tensor:
+    return F.interpolate(landcover, scale_factor=2, mode="bilinear", align_corners=False)
