@@ -24,6 +24,7 @@ from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadF
 from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric, turned
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
 from cvsegguide.models.headings import best_heading
+from cvsegguide.models.linear import fast_paths
 
 CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
@@ -305,7 +306,8 @@ class GeometricModel(LocalizationModel):
         maps, channels = self._overhead_channels(above, landcover)
         size = (maps.shape[-2], maps.shape[-1])
         everywhere = maps.new_ones(1, 1, *size)
-        if not self.training:
+        trained = self.training and fast_paths()  # otherwise the gradients are PyTorch's own
+        if not trained:
             spectrum = transform_map(maps, self.radius)
             inside = transform_map(everywhere, self.radius)
         polar = self._polar(channels, around)
@@ -325,19 +327,19 @@ class GeometricModel(LocalizationModel):
             pairs = (len(polar), len(group))
             template = torch.unflatten(metric[:, :-1] * weight, 0, pairs)
             weight = torch.unflatten(weight, 0, pairs)
-            if self.training:
-                pair = (
-                    trained_correlation(maps, template, self.radius),
-                    trained_correlation(everywhere, weight, self.radius),
-                )
-                if not suits(pair[0], pair[0]):
-                    pair = torch.fft.rfft2(pair[0]), torch.fft.rfft2(pair[1])
-                products.append(pair[0])
-                weights.append(pair[1])
-            else:
+            if not trained:
                 products.append(correlation(spectrum, template, size))
-                weights.append(correlation(inside, weight, size))
-        seen = self._image(torch.cat(weights, dim=1), size, 1).clamp_min(1.0)
+                shown = image_of(correlation(inside, weight, size), size, self.radius)
+            elif suits(maps, template):
+                products.append(trained_correlation(maps, template, self.radius))
+                shown = quick.inside(weight[:, :, 0], size)
+            else:
+                product = trained_correlation(maps, template, self.radius)
+                products.append(torch.fft.rfft2(product))
+                image = trained_correlation(everywhere, weight, self.radius)
+                shown = image_of(torch.fft.rfft2(image), size, self.radius)
+            weights.append(shown)
+        seen = torch.cat(weights, dim=1).clamp_min(1.0)
         return torch.cat(products, dim=1), seen
 
     def _quick_products(

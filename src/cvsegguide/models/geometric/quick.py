@@ -78,7 +78,6 @@ def correlations(
             kept[key] = torch.fft.rfft2(turned, s=padded).conj().resolve_conj()
         return kept[key]
 
-    inside = [_inside(side, radius) for side in size]
     back = _backwards(size[0], padded[0], radius)
     images = polar.new_empty(len(polar), len(turns), *padded)
     seen = polar.new_empty(len(polar), len(turns), *size)
@@ -93,7 +92,7 @@ def correlations(
             cells = (metric[:, :-1] * weight).view(side, side, channels)
             space[:, :side, :side] = cells.permute(2, 0, 1)
             template = torch.fft.rfft2(space)
-            known = inside[0] @ weight.view(side, side) @ inside[1].T
+            known = inside(weight.view(side, side), size)
             for place, quarter in members:
                 other = spectrum(quarter)
                 torch.mul(template, other[index if len(other) > 1 else 0], out=product)
@@ -110,6 +109,15 @@ def correlations(
             more = F.pad(more, (0, padded[1] - size[1], 0, padded[0] - size[0]))
             images[index] += more.roll((-radius, -radius), dims=(-2, -1))
     return images, seen
+
+
+def inside(weight: Tensor, size: tuple[int, int]) -> Tensor:
+    """How much of templates ``(..., S, S)`` lies in a map: ``(..., H, W)`` by place of the camera.
+
+    What the correlation with a map of ones gives.
+    """
+    radius = weight.shape[-1] // 2
+    return _inside(size[0], radius) @ weight @ _inside(size[1], radius).T
 
 
 def _centre(metric: Tensor) -> Tensor:
