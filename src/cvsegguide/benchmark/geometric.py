@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import torch
+
 from cvsegguide.benchmark.networks import build, forward, training_step
 from cvsegguide.benchmark.registry import Measurement
 
@@ -20,4 +22,8 @@ def measure(quick: bool = False) -> Iterator[Measurement]:
         assert headings is not None
         label = f"{name}, heading unknown ({len(headings)} tried)"
         yield forward(label, model, 1, repeats, headings=headings)
-    yield training_step(name, model, 2 if quick else 8, repeats // 2)
+    batch = 2 if quick else 8
+    yield training_step(name, model, batch, repeats // 2)
+    # a quarter of the steps of the recipes that ship
+    turns = torch.tensor([0.0, 40.0, -75.0, 160.0])
+    yield training_step(f"{name}, 4 headings", model, batch, repeats // 2, headings=turns)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from cvsegguide.benchmark.networks import build, pairs, threads
+from cvsegguide.benchmark.networks import build, pairs, plainly, threads
 from cvsegguide.benchmark.registry import Measurement, median_seconds
 from cvsegguide.models.base import LocalizationModel
 
@@ -32,8 +32,17 @@ def measure(quick: bool = False) -> list[Measurement]:
             overhead, street = pairs(model, STREETS)
             match = matcher(model, overhead[:1])
             repeats = 3 if quick else 7
-            whole, single, batch = median_seconds(
-                lambda model=model, o=overhead, s=street: model(o[:1], s[:1]),  # type: ignore[misc]
+
+            def pair(
+                model: LocalizationModel = model,
+                overhead: torch.Tensor = overhead[:1],
+                street: torch.Tensor = street[:1],
+            ) -> Any:
+                return model(overhead, street)
+
+            whole, plain, single, batch = median_seconds(
+                pair,
+                plainly(pair),
                 lambda match=match, s=street: match(s[:1]),  # type: ignore[misc]
                 lambda match=match, s=street: match(s),  # type: ignore[misc]
                 repeats=repeats,
@@ -46,7 +55,7 @@ def measure(quick: bool = False) -> list[Measurement]:
                         "s",
                         whole,
                         "a whole pair",
-                        threads(),
+                        f"{threads()}; {seconds / plain:.3f} of a pair on the plain path",
                     )
                 )
     return results

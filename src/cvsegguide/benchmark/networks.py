@@ -8,15 +8,25 @@ from torch import Tensor, nn
 
 from cvsegguide.benchmark.registry import Measurement, median_seconds
 from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.hub import load_model
 from cvsegguide.models.linear import plain_path
 from cvsegguide.models.registry import create_model
+
+SHIPPED = "synthcity"
+"""Name of the bundled weights of the geometric network."""
 
 PLAIN = "the plain path: no oneDNN, blocks, rows or kept constants"
 
 
 def build(name: str, **overrides: Any) -> LocalizationModel:
-    """A network in evaluation mode with weights that are the same every time."""
+    """A network in evaluation mode with weights that are the same every time.
+
+    ``geometric`` is the network that ships, with its weights: by default the configuration has
+    another encoder.
+    """
     torch.manual_seed(0)
+    if name == "geometric" and not overrides:
+        return load_model(SHIPPED).eval()
     model = create_model(name, **overrides).eval()
     for parameter in model.parameters():
         if parameter.ndim > 1 and parameter.requires_grad and not bool(parameter.any()):
@@ -62,14 +72,16 @@ def forward(
     return Measurement(f"{label}, {size}", fast / batch, "s", slow / batch, PLAIN, note)
 
 
-def training_step(label: str, model: LocalizationModel, batch: int, repeats: int) -> Measurement:
-    """Seconds a pair of forward, backward and AdamW."""
+def training_step(
+    label: str, model: LocalizationModel, batch: int, repeats: int, **arguments: Any
+) -> Measurement:
+    """Seconds a pair of forward, backward and AdamW; ``arguments`` go to the network."""
     overhead, street = pairs(model, batch)
     model.train()
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
 
     def step() -> None:
-        prediction = model(overhead, street)
+        prediction = model(overhead, street, **arguments)
         loss = prediction.heatmap.square().mean()
         if prediction.landcover is not None:
             loss = loss + prediction.landcover.square().mean()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cvsegguide.benchmark.memory import peak_of
-from cvsegguide.benchmark.networks import build, threads
+from cvsegguide.benchmark.networks import build, plainly, threads
 from cvsegguide.benchmark.registry import Measurement, median_seconds
 from cvsegguide.inference.lattice import batches, window_starts
 from cvsegguide.inference.segmentation import OVERLAP, segment_file, windows
@@ -42,9 +42,10 @@ def measure(quick: bool = False) -> Iterator[Measurement]:
                     for batch in tiles:
                         model.segment(batch)
 
-            whole, alone = median_seconds(
+            whole, alone, plain = median_seconds(
                 lambda model=model, path=path: segment(model, path),  # type: ignore[misc]
                 lambda bare=bare, rows=rows: [bare() for _ in range(rows)],  # type: ignore[misc]
+                plainly(lambda bare=bare, rows=rows: [bare() for _ in range(rows)]),  # type: ignore[misc]
                 repeats=2 if quick else 5 if name == "geometric" else 3,
             )
             disjoint = across * rows * math.prod(window) / side**2
@@ -55,7 +56,8 @@ def measure(quick: bool = False) -> Iterator[Measurement]:
                 side**2 / alone / 1e6,
                 f"the network alone on as many windows, {across * rows} of {window[0]} px",
                 f"{threads()}; windows share {OVERLAP:.3g} of their side: "
-                f"{alone / whole / disjoint:.3f} of the network's rate on disjoint tiles",
+                f"{alone / whole / disjoint:.3f} of the network's rate on disjoint tiles, "
+                f"{plain / whole:.3f} of that of its plain path on these windows",
             )
             if name != "geometric":
                 continue
