@@ -234,6 +234,17 @@ def test_camera_heights_agree(exported):
     assert np.abs(answers[0] - answers[1]).max() > 0.01 * answers[0].max()
 
 
+def test_views_of_few_rows_agree(exported):
+    model, path = exported("geometric-tiny")
+    plain = Localizer(model, device="cpu")
+    plain.whole = False
+    wanted, found = (
+        localizer.localize(scene((64, 64)), scene((60, 128), 1), gsd=model.gsd, fov=90.0)
+        for localizer in (plain, OnnxLocalizer(path))
+    )
+    assert np.abs(found.posterior - wanted.posterior).max() < 1e-3 * wanted.posterior.max()
+
+
 def test_localize_without_pytorch(exported, tmp_path):
     _, path = exported("geometric-tiny")
     Image.fromarray(scene()).save(tmp_path / "overhead.png")

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvsegguide.geo.panorama import street_canvas
+from cvsegguide.inference.canvas import filled_up_and_down
 from cvsegguide.inference.localizer import filled
 from cvsegguide.inference.windows import Blender, lattice, to_bytes, to_tensor
 from cvsegguide.models.base import LocalizationModel, Prediction
@@ -286,4 +287,7 @@ def _canvas(
         model.street_size,
         model.street_extent,
     )
-    return canvas.to(device)
+    filled_in: Tensor = filled_up_and_down(
+        canvas, model.street_extent[0], fov * view.shape[0] / view.shape[1]
+    )
+    return filled_in.to(device)

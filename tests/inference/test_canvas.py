@@ -1,0 +1,60 @@
+"""Street views that do not fill the canvas from top to bottom."""
+
+import numpy as np
+import pytest
+import torch
+
+from cvsegguide.inference.canvas import filled_up_and_down
+from cvsegguide.inference.localizer import Localizer
+from helpers.models import ColourModel
+
+
+def shown(view: np.ndarray, **options: float) -> torch.Tensor:
+    """The canvas that reaches the network, 16 rows of 90 degrees."""
+    model = ColourModel()
+    overhead = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    Localizer(model, device="cpu").localize(overhead, view, gsd=model.gsd, **options)
+    assert model.last_street is not None
+    return model.last_street[0]
+
+
+def stripes(rows: int = 64, columns: int = 256) -> np.ndarray:
+    """Each sixteenth of the height has a grey of its own, brighter towards the ground."""
+    grey = (np.arange(rows) // (rows // 16) * 10 + 40).astype(np.uint8)
+    return np.repeat(np.repeat(grey[:, None, None], columns, axis=1), 3, axis=2)
+
+
+def test_rows_that_a_view_does_not_reach_hold_its_last():
+    whole = shown(stripes())
+    part = shown(stripes()[16:48])  # 45 of 90 degrees
+
+    expected = whole[:, [4] * 4 + list(range(4, 12)) + [11] * 4]
+    np.testing.assert_allclose(part, expected, atol=2 / 255)
+    assert float(whole[0, 0, 0]) < float(part[0, 0, 0])
+
+
+def test_columns_that_a_view_does_not_reach_stay_black():
+    part = shown(stripes()[16:48, 64:192], fov=180.0)  # 180 degrees wide, 45 high
+    assert not part[..., :16].any()
+    assert not part[..., 48:].any()
+    assert (part[..., 17:47] > 0.1).all()
+
+
+def test_a_view_that_fills_the_canvas_is_left_alone():
+    canvas = torch.rand(1, 3, 16, 8)
+    for vertical in (90.0, 90.0 - 1e-9, 120.0, 180.0):
+        assert filled_up_and_down(canvas, 90.0, vertical) is canvas
+
+
+@pytest.mark.parametrize("vertical", [84.0, 80.0])
+def test_a_row_that_is_seen_in_part_is_not_repeated(vertical):
+    """A row has 5.625 degrees: either height leaves the first and the last row unseen in part."""
+    canvas = torch.arange(16.0)[None, None, :, None].expand(1, 3, 16, 8)
+    found = filled_up_and_down(canvas, 90.0, vertical)
+    assert found[0, 0, :, 0].tolist() == [1, *range(1, 15), 14]
+    np.testing.assert_array_equal(filled_up_and_down(canvas.numpy(), 90.0, vertical), found)
+
+
+def test_a_sliver_is_left_alone():
+    canvas = torch.rand(1, 3, 16, 8)
+    assert filled_up_and_down(canvas, 90.0, 3.0) is canvas
