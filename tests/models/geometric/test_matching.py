@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvsegguide.models.geometric import quick
+from cvsegguide.models.geometric import matching, quick
 from cvsegguide.models.geometric.matching import (
     correlation,
     image_of,
+    padded_size,
     trained_correlation,
     transform_map,
 )
@@ -191,7 +192,14 @@ def test_quick_gradients_are_the_plain_ones(maps: int) -> None:
         overhead.grad = template.grad = None
         if scores is first_scores:
             expected = found
-    for first, second in zip(expected, found, strict=True):
+    # what a GPU takes, which does all templates at a time
+    at_once: Tensor = matching._Correlation.apply(overhead, template, padded_size((12, 10), 3))
+    assert torch.allclose(at_once, quickly, atol=1e-4)
+    (quick.image_of(at_once, (12, 10), 3, 2) * weight).sum().backward()
+    gradients = zip(expected, found, (overhead.grad, template.grad), strict=True)
+    for first, second, third in gradients:
         assert first is not None
         assert second is not None
+        assert third is not None
         assert torch.allclose(first, second, atol=1e-3)
+        assert torch.allclose(first, third, atol=1e-3)

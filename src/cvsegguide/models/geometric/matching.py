@@ -92,6 +92,51 @@ class _Correlation(torch.autograd.Function):
         return of_maps, of_template, None
 
 
+class _CorrelationByOne(torch.autograd.Function):
+    """The same for CPUs: one template at a time, whose spectrum stays in the cache.
+
+    Spectra of templates are made again for the gradient, which is quicker than to keep them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, template: Tensor, padded: tuple[int, int]) -> Tensor:
+        first = torch.fft.rfft2(maps, s=padded)
+        ctx.save_for_backward(first, template)
+        ctx.sizes = maps.shape, padded
+        image = template.new_empty(*template.shape[:2], *padded)
+        for one, some, several in zip(_each(first, len(template)), template, image, strict=True):
+            for single, target in zip(some, several, strict=True):
+                product = (one * torch.fft.rfft2(single, s=padded).conj()).sum(dim=0)
+                target.copy_(torch.fft.irfft2(product, s=padded))
+        return image
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        first, template = ctx.saved_tensors
+        shape, padded = ctx.sizes
+        rows, cols = template.shape[-2:]
+        of_maps = torch.zeros_like(first) if ctx.needs_input_grad[0] else None
+        of_template = torch.empty_like(template) if ctx.needs_input_grad[1] else None
+        for index, one in enumerate(_each(first, len(template))):
+            for number, image in enumerate(gradient[index]):
+                spectrum = torch.fft.rfft2(image)
+                if of_maps is not None:
+                    single = torch.fft.rfft2(template[index, number], s=padded)
+                    of_maps[index if len(of_maps) > 1 else 0] += spectrum * single
+                if of_template is not None:
+                    whole = torch.fft.irfft2(spectrum.conj() * one, s=padded)
+                    of_template[index, number] = whole[:, :rows, :cols]
+        if of_maps is not None:
+            of_maps = torch.fft.irfft2(of_maps, s=padded)[..., : shape[-2], : shape[-1]]
+        return of_maps, of_template, None
+
+
+def _each(spectra: Tensor, count: int) -> Tensor:
+    """One for each of ``count`` street views, of those or of the only tile."""
+    return spectra.expand(count, *spectra.shape[1:])
+
+
 def trained_correlation(maps: Tensor, template: Tensor, radius: int) -> Tensor:
     """The image ``(B, K, P, Q)`` whose spectrum :func:`correlation` gives, with quick gradients.
 
@@ -101,7 +146,8 @@ def trained_correlation(maps: Tensor, template: Tensor, radius: int) -> Tensor:
         radius: Of the template, in cells.
     """
     padded = padded_size((maps.shape[-2], maps.shape[-1]), radius)
-    image: Tensor = _Correlation.apply(maps.float(), template, padded)
+    function = _CorrelationByOne if maps.device.type == "cpu" else _Correlation
+    image: Tensor = function.apply(maps.float(), template, padded)
     return image
 
 
