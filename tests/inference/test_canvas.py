@@ -24,13 +24,26 @@ def stripes(rows: int = 64, columns: int = 256) -> np.ndarray:
     return np.repeat(np.repeat(grey[:, None, None], columns, axis=1), 3, axis=2)
 
 
-def test_rows_that_a_view_does_not_reach_hold_its_last():
+def test_rows_that_a_view_does_not_reach_hold_what_it_shows_last():
     whole = shown(stripes())
     part = shown(stripes()[16:48])  # 45 of 90 degrees
 
     expected = whole[:, [4] * 4 + list(range(4, 12)) + [11] * 4]
     np.testing.assert_allclose(part, expected, atol=2 / 255)
     assert float(whole[0, 0, 0]) < float(part[0, 0, 0])
+
+
+def test_details_are_repeated_above_and_not_below():
+    canvas = torch.rand(2, 3, 16, 8) + 0.1
+    canvas[..., :3] = 0  # columns that are not seen
+    found = filled_up_and_down(canvas, 90.0, 45.0)
+    mean = canvas[:, :, 11, 3:].mean(dim=-1)
+
+    assert torch.equal(found[:, :, 4:12], canvas[:, :, 4:12])
+    assert torch.equal(found[:, :, :4], canvas[:, :, 4:5].expand(-1, -1, 4, -1))
+    torch.testing.assert_close(found[:, :, 12:, 3:], mean[..., None, None].expand(-1, -1, 4, 5))
+    assert not found[..., :3].any()
+    np.testing.assert_allclose(filled_up_and_down(canvas.numpy(), 90.0, 45.0), found, atol=1e-6)
 
 
 def test_columns_that_a_view_does_not_reach_stay_black():
@@ -49,9 +62,9 @@ def test_a_view_that_fills_the_canvas_is_left_alone():
 @pytest.mark.parametrize("vertical", [84.0, 80.0])
 def test_a_row_that_is_seen_in_part_is_not_repeated(vertical):
     """A row has 5.625 degrees: either height leaves the first and the last row unseen in part."""
-    canvas = torch.arange(16.0)[None, None, :, None].expand(1, 3, 16, 8)
+    canvas = torch.arange(1.0, 17.0)[None, None, :, None].expand(1, 3, 16, 8)
     found = filled_up_and_down(canvas, 90.0, vertical)
-    assert found[0, 0, :, 0].tolist() == [1, *range(1, 15), 14]
+    assert found[0, 0, :, 0].tolist() == pytest.approx([2, *range(2, 16), 15])
     np.testing.assert_array_equal(filled_up_and_down(canvas.numpy(), 90.0, vertical), found)
 
 

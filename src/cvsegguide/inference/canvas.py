@@ -7,11 +7,12 @@ import numpy as np
 
 
 def filled_up_and_down(canvas: Any, extent: float, vertical: float) -> Any:
-    """Rows that the street view does not reach hold its last one.
+    """Rows that the street view does not reach hold what it shows last.
 
     Networks are trained with views that fill the canvas from top to bottom, and know columns that
-    are not seen, but no such rows: sky and road that go on are nearer to what they know than
-    nothing.
+    are not seen, but no such rows: a sky that goes on is nearer to what they know than nothing.
+    Above, the first row is repeated. Below, the last row's mean colour stands: details repeated
+    there would be taken for things at the camera's feet.
 
     Args:
         canvas: ``(..., h, w)``, an array or a tensor, zero where the view shows nothing.
@@ -26,4 +27,9 @@ def filled_up_and_down(canvas: Any, extent: float, vertical: float) -> Any:
     spare = math.ceil((extent - vertical) / 2 / extent * count - 1e-6)
     if spare <= 0 or 2 * spare >= count:
         return canvas
-    return canvas[..., np.clip(np.arange(count), spare, count - 1 - spare), :]
+    filled = canvas[..., np.maximum(np.arange(count), spare), :]
+    seen = (canvas.sum(-3).sum(-2) > 0)[..., None, :] * 1.0  # columns
+    last = canvas[..., count - 1 - spare, :] * seen
+    mean = last.sum(-1)[..., None] / (seen.sum(-1)[..., None] + 1e-9)
+    filled[..., count - spare :, :] = (mean * seen)[..., None, :]
+    return filled
