@@ -283,3 +283,18 @@ def test_the_single_picture_is_what_localize_answers_for_its_map_tile(
     assert record["single"]["heading_median"] == pytest.approx(35.0)  # of 80, 70, ..., -10
     assert asked == [(None, 70.0)] * evaluation.AFTER
     assert record["ratio_median_interval"] is None  # of one drive there is none
+
+
+def test_a_measurement_that_is_cut_off_keeps_what_it_has(measured, monkeypatch, tmp_path):
+    def once(folder, seed, fov, rig):
+        if seed > 910_001:
+            raise KeyboardInterrupt
+        return drive_of_colours(folder, seed, fov, rig)
+
+    monkeypatch.setattr(evaluation, "_drive", once)
+    out = tmp_path / "out"
+    assert run("--evaluate", 3, "--headings", 32, "--out", out) == 130
+    record = json.loads((out / "tracking.json").read_text())
+    assert record["seeds"] == [910_001]
+    assert len(record["single"]["errors"]) == evaluation.AFTER
+    assert [len(line) for line in record["track"]["by_frame"]] == [evaluation.FRAMES]

@@ -218,6 +218,7 @@ def _print(result: "Track") -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from cvsegguide.inference.localizer import Localizer
+    from cvsegguide.io.atomic import write_text
     from cvsegguide.tracking.evaluation import evaluate, report
 
     if arguments.table is not None:
@@ -226,6 +227,12 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("--camera-height: the drives of --evaluate have their rig's own")
     settings = _settings(arguments)
     localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
+
+    def keep(so_far: dict[str, Any]) -> None:
+        if arguments.out:
+            path = Path(arguments.out) / "tracking.json"
+            write_text(path, json.dumps(so_far, indent=1) + "\n")
+
     result = evaluate(
         localizer,
         arguments.evaluate,
@@ -233,10 +240,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         fov=70.0 if arguments.fov == 360.0 else arguments.fov,
         rig=arguments.rig or "car",
         settings=settings,
+        keep=keep,
     )
-    if arguments.out:
-        from cvsegguide.io.atomic import write_text
-
-        write_text(Path(arguments.out) / "tracking.json", json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1) if arguments.json else report(result))
     return 0

@@ -62,6 +62,7 @@ def evaluate(
     fov: float = 70.0,
     rig: str = "car",
     settings: Settings | None = None,
+    keep: Callable[[dict[str, Any]], object] | None = None,
 ) -> dict[str, Any]:
     """Measure a model's tracks.
 
@@ -72,6 +73,7 @@ def evaluate(
         fov: Field of view of the cameras in degrees, looking ahead.
         rig: Of the cameras, ``"car"`` or ``"anyone"``.
         settings: How the filter believes.
+        keep: Is given the result so far after each drive.
 
     Returns:
         Plain numbers: for each run the errors' median and mean with 95 % intervals, all errors,
@@ -84,6 +86,7 @@ def evaluate(
     turns: dict[str, list[float]] = {"single": [], "track": []}
     by_frame: list[list[float]] = []
     made: list[int] = []
+    result: dict[str, Any] = {}
     for number in show_progress(range(drives), "drives"):
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="cvsegguide-drive-") as name:
@@ -91,7 +94,6 @@ def evaluate(
             if table is None:
                 note(f"drive {number + 1} of {drives} (seed {seed + number}): only short streets")
                 continue
-            made.append(seed + number)
             frames = read_frames(table, fov)
             with open_mosaic(table.parent, localizer.model.gsd) as mosaic:
                 likelihood = choose_likelihood(
@@ -114,6 +116,20 @@ def evaluate(
                     for index, frame in enumerate(frames)
                 ]
                 runs["gap"].append(float(one.follow(holes, one.in_tile(frames[0])).errors()[-1]))
+        made.append(seed + number)
+        result = {
+            "drives": len(made),
+            "seed": seed,
+            "seeds": list(made),
+            "fov": fov,
+            "rig": rig,
+            "frames": FRAMES,
+            "after": AFTER,
+            "model": localizer.name,
+            **_summary(runs, turns, by_frame),
+        }
+        if keep is not None:
+            keep(result)
         last = {name: errors[-1] for name, errors in runs.items()}
         note(
             f"drive {number + 1} of {drives} (seed {seed + number}): after {AFTER} pictures "
@@ -122,26 +138,6 @@ def evaluate(
         )
     if not made:
         raise InputError("evaluate: no town of these seeds has a way that is long enough")
-    result: dict[str, Any] = {
-        "drives": len(made),
-        "seed": seed,
-        "seeds": made,
-        "fov": fov,
-        "rig": rig,
-        "frames": FRAMES,
-        "after": AFTER,
-        "model": localizer.name,
-    }
-    for name, errors in runs.items():
-        result[name] = _figures(errors, len(made))
-    for name, angles in turns.items():
-        known = [angle for angle in angles if math.isfinite(angle)]
-        result[name]["heading_median"] = _rounded(float(np.median(known))) if known else None
-    result.update(_ratios(runs["track"], runs["single"]))
-    result["track"]["by_frame_median"] = [
-        _rounded(float(value)) for value in np.median(np.array(by_frame), axis=0)
-    ]
-    result["track"]["by_frame"] = by_frame
     return result
 
 
@@ -234,6 +230,23 @@ class _Run:
             min(max(place[1], extent.left + 1.0), extent.right - 1.0),
         )
         return lambda follower: follower.start(inside, 3.0)
+
+
+def _summary(
+    runs: dict[str, list[float]], turns: dict[str, list[float]], by_frame: list[list[float]]
+) -> dict[str, Any]:
+    """The figures of the drives so far."""
+    result: dict[str, Any] = {
+        name: _figures(errors, len(by_frame)) for name, errors in runs.items()
+    }
+    for name, angles in turns.items():
+        known = [angle for angle in angles if math.isfinite(angle)]
+        result[name]["heading_median"] = _rounded(np.median(known)) if known else None
+    result.update(_ratios(runs["track"], runs["single"]))
+    middle = np.median(np.array(by_frame), axis=0)
+    result["track"]["by_frame_median"] = [_rounded(value) for value in middle]
+    result["track"]["by_frame"] = [list(line) for line in by_frame]
+    return result
 
 
 def _drive(folder: Path, seed: int, fov: float, rig: str) -> Path | None:
