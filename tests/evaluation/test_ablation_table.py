@@ -263,6 +263,11 @@ def test_ablate_a_table(
     monkeypatch.setattr(fit, "run", noted)
     assert main([*command, f"there={other}", "--headings", "known"]) == 0
     assert trained == ["test"] * 3
+    trained.clear()
+    assert main([*command, "--headings", "known", "5", "--rows", "mst", "full"]) == 0
+    assert trained == ["test"] * 2
+    assert "here, heading off by up to 5°: mean m" in (out / "ablation.md").read_text()
+    assert main([*command, f"there={other}", "--headings", "known", "--report-only"]) == 0
     content = json.loads((out / "ablation.json").read_text())
     assert [(b["test"], b["samples"]) for b in content["evaluations"]] == [
         ("here", 4),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -130,7 +131,7 @@ def provenance(content: Mapping[str, Any]) -> str:
     """A line of command, revision and machine."""
     facts = content["machine"]
     hardware = ", ".join(facts["gpus"] or []) or f"CPU, {facts['threads']} threads"
-    command = " ".join(content["command"])
+    command = shlex.join(content["command"])
     return f"Command: `{command}`; revision {facts['git']}; {hardware}; {facts['system']}."
 
 

@@ -22,7 +22,7 @@ from cvsegguide.evaluation.ablation_report import (
     write_report,
 )
 from cvsegguide.evaluation.ablation_runs import evaluations, is_tested, is_trained
-from cvsegguide.evaluation.ablation_table import SETTINGS, TablePlan, TableRun
+from cvsegguide.evaluation.ablation_table import HEADINGS, SETTINGS, TablePlan, TableRun
 from cvsegguide.evaluation.report import Table, markdown_table
 from cvsegguide.io.atomic import atomic_path
 
@@ -226,7 +226,8 @@ def overview(content: Mapping[str, Any]) -> Table:
 
 
 def _label(block: Mapping[str, Any]) -> str:
-    return f"{block['test']}, heading {block['heading']}"
+    known = block["heading"]
+    return f"{block['test']}, heading {known if known in HEADINGS else f'off by up to {known}°'}"
 
 
 def details(block: Mapping[str, Any]) -> Table:
