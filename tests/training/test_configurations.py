@@ -24,6 +24,17 @@ SMALL = [
     *("--data.num_workers", "0", "--data.batch_size", "2", "--trainer.accelerator", "cpu"),
 ]
 
+SPLITS = ("train", "val", "test")
+
+
+def tiny(network: str, arguments: str = "{}") -> list[str]:
+    """Options that put a tiny network and pictures of its size in a configuration's place."""
+    options = ["--model.network", network, "--model.network_arguments", arguments]
+    for split in SPLITS:
+        data = f"--data.{split}"
+        options += [f"{data}.overhead_size", "64", f"{data}.street_size", "[32,128]"]
+    return options
+
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -48,14 +59,8 @@ def test_configuration_trains(
     kind = content["model"]["network"].split("-")[0]
     arguments = {**content["model"].get("network_arguments", {})}
     arguments.pop("pretrained", None)
-    options = ["--model.network", f"{kind}-tiny", "--model.network_arguments", str(arguments)]
-    for split in ("train", "val", "test"):
-        options += [
-            f"--data.{split}.overhead_size",
-            "64",
-            f"--data.{split}.street_size",
-            "[32,128]",
-        ]
+    options = tiny(f"{kind}-tiny", str(arguments))
+    for split in SPLITS:
         if "overhead_gsd" in content["data"][split]["init_args"]:
             options += [f"--data.{split}.overhead_gsd", "0.9"]
     if "street_range" in content["data"]["train"]["init_args"].get("labels", ()):
@@ -99,14 +104,7 @@ def test_a_run_calibrates_the_search_of_headings_on_its_own(
 ) -> None:
     monkeypatch.setattr("cvsegguide.training.calibration.MINIMUM", 1)
     run = tmp_path / "run"
-    options = ["--model.network", "geometric-tiny", "--model.network_arguments", "{}"]
-    for split in ("train", "val"):
-        options += [
-            f"--data.{split}.overhead_size",
-            "64",
-            f"--data.{split}.street_size",
-            "[32,128]",
-        ]
+    options = tiny("geometric-tiny")
     command = ["fit", "--config", "geometric-brooklyn-queens", "--root", str(trees["bq"])]
     assert main([*command, *options, *SMALL, "--out", str(run)]) == 0
     model = load_model(run).state_dict()
@@ -128,14 +126,7 @@ def test_export_load_and_train_on(
 ) -> None:
     """A finished run is a model for the localiser, and weights for another run."""
     run = tmp_path / "run"
-    options = ["--model.network", "mst-tiny", "--model.network_arguments", "{}"]
-    for split in ("train", "val", "test"):
-        options += [
-            f"--data.{split}.overhead_size",
-            "64",
-            f"--data.{split}.street_size",
-            "[32,128]",
-        ]
+    options = tiny("mst-tiny")
     command = ["fit", "--config", "mst-small-brooklyn-queens", "--root", str(trees["bq"])]
     assert main([*command, *options, *SMALL, "--out", str(run)]) == 0
     assert "warning: 2 validation samples are too few to calibrate" in capfd.readouterr().err

@@ -22,7 +22,7 @@ from cvsegguide.data.transforms import (
     Rotate,
     Transform,
 )
-from cvsegguide.data.transforms.looks import coarsened
+from cvsegguide.data.transforms.looks import coarsened, of_larger_pixels
 from cvsegguide.errors import ConfigurationError
 
 
@@ -180,11 +180,8 @@ def _changed(transform: Appearance, pictures: Tensor, draws: Draws) -> Tensor:
     def some() -> Tensor:
         return draws.chosen(transform.probability, count).view(-1, 1, 1, 1)
 
-    height, width = pictures.shape[-2:]
     factor = draws.number(1.3, 1.0 + 2.0 * max(strength, 0.15))
-    size = (max(1, round(height / factor)), max(1, round(width / factor)))
-    soft = functional.interpolate(pictures, size=size, mode="bilinear", antialias=True)
-    soft = functional.interpolate(soft, size=(height, width), mode="bilinear")
+    soft = of_larger_pixels(pictures, factor, "bilinear")
     amount = draws.uniform(-0.7, 1.0, count, 1, 1, 1) * some()
     pictures = pictures + amount * (soft - pictures)
     mean = pictures.mean(dim=1, keepdim=True)

@@ -22,6 +22,7 @@ from cvsegguide.data.broken import BrokenFiles
 from cvsegguide.data.loading import BatchLoader, EpochSampler, OrderedLoader
 from cvsegguide.data.sample import Batch, Sample
 from cvsegguide.data.transforms import Transform
+from cvsegguide.data.transforms.base import FULL
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.progress import track
 
@@ -147,7 +148,7 @@ class ResidentLoader(OrderedLoader):
         )
         done = 0
         for batch in track(reader, "reading the training set", total=len(reader)):
-            if bool((batch.fov < 360.0 - 1e-6).any()):
+            if bool((batch.fov < FULL).any()):
                 raise ConfigurationError(
                     f"data.resident: '{batch.id[0]}' and others are no full panoramas"
                 )

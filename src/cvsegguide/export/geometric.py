@@ -134,10 +134,10 @@ class ExportedGeometricModel(GeometricModel):
     ) -> GeometricPrediction:
         """See :meth:`GeometricModel.predict`; the heading itself is left to the caller."""
         assert headings is not None
-        maps, channels = self._overhead_channels(above, landcover)
+        maps = self._maps(above, landcover)
         spectrum = self.transforms(maps, "map")
         inside = self.transforms(torch.ones_like(maps[:1, :1]), "map")
-        described, shown = channels(around), self._weight(around)
+        described, shown = self._channels(around), self._weight(around)
         if self.pooled:
             described = _pooled(described, shown)
         polar = torch.cat((described, shown), dim=1)

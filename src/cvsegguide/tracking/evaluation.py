@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.console import note
 from cvsegguide.errors import InferenceWarning, InputError
+from cvsegguide.geo.heading import angular_difference
 from cvsegguide.geo.slippy import tile_at, tile_bounds
 from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.progress import track as show_progress
@@ -205,7 +206,7 @@ class _Run:
         true_row, true_col = self.mosaic.locate(frame.truth[0], frame.truth[1])
         turn = math.nan
         if found.heading is not None:
-            turn = abs((found.heading - frame.truth[2] + 180.0) % 360.0 - 180.0)
+            turn = abs(angular_difference(found.heading, frame.truth[2]))
         return math.hypot(row - true_row, col - true_col) * self.mosaic.gsd, turn
 
     def in_tile(self, frame: Frame) -> Callable[[Tracker], None]:

@@ -148,11 +148,8 @@ class Appearance(Transform):
 
     def _resolution(self, picture: Tensor, generator: torch.Generator) -> Tensor:
         """Softer or sharper: the picture mixed with a copy of fewer pixels."""
-        height, width = picture.shape[-2:]
         factor = uniform(1.3, 1.0 + 2.0 * max(self.strength, 0.15), generator)
-        size = (max(1, round(height / factor)), max(1, round(width / factor)))
-        soft = functional.interpolate(picture[None], size=size, mode="bilinear", antialias=True)
-        soft = functional.interpolate(soft, size=(height, width), mode="bilinear")[0]
+        soft = of_larger_pixels(picture[None], factor, "bilinear")[0]
         amount = uniform(-0.7, 1.0, generator)  # below 0 the picture is sharpened
         return picture + amount * (soft - picture)
 
@@ -203,9 +200,13 @@ class Coarsen(Transform):
 
 
 def coarsened(pictures: Tensor, factor: float) -> Tensor:
-    """Pictures ``(B, C, H, W)`` brought to pixels ``factor`` times as large, and back."""
+    """Pictures ``(B, C, H, W)`` in [0, 1] as :class:`Coarsen` leaves them."""
+    return of_larger_pixels(pictures, factor, "bicubic").clamp(0.0, 1.0)
+
+
+def of_larger_pixels(pictures: Tensor, factor: float, mode: str) -> Tensor:
+    """Pictures ``(B, C, H, W)`` with pixels ``factor`` times as large, and back by ``mode``."""
     height, width = pictures.shape[-2:]
     size = (max(1, round(height / factor)), max(1, round(width / factor)))
     coarse = functional.interpolate(pictures, size=size, mode="bilinear", antialias=True)
-    fine = functional.interpolate(coarse, size=(height, width), mode="bicubic")
-    return fine.clamp(0.0, 1.0)
+    return functional.interpolate(coarse, size=(height, width), mode=mode)

@@ -303,14 +303,14 @@ class GeometricModel(LocalizationModel):
         """What :meth:`_image` makes scores of, and seen weights ``(B, K, H / 4, W / 4)``."""
         if not self.training and quick.applies(around.features):
             return self._quick_products(above, around, turns, landcover)
-        maps, channels = self._overhead_channels(above, landcover)
+        maps = self._maps(above, landcover)
         size = (maps.shape[-2], maps.shape[-1])
         everywhere = maps.new_ones(1, 1, *size)
         trained = self.training and fast_paths()  # otherwise the gradients are PyTorch's own
         if not trained:
             spectrum = transform_map(maps, self.radius)
             inside = transform_map(everywhere, self.radius)
-        polar = self._polar(channels, around)
+        polar = self._polar(around)
         products, weights = [], []
         at_once = HEADINGS_AT_ONCE
         if not self.training and maps.device.type == "cpu":
@@ -355,7 +355,7 @@ class GeometricModel(LocalizationModel):
         if self.guidance != "truth":
             kept = above.kept.setdefault((self.guidance, self.centred, self.radius), kept)
         if self.pooled or self.guidance == "none":
-            polar = self._polar(self._channels, around).permute(0, 2, 3, 1).contiguous()
+            polar = self._polar(around).permute(0, 2, 3, 1).contiguous()
         else:
             polar = self._polar_table(around)
         if self._taps is None:
@@ -366,9 +366,9 @@ class GeometricModel(LocalizationModel):
         )
         return images, seen.clamp_min(1.0)
 
-    def _polar(self, channels: Any, around: StreetFeatures) -> Tensor:
+    def _polar(self, around: StreetFeatures) -> Tensor:
         """The template's channels and its weight on the polar grid, ``(B, C + 1, R, D)``."""
-        polar = torch.cat((channels(around), self._weight(around)), dim=1).float()
+        polar = torch.cat((self._channels(around), self._weight(around)), dim=1).float()
         if self.pooled:
             weight = polar[:, -1:]
             mean = (polar[:, :-1] * weight).sum(dim=(2, 3), keepdim=True)
@@ -414,10 +414,6 @@ class GeometricModel(LocalizationModel):
             return torch.addcmul(prior, position, _enlarge(weight, fine))
         prior = self.prior_weight * above.prior.float()
         return position * _enlarge(weight, fine) + _enlarge(prior, fine)
-
-    def _overhead_channels(self, above: OverheadFeatures, landcover: Tensor | None) -> Any:
-        """The maps to correlate, and a function that makes the template's matching channels."""
-        return self._maps(above, landcover), self._channels
 
     def _maps(self, above: OverheadFeatures, landcover: Tensor | None) -> Tensor:
         """``(B, C, H / 4, W / 4)``, to correlate with templates."""
