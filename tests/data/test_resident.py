@@ -15,6 +15,7 @@ from cvsegguide.data.transforms import (
     Coarsen,
     HeadingJitter,
     LimitFieldOfView,
+    LimitVerticalExtent,
     Mirror,
     Rotate,
     Transform,
@@ -129,6 +130,27 @@ def test_a_limited_view_is_black_elsewhere_and_has_no_ranges_there() -> None:
     columns = (changed.street_range[:, 0] > 0).sum(1)
     assert (columns[~limited] == WIDTH // 4).all()
     assert (columns[limited] <= WIDTH // 16 + 1).all()
+
+
+def test_rows_of_some_views_are_taken_away_with_their_ranges() -> None:
+    batch = collate([Landmarks(40)[index] for index in range(40)])
+    rows = torch.linspace(0.2, 1.0, HEIGHT)[:, None]
+    batch = replace(batch, street=batch.street * rows)
+    changed = transformed(batch, [LimitVerticalExtent((45.0, 45.0), 0.5)], Draws(3, CPU))
+    cut = (changed.street != batch.street).flatten(1).any(1)
+    assert 8 <= int(cut.sum()) <= 32
+    quarter = HEIGHT // 4
+    above = changed.street[cut][:, :, :quarter]
+    assert torch.equal(above, batch.street[cut][:, :, [quarter]].expand_as(above))
+    seen = slice(quarter, HEIGHT - quarter)
+    assert torch.equal(changed.street[cut][:, :, seen], batch.street[cut][:, :, seen])
+    assert changed.street_range is not None
+    assert (changed.street_range[~cut] > 0).all()
+    known = (changed.street_range[cut] > 0).all(2)
+    eighth = HEIGHT // 8
+    assert known[:, eighth:-eighth].all()
+    assert not known[:, :eighth].any()
+    assert not known[:, -eighth:].any()
 
 
 def test_other_looks_leave_the_geometry_and_black_columns_alone() -> None:

@@ -21,6 +21,7 @@ from cvsegguide.data.transforms import (
     Crop,
     HeadingJitter,
     LimitFieldOfView,
+    LimitVerticalExtent,
     Mirror,
     Photometric,
     Rotate,
@@ -269,6 +270,32 @@ def test_field_of_view() -> None:
     assert torch.equal(wide.street, sample.street)  # nothing to cut away
 
 
+def test_a_vertical_extent_is_what_a_cut_photograph_of_it_would_be_taken_for() -> None:
+    """45 of 90 degrees: a quarter of the rows above and below hold what is seen last."""
+    before = world()
+    height = before.street.shape[-2]
+    before.street = before.street * torch.linspace(0.2, 1.0, height)[:, None]
+    before.street[..., :60] = 0.0  # columns that nothing was seen in
+    before.street_range = torch.full((height // 2, WIDTH // 4), 7.0)
+    after = LimitVerticalExtent((45.0, 45.0))(before, draw(0))
+    spare = height // 4
+
+    assert torch.equal(after.street[:, spare:-spare], before.street[:, spare:-spare])
+    assert torch.equal(after.street[:, :spare], before.street[:, [spare]].expand(-1, spare, -1))
+    below = after.street[:, -spare:, 60:]
+    last = before.street[:, height - 1 - spare, 60:].mean(-1)
+    torch.testing.assert_close(below, last[:, None, None].expand_as(below))
+    assert not after.street[..., :60].any()
+    assert after.street_range is not None
+    known = (after.street_range > 0).float().mean(1)
+    assert known[23:-23].min() == 1.0  # of 90 rows of a degree; the 23rd is cut in half
+    assert known[:22].max() == known[-22:].max() == 0.0
+    assert (after.heading, after.fov, after.row, after.col) == (30.0, 360.0, ROW, COL)
+    assert LimitVerticalExtent(probability=0.0)(before, draw(0)) is before
+    part = LimitFieldOfView((90.0, 90.0))(world(), draw(1))
+    assert LimitVerticalExtent()(part, draw(0)) is part
+
+
 def test_heading_jitter_and_the_compass() -> None:
     for seed in range(10):
         turned = HeadingJitter(20.0)(world(), draw(seed))
@@ -327,6 +354,7 @@ def test_coarser_imagery_keeps_means_and_loses_detail() -> None:
         (lambda: Photometric(brightness=-1), "brightness"),
         (lambda: Photometric(views=("sky",)), "views"),
         (lambda: LimitFieldOfView((0.0, 90.0)), "fov"),
+        (lambda: LimitVerticalExtent((80.0, 40.0)), "degrees"),
         (lambda: HeadingJitter(200.0), "degrees"),
     ],
 )

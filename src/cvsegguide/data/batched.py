@@ -2,7 +2,7 @@
 
 They draw what :mod:`cvsegguide.data.transforms` draws, from other random numbers, and where a
 change has one parameter that would give every sample another size (the factor of a loss of
-resolution), the batch shares it. All street views must be full panoramas.
+resolution, the rows that are kept), the batch shares it. All street views must be full panoramas.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,12 @@ from cvsegguide.data.transforms import (
     Appearance,
     Coarsen,
     LimitFieldOfView,
+    LimitVerticalExtent,
     Mirror,
     Rotate,
     Transform,
 )
+from cvsegguide.data.transforms.camera import within_extent
 from cvsegguide.data.transforms.looks import coarsened, of_larger_pixels
 from cvsegguide.errors import ConfigurationError
 
@@ -150,6 +152,17 @@ def _limited(transform: LimitFieldOfView, batch: Batch, draws: Draws) -> Batch:
     return replace(batch, street=street, street_range=ranges)
 
 
+def _limited_vertically(transform: LimitVerticalExtent, batch: Batch, draws: Draws) -> Batch:
+    chosen = draws.chosen(transform.probability, len(batch))
+    street, ranges = within_extent(
+        batch.street, batch.street_range, draws.number(*transform.degrees)
+    )
+    if ranges is not None and batch.street_range is not None:
+        ranges = torch.where(chosen[:, None, None], ranges, batch.street_range)
+    street = torch.where(chosen[:, None, None, None], street, batch.street)
+    return replace(batch, street=street, street_range=ranges)
+
+
 def _restyled(transform: Appearance, batch: Batch, draws: Draws) -> Batch:
     overhead, street = batch.overhead, batch.street
     if "overhead" in transform.views:
@@ -258,6 +271,7 @@ _CHANGES: dict[type[Transform], Callable[[Any, Batch, Draws], Batch]] = {
     Rotate: _rotated,
     Mirror: _mirrored,
     LimitFieldOfView: _limited,
+    LimitVerticalExtent: _limited_vertically,
     Appearance: _restyled,
     Coarsen: _coarsened,
 }

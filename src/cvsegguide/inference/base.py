@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import CheckpointError, ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import wrap_degrees
-from cvsegguide.inference.canvas import filled_up_and_down
+from cvsegguide.geo.filling import filled_up_and_down
 from cvsegguide.inference.finishing import finished, folded
 from cvsegguide.inference.heights import as_usual, check_comparable, heights_to_try
 from cvsegguide.inference.lattice import Window, batches, lattice

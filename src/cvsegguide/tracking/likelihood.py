@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from cvsegguide.geo.filling import filled_up_and_down
 from cvsegguide.geo.panorama import street_canvas
-from cvsegguide.inference.canvas import filled_up_and_down
 from cvsegguide.inference.localizer import filled
 from cvsegguide.inference.windows import Blender, lattice, to_bytes, to_tensor
 from cvsegguide.models.base import LocalizationModel, Prediction

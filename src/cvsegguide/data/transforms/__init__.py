@@ -11,7 +11,7 @@ rotated or mirrored; since bounds could no longer be true then, they become None
 """
 
 from cvsegguide.data.transforms.base import Transform
-from cvsegguide.data.transforms.camera import HeadingJitter, LimitFieldOfView
+from cvsegguide.data.transforms.camera import HeadingJitter, LimitFieldOfView, LimitVerticalExtent
 from cvsegguide.data.transforms.looks import Appearance, Coarsen, Photometric
 from cvsegguide.data.transforms.place import Crop, Mirror, Rotate
 
@@ -21,6 +21,7 @@ __all__ = [
     "Crop",
     "HeadingJitter",
     "LimitFieldOfView",
+    "LimitVerticalExtent",
     "Mirror",
     "Photometric",
     "Rotate",

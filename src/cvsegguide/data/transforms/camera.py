@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from cvsegguide.data.sample import Sample
 from cvsegguide.data.transforms.base import (
@@ -15,6 +16,8 @@ from cvsegguide.data.transforms.base import (
 )
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.geo import wrap_degrees
+from cvsegguide.geo.canvas import FULL_CIRCLE
+from cvsegguide.geo.filling import filled_up_and_down
 
 
 class LimitFieldOfView(Transform):
@@ -75,6 +78,56 @@ class LimitFieldOfView(Transform):
             heading=wrap_degrees(sample.heading + turn),
             fov=sample.fov * columns / width,
         )
+
+
+class LimitVerticalExtent(Transform):
+    """Take rows of a full panorama away above and below, as a camera with a lens would.
+
+    What is taken away is filled as it is when such a photograph is localised
+    (:func:`~cvsegguide.geo.filling.filled_up_and_down`), and its ranges are not known any more.
+    Views of less than 360 degrees are left as they are. Comes after :class:`LimitFieldOfView`,
+    with ``blacken``.
+
+    Args:
+        degrees: Smallest and largest extent that is kept, centred on the horizon.
+        probability: How often.
+    """
+
+    def __init__(
+        self, degrees: tuple[float, float] = (45.0, 80.0), probability: float = 1.0
+    ) -> None:
+        low, high = degrees
+        if not 0 < low <= high <= 180:
+            raise ConfigurationError(
+                f"LimitVerticalExtent: degrees must rise within (0, 180], got {degrees}"
+            )
+        self.degrees = (float(low), float(high))
+        self.probability = checked_share("LimitVerticalExtent: probability", probability)
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        if sample.fov < FULL or uniform(0.0, 1.0, generator) >= self.probability:
+            return sample
+        kept = uniform(*self.degrees, generator)
+        street, ranges = within_extent(sample.street, sample.street_range, kept)
+        return replace(sample, street=street, street_range=ranges)
+
+
+def within_extent(
+    street: Tensor, ranges: Tensor | None, kept: float
+) -> tuple[Tensor, Tensor | None]:
+    """Full panoramas whose rows beyond ``kept`` degrees are filled, and their ranges without them.
+
+    Args:
+        street: ``(..., 3, h, w)``, 360 degrees wide.
+        ranges: ``(..., h', w')`` of the same extent, or None.
+        kept: Degrees from top to bottom, centred on the horizon.
+    """
+    extent = FULL_CIRCLE * street.shape[-2] / street.shape[-1]
+    if ranges is not None:
+        count = ranges.shape[-2]
+        elevation = extent * ((torch.arange(count, device=ranges.device) + 0.5) / count - 0.5)
+        ranges = ranges * (elevation.abs() < kept / 2)[:, None]
+    return filled_up_and_down(street, extent, kept), ranges
 
 
 class HeadingJitter(Transform):

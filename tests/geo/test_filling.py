@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cvsegguide.inference.canvas import filled_up_and_down
+from cvsegguide.geo.filling import filled_up_and_down
 from cvsegguide.inference.localizer import Localizer
 from helpers.models import ColourModel
 
