@@ -273,7 +273,10 @@ class BrooklynQueens(CrossViewDataset):
         if "street_range" not in self.labels:
             return None
         path = (self.folder / "labels" / "street_depth" / view).with_suffix(".png")
-        return torch.from_numpy(decode_range(path, 360.0, self.street_size, self.street_extent))
+        street = self.folder / "streetview" / "images" / view
+        return torch.from_numpy(
+            decode_range(path, street, 360.0, self.street_size, self.street_extent)
+        )
 
     def _depth(self, tile: int, panorama: int) -> Path:
         """File of a pair's sightline map: a panorama in several tiles has one for each."""

@@ -116,12 +116,15 @@ def decode_street(
     height, width = picture_size(path)
     kept, margin = _band(height, width, fov, extent)
     rows = (margin, 1 - margin) if margin > 1e-9 else (0.0, 1.0)
-    if size is None:
-        return decode_rgb(path, None, rows)
+    return decode_rgb(path, None if size is None else _street_size(kept, fov, size), rows)
+
+
+def _street_size(kept: float, fov: float, size: tuple[int, int]) -> tuple[int, int]:
+    """``(h', w')`` that a view of ``kept`` by ``fov`` degrees takes where a circle has ``size``."""
     height = size[0]
     if kept * size[1] / 360 < height - 0.5:  # shows less; even, so that the horizon can be centred
         height = max(2, 2 * round(kept * size[1] / 720))
-    return decode_rgb(path, (height, max(1, round(fov * size[1] / 360))), rows)
+    return height, max(1, round(fov * size[1] / 360))
 
 
 def _band(height: int, width: int, fov: float, extent: float | None) -> tuple[float, float]:
@@ -175,22 +178,25 @@ def decode_unit(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.f
 
 
 def decode_range(
-    path: Path, fov: float, size: tuple[int, int] | None, extent: float | None
+    path: Path, street: Path, fov: float, size: tuple[int, int] | None, extent: float | None
 ) -> NDArray[np.float32]:
     """Decode the depth of a street view as distances along the ground.
 
     Args:
         path: Grey picture of 16 bits with the extent of the street view: centimetres from the
-            camera along the ray, 0 where there is nothing (sky).
+            camera along the ray, 0 where there is nothing (sky). It may have other pixels than the
+            street view, of the same proportions.
+        street: The street view's own file, of which the size alone is read.
         fov, size, extent: As in :func:`decode_street`.
 
     Returns:
-        ``(h / 2, w / 4)`` float32 metres of every second row and fourth column of the street view
-        (0 where there is nothing). The camera is taken as level, which at 5 degrees of tilt is
-        wrong by less than 9 %.
+        ``(h' / 2, w' / 4)`` float32 metres of every second row and fourth column of what
+        :func:`decode_street` gives (0 where there is nothing). The camera is taken as level, which
+        at 5 degrees of tilt is wrong by less than 9 %.
 
     Raises:
-        BrokenFileError: The file is missing, truncated, or not of 16 bits.
+        BrokenFileError: The file is missing, truncated, not of 16 bits, or of other proportions
+            than the street view.
     """
     try:
         with Image.open(path) as image:
@@ -201,12 +207,19 @@ def decode_range(
     except Exception as error:
         raise BrokenFileError(path, _reason(error)) from None
     height, width = values.shape
+    high, wide = picture_size(street)
+    if 2 * abs(height * wide - width * high) > wide:  # more than half a row
+        raise BrokenFileError(
+            path,
+            f"is {width} x {height} pixels, other proportions than the {wide} x {high} of its "
+            "street view",
+        )
     kept, margin = _band(height, width, fov, extent)
     cut = round(height * margin)
     values = values[cut : height - cut]
     rows = len(values)
     elevation = np.radians((0.5 - (np.arange(rows, dtype=np.float32) + 0.5) / rows) * kept)
-    full = (rows, width) if size is None else (size[0], round(fov * size[1] / 360))
+    full = (rows, width) if size is None else _street_size(kept, fov, size)
     return nearest(values * np.cos(elevation)[:, None], (full[0] // 2, full[1] // 4))
 
 
