@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
+from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.evaluation.report import markdown_table
 from cvsegguide.io.atomic import write_text
 from cvsegguide.io.images import read_image
@@ -312,10 +313,9 @@ def iou(matrix: NDArray[Any]) -> NDArray[np.float64]:
 def figures_of(matrices: NDArray[np.int64], resamples: int = 1000) -> dict[str, Any]:
     """IoU of each class with its 95 % interval (bootstrap over photographs), and accuracy."""
     total = matrices.sum(axis=0)
-    generator = np.random.default_rng(0)
-    draws = generator.integers(len(matrices), size=(resamples, len(matrices)))
-    many = iou(np.stack([matrices[draw].sum(axis=0) for draw in draws]))
-    low, high = np.nanquantile(many, [0.025, 0.975], axis=0)
+    low, high = percentile_interval(
+        lambda draw: iou(matrices[draw].sum(axis=0)), len(matrices), resamples
+    )
     return {
         "iou": dict(zip(CLASSES, iou(total).tolist(), strict=True)),
         "low": dict(zip(CLASSES, low.tolist(), strict=True)),

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
+from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.io.atomic import atomic_path, write_text
 from cvsegguide.progress import track
 
@@ -247,27 +248,15 @@ def clustered(
     values: NDArray[np.float64], groups: NDArray[np.str_], resamples: int = 2000
 ) -> dict[str, list[float]]:
     """Median, mean and shares within 1, 3, 5 m, each with its 95 % interval over groups."""
-    names, index = np.unique(groups, return_inverse=True)
-    members = [values[index == number] for number in range(len(names))]
-    random = np.random.default_rng(0)
 
     def figures(some: NDArray[np.float64]) -> list[float]:
         shares = [float((some <= metres).mean()) for metres in (1.0, 3.0, 5.0)]
         return [float(np.median(some)), float(some.mean()), *shares]
 
-    draws = np.array(
-        [
-            figures(
-                np.concatenate([members[k] for k in random.integers(len(names), size=len(names))])
-            )
-            for _ in range(resamples)
-        ]
-    )
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    found = {}
-    for number, name in enumerate(("median", "mean", "within_1m", "within_3m", "within_5m")):
-        found[name] = [figures(values)[number], float(low[number]), float(high[number])]
-    return found
+    low, high = percentile_interval(lambda some: figures(values[some]), groups, resamples)
+    names = ("median", "mean", "within_1m", "within_3m", "within_5m")
+    rows = np.stack([figures(values), low, high], axis=1)
+    return dict(zip(names, rows.tolist(), strict=True))
 
 
 def report(options: argparse.Namespace) -> int:

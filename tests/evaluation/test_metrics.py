@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cvsegguide.evaluation.baselines import CENTRE, PRIOR, UNIFORM, Baselines, fit_prior
-from cvsegguide.evaluation.bootstrap import bootstrap_intervals
+from cvsegguide.evaluation.bootstrap import bootstrap_intervals, percentile_interval
 from cvsegguide.evaluation.position import HeadingError, PositionError
 from cvsegguide.evaluation.posterior import PosteriorScores, RegionScores, read_posterior
 from cvsegguide.evaluation.regions import true_region
@@ -160,6 +160,46 @@ def test_bootstrap_median_of_an_even_count() -> None:
     """Every resampled median of {0, 1} is 0, 0.5 or 1."""
     intervals = bootstrap_intervals([0.0, 1.0], resamples=4000)
     assert intervals["median"] == (0.0, 1.0)
+
+
+def test_groups_are_drawn_whole() -> None:
+    """Of a (0, 0, 0) and b (6): a resample is all a, all b, or both with a mean of 1.5."""
+    values, groups = np.array([0.0, 6.0, 0.0, 0.0]), np.array(["a", "b", "a", "a"])
+    means = []
+
+    def figures(indices: np.ndarray) -> list[float]:
+        means.append(float(values[indices].mean()))
+        return [means[-1], float(len(indices))]
+
+    low, high = percentile_interval(figures, groups, resamples=400)
+    assert set(means) == {0.0, 1.5, 6.0}
+    assert means.count(1.5) / 400 == pytest.approx(0.5, abs=0.08)
+    assert low.tolist() == [0.0, 2.0]
+    assert high.tolist() == [6.0, 6.0]
+
+
+def test_groups_of_one_are_samples() -> None:
+    values = np.random.default_rng(1).exponential(size=40)
+
+    def mean(indices: np.ndarray) -> float:
+        return float(values[indices].mean())
+
+    low, high = percentile_interval(mean, 40)
+    assert percentile_interval(mean, np.arange(40)) == (low, high)
+    assert bootstrap_intervals(np.sort(values))["mean"] != (low, high)
+    values = np.sort(values)
+    low, high = percentile_interval(mean, 40)
+    assert bootstrap_intervals(values)["mean"] == pytest.approx((low, high), rel=1e-12)
+
+
+def test_a_figure_that_a_resample_does_not_have_is_left_out() -> None:
+    """IoU of a class that one of two pictures shows: 0.25 wherever that picture was drawn."""
+    hits, unions = np.array([1.0, 0.0]), np.array([4.0, 0.0])
+
+    def iou(indices: np.ndarray) -> float:
+        return hits[indices].sum() / unions[indices].sum() if unions[indices].sum() else np.nan
+
+    assert percentile_interval(iou, 2) == (0.25, 0.25)
 
 
 def test_prior_finds_the_ratio_of_densities() -> None:

@@ -21,6 +21,7 @@ from cvsegguide.evaluation.ablation import (
     Row,
     is_finished,
 )
+from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.evaluation.report import Table, markdown_table, print_one
 from cvsegguide.io.atomic import atomic_path, write_text
 
@@ -224,8 +225,9 @@ def summary(errors: Errors, seed: int = 0, recalls: Sequence[float] = _RECALLS) 
         return [float(values.mean()), *quantiles.tolist(), *within]
 
     names = ["mean", "median", "p90", *(f"recall_{threshold:g}m" for threshold in recalls)]
-    draws = _resamples(errors.shape[1], seed)
-    low, high = np.quantile([figures(errors[:, draw]) for draw in draws], [0.025, 0.975], axis=0)
+    low, high = percentile_interval(
+        lambda draw: figures(errors[:, draw]), errors.shape[1], RESAMPLES, seed=seed
+    )
     result: dict[str, Any] = dict(zip(names, figures(errors), strict=True))
     result.update({f"{name}_low": float(value) for name, value in zip(names, low, strict=True)})
     result.update({f"{name}_high": float(value) for name, value in zip(names, high, strict=True)})
@@ -255,9 +257,7 @@ def difference(
         medians = np.median(errors[:, draw], axis=1), np.median(reference[:, draw], axis=1)
         return float(medians[0].mean() - medians[1].mean())
 
-    count = errors.shape[1]
-    low, high = np.quantile([value(draw) for draw in _resamples(count, seed)], [0.025, 0.975])
-    return {"value": value(np.arange(count)), "low": float(low), "high": float(high)}
+    return _paired(value, errors.shape[1], seed)
 
 
 def median_ratio(errors: Errors, reference: Errors, seed: int = 0) -> dict[str, float]:
@@ -273,13 +273,13 @@ def median_ratio(errors: Errors, reference: Errors, seed: int = 0) -> dict[str, 
         medians = [float(np.median(e[:, draw], axis=1).mean()) for e in (errors, reference)]
         return medians[0] / max(medians[1], 1e-9)
 
-    count = errors.shape[1]
-    low, high = np.quantile([value(draw) for draw in _resamples(count, seed)], [0.025, 0.975])
+    return _paired(value, errors.shape[1], seed)
+
+
+def _paired(value: Callable[[Any], float], count: int, seed: int) -> dict[str, float]:
+    """``value`` of all ``count`` samples, which all errors share, and its interval."""
+    low, high = percentile_interval(value, count, RESAMPLES, seed=seed)
     return {"value": value(np.arange(count)), "low": float(low), "high": float(high)}
-
-
-def _resamples(count: int, seed: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
 
 
 def shown_interval(

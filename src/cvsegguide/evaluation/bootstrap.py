@@ -1,11 +1,40 @@
-"""Bootstrap intervals of headline figures."""
+"""Bootstrap intervals of figures (Efron and Tibshirani 1993): percentiles over resamples."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 Interval = tuple[float, float]
+
+
+def percentile_interval(
+    figures: Callable[[NDArray[np.int64]], ArrayLike],
+    groups: int | ArrayLike,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Percentile interval of figures over resamples of samples, or of whole groups of them.
+
+    Args:
+        figures: Takes the indices of a resample's samples, one of them as often as it was drawn,
+            and returns a figure or ``(F,)`` of them. A NaN is left out of the percentiles.
+        groups: ``(N,)`` the group of each sample: samples of one are alike, hence all of a group
+            are drawn or none. Or the number of samples where each stands for itself.
+        resamples: Number of resamples.
+        level: Coverage of the interval.
+        seed: Seed of the resampling.
+
+    Returns:
+        ``(low, high)``, each of the shape that ``figures`` returns.
+    """
+    table = np.array(
+        [figures(indices) for indices in _resampled(groups, resamples, seed)], dtype=np.float64
+    )
+    tail = (1.0 - level) / 2
+    low, high = np.nanquantile(table, [tail, 1.0 - tail], axis=0)
+    return low, high
 
 
 def bootstrap_intervals(
@@ -15,7 +44,7 @@ def bootstrap_intervals(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Percentile intervals of mean, median and recalls (Efron and Tibshirani 1993).
+    """Percentile intervals of mean, median and recalls of samples that each stand for themselves.
 
     The values are sorted first, so that the order in which processes deliver them is of no
     consequence, and quantiles of a resample cost a cumulative sum instead of a sort.
@@ -23,9 +52,7 @@ def bootstrap_intervals(
     Args:
         errors: ``(N,)`` errors in metres; entries that are not finite are left out.
         recalls: Thresholds in metres.
-        resamples: Number of resamples.
-        level: Coverage of the intervals.
-        seed: Seed of the resampling.
+        resamples, level, seed: As for :func:`percentile_interval`.
 
     Returns:
         ``"mean"``, ``"median"`` and ``"recall_{t}m"`` to ``(low, high)``; empty without values.
@@ -35,20 +62,31 @@ def bootstrap_intervals(
     count = len(values)
     if count == 0:
         return {}
-    generator = np.random.default_rng(seed)
-    below = [np.searchsorted(values, threshold, side="right") for threshold in recalls]
-    table = np.empty((resamples, 2 + len(below)))
-    for row in table:
-        weights = np.bincount(generator.integers(count, size=count), minlength=count)
+    below = [int(np.searchsorted(values, threshold, side="right")) for threshold in recalls]
+
+    def figures(indices: NDArray[np.int64]) -> list[float]:
+        weights = np.bincount(indices, minlength=count)
         cumulative = np.cumsum(weights)
-        row[0] = weights @ values / count
         low, high = np.searchsorted(cumulative, [(count - 1) // 2 + 1, count // 2 + 1])
-        row[1] = (values[low] + values[high]) / 2
-        for i, index in enumerate(below):
-            row[2 + i] = cumulative[index - 1] / count if index else 0.0
-    tail = (1.0 - level) / 2
-    lows, highs = np.quantile(table, [tail, 1.0 - tail], axis=0)
+        within = [cumulative[index - 1] / count if index else 0.0 for index in below]
+        return [weights @ values / count, (values[low] + values[high]) / 2, *within]
+
+    lows, highs = percentile_interval(figures, count, resamples, level, seed)
     names = ["mean", "median", *(f"recall_{threshold:g}m" for threshold in recalls)]
     return {
         name: (float(low), float(high)) for name, low, high in zip(names, lows, highs, strict=True)
     }
+
+
+def _resampled(groups: int | ArrayLike, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """The indices of each resample's samples."""
+    generator = np.random.default_rng(seed)
+    if isinstance(groups, int):
+        for _ in range(resamples):
+            yield generator.integers(groups, size=groups)
+        return
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    members = [np.flatnonzero(index == number) for number in range(len(names))]
+    for _ in range(resamples):
+        drawn = generator.integers(len(names), size=len(names))
+        yield np.concatenate([members[number] for number in drawn])

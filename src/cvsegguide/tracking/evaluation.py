@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.console import note
 from cvsegguide.errors import InferenceWarning, InputError
+from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.geo.heading import angular_difference
 from cvsegguide.geo.slippy import tile_at, tile_bounds
 from cvsegguide.models.geometric.overhead import CELL
@@ -263,37 +264,40 @@ def _drive(folder: Path, seed: int, fov: float, rig: str) -> Path | None:
 _MIDDLES: dict[str, Callable[..., Any]] = {"median": np.median, "mean": np.mean}
 
 
-def _drawn(drives: int) -> NDArray[np.int64]:
-    """``(1000, drives)``: which drives the resamples of a bootstrap hold."""
-    return np.random.default_rng(0).integers(drives, size=(1000, drives))
-
-
-def _interval(values: list[float]) -> list[float]:
-    return [_rounded(end) for end in np.quantile(values, [0.025, 0.975])]
-
-
 def _ratios(track: Sequence[float], single: Sequence[float]) -> dict[str, Any]:
     """Track to single picture, with intervals."""
     whole: NDArray[np.float64] = np.array(track)
     parts: NDArray[np.float64] = np.array(single).reshape(len(whole), -1)
-    result: dict[str, Any] = {}
-    for name, middle in _MIDDLES.items():
-        result[f"ratio_{name}"] = _rounded(middle(whole) / middle(parts))
-        ratios = [float(middle(whole[some]) / middle(parts[some])) for some in _drawn(len(whole))]
-        result[f"ratio_{name}_interval"] = _interval(ratios) if len(whole) > 1 else None
+
+    def ratios(drives: NDArray[np.int64]) -> list[float]:
+        return [middle(whole[drives]) / middle(parts[drives]) for middle in _MIDDLES.values()]
+
+    result = _with_intervals(ratios, len(whole), "ratio_")
+    if len(whole) < 2:
+        result.update({f"ratio_{name}_interval": None for name in _MIDDLES})
     return result
 
 
 def _figures(errors: list[float], drives: int) -> dict[str, Any]:
     """Of errors that lie in the order of the drives, as many of each."""
     values: NDArray[np.float64] = np.array(errors).reshape(drives, -1)
-    result: dict[str, Any] = {}
-    for name, middle in _MIDDLES.items():
-        result[name] = _rounded(middle(values))
-        resampled = [float(middle(values[some])) for some in _drawn(drives)]
-        result[f"{name}_interval"] = _interval(resampled)
+    result = _with_intervals(
+        lambda some: [middle(values[some]) for middle in _MIDDLES.values()], drives
+    )
     result["found"] = _rounded((values <= FOUND).mean())
     result["errors"] = [_rounded(value) for value in errors]
+    return result
+
+
+def _with_intervals(
+    figures: Callable[[NDArray[np.int64]], list[float]], drives: int, prefix: str = ""
+) -> dict[str, Any]:
+    """``figures`` takes the numbers of drives and returns one for each name of the middles."""
+    low, high = percentile_interval(figures, drives)
+    result: dict[str, Any] = {}
+    for name, *row in zip(_MIDDLES, figures(np.arange(drives)), low, high, strict=True):
+        value, *interval = (_rounded(number) for number in row)
+        result[f"{prefix}{name}"], result[f"{prefix}{name}_interval"] = value, interval
     return result
 
 
