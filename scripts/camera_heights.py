@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cvsegguide.errors import ConfigurationError, CVSegGuideError
+from cvsegguide.console import exit_status
+from cvsegguide.errors import ConfigurationError
 from cvsegguide.evaluation.bootstrap import bootstrap_intervals
-from cvsegguide.evaluation.report import markdown_table
+from cvsegguide.evaluation.report import write_table
 from cvsegguide.io.atomic import write_text
 from cvsegguide.io.images import read_image
 from cvsegguide.progress import track
@@ -89,6 +90,30 @@ def cells(height: float, errors: dict[str, list[float]]) -> list[str]:
     return line
 
 
+def compare(options: argparse.Namespace) -> None:
+    """Measure what is not measured yet; write and print the table."""
+    if not 20 <= options.fov <= 360:
+        raise ConfigurationError("--fov: must lie in 20..360 degrees")
+    from cvsegguide import Localizer
+
+    out = Path(options.out)
+    results = out / f"fov-{options.fov:g}-heading-{options.heading_error:g}"
+    localizer = Localizer.from_pretrained(options.weights)
+    figures: dict[str, Any] = {}
+    for height in options.height:
+        done = results / f"{height:g}.json"
+        if not done.exists():
+            manifest = city(out / f"{height:g}", height, options.tiles, options.seed)
+            errors = measured(localizer, manifest, height, options)
+            write_text(done, json.dumps(errors) + "\n")
+        figures[f"{height:g}"] = json.loads(done.read_text(encoding="utf-8"))
+    head = ["camera m"]
+    for name in ("as usual", "height given", "searched"):
+        head += [f"{name}: median m", "within 5 m %"]
+    rows = [cells(float(name), errors) for name, errors in figures.items()]
+    write_table(results / "heights", figures, (head, rows))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -102,33 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fov", type=float, default=360.0, metavar="D")
     parser.add_argument("--heading-error", type=float, default=0.0, metavar="D")
     options = parser.parse_args(argv)
-    out = Path(options.out)
-    results = out / f"fov-{options.fov:g}-heading-{options.heading_error:g}"
-    try:
-        if not 20 <= options.fov <= 360:
-            raise ConfigurationError("--fov: must lie in 20..360 degrees")
-        from cvsegguide import Localizer
-
-        localizer = Localizer.from_pretrained(options.weights)
-        figures: dict[str, Any] = {}
-        for height in options.height:
-            done = results / f"{height:g}.json"
-            if not done.exists():
-                manifest = city(out / f"{height:g}", height, options.tiles, options.seed)
-                errors = measured(localizer, manifest, height, options)
-                write_text(done, json.dumps(errors) + "\n")
-            figures[f"{height:g}"] = json.loads(done.read_text(encoding="utf-8"))
-        head = ["camera m"]
-        for name in ("as usual", "height given", "searched"):
-            head += [f"{name}: median m", "within 5 m %"]
-        table = markdown_table(head, [cells(float(name), each) for name, each in figures.items()])
-        write_text(results / "heights.json", json.dumps(figures, indent=1) + "\n")
-        write_text(results / "heights.md", table + "\n")
-        print(table)
-    except CVSegGuideError as error:
-        print(f"camera_heights: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("camera_heights", lambda: compare(options))
 
 
 if __name__ == "__main__":

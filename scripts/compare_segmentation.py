@@ -41,7 +41,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
+from cvsegguide.console import exit_status
+from cvsegguide.errors import ConfigurationError, DatasetError
 from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.evaluation.report import markdown_table
 from cvsegguide.io.atomic import write_text
@@ -392,6 +393,18 @@ def table_of(results: list[dict[str, Any]]) -> str:
     return markdown_table([*head, "training, CPU min"], rows) + "\n"
 
 
+def write_comparison(options: argparse.Namespace) -> None:
+    """Compare the networks; write and print the table."""
+    for name in ("steps", "batch"):
+        if getattr(options, name) < 1:
+            raise ConfigurationError(f"--{name}: must be at least 1")
+    if options.crop < 32 or options.crop % 32:
+        raise ConfigurationError("--crop: must be a multiple of 32")
+    table = table_of(list(compare(options)))
+    write_text(Path(options.out) / "comparison.md", table)
+    print(table, end="")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Compare, print the table, write it and a JSON file per network."""
     summary, _, rest = (__doc__ or "").partition("\n")
@@ -407,20 +420,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, metavar="N", help="photographs of val at most")
     options = parser.parse_args(argv)
-    try:
-        for name in ("steps", "batch"):
-            if getattr(options, name) < 1:
-                raise ConfigurationError(f"--{name}: must be at least 1")
-        if options.crop < 32 or options.crop % 32:
-            raise ConfigurationError("--crop: must be a multiple of 32")
-        results = list(compare(options))
-        table = table_of(results)
-        write_text(Path(options.out) / "comparison.md", table)
-    except CVSegGuideError as error:
-        print(f"compare_segmentation: error: {error}", file=sys.stderr)
-        return error.exit_status
-    print(table, end="")
-    return 0
+    return exit_status("compare_segmentation", lambda: write_comparison(options))
 
 
 if __name__ == "__main__":

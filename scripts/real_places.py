@@ -36,7 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
+from cvsegguide.console import exit_status
+from cvsegguide.errors import ConfigurationError, DatasetError
 from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.io.atomic import atomic_path, write_text
 from cvsegguide.progress import track
@@ -221,8 +222,10 @@ def overhead_of(kind: str, photograph: NDArray[np.uint8], scene: Any) -> NDArray
     return coarse
 
 
-def make(options: argparse.Namespace) -> int:
+def make(options: argparse.Namespace) -> None:
     """Write the views and their manifest."""
+    if not 0.1 <= options.gsd <= 2.0:
+        raise ConfigurationError(f"--gsd: must lie in 0.1..2, got {options.gsd:g}")
     root, out = Path(options.root), Path(options.out)
     names = numbers(root)
     order = np.random.default_rng(options.seed).permutation(len(names))
@@ -241,7 +244,6 @@ def make(options: argparse.Namespace) -> int:
         raise DatasetError(f"{root}: no photograph has a road with {SIDE:g} m around")
     write_text(out / "manifest.csv", "\n".join([",".join(COLUMNS), *rows]) + "\n")
     print(f"{out / 'manifest.csv'}: {len(rows)} views of {places} places")
-    return 0
 
 
 def clustered(
@@ -259,7 +261,7 @@ def clustered(
     return dict(zip(names, rows.tolist(), strict=True))
 
 
-def report(options: argparse.Namespace) -> int:
+def report(options: argparse.Namespace) -> None:
     """Errors by place, share of the tile above the truth, and the best and worst as pictures."""
     import pandas as pd
 
@@ -317,7 +319,6 @@ def report(options: argparse.Namespace) -> int:
             with atomic_path(result / f"{name}.jpg") as temporary:
                 sheet.save(temporary, "JPEG", quality=88)
             print(f"{result / f'{name}.jpg'} written")
-    return 0
 
 
 def share_above(posterior: NDArray[np.float32], row: float, col: float, radius: float) -> float:
@@ -427,13 +428,7 @@ def main(argv: list[str] | None = None) -> int:
     reading.add_argument("--pictures", type=int, default=6, metavar="N", help="0: none")
     reading.set_defaults(run=report)
     options = parser.parse_args(argv)
-    try:
-        if options.run is make and not 0.1 <= options.gsd <= 2.0:
-            raise ConfigurationError(f"--gsd: must lie in 0.1..2, got {options.gsd:g}")
-        return int(options.run(options))
-    except CVSegGuideError as error:
-        print(f"real_places: error: {error}", file=sys.stderr)
-        return 2
+    return exit_status("real_places", lambda: options.run(options))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ from typing import Any
 
 from PIL import Image
 
-from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
-from cvsegguide.evaluation.report import markdown_table
-from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.console import exit_status
+from cvsegguide.errors import ConfigurationError, DatasetError
+from cvsegguide.evaluation.cells import with_interval
+from cvsegguide.evaluation.report import write_table
+from cvsegguide.io.atomic import atomic_path
 from cvsegguide.progress import track
 
 DISTANCES = (0.11, 0.15, 0.2262, 0.3, 0.45, 0.9)
@@ -64,8 +66,8 @@ def resampled(table: Path, gsd: float, out: Path, limit: int) -> Path:
     return path
 
 
-def measured(manifest: Path, out: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of ``cvsegguide test`` on a manifest."""
+def measure(manifest: Path, out: Path, options: argparse.Namespace) -> None:
+    """Run ``cvsegguide test`` on a manifest; its figures go to ``metrics.json``."""
     from cvsegguide.cli.main import main as cvsegguide
 
     command = ["test", "--config", "geometric-synthcity", "--weights", options.weights]
@@ -74,25 +76,33 @@ def measured(manifest: Path, out: Path, options: argparse.Namespace) -> dict[str
     command += ["--data.num_workers", "0", "--out", str(out)]
     if cvsegguide(command):
         raise ConfigurationError(f"{manifest}: the test has failed")
-    found: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    return found
 
 
-def cells(gsd: float, found: dict[str, Any]) -> list[str]:
+def cells(gsd: float, position: dict[str, float]) -> list[str]:
     """A row of the table."""
-    position = found["position"]
+    errors = [with_interval(position, name) for name in ("median", "mean")]
+    shares = [with_interval(position, name, 1, 100) for name in ("recall_1m", "recall_5m")]
+    return [f"{gsd:g}", *errors, *shares]
 
-    def figure(name: str, digits: int, factor: float = 1.0) -> str:
-        value, low, high = (factor * position[f"{name}{end}"] for end in ("", "_low", "_high"))
-        return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
-    return [
-        f"{gsd:g}",
-        figure("median", 2),
-        figure("mean", 2),
-        figure("recall_1m", 1, 100),
-        figure("recall_5m", 1, 100),
-    ]
+def compare(options: argparse.Namespace) -> None:
+    """Measure what is not measured yet; write and print the table."""
+    if any(not 0.02 <= gsd <= 3.0 for gsd in options.gsd):
+        raise ConfigurationError("--gsd: must lie in 0.02..3 metres per pixel")
+    out = Path(options.out)
+    figures: dict[str, Any] = {}
+    rows = []
+    for gsd in options.gsd:
+        folder = out / f"{gsd:g}"
+        done = folder / "test" / "metrics.json"
+        if not done.exists():
+            manifest = resampled(Path(options.table), gsd, folder, options.limit)
+            measure(manifest, folder / "test", options)
+        found = json.loads(done.read_text(encoding="utf-8"))
+        figures[f"{gsd:g}"] = {name: found[name] for name in ("position", "posterior")}
+        rows.append(cells(gsd, found["position"]))
+    head = ["m per pixel", "median m", "mean m", "within 1 m %", "within 5 m %"]
+    write_table(out / "resolutions", figures, (head, rows))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -107,29 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="pairs; 0: all")
     parser.add_argument("--heading-error", type=float, default=0.0, metavar="D")
     options = parser.parse_args(argv)
-    out = Path(options.out)
-    try:
-        if any(not 0.02 <= gsd <= 3.0 for gsd in options.gsd):
-            raise ConfigurationError("--gsd: must lie in 0.02..3 metres per pixel")
-        results: dict[str, Any] = {}
-        rows = []
-        for gsd in options.gsd:
-            folder = out / f"{gsd:g}"
-            done = folder / "test" / "metrics.json"
-            if not done.exists():
-                manifest = resampled(Path(options.table), gsd, folder, options.limit)
-                measured(manifest, folder / "test", options)
-            found = json.loads(done.read_text(encoding="utf-8"))
-            results[f"{gsd:g}"] = {name: found[name] for name in ("position", "posterior")}
-            rows.append(cells(gsd, found))
-        head = ["m per pixel", "median m", "mean m", "within 1 m %", "within 5 m %"]
-        write_text(out / "resolutions.json", json.dumps(results, indent=1) + "\n")
-        write_text(out / "resolutions.md", markdown_table(head, rows) + "\n")
-        print(markdown_table(head, rows))
-    except CVSegGuideError as error:
-        print(f"resolutions: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("resolutions", lambda: compare(options))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@ Results go to stdout; everything else goes to stderr through here. The command l
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
+
+from cvsegguide.errors import CVSegGuideError
 
 
 @dataclass
@@ -75,9 +78,27 @@ def has_colour(stream: IO[str]) -> bool:
     return os.environ.get("TERM") != "dumb" and stream.isatty()
 
 
-def complain(kind: str, text: str) -> None:
-    """``cvsegguide: KIND: text`` on stderr in one line, the kind coloured in a terminal."""
+def complain(kind: str, text: str, program: str = "cvsegguide") -> None:
+    """``PROGRAM: KIND: text`` on stderr in one line, the kind coloured in a terminal."""
     line = " ".join(text.split())
     if has_colour(sys.stderr):
         kind = f"\x1b[1;{31 if kind == 'error' else 33}m{kind}\x1b[0m"
-    print(f"cvsegguide: {kind}: {line}", file=sys.stderr, flush=True)
+    print(f"{program}: {kind}: {line}", file=sys.stderr, flush=True)
+
+
+def exit_status(program: str, work: Callable[[], object]) -> int:
+    """Do the work of a program of its own; what the user can mend is complained about in a line.
+
+    Args:
+        program: Name that the line begins with.
+        work: What is done.
+
+    Returns:
+        0, or the exit status of the error.
+    """
+    try:
+        work()
+    except CVSegGuideError as error:
+        complain("error", str(error), program)
+        return error.exit_status
+    return 0

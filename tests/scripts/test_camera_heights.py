@@ -3,6 +3,7 @@
 import argparse
 import csv
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -92,3 +93,28 @@ def test_a_height_that_is_no_height_is_said(
     assert "camera_heights: error: rig: no" in capsys.readouterr().err
     assert "0.8 m" not in script.cameras.RIGS
     assert script.main(["--out", str(tmp_path), "--fov", "5"]) == 2
+
+
+def test_the_table_of_heights(
+    script: ModuleType, manifest: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    made: list[float] = []
+
+    def city(folder: Path, height: float, tiles: int, seed: int) -> Path:
+        made.append(height)
+        return manifest
+
+    monkeypatch.setattr(script, "city", city)
+    loader = SimpleNamespace(from_pretrained=lambda name: Answering())
+    monkeypatch.setattr("cvsegguide.Localizer", loader, raising=False)
+    command = ["--out", str(tmp_path / "out"), "--height", "0.8"]
+    assert script.main(command) == 0
+    shown = capsys.readouterr().out
+    assert "| 0.8 | 7.50 [7.50, 7.50] | 0 | 2.50 [2.50, 2.50] | 100 | 5.00 [5.00, 5.00] |" in shown
+    folder = tmp_path / "out/fov-360-heading-0"
+    assert (folder / "heights.md").read_text() == shown
+    figures = json.loads((folder / "heights.json").read_text())
+    assert figures["0.8"]["known"] == pytest.approx([2.5] * 5, abs=0.01)
+    # What is measured is measured.
+    assert script.main(command) == 0
+    assert made == [0.8]

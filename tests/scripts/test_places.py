@@ -129,3 +129,34 @@ def test_tiles_of_other_resolutions(tmp_path: Path) -> None:
         assert (one.row, one.col) == pytest.approx((two.row, two.col), abs=1e-3)
         assert two.gsd == pytest.approx(0.2262, rel=2e-3)
         assert float((one.overhead - two.overhead).abs().mean()) < 0.06
+
+
+def test_the_table_of_resolutions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = load("resolutions")
+    measured: list[Path] = []
+
+    def measure(manifest: Path, out: Path, options: object) -> None:
+        measured.append(manifest)
+        figures: dict[str, float] = {}
+        for name, value in (("median", 0.2), ("mean", 4), ("recall_1m", 0.9), ("recall_5m", 0.95)):
+            figures |= {name: value, f"{name}_low": value / 2, f"{name}_high": value}
+        out.mkdir(parents=True)
+        content = {"position": figures, "posterior": {"nll": 3.0}, "command": []}
+        (out / "metrics.json").write_text(json.dumps(content))
+
+    monkeypatch.setattr(script, "resampled", lambda table, gsd, out, limit: out / "manifest.csv")
+    monkeypatch.setattr(script, "measure", measure)
+    command = ["manifest.csv", "--out", str(tmp_path), "--gsd", "0.11", "0.9"]
+    for _ in range(2):
+        assert script.main(command) == 0
+        shown = capsys.readouterr().out
+        cells = "0.20 [0.10, 0.20] | 4.00 [2.00, 4.00] | 90.0 [45.0, 90.0] | 95.0 [47.5, 95.0] |"
+        assert shown.splitlines()[2:] == [f"| 0.11 | {cells}", f"| 0.9 | {cells}"]
+        assert (tmp_path / "resolutions.md").read_text() == shown
+    found = json.loads((tmp_path / "resolutions.json").read_text())
+    assert found["0.9"]["posterior"] == {"nll": 3.0}
+    assert measured == [tmp_path / f"{gsd}" / "manifest.csv" for gsd in ("0.11", "0.9")]
+    assert script.main([*command, "5"]) == 2
+    assert "resolutions: error: --gsd: must lie in 0.02..3" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from cvsegguide.evaluation.ablation import (
     is_finished,
 )
 from cvsegguide.evaluation.bootstrap import percentile_interval
+from cvsegguide.evaluation.cells import signed, with_interval
 from cvsegguide.evaluation.report import Table, markdown_table, print_one
 from cvsegguide.io.atomic import atomic_path, write_text
 
@@ -282,26 +283,6 @@ def _paired(value: Callable[[Any], float], count: int, seed: int) -> dict[str, f
     return {"value": value(np.arange(count)), "low": float(low), "high": float(high)}
 
 
-def shown_interval(
-    group: Mapping[str, Any], name: str, factor: float = 1.0, digits: int = 2
-) -> str:
-    """A figure with its interval where it has one, ``-`` where there is no figure."""
-    if name not in group:
-        return "-"
-    text = f"{factor * group[name]:.{digits}f}"
-    if f"{name}_low" not in group:
-        return text
-    low, high = factor * group[f"{name}_low"], factor * group[f"{name}_high"]
-    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _difference(group: Mapping[str, Any], name: str) -> str:
-    if name not in group:
-        return "-"
-    entry = group[name]
-    return f"{entry['value']:+.2f} [{entry['low']:+.2f}, {entry['high']:+.2f}]"
-
-
 def table(content: Mapping[str, Any]) -> Table:
     """A row per network, guidance and recipe, then the baselines."""
     groups = content["groups"]
@@ -317,24 +298,24 @@ def table(content: Mapping[str, Any]) -> Table:
     for group in groups:
         row = [group["network"], group["guidance"], *([group["recipe"]] if recipes else [])]
         row += [
-            shown_interval(group, "mean"),
-            shown_interval(group, "median"),
+            with_interval(group, "mean"),
+            with_interval(group, "median"),
             f"{group['p90']:.2f}",
         ]
-        row += [shown_interval(group, f"recall_{value:g}m", 100, 1) for value in _RECALLS]
+        row += [with_interval(group, f"recall_{value:g}m", 1, 100) for value in _RECALLS]
         row += [f"{group['nll']:.2f}"]
         row += ["-" if group["miou"] is None else f"{100 * group['miou']:.1f}"]
-        row += [_difference(group, "mean_minus_none")] if guided else []
-        row += [_difference(group, "mean_minus_published")] if compared else []
+        row += [signed(group, "mean_minus_none")] if guided else []
+        row += [signed(group, "mean_minus_published")] if compared else []
         rows.append(row)
     for name, figures in content["baselines"].items():
         row = [name, "-", *(["-"] if recipes else [])]
         row += [
-            shown_interval(figures, "mean"),
-            shown_interval(figures, "median"),
+            with_interval(figures, "mean"),
+            with_interval(figures, "median"),
             f"{figures['p90']:.2f}",
         ]
-        row += [shown_interval(figures, f"recall_{value:g}m", 100, 1) for value in _RECALLS]
+        row += [with_interval(figures, f"recall_{value:g}m", 1, 100) for value in _RECALLS]
         row += [f"{figures['nll']:.2f}" if "nll" in figures else "-", "-"]
         row += ["-"] * (guided + compared)
         rows.append(row)

@@ -17,12 +17,12 @@ from cvsegguide.evaluation.ablation_report import (
     machine,
     median_ratio,
     provenance,
-    shown_interval,
     summary,
     write_report,
 )
 from cvsegguide.evaluation.ablation_runs import evaluations, is_tested, is_trained
 from cvsegguide.evaluation.ablation_table import HEADINGS, SETTINGS, TablePlan, TableRun
+from cvsegguide.evaluation.cells import number, signed, with_interval
 from cvsegguide.evaluation.report import Table, markdown_table
 from cvsegguide.io.atomic import atomic_path
 
@@ -183,13 +183,6 @@ def _mean(figures: Sequence[Mapping[str, Any]], group: str, name: str) -> float 
     return float(np.mean(known)) if known else None
 
 
-def _shown_difference(row: Mapping[str, Any], name: str) -> str:
-    if name not in row:
-        return "-"
-    entry = row[name]
-    return f"{entry['value']:+.2f} [{entry['low']:+.2f}, {entry['high']:+.2f}]"
-
-
 def _shown_ratio(row: Mapping[str, Any]) -> str:
     entry = row.get("median_over_reference")
     if entry is None:
@@ -197,16 +190,12 @@ def _shown_ratio(row: Mapping[str, Any]) -> str:
     return f"{entry['value']:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]"
 
 
-def _number(value: float | None, digits: int, factor: float = 1.0) -> str:
-    return "-" if value is None else f"{factor * value:.{digits}f}"
-
-
 def overview(content: Mapping[str, Any]) -> Table:
     """Mean errors of every row under every condition, and differences to the reference."""
     head = ["row", "parameters, M"]
     names = list(dict.fromkeys(row["name"] for row in content["rows"]))
     sizes = {row["name"]: row["parameters"] for row in content["rows"]}
-    lines = {name: [name, _number(sizes[name], 2, 1e-6)] for name in names}
+    lines = {name: [name, number(sizes[name], 2, 1e-6)] for name in names}
     baselines: dict[str, list[str]] = {}
     for count, block in enumerate(content["evaluations"]):
         label = _label(block)
@@ -215,13 +204,13 @@ def overview(content: Mapping[str, Any]) -> Table:
         for name in names:
             row = found.get(name, {})
             lines[name] += [
-                shown_interval(row, "mean"),
-                _shown_difference(row, "mean_minus_reference"),
-                shown_interval(row, "median"),
+                with_interval(row, "mean"),
+                signed(row, "mean_minus_reference"),
+                with_interval(row, "median"),
             ]
         for name, row in block["baselines"].items():
             line = baselines.setdefault(name, [name, "-", *["-"] * 3 * count])
-            line += [shown_interval(row, "mean"), "-", shown_interval(row, "median")]
+            line += [with_interval(row, "mean"), "-", with_interval(row, "median")]
     return head, [*lines.values(), *baselines.values()]
 
 
@@ -240,20 +229,20 @@ def details(block: Mapping[str, Any]) -> Table:
     head += ["heading, median °"] if searched else []
     lines = []
     for row in block["rows"]:
-        line = [row["name"], shown_interval(row, "mean")]
-        line += [_shown_difference(row, "mean_minus_reference"), shown_interval(row, "median")]
-        line += [_shown_difference(row, "median_minus_reference"), _shown_ratio(row)]
+        line = [row["name"], with_interval(row, "mean")]
+        line += [signed(row, "mean_minus_reference"), with_interval(row, "median")]
+        line += [signed(row, "median_minus_reference"), _shown_ratio(row)]
         line += [f"{row['p90']:.2f}"]
-        line += [shown_interval(row, f"recall_{value:g}m", 100, 1) for value in RECALLS]
-        line += [_number(row["nll"], 2), _number(row["hdr50_coverage"], 1, 100)]
-        line += [_number(row["hdr90_coverage"], 1, 100), _number(row["miou"], 1, 100)]
-        line += [_number(row["heading_median"], 1)] if searched else []
+        line += [with_interval(row, f"recall_{value:g}m", 1, 100) for value in RECALLS]
+        line += [number(row["nll"], 2), number(row["hdr50_coverage"], 1, 100)]
+        line += [number(row["hdr90_coverage"], 1, 100), number(row["miou"], 1, 100)]
+        line += [number(row["heading_median"], 1)] if searched else []
         lines.append(line)
     for name, row in block["baselines"].items():
-        line = [name, shown_interval(row, "mean"), "-", shown_interval(row, "median"), "-", "-"]
-        line += [_number(row.get("p90"), 2)]
-        line += [shown_interval(row, f"recall_{value:g}m", 100, 1) for value in RECALLS]
-        line += [_number(row.get("nll"), 2), *["-"] * (4 if searched else 3)]
+        line = [name, with_interval(row, "mean"), "-", with_interval(row, "median"), "-", "-"]
+        line += [number(row.get("p90"), 2)]
+        line += [with_interval(row, f"recall_{value:g}m", 1, 100) for value in RECALLS]
+        line += [number(row.get("nll"), 2), *["-"] * (4 if searched else 3)]
         lines.append(line)
     return head, lines
 
@@ -284,11 +273,11 @@ def markdown(content: Mapping[str, Any]) -> str:
         [
             row["folder"],
             ", ".join(f"{key}: {value}" for key, value in row["changes"].items()) or "-",
-            _number(row["parameters"], 2, 1e-6),
+            number(row["parameters"], 2, 1e-6),
             "-" if row["learning_rate"] is None else f"{row['learning_rate']:g}",
             str(row["batch_size"]),
             str(row["steps"] or "-"),
-            _number(row["fit_seconds"], 0),
+            number(row["fit_seconds"], 0),
         ]
         for row in content["rows"]
     ]

@@ -1,28 +1,16 @@
 """Figures as tables: on screen and in Markdown."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from cvsegguide.evaluation.cells import number, with_interval
 from cvsegguide.evaluation.position import RECALL_THRESHOLDS
+from cvsegguide.io.atomic import write_text
 
 Table = tuple[list[str], list[list[str]]]
-
-
-def _number(value: Any, digits: int = 2) -> str:
-    return "-" if value is None else f"{float(value):.{digits}f}"
-
-
-def _with_interval(
-    figures: Mapping[str, Any], name: str, digits: int = 2, factor: float = 1
-) -> str:
-    if name not in figures:
-        return "-"
-    text = f"{factor * figures[name]:.{digits}f}"
-    low, high = figures.get(f"{name}_low"), figures.get(f"{name}_high")
-    if low is None or high is None:
-        return text
-    return f"{text} [{factor * low:.{digits}f}, {factor * high:.{digits}f}]"
 
 
 def position_table(figures: Mapping[str, Any]) -> Table:
@@ -33,10 +21,10 @@ def position_table(figures: Mapping[str, Any]) -> Table:
     rows = []
     model = {**figures.get("position", {}), "nll": figures.get("posterior", {}).get("nll")}
     for name, values in [("model", model), *figures.get("baselines", {}).items()]:
-        row = [name, _with_interval(values, "mean"), _with_interval(values, "median")]
-        row += [_number(values.get(key)) for key in ("p25", "p75", "p90")]
-        row += [_with_interval(values, key, 1, 100) for key in recalls]
-        rows.append([*row, _number(values.get("nll"))])
+        row = [name, with_interval(values, "mean"), with_interval(values, "median")]
+        row += [number(values.get(key)) for key in ("p25", "p75", "p90")]
+        row += [with_interval(values, key, 1, 100) for key in recalls]
+        rows.append([*row, number(values.get("nll"))])
     return head, rows
 
 
@@ -47,9 +35,9 @@ def published_table(figures: Mapping[str, Any]) -> Table:
     if not published:
         return head, []
     own = figures.get("position", {})
-    rows = [["this model", _number(own.get("mean")), _number(own.get("median"))]]
+    rows = [["this model", number(own.get("mean")), number(own.get("median"))]]
     rows += [
-        [row["method"], _number(row["mean"]), _number(row["median"])] for row in published["rows"]
+        [row["method"], number(row["mean"]), number(row["median"])] for row in published["rows"]
     ]
     return head, rows
 
@@ -62,9 +50,9 @@ def direction_table(figures: Mapping[str, Any]) -> Table:
     rows = []
     for name in ("lateral", "longitudinal"):
         if f"{name}_mean" in position:
-            row = [name, _number(position[f"{name}_mean"]), _number(position[f"{name}_median"])]
+            row = [name, number(position[f"{name}_mean"]), number(position[f"{name}_median"])]
             row += [
-                _number(100 * position[f"{name}_recall_{threshold:g}m"], 1)
+                number(100 * position[f"{name}_recall_{threshold:g}m"], 1)
                 for threshold in RECALL_THRESHOLDS
             ]
             rows.append(row)
@@ -81,14 +69,14 @@ def posterior_table(figures: Mapping[str, Any]) -> Table:
             if key.startswith("hit_")
             else "probability of the camera's region (mean), %"
         )
-        rows.append([label, _number(100 * value, 1)])
+        rows.append([label, number(100 * value, 1)])
     for key, value in posterior.items():
         if key.endswith("_area_m2"):
-            rows.append([f"area of the {key[3:-8]} % set (median), m²", _number(value, 1)])
+            rows.append([f"area of the {key[3:-8]} % set (median), m²", number(value, 1)])
         elif key.endswith("_coverage"):
-            rows.append([f"cameras inside the {key[3:-9]} % set, %", _number(100 * value, 1)])
+            rows.append([f"cameras inside the {key[3:-9]} % set, %", number(100 * value, 1)])
         elif key == "mean_certain":
-            rows.append(["mean error without the most uncertain fifth, m", _number(value)])
+            rows.append(["mean error without the most uncertain fifth, m", number(value)])
     return ["posterior", "value"], rows
 
 
@@ -98,10 +86,10 @@ def landcover_table(figures: Mapping[str, Any]) -> Table:
     if not scores:
         return ["class", "IoU %", "Dice %"], []
     rows = [
-        [name, _number(100 * scores["iou"][name], 1), _number(100 * scores["dice_of"][name], 1)]
+        [name, number(100 * scores["iou"][name], 1), number(100 * scores["dice_of"][name], 1)]
         for name in scores["iou"]
     ]
-    rows.append(["mean", _number(100 * scores["miou"], 1), _number(100 * scores["dice"], 1)])
+    rows.append(["mean", number(100 * scores["miou"], 1), number(100 * scores["dice"], 1)])
     rows.append([f"pixels right: {100 * scores['accuracy']:.1f} %", "", ""])
     return ["class", "IoU %", "Dice %"], rows
 
@@ -133,7 +121,7 @@ def tables(figures: Mapping[str, Any]) -> list[tuple[str, Table]]:
     ]
     heading = figures.get("heading")
     if heading:
-        row = [_number(heading["mean"]), _number(heading["median"]), _number(heading["p90"])]
+        row = [number(heading["mean"]), number(heading["median"]), number(heading["p90"])]
         found.append(("Heading", (["mean °", "median °", "90 % °"], [row])))
     return [(title, table) for title, table in found if table[1]]
 
@@ -144,6 +132,14 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines.append("|" + "|".join(["---"] + ["---:"] * (len(head) - 1)) + "|")
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def write_table(path: Path, figures: Mapping[str, Any], table: Table) -> None:
+    """Write figures to ``path.json`` and their table to ``path.md``, and print the table."""
+    text = markdown_table(*table)
+    write_text(path.with_name(f"{path.name}.json"), json.dumps(figures, indent=1) + "\n")
+    write_text(path.with_name(f"{path.name}.md"), text + "\n")
+    print(text)
 
 
 BASELINE_NOTE = (
@@ -254,8 +250,8 @@ def print_one(title: str, table: Table) -> None:
     if not any("[" in cell for row in rows for cell in row):
         title = title.partition(" (95 %")[0]
     shown = RichTable(title=title, title_justify="left")
-    for number, name in enumerate(head):
-        shown.add_column(name, justify="left" if number == 0 else "right")
+    for column, name in enumerate(head):
+        shown.add_column(name, justify="right" if column else "left")
     for row in rows:
         shown.add_row(*row)
     console.print(shown)
