@@ -1,19 +1,22 @@
 """The figure of the paper: every part where it belongs, nothing over anything else."""
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from cvsegguide.evaluation.examples import Example, answer, examples
+from cvsegguide.geo import angular_difference
 from cvsegguide.inference.localizer import Localizer
 from cvsegguide.landcover import NYC
 from cvsegguide.viz.comparison import draw_comparison, save_comparison
-from cvsegguide.viz.parts import highest_density_levels
+from cvsegguide.viz.parts import draw_street, highest_density_levels
 from helpers.models import ColourModel
 from helpers.tiny import TinyPairs
 
@@ -127,6 +130,25 @@ def test_nothing_overlaps(entries, models):
         high = min(one.y1, other.y1) - max(one.y0, other.y0)
         # Marks at a tile's border stand out by a few pixels.
         assert min(wide, high) < 8, (one, other)
+
+
+@pytest.mark.parametrize("fov", [20.0, 40.0, 70.0, 90.0, 108.0, 150.0, 180.0, 270.0, 360.0])
+@pytest.mark.parametrize("heading", [0.0, 77.0, 355.0, None])
+def test_azimuths_of_narrow_views_have_room(fov, heading):
+    figure = Figure(figsize=(7.16, 2))
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.01, 0.3, 0.46, 0.42))  # as wide as two maps, as high as half of one
+    columns = round(512 * fov / 360)
+    draw_street(axes, np.zeros((128, columns, 3), np.uint8), heading, fov, size=6.5)
+    canvas.draw()
+    labels = axes.get_xticklabels()
+    boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+    assert len(boxes) >= (2 if fov >= 70 else 1)
+    assert all(one.x1 < other.x0 for one, other in pairwise(boxes))
+    for place, label in zip(axes.get_xticks(), labels, strict=True):
+        angle = (heading or 0.0) + (place / columns - 0.5) * fov
+        shown = float(label.get_text().split("\n")[-1].removesuffix("°"))
+        assert abs(angular_difference(angle, shown)) < (1e-6 if len(boxes) > 1 else 0.51)
 
 
 def test_files(entries, tmp_path: Path):

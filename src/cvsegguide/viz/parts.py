@@ -22,6 +22,9 @@ BAR, TRUE_BAR, REST_BAR = "#7b3fa0", "#1f9d55", "#b9b9b9"
 """Colours of regions, of the region that the camera stands in, and of what lies in none."""
 
 _MARKERS = ("+", "x", "1", "2", "3", "4")
+_DIGIT = 0.64
+"""Width of a digit in sizes of its font, of DejaVu Sans as matplotlib brings it."""
+
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
 
@@ -187,7 +190,7 @@ def draw_street(
     most: int = 2000,
     size: float | None = None,
 ) -> None:
-    """A street view with the azimuths that its columns look to.
+    """A street view with the azimuths that its columns look to, as many as have room.
 
     Args:
         axes: Where to.
@@ -197,6 +200,9 @@ def draw_street(
         most: Columns that are drawn at most.
         size: Of the letters, in points.
     """
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+
     height, width = street.shape[:2]
     vertical = fov * height / width
     if vertical > 91:  # the sky and the car's roof tell nothing
@@ -206,25 +212,48 @@ def draw_street(
     step = max(1, width // most)
     axes.imshow(street[::step, ::step], extent=(0, width, height, 0), aspect="equal")
     axes.set_yticks([])
-    middle = 0.0 if heading is None else heading
-    every = next(gap for gap in (45, 30, 15, 10, 5, 1) if gap == 1 or fov / gap >= 4)
-    start = middle - fov / 2
-    first = math.ceil(start / every - 1e-6) * every
-    ticks = np.arange(first, start + fov + 1e-6, every)
-    names = [
-        direction(tick)
-        if heading is not None
-        else f"{tick - middle:+.0f}°".replace("+0°", "0°").replace("-0°", "0°")
-        for tick in ticks
-    ]
-    places = (ticks - start) * width / fov
+    shown = min(axes.bbox.width, axes.bbox.height * width / height)
+    fills = shown > 0.9 * axes.bbox.width
+    if size is None:
+        size = FontProperties(size=rcParams["xtick.labelsize"]).get_size_in_points()
+    start = -fov / 2 if heading is None else heading - fov / 2
+    # "+45°", "315°", "+135°"; labels within the ends of the picture come half a width nearer.
+    letters = 5 if heading is None and fov > 200 else 4
+    wide = letters * _DIGIT * size / 72 * axes.figure.dpi * (1.6 if fills else 1.2)
+    azimuths = _ticks(start, fov, shown / wide)
+    if heading is None:
+        names = [f"{angle:+.0f}°" if round(angle) else "0°" for angle in azimuths]
+    else:
+        names = [direction(azimuth) for azimuth in azimuths]
+    places = (azimuths - start) * width / fov
     axes.set_xticks(places, names, fontsize=size)
+    if not fills:
+        return  # there is room beside the picture
     for place, label in zip(places, axes.get_xticklabels(), strict=True):
         # Those at the ends stay within the picture.
         if place < 0.01 * width:
             label.set_horizontalalignment("left")
         elif place > 0.99 * width:
             label.set_horizontalalignment("right")
+
+
+def _ticks(start: float, fov: float, room: float) -> NDArray[np.float64]:
+    """Round angles in degrees from ``start`` on, not much over four and no more than have room.
+
+    Args:
+        start: Angle of the left border.
+        fov: Extent of the view.
+        room: How many labels have room beside each other in it.
+
+    Returns:
+        Ascending; the middle alone, in whole degrees, where no round one lies in the view.
+    """
+    gaps = (1, 5, 10, 15, 30, 45, 90, 180)
+    most = max(gap for gap in gaps if gap == 1 or (gap <= 45 and fov / gap >= 4))
+    every = next((gap for gap in gaps if gap >= most and fov / gap <= room), gaps[-1])
+    first = math.ceil(start / every - 1e-6) * every
+    ticks = np.arange(first, start + fov + 1e-6, every, dtype=np.float64)
+    return ticks if len(ticks) else np.array([float(round(start + fov / 2))])
 
 
 def direction(azimuth: float) -> str:
