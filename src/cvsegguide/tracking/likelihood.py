@@ -1,8 +1,9 @@
 """What a frame says of every state: a network's scores on the grid of a belief."""
 
 import math
-from dataclasses import replace
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,8 @@ from torch.nn import functional
 
 from cvsegguide.geo.filling import filled_up_and_down
 from cvsegguide.geo.panorama import street_canvas
-from cvsegguide.inference.localizer import filled
 from cvsegguide.inference.windows import Blender, lattice, to_bytes, to_tensor
+from cvsegguide.io.rasters import filled
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.geometric.overhead import CELL, OverheadFeatures
 from cvsegguide.tracking.belief import Box
@@ -24,7 +25,18 @@ _WORKING_MEMORY = 3e8
 """Bytes that the transforms of a group of headings may take."""
 
 
-class Likelihood(Protocol):
+@dataclass(frozen=True)
+class Query:
+    """The arguments of :meth:`Likelihood.scores`."""
+
+    view: NDArray[np.uint8]
+    fov: float
+    box: Box
+    headings: NDArray[np.float64]
+    heading: float | None
+
+
+class Likelihood(ABC):
     """Scores of states for a street view.
 
     Attributes:
@@ -43,7 +55,7 @@ class Likelihood(Protocol):
         fov: float,
         box: Box,
         headings: NDArray[np.float64],
-        heading: float | None,
+        heading: float | None = None,
     ) -> Tensor:
         """Log-likelihoods, known up to one constant.
 
@@ -57,14 +69,18 @@ class Likelihood(Protocol):
         Returns:
             ``(K or 1, h, w)``, minus infinity where there is no data.
         """
-        ...
+        return self._answer(Query(view, fov, box, headings, heading))
 
+    @abstractmethod
     def known(self, box: Box) -> Tensor:
         """``(h, w)`` bool: cells of a window that have data."""
-        ...
+
+    @abstractmethod
+    def _answer(self, query: Query) -> Tensor:
+        """What :meth:`scores` returns."""
 
 
-class JointLikelihood:
+class JointLikelihood(Likelihood):
     """Position and heading by a network that matches geometry.
 
     Args:
@@ -82,16 +98,9 @@ class JointLikelihood:
         self.extent = self.blocks.extent
         self.cell = mosaic.gsd * CELL
 
-    def scores(
-        self,
-        view: NDArray[np.uint8],
-        fov: float,
-        box: Box,
-        headings: NDArray[np.float64],
-        heading: float | None,
-    ) -> Tensor:
-        """See :class:`Likelihood`."""
-        around = self.model.encode_street(_canvas(self.model, view, 0.0, fov, self.device))
+    def _answer(self, query: Query) -> Tensor:
+        box = query.box
+        around = self.model.encode_street(_canvas(self.model, query, 0.0, self.device))
         wide = box.grown(self.model.radius).within(self.extent)
         above, known = self.blocks.features(wide)
         if getattr(self.model, "centred", False) and not bool(known.all()):
@@ -100,7 +109,7 @@ class JointLikelihood:
             slice(box.top - wide.top, box.bottom - wide.top),
             slice(box.left - wide.left, box.right - wide.left),
         )
-        turns = torch.tensor(headings, dtype=torch.float32, device=self.device)
+        turns = torch.tensor(query.headings, dtype=torch.float32, device=self.device)
         area = math.prod(side + self.model.radius for side in wide.shape)
         group = max(1, int(_WORKING_MEMORY / (area * 24)))
         parts = [
@@ -110,11 +119,10 @@ class JointLikelihood:
         return torch.cat(parts).masked_fill(~known[inner], -torch.inf)
 
     def known(self, box: Box) -> Tensor:
-        """See :class:`Likelihood`."""
         return self.blocks.features(box)[1]
 
 
-class PositionLikelihood:
+class PositionLikelihood(Likelihood):
     """Position alone, by any network: the street view is turned by the heading believed in.
 
     Args:
@@ -131,16 +139,9 @@ class PositionLikelihood:
         self.extent = cells_of(mosaic)
         self.cell = mosaic.gsd * CELL
 
-    def scores(
-        self,
-        view: NDArray[np.uint8],
-        fov: float,
-        box: Box,
-        headings: NDArray[np.float64],
-        heading: float | None,
-    ) -> Tensor:
-        """See :class:`Likelihood`."""
-        street = _canvas(self.model, view, heading or 0.0, fov, self.device)
+    def _answer(self, query: Query) -> Tensor:
+        box = query.box
+        street = _canvas(self.model, query, query.heading or 0.0, self.device)
         tile = self.model.overhead_size
         # Windows reach beyond the box by a quarter, as cameras stand anywhere in a tile.
         inner = (box.shape[0] * CELL, box.shape[1] * CELL)
@@ -168,14 +169,13 @@ class PositionLikelihood:
         return pooled.masked_fill(~self.known(box), -torch.inf)
 
     def known(self, box: Box) -> Tensor:
-        """See :class:`Likelihood`."""
         height, width = box.shape
         _, valid = self.mosaic.read(box.top * CELL, box.left * CELL, height * CELL, width * CELL)
         share = valid.reshape(height, CELL, width, CELL).mean(axis=(1, 3))
         return torch.from_numpy(share >= 0.5).to(self.device)
 
 
-class Remembering:
+class Remembering(Likelihood):
     """A likelihood that computes no picture twice for the same states.
 
     For several runs over the same pictures. Of each picture the last answers are kept, and windows
@@ -200,16 +200,9 @@ class Remembering:
         self.cell = likelihood.cell
         self._kept: dict[Any, list[tuple[Box, NDArray[np.float64], Tensor]]] = {}
 
-    def scores(
-        self,
-        view: NDArray[np.uint8],
-        fov: float,
-        box: Box,
-        headings: NDArray[np.float64],
-        heading: float | None,
-    ) -> Tensor:
-        """See :class:`Likelihood`."""
-        kept = self._kept.setdefault((view.shape, view.tobytes(), fov), [])
+    def _answer(self, query: Query) -> Tensor:
+        view, box, headings = query.view, query.box, query.headings
+        kept = self._kept.setdefault((view.shape, view.tobytes(), query.fov), [])
         for known, turns, answer in kept:
             off = (headings[:, None] - turns + 180.0) % 360.0 - 180.0
             which = np.abs(off).argmin(axis=1)
@@ -218,14 +211,13 @@ class Remembering:
                 cols = slice(box.left - known.left, box.right - known.left)
                 return answer[torch.from_numpy(which), rows, cols]
         self.asked += 1
-        answer = self.likelihood.scores(view, fov, box, headings, heading)
+        answer = self.likelihood.scores(view, query.fov, box, headings, query.heading)
         if self.knows_headings:
             kept.append((box, headings, answer))
             del kept[: -self.answers]
         return answer
 
     def known(self, box: Box) -> Tensor:
-        """See :class:`Likelihood`."""
         return self.likelihood.known(box)
 
 
@@ -273,13 +265,9 @@ def _mean_where_unknown(above: OverheadFeatures, known: Tensor) -> OverheadFeatu
     return replace(above, features=filled_in(above.features, known), landcover=shares.log())
 
 
-def _canvas(
-    model: LocalizationModel,
-    view: NDArray[np.uint8],
-    heading: float,
-    fov: float,
-    device: torch.device,
-) -> Tensor:
+def _canvas(model: LocalizationModel, query: Query, heading: float, device: torch.device) -> Tensor:
+    """``(1, 3, h, w)``: the street view as ``model`` takes it, turned by ``heading`` degrees."""
+    view, fov = query.view, query.fov
     canvas, _ = street_canvas(
         to_bytes(view),
         torch.tensor([heading], dtype=torch.float32),
