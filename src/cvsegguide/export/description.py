@@ -13,7 +13,7 @@ from cvsegguide.errors import CheckpointError
 PREFIX = "cvsegguide."
 """What the keys of the metadata begin with."""
 
-FORMAT = 1
+FORMAT = 2
 """Version of the names and meanings below."""
 
 OVERHEAD, STREET, LANDCOVER, HEADINGS = "overhead", "street", "landcover", "headings"
@@ -43,6 +43,8 @@ class Description:
         density: Whether the heatmap is proportional to a probability density; else it holds
             logits.
         inverse_temperature: What logits are multiplied with before the softmax.
+        doubt_peak, doubt_power: How posteriors depend on how far the best place stands out
+            (:meth:`~cvsegguide.models.base.LocalizationModel.doubt`); a power of 0: not at all.
         license: Licence of the weights, as far as it is known.
         config: Arguments that rebuild the network.
     """
@@ -63,6 +65,8 @@ class Description:
     any_size: int | None
     density: bool
     inverse_temperature: float
+    doubt_peak: float
+    doubt_power: float
     license: str
     config: dict[str, Any]
 
@@ -121,9 +125,10 @@ class Description:
             good = isinstance(value, tuple) and all(isinstance(part, kind) for part in value)
             if not good or count not in (None, len(value)):
                 raise CheckpointError(f"{source}: damaged metadata '{name}'")
-        for name in ("gsd", "inverse_temperature"):
+        for name in ("gsd", "inverse_temperature", "doubt_peak", "doubt_power"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value < float("inf"):
+            good = isinstance(value, int | float) and 0 <= value < float("inf")
+            if not good or (value == 0 and name != "doubt_power"):
                 raise CheckpointError(f"{source}: damaged metadata '{name}'")
 
     def log_posterior(self, heatmap: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -133,6 +138,9 @@ class Description:
             scores = np.log(np.maximum(scores, 1e-12))
         else:
             scores = scores * self.inverse_temperature
+        highest = scores.max(axis=(1, 2), keepdims=True)
+        stands_out = np.maximum(highest - scores.mean(axis=(1, 2), keepdims=True), 1e-6)
+        scores = scores * (stands_out / self.doubt_peak) ** self.doubt_power
         highest = scores.max(axis=(1, 2), keepdims=True)
         total = np.exp(scores - highest).sum(axis=(1, 2), keepdims=True)
         return np.asarray(scores - highest - np.log(total), np.float32)

@@ -97,7 +97,7 @@ def calibrate(
     Raises:
         ConfigurationError: The network has no temperature.
     """
-    readings = [_masses_above(log, position) for log, position in batches]
+    readings = [masses_above(log, position, FACTORS) for log, position in batches]
     if not readings:
         return None
     masses = torch.cat(readings)  # (N, F)
@@ -111,8 +111,14 @@ def calibrate(
     return Calibration(FACTORS[best], float(error[unchanged]), float(error[best]), masses.shape[0])
 
 
-def _masses_above(log_posterior: Tensor, position: Tensor) -> Tensor:
-    """``(B, F)``: mass of the pixels likelier than the true one, for each factor."""
+def masses_above(log_posterior: Tensor, position: Tensor, factors: Sequence[float]) -> Tensor:
+    """``(B, F)``: mass of the pixels likelier than the true one, for each factor.
+
+    Args:
+        log_posterior: ``(B, H, W)``.
+        position: ``(B, 2)`` true row and column in pixels.
+        factors: What log-probabilities are multiplied by.
+    """
     height, width = log_posterior.shape[-2:]
     row = position[:, 0].floor().long().clamp(0, height - 1)
     col = position[:, 1].floor().long().clamp(0, width - 1)
@@ -122,7 +128,7 @@ def _masses_above(log_posterior: Tensor, position: Tensor) -> Tensor:
     falling = flat.sort(dim=1, descending=True).values
     rank = (flat > true).sum(dim=1)
     columns = []
-    for factor in FACTORS:
+    for factor in factors:
         total = (falling * factor).softmax(dim=1).cumsum(dim=1)
         above = total.gather(1, (rank - 1).clamp_min(0)[:, None])[:, 0]
         columns.append(torch.where(rank > 0, above, 0.0))

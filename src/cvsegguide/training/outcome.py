@@ -62,6 +62,7 @@ def _calibrated(command: "Command") -> dict[str, str]:
         calibrate,
         log_posteriors,
     )
+    from cvsegguide.training.doubt import choose_doubt, made_unfamiliar
 
     if not command.datamodule.datasets["val"]:
         return {}
@@ -72,12 +73,16 @@ def _calibrated(command: "Command") -> dict[str, str]:
     else:
         count = int(limit * len(loader))
     command.model.to(command.trainer.strategy.root_device)  # Lightning has left it on the CPU
+    doubt = None
     try:
+        few = min(count, -(-SEARCHES // command.datamodule.eval_batch_size))
+        if command.model.network.doubts:
+            batches = made_unfamiliar(track(islice(loader, few), "calibrating doubt", few))
+            doubt = choose_doubt(command.model.network, log_posteriors(command.model, batches))
         batches = track(islice(loader, count), "calibrating", count)
         found = calibrate(command.model.network, log_posteriors(command.model, batches))
         searched = None
         if found is not None and found.samples >= MINIMUM and _searches(command):
-            few = min(count, -(-SEARCHES // command.datamodule.eval_batch_size))
             batches = track(islice(loader, few), "calibrating headings", few)
             searched = calibrate(
                 command.model.network, log_posteriors(command.model, batches, SEARCHED), search=True
@@ -96,6 +101,13 @@ def _calibrated(command: "Command") -> dict[str, str]:
         )
         return {"Calibration": f"none: {found.samples} validation samples are too few"}
     said = {"Calibration": _said(found)}
+    if doubt is not None and doubt.power > 0:
+        said["Doubt"] = (
+            f"log-probabilities times (g / {doubt.peak:.3g})^{doubt.power:g} where the best place "
+            f"exceeds the mean by g nats, from {doubt.samples} validation samples, as they are and "
+            f"made unfamiliar twice: mean difference between coverage and mass {doubt.before:.3f} "
+            f"before, {doubt.after:.3f} after"
+        )
     if searched is not None:
         said["Calibration of searched headings"] = _said(searched)
     return said

@@ -1,0 +1,135 @@
+"""How far a match must stand out to be believed, from validation views made unfamiliar.
+
+A temperature (:mod:`cvsegguide.training.calibration`) suits pictures like those it was chosen on.
+Over imagery unlike any that the network knows nothing agrees with the street view, and the place
+that happens to disagree least is still far ahead of the others in a softmax whose temperature is
+made for clear matches. What gives it away is that it stands out little: the log-probability of the
+best place exceeds the mean by less than it does in familiar pictures. So there is a second
+temperature that depends on this (:meth:`LocalizationModel.doubt`), chosen so that highest-density
+sets hold what they promise in validation views as they are and in those whose overhead pictures
+were changed beyond recognition, alike.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from cvsegguide.data.batched import Draws, transformed
+from cvsegguide.data.sample import Batch
+from cvsegguide.data.transforms import Appearance, Coarsen
+from cvsegguide.models.base import LocalizationModel
+from cvsegguide.training.calibration import LEVELS, MINIMUM, masses_above
+
+LOG_FACTORS = torch.linspace(math.log(0.03), math.log(8.0), 40)
+"""Logarithms of the factors at which coverage is computed; between them masses are linear."""
+
+SCALES = torch.linspace(math.log(0.2), math.log(8.0), 75)
+"""Logarithms of the factors that the log-probabilities of a usual match may have."""
+
+POWERS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+
+KINDS = 3
+"""Kinds of batches that :func:`made_unfamiliar` yields in turn."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What :func:`choose_doubt` found.
+
+    Attributes:
+        peak, power: As :meth:`LocalizationModel.doubt` takes them; a power of 0: nothing to gain.
+        before, after: Mean absolute difference between coverage and mass over
+            :data:`~cvsegguide.training.calibration.LEVELS` and all kinds of views, with the best
+            single temperature and with one that depends on the match.
+        samples: Views of each kind. Below
+            :data:`~cvsegguide.training.calibration.MINIMUM` nothing was changed.
+    """
+
+    peak: float
+    power: float
+    before: float
+    after: float
+    samples: int
+
+
+def made_unfamiliar(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Each batch three times: as it is, its overhead pictures of another look, and of none known.
+
+    The second loses resolution and colour, each class its own; the third all of that in every
+    picture, inverted, with its channels exchanged. Geometry and street views stay. What is drawn
+    follows from the number of the batch.
+    """
+    other = [Appearance(2.0, 0.6, ("overhead",)), Coarsen((2.0, 5.0), 0.7)]
+    unlike = [Appearance(2.0, 1.0, ("overhead",)), Coarsen((4.0, 6.0), 1.0)]
+    for number, batch in enumerate(batches):
+        draws = Draws(number, batch.overhead.device)
+        yield batch
+        yield transformed(batch, list(other), draws)
+        changed = transformed(batch, list(unlike), draws)
+        yield replace(changed, overhead=1.0 - changed.overhead.roll(1 + number % 2, dims=1))
+
+
+@torch.inference_mode()
+def choose_doubt(
+    model: LocalizationModel, batches: Iterable[tuple[Tensor, Tensor]]
+) -> Doubt | None:
+    """Choose by how much the best place has to stand out, and build it in.
+
+    Args:
+        model: Changed in place (:meth:`LocalizationModel.doubt`); must not doubt yet.
+        batches: Its log-posteriors ``(B, H, W)`` of the :data:`KINDS` kinds of views in turn
+            (:func:`made_unfamiliar`), and the true positions ``(B, 2)``, row and column in
+            pixels.
+
+    Returns:
+        None without samples, and then the model stays as it is.
+
+    Raises:
+        ConfigurationError: The network has no such parameters.
+    """
+    readings = [_reading(log, position).cpu() for log, position in batches]
+    kinds = [torch.cat(readings[kind::KINDS]) for kind in range(KINDS) if readings[kind::KINDS]]
+    if not kinds:
+        return None
+    samples = min(map(len, kinds))
+    before = float(_error(kinds, 1.0, 0.0).min())
+    best = (before, 1.0, 0.0)
+    if samples >= MINIMUM:
+        usual = float(kinds[0][:, 0].median())
+        for power in POWERS:
+            errors = _error(kinds, usual, power)
+            least = int(errors.argmin())
+            peak = usual * math.exp(-float(SCALES[least]) / power)
+            best = min(best, (float(errors[least]), peak, power))
+    after, peak, power = best
+    model.doubt(peak, power)
+    return Doubt(peak, power, before, after, samples)
+
+
+def _reading(log_posterior: Tensor, position: Tensor) -> Tensor:
+    """``(B, 1 + F)``: nats that the best place stands out by; masses likelier than the truth."""
+    flat = log_posterior.flatten(1).float()
+    stands_out = flat.amax(dim=1, keepdim=True) - flat.mean(dim=1, keepdim=True)
+    factors = LOG_FACTORS.exp().tolist()
+    return torch.cat((stands_out, masses_above(log_posterior, position, factors)), dim=1)
+
+
+def _error(kinds: Sequence[Tensor], usual: float, power: float) -> Tensor:
+    """Mean difference between coverage and mass for each of :data:`SCALES`, over the kinds."""
+    levels = torch.tensor(LEVELS)
+    step = float(LOG_FACTORS[1] - LOG_FACTORS[0])
+    total = torch.zeros(len(SCALES))
+    for found in kinds:
+        stands_out, masses = found[:, 0], found[:, 1:]
+        surer = power * (stands_out.clamp_min(1e-6) / usual).log()
+        place = (SCALES[:, None] + surer - float(LOG_FACTORS[0])) / step  # (S, N)
+        place = place.clamp(0.0, len(LOG_FACTORS) - 1.001)
+        lower, rows = place.floor().long(), torch.arange(len(found))
+        share = place - lower
+        above = masses[rows, lower] * (1 - share) + masses[rows, lower + 1] * share
+        coverage = (above[:, :, None] < levels).float().mean(dim=1)
+        total += (coverage - levels).abs().mean(dim=1) / len(kinds)
+    return total
