@@ -108,10 +108,14 @@ def test_the_strip_shows_belief_and_truth_where_they_are(world, tmp_path):
     assert np.hypot(*(np.median(green[i]) - np.median(cyan[i]) for i in (0, 1))) < 60
 
 
-def test_json_says_the_same(world, capsys):
+def test_json_says_the_same(world, tmp_path, capsys):
     table, overhead = world
-    assert run(table, "--overhead", overhead, "--json", "--headings", "32") == 0
+    out = tmp_path / "out"
+    assert run(table, "--overhead", overhead, "--json", "--headings", "32", "--out", out) == 0
     record = json.loads(capsys.readouterr().out)
+    errors = pandas.read_parquet(out / "track.parquet")["error"]
+    assert len(errors) == 6  # even: the median lies between two of them
+    assert record["error"]["median"] == pytest.approx(errors.median())
 
     assert record["frames"] == 6
     assert record["pictures"] == 5
@@ -172,6 +176,9 @@ def test_a_network_without_headings_warns(world, capsys):
         (["{table}", "--overhead", "{overhead}", "--start", "0", "0"], "start: lies outside"),
         (["{table}", "--evaluate", "1"], "--evaluate"),
         (["--evaluate", "1", "--camera-height", "5"], "--camera-height"),
+        (["--evaluate", "1", "--fov", "nan"], "--fov"),
+        (["--evaluate", "1", "--start-pixel", "3", "3"], "--start-pixel: does not go with"),
+        (["--evaluate", "1", "--overhead", "{overhead}"], "--overhead: does not go with"),
         (["{table}", "--overhead", "{overhead}", "--camera-height", "99"], "--camera-height"),
         (["{table}", "--overhead", "{overhead}", "--seed", "1"], "--seed"),
         (
@@ -282,6 +289,9 @@ def test_the_single_picture_is_what_localize_answers_for_its_map_tile(
     assert record["single"]["errors"] == pytest.approx(expected, abs=0.01)
     assert record["single"]["heading_median"] == pytest.approx(35.0)  # of 80, 70, ..., -10
     assert asked == [(None, 70.0)] * evaluation.AFTER
+    assert record["fov"] == 70.0
+    assert run("--evaluate", 1, "--headings", 32, "--fov", 360, "--out", out) == 0
+    assert json.loads((out / "tracking.json").read_text())["fov"] == 360.0
     assert record["ratio_median_interval"] is None  # of one drive there is none
 
 

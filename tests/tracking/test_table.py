@@ -46,6 +46,11 @@ def test_rows_become_frames(folder):
     assert math.isnan(third.truth[2])
 
 
+def test_a_compass_may_be_exact(folder):
+    path = write(folder, "street,compass,compass_error\na.jpg,9,0\nb.jpg,9,\n")
+    assert [frame.compass_error for frame in read_frames(path)] == [0.0, 5.0]
+
+
 def test_distance_and_turn_are_an_arc(folder):
     path = write(folder, f"street,distance,turn\na.jpg,,\nb.jpg,{10 * math.pi / 2},90\n")
     motion = read_frames(path)[1].motion

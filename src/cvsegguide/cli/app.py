@@ -1,7 +1,8 @@
 """``cvsegguide app``: the web page."""
 
 import argparse
-import sys
+
+from cvsegguide.console import complain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,10 +96,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     def started(address: str) -> None:
         if is_public(settings):
-            print(
-                "cvsegguide: warning: whoever reaches this machine can use the page; there is no "
-                "password",
-                file=sys.stderr,
+            complain(
+                "warning",
+                "whoever reaches this machine can use the page; there is no password",
             )
         print(f"the page is at {address} (Ctrl+C ends it)", flush=True)
         if arguments.open:

@@ -164,9 +164,7 @@ def _link(arguments: argparse.Namespace) -> int:
 
 
 def _sightlines(arguments: argparse.Namespace) -> int:
-    import sys
-
-    from cvsegguide.console import done, show
+    from cvsegguide.console import complain, done, show
     from cvsegguide.data.layout import city_folders
     from cvsegguide.data.sightlines import write_sightlines
 
@@ -186,7 +184,7 @@ def _sightlines(arguments: argparse.Namespace) -> int:
         if result.blind:
             lines.append(f"  {result.blind} maps are empty: the camera stands inside an obstacle")
         for path, reason in list(result.faults.items())[:20]:
-            print(f"cvsegguide: {path}: {reason}", file=sys.stderr)
+            complain("warning", f"{path}: {reason}")
         if result.faults:
             lines.append(f"  {len(result.faults)} tiles have no usable land cover")
             status = 1

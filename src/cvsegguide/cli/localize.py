@@ -2,11 +2,12 @@
 
 import argparse
 import json
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from cvsegguide.console import complain
 
 if TYPE_CHECKING:
     from cvsegguide.inference.base import BaseLocalizer
@@ -104,7 +105,7 @@ def warnings_in_a_line() -> Iterator[None]:
             message: Warning | str, category: type[Warning], *rest: Any, **options: Any
         ) -> None:
             if issubclass(category, InferenceWarning):
-                print(f"cvsegguide: warning: {' '.join(str(message).split())}", file=sys.stderr)
+                complain("warning", str(message))
             else:
                 usual(message, category, *rest, **options)
 

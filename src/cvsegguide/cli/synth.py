@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--test", type=int, default=0, metavar="N", help="tiles of 'test/queens', a third city"
     )
     city.add_argument(
-        "--town", type=int, default=4, metavar="N",
+        "--town", type=int, metavar="N",
         help="tiles along the side of a town of one style (default: 4)",
     )  # fmt: skip
     city.add_argument(
-        "--photographs", default="plausible", metavar="NAME",
+        "--photographs", metavar="NAME",
         help="plausible, or randomised: materials, light and camera far beyond the real thing, for "
         "training (default: plausible)",
     )  # fmt: skip
@@ -82,6 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
         return _drive(arguments)
     if arguments.spacing is not None:
         raise ConfigurationError("--spacing: goes with --drive")
+    if arguments.name is not None:
+        own = ("tiles", "seed", "town", "photographs", "size", "fov")
+        _refuse(arguments, "--set, which has its own", *own)
+        if arguments.validation or arguments.test or arguments.panoramas or arguments.full:
+            raise ConfigurationError(
+                "--validation, --test, --panoramas and --full: cannot be used with --set"
+            )
     arguments.fov = 360.0 if arguments.fov is None else arguments.fov
     arguments.size = arguments.size or (128, 512)
     given = [arguments.overhead, arguments.landcover, arguments.height, arguments.gsd]
@@ -90,8 +97,6 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.synth.generation import generate, generate_named
 
     if arguments.name is not None:
-        if arguments.tiles is not None or arguments.seed is not None:
-            raise ConfigurationError("--set: a named set has its own --tiles and --seed")
         root = generate_named(arguments.directory, arguments.name, workers=arguments.workers)
     else:
         if arguments.tiles is None:
@@ -102,12 +107,12 @@ def run(arguments: argparse.Namespace) -> int:
             0 if arguments.seed is None else arguments.seed,
             validation=arguments.validation,
             test=arguments.test,
-            town=arguments.town,
+            town=4 if arguments.town is None else arguments.town,
             panoramas=arguments.panoramas,
             size=tuple(arguments.size),
             extent=_extent(arguments),
             rig=arguments.rig,
-            photographs=arguments.photographs,
+            photographs=arguments.photographs or "plausible",
             workers=arguments.workers,
         )
     done(f"{root} written", {"directory": str(root)}, as_json=arguments.json)
@@ -117,10 +122,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _drive(arguments: argparse.Namespace) -> int:
     from cvsegguide.synth.drives import generate_drive
 
-    for name in ("tiles", "name", "overhead", "landcover", "height", "gsd", "workers"):
-        if getattr(arguments, name) is not None:
-            option = "set" if name == "name" else name
-            raise ConfigurationError(f"--{option}: cannot be used with --drive")
+    _refuse(
+        arguments, "--drive", "tiles", "name", "town", "photographs", "overhead", "landcover",
+        "height", "gsd", "workers",
+    )  # fmt: skip
     if arguments.validation or arguments.test or arguments.panoramas or arguments.full:
         raise ConfigurationError(
             "--validation, --test, --panoramas and --full: cannot be used with --drive"
@@ -136,6 +141,14 @@ def _drive(arguments: argparse.Namespace) -> int:
     )
     done(f"{table} written", {"table": str(table)}, as_json=arguments.json)
     return 0
+
+
+def _refuse(arguments: argparse.Namespace, beside: str, *names: str) -> None:
+    """Complain of options that would be ignored beside another."""
+    for name in names:
+        if getattr(arguments, name) is not None:
+            option = "set" if name == "name" else name
+            raise ConfigurationError(f"--{option}: cannot be used with {beside}")
 
 
 def _extent(arguments: argparse.Namespace) -> tuple[float, float]:
@@ -175,12 +188,9 @@ def _real_place(arguments: argparse.Namespace) -> int:
             raise ConfigurationError(
                 f"--gsd: {arguments.overhead} does not say where it lies; give metres per pixel"
             )
-    if arguments.tiles is not None or arguments.name is not None:
-        raise ConfigurationError("--tiles and --set: cannot be used with --overhead")
-    if arguments.validation or arguments.test or arguments.workers is not None:
-        raise ConfigurationError(
-            "--validation, --test and --workers: cannot be used with --overhead"
-        )
+    _refuse(arguments, "--overhead", "tiles", "name", "town", "photographs", "workers")
+    if arguments.validation or arguments.test:
+        raise ConfigurationError("--validation and --test: cannot be used with --overhead")
     root = generate_from_rasters(
         arguments.directory,
         arguments.overhead,

@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 from pathlib import Path
+from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from cvsegguide.cli.localize import (
@@ -39,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     add_place_arguments(parser)
     parser.add_argument(
-        "--fov", type=float, default=360.0, metavar="D",
-        help="degrees from left to right of pictures whose row does not say (default: 360)",
+        "--fov", type=float, metavar="D",
+        help="degrees from left to right of pictures whose row does not say (default: 360; with "
+        "--evaluate: 70)",
     )  # fmt: skip
     parser.add_argument(
         "--camera-height", type=float, metavar="M",
@@ -92,6 +94,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Track, save and print; exit status 0."""
+    fov = arguments.fov
+    if fov is not None and not (math.isfinite(fov) and 0 < fov <= 360):
+        raise ConfigurationError(f"--fov: must lie in (0, 360] degrees, got {fov:g}")
     if arguments.evaluate is not None:
         return _evaluate(arguments)
     for name in ("seed", "rig"):
@@ -99,8 +104,6 @@ def run(arguments: argparse.Namespace) -> int:
             raise ConfigurationError(f"--{name}: goes with --evaluate")
     if arguments.table is None:
         raise ConfigurationError("TABLE: which frames? (or --evaluate N)")
-    if not (math.isfinite(arguments.fov) and 0 < arguments.fov <= 360):
-        raise ConfigurationError(f"--fov: must lie in (0, 360] degrees, got {arguments.fov:g}")
     if arguments.start is not None and arguments.start_pixel is not None:
         raise ConfigurationError("--start and --start-pixel: give one of them")
     settings = _settings(arguments)
@@ -108,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.inference.localizer import Localizer
     from cvsegguide.tracking.table import read_frames
 
-    frames = read_frames(table, arguments.fov)
+    frames = read_frames(table, 360.0 if fov is None else fov)
     overhead = _overhead(arguments, table)
     localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
     with warnings_in_a_line():
@@ -189,8 +192,7 @@ def _summary(result: "Track") -> dict[str, Any]:
     }
     known = [point.error for point in result.points if point.error is not None]
     if known:
-        middle = sorted(known)[len(known) // 2]
-        record["error"] = {"mean": sum(known) / len(known), "median": middle, "last": last.error}
+        record["error"] = {"mean": mean(known), "median": median(known), "last": last.error}
     return record
 
 
@@ -225,6 +227,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("--evaluate: makes its own drives and takes no TABLE")
     if arguments.camera_height is not None:
         raise ConfigurationError("--camera-height: the drives of --evaluate have their rig's own")
+    for name in ("overhead", "bounds", "gsd", "start", "start_pixel", "start_heading"):
+        if getattr(arguments, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise ConfigurationError(f"{option}: does not go with --evaluate")
     settings = _settings(arguments)
     localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
 
@@ -237,7 +243,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         localizer,
         arguments.evaluate,
         seed=910_001 if arguments.seed is None else arguments.seed,
-        fov=70.0 if arguments.fov == 360.0 else arguments.fov,
+        fov=70.0 if arguments.fov is None else arguments.fov,
         rig=arguments.rig or "car",
         settings=settings,
         keep=keep,

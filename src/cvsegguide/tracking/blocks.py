@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cvsegguide.inference.localizer import filled
 from cvsegguide.inference.windows import to_tensor
+from cvsegguide.io.rasters import filled
 from cvsegguide.models.geometric.overhead import CELL, OverheadFeatures
 from cvsegguide.tracking.belief import Box
 from cvsegguide.tracking.mosaic import Mosaic

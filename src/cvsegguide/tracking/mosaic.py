@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.geo import GeoReference, parse_tile_name
-from cvsegguide.geo.slippy import tile_gsd
+from cvsegguide.geo.slippy import tile_bounds, tile_gsd
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.rasters import Overhead, Raster, check_given_bounds, open_raster, read_overhead
 from cvsegguide.io.rasters import resample as resize
@@ -283,8 +283,7 @@ def _find_tiles(folder: Path, gsd: float) -> tuple[int, dict[tuple[int, int], Pa
 
 def _zoom_gsd(zoom: int, tiles: dict[tuple[int, int], Path]) -> float:
     _, y = next(iter(tiles))
-    latitude = math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * (y + 0.5) / (1 << zoom)))))
-    return tile_gsd(latitude, zoom)
+    return tile_gsd(tile_bounds(zoom, 0, y).center[1], zoom)
 
 
 def _tile_side(path: Path) -> int:

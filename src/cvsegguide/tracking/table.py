@@ -102,6 +102,7 @@ def _frame(path: Path, columns: dict[str, list[Any]], row: int, fov: float) -> F
             raise InputError(f"{path}: {place_of(path, row)}, column 'street': {image} is missing")
     truth = None
     lon, lat = number("lon"), number("lat")
+    compass_error = number("compass_error")
     if (lon is None) != (lat is None):
         raise InputError(f"{path}: {place_of(path, row)}: lon and lat go together")
     if lon is not None and lat is not None:
@@ -112,7 +113,7 @@ def _frame(path: Path, columns: dict[str, list[Any]], row: int, fov: float) -> F
         motion=_motion(path, numbers, row),
         fov=number("fov") or fov,
         compass=number("compass"),
-        compass_error=number("compass_error") or 5.0,
+        compass_error=5.0 if compass_error is None else compass_error,
         time=number("time"),
         name=name,
         truth=truth,

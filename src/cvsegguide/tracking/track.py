@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import cvsegguide
 from cvsegguide.errors import InferenceWarning, InputError
-from cvsegguide.geo import wrap_degrees
+from cvsegguide.geo import angular_difference, wrap_degrees
 from cvsegguide.inference.heights import as_usual, heights_to_try
 from cvsegguide.io.atomic import atomic_path, write_text
 from cvsegguide.io.images import ImageLike, read_image
@@ -265,7 +265,19 @@ def follow(
     fov: float = 360.0,
     camera_height: float | None = None,
 ) -> Track:
-    """Run a started filter over frames."""
+    """Run a started filter over frames.
+
+    Args:
+        follower: After :meth:`Tracker.start`.
+        frames: As for :func:`track`.
+        mosaic: The imagery that the filter's likelihood looks at.
+        model: Name, for the record.
+        fov: Field of view in degrees of frames that are street views alone.
+        camera_height: Metres above the ground, None for a usual one.
+
+    Raises:
+        InputError: There is no frame, or one cannot be used; the message names it.
+    """
     result = Track(
         gsd=mosaic.gsd,
         overhead=mosaic.name,
@@ -362,7 +374,7 @@ def _point(
     if truth is not None and frame.truth is not None:
         error = math.hypot(pixels[0] - truth[0], pixels[1] - truth[1]) * mosaic.gsd
         if heading is not None and math.isfinite(frame.truth[2]):
-            difference = (heading - frame.truth[2] + 180.0) % 360.0 - 180.0
+            difference = angular_difference(heading, frame.truth[2])
     return TrackPoint(
         frame=index,
         name=frame.name,
