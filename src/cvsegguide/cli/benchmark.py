@@ -5,12 +5,14 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 from cvsegguide import __version__
 from cvsegguide.console import detail, note
 from cvsegguide.errors import ConfigurationError
+from cvsegguide.machine import processor_name, usable_cores
 
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "numpy", "numba", "rasterio", "pillow")
 
@@ -70,25 +72,30 @@ def run(arguments: argparse.Namespace) -> int:
         for line in draw(arguments.plot, machine(), quick=arguments.quick):
             print(line)
         return 0
-    clock = "processor" if arguments.cpu_time else "wall"
+    report = _measure(names, arguments)
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+    else:
+        _print_table(report)
+    return 1 if report["failures"] else 0
+
+
+def _measure(names: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure one name after the other; a file of ``--out`` has what there is after each."""
+    from cvsegguide.benchmark import registry
+    from cvsegguide.io.atomic import write_text
+
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
     seconds: dict[str, float] = {}
     report = {
         "machine": machine(),
         "quick": arguments.quick,
-        "clock": clock,
+        "clock": "processor" if arguments.cpu_time else "wall",
         "measurements": rows,
         "failures": failures,
         "seconds": seconds,
     }
-
-    def keep() -> None:
-        if arguments.out:
-            from cvsegguide.io.atomic import write_text
-
-            write_text(arguments.out, json.dumps(report, indent=2) + "\n")
-
     for name in names:
         note(f"measuring {name} ...")
         start = time.perf_counter()
@@ -101,13 +108,10 @@ def run(arguments: argparse.Namespace) -> int:
             failures.append({"subject": name, "error": f"{type(error).__name__}: {reason}"})
             note(f"{name} failed: {failures[-1]['error']}")
         seconds[name] = round(time.perf_counter() - start, 1)
-        keep()
+        if arguments.out:
+            write_text(arguments.out, json.dumps(report, indent=2) + "\n")
     note(f"measured in {sum(seconds.values()):.0f} s")
-    if arguments.json:
-        print(json.dumps(report, indent=2))
-    else:
-        _print_table(report)
-    return 1 if failures else 0
+    return report
 
 
 def machine() -> dict[str, Any]:
@@ -118,8 +122,8 @@ def machine() -> dict[str, Any]:
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "processor": processor_name(),
+        "cores": usable_cores(),
         "memory_gib": memory,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch_threads": torch.get_num_threads(),
@@ -128,17 +132,6 @@ def machine() -> dict[str, Any]:
         "cvsegguide": __version__,
         **{name: metadata.version(name) for name in LIBRARIES},
     }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _print_table(report: dict[str, Any]) -> None:

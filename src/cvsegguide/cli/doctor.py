@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cvsegguide import __version__, console
+from cvsegguide.machine import processor_name, usable_cores
 
 State = Literal["ok", "absent", "weak", "broken"]
 """``absent``: optional and not there; ``weak``: works, but slower or less than it could."""
@@ -154,7 +155,7 @@ def _plain(requirement: Any) -> str:
 
 def _machine() -> Iterator[Finding]:
     yield Finding("machine", "system", "ok", platform.platform())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     yield Finding("machine", "cores", "ok", f"{cores} of {os.cpu_count()} for this process")
     yield _memory()
     try:
@@ -165,7 +166,7 @@ def _machine() -> Iterator[Finding]:
         yield Finding("machine", "device", "broken", _reason(error), "reinstall PyTorch")
         return
     threads = torch.get_num_threads()
-    crowded = cores is not None and threads > cores
+    crowded = threads > cores
     yield Finding(
         "machine",
         "threads",
@@ -208,10 +209,7 @@ def _device_name(device: Any) -> str:
         properties = torch.cuda.get_device_properties(device)
         return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     built = torch.version.cuda or getattr(torch.version, "hip", None)
-    name = platform.processor() or platform.machine()
-    with suppress(OSError):
-        words = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text("utf-8"))
-        name = words[1] if words else name
+    name = processor_name()
     return f"{name}; no GPU found" if built and device.type == "cpu" else name
 
 

@@ -1,7 +1,6 @@
 """All metrics of one run, fed batch by batch."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,15 +20,10 @@ from cvsegguide.evaluation.posterior import (
 from cvsegguide.evaluation.segmentation import LandCoverScores
 from cvsegguide.geo import GeoReference, wrap_degrees
 from cvsegguide.landcover import NYC, ClassScheme
+from cvsegguide.machine import usable_cores
 from cvsegguide.models.base import Prediction
 
 Row = dict[str, Any]
-
-
-def _cores() -> int:
-    """Threads that look for regions at a time: what this process may use, at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, 8)
 
 
 def estimate_position(log_posterior: Tensor) -> Tensor:
@@ -125,7 +119,7 @@ class Evaluator(nn.Module):
         posteriors = log_posterior.exp().cpu().numpy()
         places = batch.position.tolist()
         # Beside a GPU this is what a test waits for; SciPy's filters let other threads run.
-        with ThreadPoolExecutor(min(len(batch), _cores())) as pool:
+        with ThreadPoolExecutor(min(len(batch), usable_cores(), 8)) as pool:
             found = list(
                 pool.map(lambda map_, place: true_region(map_, *place), posteriors, places)
             )
