@@ -14,7 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,61 +84,37 @@ def evaluate(
     """
     if drives < 1:
         raise InputError(f"evaluate: at least one drive is needed, got {drives}")
-    runs: dict[str, list[float]] = {name: [] for name in ("single", "track", "wrong", "gap")}
-    turns: dict[str, list[float]] = {"single": [], "track": []}
-    by_frame: list[list[float]] = []
-    made: list[int] = []
+    found = _Errors()
     result: dict[str, Any] = {}
     for number in show_progress(range(drives), "drives"):
         began = time.perf_counter()
+        called = f"drive {number + 1} of {drives} (seed {seed + number})"
         with tempfile.TemporaryDirectory(prefix="cvsegguide-drive-") as name:
             table = _drive(Path(name), seed + number, fov, rig)
             if table is None:
-                note(f"drive {number + 1} of {drives} (seed {seed + number}): only short streets")
+                note(f"{called}: only short streets")
                 continue
-            frames = read_frames(table, fov)
-            with open_mosaic(table.parent, localizer.model.gsd) as mosaic:
-                likelihood = choose_likelihood(
-                    localizer.model, mosaic, localizer.device, OVERHEAD_MEMORY
-                )
-                # All runs show the same pictures, mostly at the same places.
-                one = _Run(Remembering(likelihood), mosaic, settings, localizer)
-                for frame in frames[:AFTER]:
-                    away, turn = one.alone(frame, table.parent)
-                    runs["single"].append(away)
-                    turns["single"].append(turn)
-                whole = one.follow(frames, one.in_tile(frames[0]))
-                runs["track"].append(float(whole.errors()[AFTER - 1]))
-                turns["track"].append(float(whole.heading_errors()[AFTER - 1]))
-                by_frame.append([round(float(value), 2) for value in whole.errors()])
-                off = one.follow(frames, one.wrong(frames[0], number))
-                runs["wrong"].append(float(off.errors()[-1]))
-                holes = [
-                    replace(frame, image=None) if GAP[0] <= index < GAP[1] else frame
-                    for index, frame in enumerate(frames)
-                ]
-                runs["gap"].append(float(one.follow(holes, one.in_tile(frames[0])).errors()[-1]))
-        made.append(seed + number)
+            _measure(found, localizer, table, number, fov, settings)
+        found.seeds.append(seed + number)
         result = {
-            "drives": len(made),
+            "drives": len(found.seeds),
             "seed": seed,
-            "seeds": list(made),
+            "seeds": list(found.seeds),
             "fov": fov,
             "rig": rig,
             "frames": FRAMES,
             "after": AFTER,
             "model": localizer.name,
-            **_summary(runs, turns, by_frame),
+            **_summary(found),
         }
         if keep is not None:
             keep(result)
-        last = {name: errors[-1] for name, errors in runs.items()}
+        last = {name: errors[-1] for name, errors in found.runs.items()}
         note(
-            f"drive {number + 1} of {drives} (seed {seed + number}): after {AFTER} pictures "
-            f"{last['track']:.1f} m, wrong start {last['wrong']:.1f} m, gap {last['gap']:.1f} m; "
-            f"{time.perf_counter() - began:.0f} s"
+            f"{called}: after {AFTER} pictures {last['track']:.1f} m, wrong start "
+            f"{last['wrong']:.1f} m, gap {last['gap']:.1f} m; {time.perf_counter() - began:.0f} s"
         )
-    if not made:
+    if not found.seeds:
         raise InputError("evaluate: no town of these seeds has a way that is long enough")
     return result
 
@@ -169,6 +145,58 @@ def report(result: dict[str, Any]) -> str:
         ratios.append(f"{name} {result[f'ratio_{name}']:.3f}{text}")
     lines.append(f"track / single picture: {', '.join(ratios)}")
     return "\n".join(lines)
+
+
+@dataclass
+class _Errors:
+    """What was measured so far.
+
+    Attributes:
+        seeds: Of the drives.
+        runs: Metres by run, drive after drive: of ``"single"`` :data:`AFTER` each, else one.
+        turns: The same in degrees, NaN where no heading was found.
+        by_frame: Metres after each frame of the tracks.
+    """
+
+    seeds: list[int] = field(default_factory=list)
+    runs: dict[str, list[float]] = field(
+        default_factory=lambda: {name: [] for name in ("single", "track", "wrong", "gap")}
+    )
+    turns: dict[str, list[float]] = field(
+        default_factory=lambda: {name: [] for name in ("single", "track")}
+    )
+    by_frame: list[list[float]] = field(default_factory=list)
+
+
+def _measure(
+    found: _Errors,
+    localizer: "Localizer",
+    table: Path,
+    number: int,
+    fov: float,
+    settings: Settings | None,
+) -> None:
+    """Add the errors of one drive, the ``number``-th; its map tiles lie beside ``table``."""
+    frames = read_frames(table, fov)
+    with open_mosaic(table.parent, localizer.model.gsd) as mosaic:
+        likelihood = choose_likelihood(localizer.model, mosaic, localizer.device, OVERHEAD_MEMORY)
+        # All runs show the same pictures, mostly at the same places.
+        one = _Run(Remembering(likelihood), mosaic, settings, localizer)
+        for frame in frames[:AFTER]:
+            away, turn = one.alone(frame, table.parent)
+            found.runs["single"].append(away)
+            found.turns["single"].append(turn)
+        whole = one.follow(frames, one.in_tile(frames[0]))
+        found.runs["track"].append(float(whole.errors()[AFTER - 1]))
+        found.turns["track"].append(float(whole.heading_errors()[AFTER - 1]))
+        found.by_frame.append([round(float(value), 2) for value in whole.errors()])
+        off = one.follow(frames, one.wrong(frames[0], number))
+        found.runs["wrong"].append(float(off.errors()[-1]))
+        holes = [
+            replace(frame, image=None) if GAP[0] <= index < GAP[1] else frame
+            for index, frame in enumerate(frames)
+        ]
+        found.runs["gap"].append(float(one.follow(holes, one.in_tile(frames[0])).errors()[-1]))
 
 
 class _Run:
@@ -234,20 +262,18 @@ class _Run:
         return lambda follower: follower.start(inside, 3.0)
 
 
-def _summary(
-    runs: dict[str, list[float]], turns: dict[str, list[float]], by_frame: list[list[float]]
-) -> dict[str, Any]:
+def _summary(found: _Errors) -> dict[str, Any]:
     """The figures of the drives so far."""
     result: dict[str, Any] = {
-        name: _figures(errors, len(by_frame)) for name, errors in runs.items()
+        name: _figures(errors, len(found.seeds)) for name, errors in found.runs.items()
     }
-    for name, angles in turns.items():
+    for name, angles in found.turns.items():
         known = [angle for angle in angles if math.isfinite(angle)]
         result[name]["heading_median"] = _rounded(np.median(known)) if known else None
-    result.update(_ratios(runs["track"], runs["single"]))
-    middle = np.median(np.array(by_frame), axis=0)
+    result.update(_ratios(found.runs["track"], found.runs["single"]))
+    middle = np.median(np.array(found.by_frame), axis=0)
     result["track"]["by_frame_median"] = [_rounded(value) for value in middle]
-    result["track"]["by_frame"] = [list(line) for line in by_frame]
+    result["track"]["by_frame"] = [list(line) for line in found.by_frame]
     return result
 
 
