@@ -148,7 +148,6 @@ def make_place(folder: Path, name: str, out: Path, options: argparse.Namespace) 
     places = places[inside]
     world = prepare(scene)
     photograph = overhead_of(options.overhead, photograph, scene)
-    enlarged = photograph.shape[0] / scene.ground.shape[0]
     rows: list[str] = []
     taken: list[tuple[float, float]] = []
     for row, col, azimuth in places[random.permutation(len(places))]:
@@ -160,29 +159,12 @@ def make_place(folder: Path, name: str, out: Path, options: argparse.Namespace) 
         camera = draw_camera(row, col, azimuth, RIGS[options.rig], random)
         style = draw_style(int(random.integers(1 << 31)), seed % 4096)
         view = render_street(world, camera, (128, 512), (90.0, 360.0), style)
-        identity = f"{name}-{len(rows)}"
-        step = SIDE / TILE / gsd  # pixels of the scene per pixel of the tile
         at = random.uniform(0.0, TILE, 2)
-        top, left = row - at[0] * step, col - at[1] * step
-        files = {
-            "overhead": f"overhead/{identity}.png",
-            "street": f"street/{identity}.jpg",
-            "landcover": f"landcover/{identity}.png",
-        }
-        box = tuple(
-            value * enlarged for value in (left, top, left + TILE * step, top + TILE * step)
-        )
-        tile = Image.fromarray(photograph).resize((TILE, TILE), Image.Resampling.BICUBIC, box=box)
-        tile.save(out / files["overhead"])
-        Image.fromarray(view.image).save(out / files["street"], quality=90)
-        ids = (np.arange(TILE) + 0.5) * step
-        known = scene.landcover[(top + ids).astype(int)[:, None], (left + ids).astype(int)]
-        # what the map knows: the rest is not held against anybody
-        known = np.where(np.isin(known, (WATER, BUILDING, ROAD)), known, 0).astype(np.uint8)
-        Image.fromarray(known).save(out / files["landcover"])
+        files = _save_view(out, f"{name}-{len(rows)}", view.image, photograph, scene, gsd,
+                           (row, col), at)  # fmt: skip
         values = {
             **files,
-            "id": identity,
+            "id": f"{name}-{len(rows)}",
             "row": f"{at[0]:.3f}",
             "col": f"{at[1]:.3f}",
             "gsd": f"{SIDE / TILE:.6f}",
@@ -195,6 +177,51 @@ def make_place(folder: Path, name: str, out: Path, options: argparse.Namespace) 
         }
         rows.append(",".join(values[column] for column in COLUMNS))
     return rows
+
+
+def _save_view(
+    out: Path,
+    identity: str,
+    street: NDArray[np.uint8],
+    photograph: NDArray[np.uint8],
+    scene: Any,
+    gsd: float,
+    camera: tuple[float, float],
+    at: NDArray[np.float64],
+) -> dict[str, str]:
+    """Write a street view, and the tile and map in which its camera stands at ``at``.
+
+    Args:
+        out: Folder of the views.
+        identity: Name of the view.
+        street: ``(h, w, 3)``.
+        photograph: Of the scene's extent, at any resolution.
+        scene: Has the map, of ``gsd`` metres per pixel.
+        gsd: See above.
+        camera: ``(row, col)`` in pixels of the scene.
+        at: ``(row, col)`` in pixels of the tile.
+
+    Returns:
+        The files by column of the manifest, relative to ``out``.
+    """
+    step = SIDE / TILE / gsd  # pixels of the scene per pixel of the tile
+    top, left = camera[0] - at[0] * step, camera[1] - at[1] * step
+    files = {
+        "overhead": f"overhead/{identity}.png",
+        "street": f"street/{identity}.jpg",
+        "landcover": f"landcover/{identity}.png",
+    }
+    enlarged = photograph.shape[0] / scene.ground.shape[0]
+    box = tuple(value * enlarged for value in (left, top, left + TILE * step, top + TILE * step))
+    tile = Image.fromarray(photograph).resize((TILE, TILE), Image.Resampling.BICUBIC, box=box)
+    tile.save(out / files["overhead"])
+    Image.fromarray(street).save(out / files["street"], quality=90)
+    ids = (np.arange(TILE) + 0.5) * step
+    known = scene.landcover[(top + ids).astype(int)[:, None], (left + ids).astype(int)]
+    # what the map knows: the rest is not held against anybody
+    known = np.where(np.isin(known, (WATER, BUILDING, ROAD)), known, 0).astype(np.uint8)
+    Image.fromarray(known).save(out / files["landcover"])
+    return files
 
 
 def overhead_of(kind: str, photograph: NDArray[np.uint8], scene: Any) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -78,17 +79,8 @@ def demonstrate(
     note(f"localising {len(chosen)} street views with '{source}' ...")
     start = time.perf_counter()
     evaluator = Evaluator(localizer.model.channels, scheme_of(localizer.model.channels))
-    writer = PredictionWriter(out / "predictions.parquet")
-    rows: list[Row] = []
-    try:
-        for index in track(chosen, "localising"):
-            rows += measure(localizer.model, evaluator, collate([dataset[index]]))
-        writer.add(rows)
-        writer.close()
-    except BaseException:
-        writer.discard()
-        raise
-    merge_shards(out / "predictions.parquet", 1)
+    predictions = out / "predictions.parquet"
+    rows = _localised(localizer, evaluator, dataset, chosen, predictions)
     elapsed = time.perf_counter() - start
     figures: dict[str, Any] = {
         **evaluator.compute(),
@@ -100,25 +92,56 @@ def demonstrate(
     write_text(out / "metrics.json", json.dumps(figures, indent=2) + "\n")
     drawn = []
     if pictures:
-        drawn = run_pictures(
-            figures, out / "predictions.parquet", dataset, localizer.model, places=list(chosen)
-        )
+        drawn = run_pictures(figures, predictions, dataset, localizer.model, places=list(chosen))
     report, _ = write_report(out, figures, drawn)
+    saved = _save_extremes(localizer, dataset, chosen, [row["error_m"] for row in rows], out)
+    if as_json:
+        print(json.dumps(figures, indent=2))
+    else:
+        print_table(figures)
+        names = ", ".join(str(folder / "figure.png") for folder in saved)
+        done(f"Figures: {names}\nReport: {report}")
+    return figures
 
-    order = sorted(range(len(rows)), key=lambda i: float(rows[i]["error_m"]))
+
+def _localised(
+    localizer: Localizer,
+    evaluator: Evaluator,
+    dataset: BrooklynQueens,
+    chosen: Sequence[int],
+    predictions: Path,
+) -> list[Row]:
+    """Localise chosen samples, add them to the figures and write their table."""
+    writer = PredictionWriter(predictions)
+    rows: list[Row] = []
+    try:
+        for index in track(chosen, "localising"):
+            rows += measure(localizer.model, evaluator, collate([dataset[index]]))
+        writer.add(rows)
+        writer.close()
+    except BaseException:
+        writer.discard()
+        raise
+    merge_shards(predictions, 1)
+    return rows
+
+
+def _save_extremes(
+    localizer: Localizer,
+    dataset: BrooklynQueens,
+    chosen: Sequence[int],
+    errors: Sequence[float],
+    out: Path,
+) -> list[Path]:
+    """Write the best, the median and the worst localisation to folders, which are returned."""
+    order = sorted(range(len(errors)), key=errors.__getitem__)
     picks = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     for name, place in picks.items():
         sample = dataset[chosen[place]]
         overhead, street = dataset.paths(chosen[place])
         result = localizer.localize(overhead, street, heading=sample.heading, fov=sample.fov)
         result.save(out / name, truth=(sample.row, sample.col))
-    if as_json:
-        print(json.dumps(figures, indent=2))
-    else:
-        print_table(figures)
-        names = ", ".join(str(out / name / "figure.png") for name in picks)
-        done(f"Figures: {names}\nReport: {report}")
-    return figures
+    return [out / name for name in picks]
 
 
 def measure(model: LocalizationModel, evaluator: Evaluator, batch: Batch) -> list[Row]:
