@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(not for guidance; default: as --root says)",
     )  # fmt: skip
     parser.add_argument("--out", default="ablation", metavar="DIR", help="default: %(default)s")
+    only_guidance = _add_comparison_arguments(parser)
+    _add_budget_arguments(parser, only_guidance)
+    parser.add_argument("--json", action="store_true", help="what is in ablation.json, on stdout")
+
+
+def _add_comparison_arguments(parser: argparse.ArgumentParser) -> Any:
+    """What is compared; returns the group of options of ``--table guidance`` alone."""
     what = parser.add_argument_group("what is compared")
     what.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="S")
     what.add_argument(
@@ -69,6 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="frozen backbone of the FeatUp rows; auto: DINO where its weights are on this "
         "machine, else EfficientNet-Lite0 (default: auto)",
     )  # fmt: skip
+    return what
+
+
+def _add_budget_arguments(parser: argparse.ArgumentParser, what: Any) -> None:
+    """What training may cost; sizes go to the group ``what``."""
     budget = parser.add_argument_group("budget")
     budget.add_argument("--steps", type=int, metavar="N", help="optimiser steps of a row")
     budget.add_argument("--epochs", type=int, metavar="N", help="or epochs of a row")
@@ -106,7 +118,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     budget.add_argument(
         "--report-only", action="store_true", help="write the tables of the rows that are there"
     )
-    parser.add_argument("--json", action="store_true", help="what is in ablation.json, on stdout")
 
 
 _GUIDANCE_DEFAULTS: dict[str, Any] = {

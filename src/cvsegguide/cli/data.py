@@ -20,7 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
 
-    check = jobs.add_parser("check", help="examine a data set: files, labels, positions, splits")
+    check, link, sightlines = _add_check(jobs), _add_link(jobs), _add_sightlines(jobs)
+    for job in (link, sightlines):
+        job.add_argument("--json", action="store_true", help="what was done, as JSON on stdout")
+    for job in (check, sightlines):
+        job.add_argument(
+            "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="threads"
+        )
+
+
+def _add_check(jobs: Any) -> argparse.ArgumentParser:
+    check: argparse.ArgumentParser = jobs.add_parser(
+        "check", help="examine a data set: files, labels, positions, splits"
+    )
     check.add_argument(
         "root", type=Path, help="tree of Brooklyn & Queens or VIGOR, or a manifest file"
     )
@@ -36,8 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check.epilog = "example:\n  cvsegguide data check data --json"
     check.set_defaults(function=_check)
+    return check
 
-    link = jobs.add_parser("link", help="write which panoramas lie in which tile")
+
+def _add_link(jobs: Any) -> argparse.ArgumentParser:
+    link: argparse.ArgumentParser = jobs.add_parser(
+        "link", help="write which panoramas lie in which tile"
+    )
     _add_city(link)
     link.add_argument(
         "--out",
@@ -58,8 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     link.epilog = "example:\n  cvsegguide data link data --city brooklyn"
     link.set_defaults(function=_link)
+    return link
 
-    sightlines = jobs.add_parser("sightlines", help="write the sightline map of every pair")
+
+def _add_sightlines(jobs: Any) -> argparse.ArgumentParser:
+    sightlines: argparse.ArgumentParser = jobs.add_parser(
+        "sightlines", help="write the sightline map of every pair"
+    )
     _add_city(sightlines)
     sightlines.add_argument(
         "--sigma", type=float, default=64.0, help="of the Gaussian, pixels of a 256-pixel tile"
@@ -78,13 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sightlines.epilog = "example:\n  cvsegguide data sightlines data --sigma 64"
     sightlines.set_defaults(function=_sightlines)
-
-    for job in (link, sightlines):
-        job.add_argument("--json", action="store_true", help="what was done, as JSON on stdout")
-    for job in (check, sightlines):
-        job.add_argument(
-            "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="threads"
-        )
+    return sightlines
 
 
 def _add_city(parser: argparse.ArgumentParser) -> None:

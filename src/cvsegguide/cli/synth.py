@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(--fov 70 and --size 192 256 unless given)",
     )  # fmt: skip
     city.add_argument("--spacing", type=float, metavar="M", help="metres between them (default: 8)")
+    _add_place_arguments(parser)
+    _add_view_arguments(parser)
+
+
+def _add_place_arguments(parser: argparse.ArgumentParser) -> None:
     place = parser.add_argument_group("a real place")
     place.add_argument("--overhead", metavar="FILE", help="photograph, GeoTIFF or picture")
     place.add_argument("--landcover", metavar="FILE", help="ids of the New York City raster")
@@ -54,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="G",
         help="metres per pixel of the rasters, where FILE does not say",
     )
+
+
+def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
     view = parser.add_argument_group("street views")
     view.add_argument(
         "--panoramas", type=int, default=0, metavar="N", help="most per tile (default: all)"

@@ -48,6 +48,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--camera-height", type=float, metavar="M",
         help="metres above the ground of the camera (default: a usual one, 1.5 to 3 m)",
     )  # fmt: skip
+    _add_filter_arguments(parser)
+    parser.add_argument("--no-animation", action="store_true", help="no track.gif")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a summary")
+    measured = parser.add_argument_group("measurement")
+    measured.add_argument(
+        "--evaluate", type=int, metavar="N", help="make N SynthCity drives and track them"
+    )
+    measured.add_argument(
+        "--seed", type=int, default=None, metavar="S", help="of the first drive (default: 910001)"
+    )
+    measured.add_argument(
+        "--rig", metavar="NAME", help="car or anyone, see `cvsegguide synth --help`"
+    )
+
+
+def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the filter begins, and how it believes."""
     start = parser.add_argument_group("where the drive begins (default: anywhere, any heading)")
     start.add_argument("--start", nargs=2, type=float, metavar=("LON", "LAT"), help="degrees")
     start.add_argument(
@@ -78,18 +95,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("settle", int, "pictures that must agree before other places are given up"),
     ):
         belief.add_argument(f"--{name}", type=kind, metavar="X", help=text)
-    parser.add_argument("--no-animation", action="store_true", help="no track.gif")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a summary")
-    measured = parser.add_argument_group("measurement")
-    measured.add_argument(
-        "--evaluate", type=int, metavar="N", help="make N SynthCity drives and track them"
-    )
-    measured.add_argument(
-        "--seed", type=int, default=None, metavar="S", help="of the first drive (default: 910001)"
-    )
-    measured.add_argument(
-        "--rig", metavar="NAME", help="car or anyone, see `cvsegguide synth --help`"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
