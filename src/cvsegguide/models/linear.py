@@ -64,7 +64,8 @@ def has_onednn() -> bool:
     return _HAS_ONEDNN and bool(torch.backends.mkldnn.enabled)
 
 
-def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
+def multiply(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
+    """``x W' + b`` by oneDNN, without gradients, where :func:`has_onednn`; as :func:`linear`."""
     algorithm = "none" if activation == "gelu" else ""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
     return result
@@ -76,7 +77,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _multiply(x, weight, bias)
+        return multiply(x, weight, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -85,15 +86,15 @@ class _Linear(torch.autograd.Function):
         to_x = to_weight = to_bias = None
         rows = gradient.reshape(-1, gradient.shape[-1])
         if ctx.needs_input_grad[0]:
-            to_x = _multiply(rows, weight.t(), None).view(x.shape)
+            to_x = multiply(rows, weight.t(), None).view(x.shape)
         if ctx.needs_input_grad[1]:
             places = x.reshape(-1, x.shape[-1])
             # The first operand is copied to be transposed: take the narrower, where that pays.
             narrower = weight.shape[0] - weight.shape[1]
             if len(places) * narrower > 2 * weight.numel():
-                to_weight = _multiply(places.t(), rows.t(), None).t().contiguous()
+                to_weight = multiply(places.t(), rows.t(), None).t().contiguous()
             else:
-                to_weight = _multiply(rows.t(), places.t(), None)
+                to_weight = multiply(rows.t(), places.t(), None)
         if ctx.needs_input_grad[2]:
             to_bias = rows.sum(0)
         return to_x, to_weight, to_bias
@@ -118,7 +119,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, gelu: bool = F
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wanted):
         result = _Linear.apply(x, weight, bias)
         return F.gelu(result) if gelu else result
-    return _multiply(x, weight, bias, "gelu" if gelu else "none")
+    return multiply(x, weight, bias, "gelu" if gelu else "none")
 
 
 class Linear(nn.Linear):

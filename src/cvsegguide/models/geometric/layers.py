@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.models.geometric.fused import convolve, folded, fused, wrapped
+from cvsegguide.models.geometric.trained import convolved, norm_clip, trained
 
 
 class PanoramaConv(nn.Conv2d):
@@ -36,6 +37,8 @@ class Unit(nn.Sequential):
     def forward(self, features: Tensor) -> Tensor:
         if fused(self, features):
             return self.at_once(features)
+        if trained(features, self[1]):
+            return trained_unit(features, self[0], self[1])
         for module in self:
             features = module(features)
         return features
@@ -69,6 +72,16 @@ def normed(
     return convolve(features, weight, bias, convolution, relu=True, added=added)
 
 
+def trained_unit(
+    features: Tensor, convolution: nn.Module, norm: nn.Module, added: Tensor | None = None
+) -> Tensor:
+    """Rectifier of norm of convolution, plus ``added``, where :func:`trained` allows it."""
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    columns = wrap_of(convolution)
+    return norm_clip(convolved(wrapped(features, columns), convolution), norm, added=added)
+
+
 def convolution(
     inputs: int,
     outputs: int,
@@ -96,6 +109,8 @@ class Residual(nn.Module):
         if fused(self, features):
             inner = wrapped(self.first.at_once(features), wrap_of(self.second))
             return normed(inner, self.second, self.norm, added=features)
+        if trained(features, self.norm):
+            return trained_unit(self.first(features), self.second, self.norm, features)
         return F.relu(features + self.norm(self.second(self.first(features))))
 
 
@@ -144,8 +159,14 @@ class Merge(nn.Module):
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         if fused(self, fine):
             return self._fused(coarse, fine)
-        enlarged = self._enlarge(self.coarse(coarse), fine.shape[-2], fine.shape[-1])
-        mixed: Tensor = self.mix(F.relu(self.norm(enlarged + self.fine(fine))))
+        if trained(fine, self.norm):
+            small = convolved(coarse, self.coarse)
+            large = self._enlarge(small, fine.shape[-2], fine.shape[-1])
+            joint = norm_clip(large + convolved(fine, self.fine), self.norm)
+        else:
+            enlarged = self._enlarge(self.coarse(coarse), fine.shape[-2], fine.shape[-1])
+            joint = F.relu(self.norm(enlarged + self.fine(fine)))
+        mixed: Tensor = self.mix(joint)
         return mixed
 
     def _enlarge(self, coarse: Tensor, height: int, width: int, wrap: int = 0) -> Tensor:

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.models.geometric.fused import convolve, folded, fused
+from cvsegguide.models.geometric.residual import inverted_residual
+from cvsegguide.models.geometric.trained import SIX, convolved, norm_clip, trained
 
 STAGES = (
     # kernel, stride, expansion, channels, blocks
@@ -84,6 +86,9 @@ class Separable(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         if fused(self, features):
             return _normed(_normed(features, self.conv_dw, self.bn1, 6.0), self.conv_pw, self.bn2)
+        if trained(features, self.bn1, self.bn2):
+            convolutions = (None, self.conv_dw, self.conv_pw)
+            return inverted_residual(features, convolutions, (None, self.bn1, self.bn2))
         result: Tensor = self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(features)))))
         return result
 
@@ -107,6 +112,11 @@ class InvertedResidual(nn.Module):
             wide = _normed(features, self.conv_pw, self.bn1, 6.0)
             wide = _normed(wide, self.conv_dw, self.bn2, 6.0)
             return _normed(wide, self.conv_pwl, self.bn3, added=features if self.adds else None)
+        if trained(features, self.bn1, self.bn2, self.bn3):
+            convolutions = (self.conv_pw, self.conv_dw, self.conv_pwl)
+            return inverted_residual(
+                features, convolutions, (self.bn1, self.bn2, self.bn3), self.adds
+            )
         wide = F.relu6(self.bn1(self.conv_pw(features)))
         result: Tensor = self.bn3(self.conv_pwl(F.relu6(self.bn2(self.conv_dw(wide)))))
         return result + features if self.adds else result
@@ -144,6 +154,9 @@ class Lite0Encoder(nn.Module):
         image = image * 0.5 - 0.1  # (x - 0.5) / 0.5 of the image itself
         if fused(self, image):
             features = _normed(image, self.conv_stem, self.bn1, 6.0)
+        elif trained(image, self.bn1):
+            features = self.conv_stem.padded(image)
+            features = norm_clip(convolved(features, self.conv_stem, (0, 0)), self.bn1, SIX)
         else:
             features = F.relu6(self.bn1(self.conv_stem(image)))
         maps = []

@@ -1,0 +1,128 @@
+"""Compiled loops for training on a CPU: batch norms, what is added, and clipping.
+
+Maps lie channels-last. All of these are bound by memory: what PyTorch does in several calls, a pass
+over the map for each, happens in one here. Every function works on the part of a map that it is
+given and runs free of Python, so that threads can share a map.
+
+A map is ``(P, L)``: places and channels, or with few channels several places side by side as one,
+for which what there is by channel is repeated, so that loops are long. ``norm`` is ``(3, L)``: the
+norm is ``y * norm[0] + norm[1]``, and ``norm[2]`` the mean of y. ``bounds`` is ``(2,)``: what the
+result is clipped to. Sums are ``(2, L)`` and are added to.
+"""
+
+import numpy as np
+
+from cvsegguide.synth.compiled import F32, F64, Kernel, cached
+
+_BLOCK = 256
+"""Places whose sums are taken in float32."""
+
+
+def quick(function: Kernel) -> Kernel:
+    """Compile; sums may be taken in another order, infinities and NaN stay what they are."""
+    return cached(
+        function, nogil=True, fastmath={"contract", "reassoc", "nsz"}, no_cfunc_wrapper=True
+    )
+
+
+@quick
+def moments(y: F32, about: F32, sums: F64) -> None:
+    """Sums over the places and of their squares, both relative to ``about`` ``(L,)``."""
+    places, length = y.shape
+    first = np.zeros(length, np.float32)
+    second = np.zeros(length, np.float32)
+    for begin in range(0, places, _BLOCK):
+        first[:] = 0
+        second[:] = 0
+        for place in range(begin, min(begin + _BLOCK, places)):
+            row = y[place]
+            for c in range(length):
+                value = row[c] - about[c]
+                first[c] += value
+                second[c] += value * value
+        for c in range(length):
+            sums[0, c] += first[c]
+            sums[1, c] += second[c]
+
+
+@quick
+def affine(y: F32, norm: F32, bounds: F32, out: F32) -> None:
+    """``out``: the clipped norm of ``y``."""
+    places, length = y.shape
+    low, high = bounds[0], bounds[1]
+    scale, shift = norm[0], norm[1]
+    for place in range(places):
+        source, target = y[place], out[place]
+        for c in range(length):
+            value = source[c] * scale[c] + shift[c]
+            value = low if value < low else value
+            target[c] = high if value > high else value
+
+
+@quick
+def affine_added(y: F32, norm: F32, added: F32, bounds: F32, out: F32) -> None:
+    """``out``: the norm of ``y`` plus ``added``, clipped."""
+    places, length = y.shape
+    low, high = bounds[0], bounds[1]
+    scale, shift = norm[0], norm[1]
+    for place in range(places):
+        source, more, target = y[place], added[place], out[place]
+        for c in range(length):
+            value = source[c] * scale[c] + shift[c] + more[c]
+            value = low if value < low else value
+            target[c] = high if value > high else value
+
+
+@quick
+def unclipped(gradient: F32, out: F32, bounds: F32, target: F32) -> None:
+    """``target``: ``gradient`` where ``out`` lies between the bounds, elsewhere 0."""
+    places, length = out.shape
+    low, high = bounds[0], bounds[1]
+    zero = np.float32(0)
+    for place in range(places):
+        row, values, result = gradient[place], out[place], target[place]
+        for c in range(length):
+            inside = (values[c] > low) & (values[c] < high)
+            result[c] = row[c] if inside else zero
+
+
+@quick
+def gradient_sums(gradient: F32, y: F32, norm: F32, bounds: F32, sums: F64) -> None:
+    """Sums of the gradient before the clipping, and of it times ``y`` less its mean."""
+    places, length = y.shape
+    low, high = bounds[0], bounds[1]
+    scale, shift, mean = norm[0], norm[1], norm[2]
+    zero = np.float32(0)
+    first = np.zeros(length, np.float32)
+    second = np.zeros(length, np.float32)
+    for begin in range(0, places, _BLOCK):
+        first[:] = 0
+        second[:] = 0
+        for place in range(begin, min(begin + _BLOCK, places)):
+            row, values = gradient[place], y[place]
+            for c in range(length):
+                value = values[c] * scale[c] + shift[c]
+                inside = (value > low) & (value < high)
+                one = row[c] if inside else zero
+                first[c] += one
+                second[c] += one * (values[c] - mean[c])
+        for c in range(length):
+            sums[0, c] += first[c]
+            sums[1, c] += second[c]
+
+
+@quick
+def gradient_through(gradient: F32, y: F32, norm: F32, bounds: F32, factors: F32, out: F32) -> None:
+    """``out = p * g + q + r * y``, g the gradient before the clipping; ``factors`` ``(3, L)``."""
+    places, length = y.shape
+    low, high = bounds[0], bounds[1]
+    scale, shift = norm[0], norm[1]
+    p, q, r = factors[0], factors[1], factors[2]
+    zero = np.float32(0)
+    for place in range(places):
+        row, values, target = gradient[place], y[place], out[place]
+        for c in range(length):
+            value = values[c] * scale[c] + shift[c]
+            inside = (value > low) & (value < high)
+            one = row[c] if inside else zero
+            target[c] = p[c] * one + q[c] + r[c] * values[c]
