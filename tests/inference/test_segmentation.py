@@ -109,6 +109,27 @@ def test_blocks_make_no_difference(gsd):
     assert (many != one).mean() < (1e-5 if gsd in (None, 0.5) else 5e-4)
 
 
+@pytest.mark.parametrize("overlap", [0.0, 1 / 32, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("shape", [(200, 300), (64, 90)])
+def test_what_windows_share_is_blended(shape, overlap):
+    """Against the mean of all windows at once, weighted by their tapers."""
+    image = np.random.default_rng(6).integers(0, 256, (*shape, 3), np.uint8)
+    model = PositionModel()
+    blender = Blender(4, shape, (64, 64), CPU)
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0
+    for window in lattice(shape, (64, 64), overlap):
+        rows = slice(window.top, window.top + 64)
+        tile = tensor[..., rows, window.left : window.left + 64]
+        blender.add(model.segment(tile)[0], window.top, window.left)
+    scores = blender.result()
+    with open_raster(image) as raster:
+        found = segment_array(model, raster, CPU, NYC, panel=256, overlap=overlap)
+    best = scores.topk(2, dim=0).values
+    clear = (best[0] - best[1] > 1e-5).numpy()  # sums are rounded differently
+    assert clear.mean() > 0.99
+    assert np.array_equal(found[clear], IDS[scores.argmax(dim=0).numpy()][clear])
+
+
 def test_another_resolution_is_met():
     image, ids = patchwork((320, 320), cell=40)
     model = ColourModel()

@@ -62,3 +62,111 @@ def test_the_file_holds_them_and_nothing_lies_beside_it(tmp_path: Path) -> None:
         with rasterio.open(path, overview_level=level) as overview:
             assert np.array_equal(overview.read(1), counted(classes, factor, 0))
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_parts_of_any_width_make_the_same_file(tmp_path: Path) -> None:
+    """Parts narrower than an overview's tile, from right to left."""
+    classes = np.random.default_rng(3).integers(0, 9, (1300, 1900), np.uint8)
+    paths = tmp_path / "whole.tif", tmp_path / "parts.tif"
+    for path, width in zip(paths, (1900, 256), strict=True):
+        with create_geotiff(path, classes.shape, "uint8", nodata=0, palette=NYC.palette) as writer:
+            for left in reversed(range(0, 1900, width)):
+                for top in range(0, 1300, 512):
+                    writer.write(classes[top : top + 512, left : left + width], top, left)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    for level, factor in enumerate((2, 4, 8)):
+        with rasterio.open(paths[0], overview_level=level) as overview:
+            assert np.array_equal(overview.read(1), counted(classes, factor, 0))
+
+
+def test_levels_beyond_a_tile_of_blocks(tmp_path: Path) -> None:
+    """A strip whose last overviews count more columns than are counted at a time."""
+    classes = np.random.default_rng(4).choice(np.array([0, 2, 5], np.uint8), (1, 140_000))
+    classes[:, 512:1024] = 0
+    path = tmp_path / "a.tif"
+    with create_geotiff(path, (1, 140_000), "uint8", nodata=0, palette=NYC.palette) as writer:
+        for left in range(0, 140_000, 8192):
+            writer.write(classes[:, left : left + 8192], 0, left)
+    factors = factors_for((1, 140_000))
+    assert factors[-2:] == [512, 1024]
+    for level, factor in enumerate(factors):
+        with rasterio.open(path, overview_level=level) as overview:
+            assert np.array_equal(overview.read(1), counted(classes, factor, 0)), factor
+
+
+def test_statistics_are_of_the_valid_pixels(tmp_path: Path) -> None:
+    classes = np.random.default_rng(5).integers(0, 9, (400, 300), np.uint8)
+    with create_geotiff(
+        tmp_path / "a.tif", classes.shape, "uint8", nodata=0, palette=NYC.palette
+    ) as writer:
+        writer.write(classes)
+    valid = classes[classes > 0].astype(np.float64)
+    expected = {
+        "MINIMUM": valid.min(),
+        "MAXIMUM": valid.max(),
+        "MEAN": valid.mean(),
+        "STDDEV": valid.std(),
+        "VALID_PERCENT": 100 * valid.size / classes.size,
+    }
+    with rasterio.open(tmp_path / "a.tif") as dataset:
+        for name, value in expected.items():
+            said = float(dataset.tags(1)[f"STATISTICS_{name}"])
+            assert said == pytest.approx(float(value), rel=1e-3 if name[0] == "V" else 1e-12)
+
+
+def test_what_is_not_written_has_no_data(tmp_path: Path) -> None:
+    classes = np.full((256, 256), 4, np.uint8)
+    path = tmp_path / "a.tif"
+    with create_geotiff(path, (600, 700), "uint8", nodata=3, palette=NYC.palette) as writer:
+        writer.write(classes, 256, 256)
+    with rasterio.open(path) as dataset:
+        band = dataset.read(1)
+        assert (band == 4).sum() == 256**2
+        assert (band[256:512, 256:512] == 4).all()
+        assert (band == 3).sum() == 600 * 700 - 256**2
+    with rasterio.open(path, overview_level=0) as overview:
+        smaller = overview.read(1)
+        assert (smaller[128:256, 128:256] == 4).all()
+        assert (smaller == 3).sum() == 300 * 350 - 128**2
+
+
+def test_parts_end_where_tiles_do(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="whole tiles"),
+        create_geotiff(tmp_path / "a.tif", (600, 600), "uint8", palette=NYC.palette) as writer,
+    ):
+        writer.write(np.ones((100, 600), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_files_beyond_four_gigabytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    """Their layout, of a small one: each tile's length stands before it, its end behind it."""
+    if large:
+        monkeypatch.setattr("cvsegguide.io.tiff._CLASSIC", 1000)
+    classes = np.random.default_rng(6).integers(0, 9, (700, 530), np.uint8)
+    path = tmp_path / "a.tif"
+    with create_geotiff(path, classes.shape, "uint8", nodata=0, palette=NYC.palette) as writer:
+        writer.write(classes)
+    data = path.read_bytes()
+    assert data[:4] == (b"II+\0" if large else b"II*\0")
+    with rasterio.open(path) as dataset:
+        assert np.array_equal(dataset.read(1), classes)
+        assert dataset.overviews(1) == [2, 4]
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        last = 0
+        for row in range(3):
+            for col in range(3):
+                start, size = (
+                    int(dataset.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", 1))
+                    for what in ("OFFSET", "SIZE")
+                )
+                assert start > last, "row by row"
+                last = start
+                assert int.from_bytes(data[start - 4 : start], "little") == size
+                assert data[start + size : start + size + 4] == data[start + size - 4 :][:4]
+    for level, factor in enumerate((2, 4)):
+        with rasterio.open(path, overview_level=level) as overview:
+            assert np.array_equal(overview.read(1), counted(classes, factor, 0))

@@ -203,6 +203,28 @@ def test_pictures_beyond_the_limit_are_read_by_windows(tmp_path, monkeypatch):
         read_overhead(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("blocks", [{"tiled": True, "blockxsize": 64, "blockysize": 32}, {}])
+@pytest.mark.parametrize("nodata", [None, 7])
+def test_windows_in_any_order(tmp_path, blocks, nodata):
+    """Down one panel and the next, over the same rows again, back up, and beside: always these."""
+    image = np.random.default_rng(1).integers(0, 256, (300, 200, 3), np.uint8)
+    path = tmp_path / "a.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=300, width=200, count=3, dtype="uint8", nodata=nodata,
+        crs="EPSG:32618", transform=Affine(*UTM[:6]), compress="deflate", **blocks,
+    ) as dataset:  # fmt: skip
+        dataset.write(image.transpose(2, 0, 1))
+    down = [(0, 50), (45, 95), (60, 70), (40, 55), (61, 140), (140, 200), (200, 300), (250, 300)]
+    windows = [(top, left, end, left + 90) for left in (0, 77) for top, end in down]
+    windows += [(20, 77, 60, 167), (30, 77, 80, 150), (30, 10, 80, 110), (200, 10, 220, 110)]
+    with open_raster(path) as raster:
+        for top, left, bottom, right in windows:
+            found, valid = raster.read(top, left, bottom, right)
+            expected = image[top:bottom, left:right]
+            assert np.array_equal(found, expected), (top, left)
+            assert np.array_equal(valid, (expected != nodata).any(axis=2)), (top, left)
+
+
 def test_land_cover(tmp_path):
     ids = RGB[..., 0] % 9
     Image.fromarray(ids).save(tmp_path / "a.png")
@@ -267,14 +289,16 @@ def test_geojson(tmp_path):
     assert table["features"] == [{"type": "Feature", "geometry": None, "properties": {"rank": 1}}]
 
 
-def test_a_full_disk_leaves_no_raster(tmp_path):
+@pytest.mark.parametrize("palette", ["None", "NYC.palette"])
+def test_a_full_disk_leaves_no_raster(tmp_path, palette):
     """The limit on the size of files stands for it; GDAL reports nothing when it closes."""
     program = (
         "import resource, sys, numpy as np\n"
         "from cvsegguide.io.geotiff import create_geotiff\n"
+        "from cvsegguide.landcover import NYC\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
         "noise = np.random.default_rng(0).integers(0, 9, (600, 600), np.uint8)\n"
-        "with create_geotiff(sys.argv[1], noise.shape, 'uint8') as writer:\n"
+        f"with create_geotiff(sys.argv[1], noise.shape, 'uint8', palette={palette}) as writer:\n"
         "    writer.write(noise)\n"
     )
     done = subprocess.run(

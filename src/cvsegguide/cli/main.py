@@ -275,6 +275,10 @@ def _dispatch(words: list[str], own_process: bool) -> int:
         return BAD_INPUT
     command = COMMANDS[name]
     start = time.monotonic()
+    if own_process:
+        from cvsegguide.allocation import keep_freed_memory
+
+        keep_freed_memory()
     if command.raw:
         rest = list(_take_common(words[1:]))
         _log()

@@ -53,13 +53,25 @@ def landcover_ids(
     scores: Tensor, channels: Sequence[str], scheme: ClassScheme
 ) -> NDArray[np.uint8]:
     """Scores ``(C, H, W)`` to the class ids that stand for each pixel's best channel."""
-    ids = np.array(
-        [scheme.channels.get(name, i + 1) for i, name in enumerate(channels)], dtype=np.uint8
-    )
+    return _named(_best(scores).cpu().numpy(), _names(channels, scheme))
+
+
+def _best(scores: Tensor) -> Tensor:
+    """Each pixel's best channel ``(H, W)`` uint8."""
     # Faster on the CPU than argmax, several times.
-    best = scores.max(dim=0).indices.to(torch.uint8).cpu().numpy()
+    return scores.max(dim=0).indices.to(torch.uint8)
+
+
+def _names(channels: Sequence[str], scheme: ClassScheme) -> bytes:
+    """The class id of each channel, of 256."""
+    ids = [scheme.channels.get(name, i + 1) for i, name in enumerate(channels)]
+    return bytes(ids).ljust(256, b"\0")
+
+
+def _named(best: NDArray[np.uint8], names: bytes) -> NDArray[np.uint8]:
+    """Class ids of channels, writeable."""
     # Bytes for bytes: a third of what looking up by index takes.
-    found = bytearray(best.tobytes()).translate(ids.tobytes().ljust(256, b"\0"))
+    found = bytearray(best.tobytes()).translate(names)
     return np.frombuffer(found, np.uint8).reshape(best.shape)
 
 
@@ -176,7 +188,10 @@ class _Work:
             self._panel(begin, min(begin + width, raster.shape[1]), columns)
             for begin in range(0, raster.shape[1], width)
         ]
-        self._taper = taper(self._tile).to(device)
+        # For each channel, which lie side by side in what convolutions give.
+        weight = taper(self._tile).to(device)[..., None].expand(-1, -1, len(model.channels))
+        self._taper = weight.contiguous().permute(2, 0, 1)
+        self._names = _names(model.channels, scheme)
 
     def _panel(self, begin: int, end: int, columns: Sequence[int]) -> _Panel:
         step, size = self._step[1], self._size[1]
@@ -234,10 +249,19 @@ class _Work:
         # A window without data has no pixel that anyone will see.
         wanted = [(start, part) for start, part in slices if seen[part].any()]
         for group in batches(wanted, self._batch_size):
-            tiles = torch.cat([to_bytes(image[:, part]) for _, part in group])
-            tensor = tiles.to(self._device) / 255.0
+            tensor = self._batch([image[:, part] for _, part in group])
             for scores, (start, _) in zip(self._model.segment(tensor), group, strict=True):
                 rows.add(scores.float(), top, start, self._taper)
+
+    def _batch(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Images ``(H, W, 3)`` as the network takes them."""
+        if self._device.type != "cpu":
+            return torch.cat([to_bytes(image) for image in images]).to(self._device) / 255.0
+        # Channels side by side, as they come.
+        batch = torch.empty(len(images), *images[0].shape)
+        for image, target in zip(images, batch, strict=True):
+            target.copy_(to_bytes(image)[0].permute(1, 2, 0))
+        return batch.div_(255.0).permute(0, 3, 1, 2)
 
     def _image(self, begin: tuple[int, int], end: tuple[int, int]) -> "_Part":
         """The model's grid from ``begin`` to ``end``, as it would be cut from the whole."""
@@ -315,11 +339,11 @@ class _Rows:
         shape = (work._tile[0], panel.high - panel.low)
         device = work._device
         channels = len(work._model.channels)
-        self._total = torch.zeros((channels, *shape), device=device)
+        self._total = torch.zeros((*shape, channels), device=device).permute(2, 0, 1)
         self._weight = torch.zeros(shape, device=device)
         self._direct = work._step == (1.0, 1.0)
         self._row = 0
-        # Classes, or blended scores, that are final but not yet given out, from row `_first` on.
+        # Channels, or blended scores, that are final but not yet given out, from row `_first` on.
         self._ids = np.zeros(shape, np.uint8)
         self._final = self._ids[:0]
         self._done = self._total[:, :0]
@@ -353,7 +377,7 @@ class _Rows:
         cut = slice(max(first, -begin), min(last, self._ids.shape[1] - begin))
         if lower > upper and cut.stop > cut.start:
             target = slice(begin + cut.start, begin + cut.stop)
-            self._ids[upper:lower, target] = self._classes(scores[:, upper:lower, cut])
+            self._settle(scores[:, upper:lower, cut], slice(upper, lower), target)
 
     def _blend(self, scores: Tensor, begin: int, weight: Tensor, rows: slice, cols: slice) -> None:
         width = self._weight.shape[1]
@@ -362,12 +386,13 @@ class _Rows:
         if cut.stop <= cut.start:
             return
         target = slice(begin + cut.start, begin + cut.stop)
-        self._total[:, rows, target].addcmul_(scores[:, rows, cut], weight[rows, cut])
+        self._total[:, rows, target].addcmul_(scores[:, rows, cut], weight[:, rows, cut])
         if not self._direct:  # else the largest score is the largest without it
-            self._weight[rows, target] += weight[rows, cut]
+            self._weight[rows, target] += weight[0, rows, cut]
 
-    def _classes(self, scores: Tensor) -> NDArray[np.uint8]:
-        return landcover_ids(scores, self._work._model.channels, self._work._scheme)
+    def _settle(self, scores: Tensor, rows: slice, columns: slice) -> None:
+        """The best channel of scores that are final."""
+        torch.from_numpy(self._ids)[rows, columns] = _best(scores).cpu()
 
     def finish(self, following: int, last: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Class ids of the raster's rows that no window from row ``following`` on reaches.
@@ -385,8 +410,10 @@ class _Rows:
         else:
             done = self._total[:, :count] / self._weight[:count].clamp_min(1e-12)
             self._done = torch.cat((self._done, done), dim=1)
+            self._total[:, :count].zero_()
+            self._weight[:count].zero_()
+            _move_up(self._weight, count, 0)
         _move_up(self._total, count, 1)
-        _move_up(self._weight, count, 0)
         self._row += 1
         ready = height if last else math.floor((following - 0.5) * step - 0.5) + 1
         if not last:
@@ -401,13 +428,13 @@ class _Rows:
         self._first += keep
 
     def _settle_shared(self, count: int) -> None:
-        """Classes of the pixels in the first ``count`` rows that lie in several windows."""
+        """Settle pixels in the first ``count`` rows that lie in several windows; clear them."""
         work, starts = self._work, self.panel.starts
         upper, lower = alone(work._rows, self._row, work._tile[0])
         upper, lower = min(upper, count), min(lower, count)
         for rows in (slice(0, upper), slice(max(upper, lower), count)):
             if rows.stop > rows.start:
-                self._ids[rows] = self._classes(self._total[:, rows])
+                self._clear(rows, slice(0, self._ids.shape[1]))
         reach = self._ids.shape[1]
         position = 0
         for index, start in enumerate([*starts, self.panel.high]):
@@ -418,20 +445,24 @@ class _Rows:
                 begin = end = reach
             begin = min(max(begin, 0), reach)
             if lower > upper and begin > position:
-                shared = (slice(upper, lower), slice(position, begin))
-                self._ids[shared] = self._classes(self._total[:, shared[0], shared[1]])
+                self._clear(slice(upper, lower), slice(position, begin))
             position = max(position, min(max(end, 0), reach))
+
+    def _clear(self, rows: slice, columns: slice) -> None:
+        blended = self._total[:, rows, columns]
+        self._settle(blended, rows, columns)
+        blended.zero_()
 
     def _between(self, begin: int, end: int) -> NDArray[np.uint8]:
         """Classes of the raster's rows from ``begin`` to ``end``, on the panel's columns."""
         work, panel = self._work, self.panel
         if self._direct:
             rows = slice(begin - self._first, end - self._first)
-            return self._final[rows, panel.begin - panel.low : panel.end - panel.low]
+            best = self._final[rows, panel.begin - panel.low : panel.end - panel.low]
+            return _named(best, work._names)
         scores = _interpolate(self._done, 1, begin, end, work._step[0], self._first)
-        return self._classes(
-            _interpolate(scores, 2, panel.begin, panel.end, work._step[1], panel.low)
-        )
+        scores = _interpolate(scores, 2, panel.begin, panel.end, work._step[1], panel.low)
+        return _named(_best(scores).cpu().numpy(), work._names)
 
     def _masked(self, ids: NDArray[np.uint8], top: int) -> NDArray[np.uint8]:
         """``ids`` from row ``top`` on, 0 where the raster has no data."""
@@ -485,11 +516,11 @@ def alone(starts: Sequence[int], index: int, length: int) -> tuple[int, int]:
 
 
 def _move_up(rows: Tensor, count: int, axis: int) -> None:
-    """Drop the first ``count`` rows in place; zeros come behind."""
-    kept = max(0, rows.shape[axis] - count)
-    head = rows.narrow(axis, rows.shape[axis] - kept, kept).clone()
-    rows.zero_()
-    rows.narrow(axis, 0, kept).copy_(head)
+    """Move what lies behind the first ``count`` rows, which are zero, to their place."""
+    tail = rows.narrow(axis, count, rows.shape[axis] - count)
+    kept = tail.clone()
+    tail.zero_()
+    rows.narrow(axis, 0, tail.shape[axis]).copy_(kept)
 
 
 def _interpolate(

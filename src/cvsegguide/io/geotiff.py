@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,23 +18,24 @@ from numpy.typing import NDArray
 from cvsegguide.errors import InputError
 from cvsegguide.geo import GeoReference
 from cvsegguide.io.atomic import atomic_path
-from cvsegguide.io.overviews import class_overviews
-
-_TILE = 256
-
-_LEVEL = 5
-"""How hard classes are compressed: 6, GDAL's own choice, takes three times as long for files that
-are an eighth smaller."""
+from cvsegguide.io.classes import ClassTiles
+from cvsegguide.io.tiff import SIDE, read_fields
 
 
-class RasterWriter:
+class RasterWriter(Protocol):
     """A GeoTIFF that is being written by windows; made by :func:`create_geotiff`."""
+
+    def write(self, band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
+        """Write ``(h, w)`` values with their top-left corner at ``(top, left)``."""
+
+
+class _Dataset:
+    """A plain GeoTIFF as GDAL writes it."""
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
 
     def write(self, band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
-        """Write ``(h, w)`` values with their top-left corner at ``(top, left)``."""
         from rasterio.windows import Window
 
         height, width = band.shape
@@ -55,9 +56,10 @@ def create_geotiff(
 ) -> Iterator[RasterWriter]:
     """Create a cloud-optimised GeoTIFF of one band that appears when the block succeeds.
 
-    It is written twice: by windows into a plain one, then in order, with overviews (the most
-    frequent class of a palette, which is counted here; the mean of numbers) and exact statistics
-    of the valid pixels.
+    It is written twice. Classes: tiles are packed as they come, with overviews of the most frequent
+    class, and put in order in the end; each pixel is written once, by parts whose corners lie at
+    multiples of 256 pixels or at the border. Numbers: by windows into a plain file, of which GDAL
+    makes the other, with overviews of means. Either has exact statistics of the valid pixels.
 
     Args:
         path: Where it goes.
@@ -65,7 +67,7 @@ def create_geotiff(
         dtype: ``"uint8"`` or ``"float32"``.
         reference: Coordinate system and transform; without it the file is a plain TIFF.
         nodata: The value that means no data.
-        palette: ``(256, 3)`` colours of uint8 values.
+        palette: ``(256, 3)`` colours of uint8 values, which are classes then.
         description: Of the band.
         tags: Metadata of the file.
 
@@ -73,26 +75,8 @@ def create_geotiff(
         InputError: It cannot be written.
     """
     import rasterio
-    from affine import Affine
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-    height, width = shape
-    options: dict[str, Any] = {
-        "driver": "GTiff",
-        "height": height,
-        "width": width,
-        "count": 1,
-        "dtype": dtype,
-        "nodata": nodata,
-        "tiled": True,
-        "blockxsize": _TILE,
-        "blockysize": _TILE,
-        "compress": "deflate",
-        "zlevel": 1,
-        "bigtiff": "IF_SAFER",
-    }
-    if reference is not None:
-        options |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
     path = Path(path)
     with (
         atomic_path(path) as temporary,
@@ -101,29 +85,85 @@ def create_geotiff(
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            with rasterio.open(plain, "w", **options) as dataset:
-                if palette is not None:
-                    dataset.write_colormap(
-                        1, {i: (*map(int, color), 255) for i, color in enumerate(palette)}
+            if palette is not None:
+                unseen = None if nodata is None else int(nodata)
+                with plain.open("w+b") as packed:
+                    tiles = ClassTiles(packed, shape, unseen)
+                    yield tiles
+                    options = _options((1, 1), dtype, reference, nodata)
+                    fields = read_fields(
+                        _described(options, palette, description, tags, tiles.statistics())
                     )
-                if description:
-                    dataset.set_band_description(1, description)
-                dataset.update_tags(**(tags or {}))
-                yield RasterWriter(dataset)
-            _check_whole(plain)
-            with contextlib.ExitStack() as beside:
-                if palette is not None:
-                    unseen = None if nodata is None else int(nodata)
-                    for overview in beside.enter_context(class_overviews(plain, unseen)):
-                        _check_whole(overview)
-                _order(plain, temporary, dtype, palette is not None)
-            _check_whole(temporary)
+                    with temporary.open("wb") as target:
+                        tiles.finish(target, fields)
+            else:
+                options = _options(shape, dtype, reference, nodata)
+                with rasterio.open(plain, "w", **options, bigtiff="IF_SAFER") as dataset:
+                    _describe(dataset, None, description, tags)
+                    yield _Dataset(dataset)
+                _check_whole(plain)
+                _order(plain, temporary, dtype)
+                _check_whole(temporary)
         except (RasterioError, OSError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
             raise InputError(f"{path}: cannot be written ({reason})") from None
 
 
-def _order(source: Path, target: Path, dtype: str, classes: bool) -> None:
+def _options(
+    shape: tuple[int, int], dtype: str, reference: GeoReference | None, nodata: float | None
+) -> dict[str, Any]:
+    """What GDAL is told of a plain file."""
+    from affine import Affine
+
+    options: dict[str, Any] = {
+        "driver": "GTiff",
+        "height": shape[0],
+        "width": shape[1],
+        "count": 1,
+        "dtype": dtype,
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": SIDE,
+        "blockysize": SIDE,
+        "compress": "deflate",
+        "zlevel": 1,
+    }
+    if reference is not None:
+        options |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
+    return options
+
+
+def _describe(
+    dataset: Any,
+    palette: NDArray[np.uint8] | None,
+    description: str,
+    tags: Mapping[str, str] | None,
+) -> None:
+    if palette is not None:
+        dataset.write_colormap(1, {i: (*map(int, color), 255) for i, color in enumerate(palette)})
+    if description:
+        dataset.set_band_description(1, description)
+    dataset.update_tags(**(tags or {}))
+
+
+def _described(
+    options: dict[str, Any],
+    palette: NDArray[np.uint8],
+    description: str,
+    tags: Mapping[str, str] | None,
+    statistics: Mapping[str, str],
+) -> bytes:
+    """A GeoTIFF of one pixel with everything that GDAL says of the large one."""
+    from rasterio.io import MemoryFile
+
+    with MemoryFile() as memory:
+        with memory.open(**options, endianness="LITTLE", bigtiff="NO") as dataset:
+            _describe(dataset, palette, description, tags)
+            dataset.update_tags(1, **statistics)
+        return bytes(memory.getbuffer())
+
+
+def _order(source: Path, target: Path, dtype: str) -> None:
     """Copy a plain GeoTIFF into a cloud-optimised one; raise OSError when that fails."""
     from rasterio.shutil import copy
 
@@ -132,11 +172,10 @@ def _order(source: Path, target: Path, dtype: str, classes: bool) -> None:
             source,
             target,
             driver="COG",
-            blocksize=_TILE,
+            blocksize=SIDE,
             compress="deflate",
-            level=_LEVEL if classes else 6,
             predictor="floating_point" if dtype.startswith("float") else "no",
-            overview_resampling="nearest" if classes else "average",
+            overview_resampling="average",
             statistics="yes",
             bigtiff="if_safer",
         )
@@ -165,7 +204,7 @@ def _check_whole(path: Path) -> None:
 
     length = path.stat().st_size
     with rasterio.open(path) as dataset:
-        rows, cols = (-(-side // _TILE) for side in dataset.shape)
+        rows, cols = (-(-side // SIDE) for side in dataset.shape)
         for row in range(rows):
             for col in range(cols):
                 start, size = (
