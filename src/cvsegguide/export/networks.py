@@ -218,8 +218,8 @@ def describe(model: LocalizationModel, name: str, license_note: str) -> Descript
         any_size=model.any_size,
         density=getattr(model, "variant", "") == "published",
         inverse_temperature=1.0 if temperature is None else float(temperature.detach().exp()),
-        doubt_peak=float(getattr(model, "doubt_peak", 1.0)),
-        doubt_power=float(getattr(model, "doubt_power", 0.0)),
+        temperature_peak=float(getattr(model, "temperature_peak", 1.0)),
+        temperature_power=float(getattr(model, "temperature_power", 0.0)),
         license=license_note,
         config=config,
     )

@@ -63,13 +63,13 @@ class LocalizationModel(nn.Module):
         guidance: ``"predicted"``, ``"none"`` or ``"truth"``.
         channels: Names of the land-cover channels of the output, in order.
         searches_headings: Whether :meth:`forward` can try rotations of the street view.
-        doubts: Whether :meth:`doubt` can be set.
+        adapts_temperature: Whether :meth:`adapt_temperature` can be set.
         any_size: A number when overhead inputs may have any size of which it is a divisor, at
             ``gsd``; None where only tiles of ``overhead_size`` mean what was trained.
     """
 
     searches_headings: bool = False
-    doubts: bool = False
+    adapts_temperature: bool = False
     any_size: int | None = None
     overhead_size: tuple[int, int]
     street_size: tuple[int, int]
@@ -124,12 +124,12 @@ class LocalizationModel(nn.Module):
         """
         raise ConfigurationError(f"{type(self).__name__} has no temperature of searched headings")
 
-    def doubt(self, peak: float, power: float) -> None:
+    def adapt_temperature(self, peak: float, power: float) -> None:
         """Make posteriors flatter where the best place stands out little, for good.
 
         Log-probabilities, before they are normalised, are multiplied by ``(g / peak)^power``,
         where ``g`` is by how many nats the highest exceeds the mean. What
-        :mod:`cvsegguide.training.doubt` changes, where :attr:`doubts`.
+        :mod:`cvsegguide.training.adaptive_temperature` changes, where :attr:`adapts_temperature`.
 
         Args:
             peak: Nats at which nothing changes.

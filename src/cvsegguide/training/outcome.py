@@ -55,6 +55,10 @@ def export(command: "Command") -> None:
 
 def _calibrated(command: "Command") -> dict[str, str]:
     """Set the network's temperatures by the validation data; what the card says of it."""
+    from cvsegguide.training.adaptive_temperature import (
+        choose_adaptive_temperature,
+        made_unfamiliar,
+    )
     from cvsegguide.training.calibration import (
         MINIMUM,
         SEARCHED,
@@ -62,7 +66,6 @@ def _calibrated(command: "Command") -> dict[str, str]:
         calibrate,
         log_posteriors,
     )
-    from cvsegguide.training.doubt import choose_doubt, made_unfamiliar
 
     if not command.datamodule.datasets["val"]:
         return {}
@@ -73,12 +76,14 @@ def _calibrated(command: "Command") -> dict[str, str]:
     else:
         count = int(limit * len(loader))
     command.model.to(command.trainer.strategy.root_device)  # Lightning has left it on the CPU
-    doubt = None
+    adaptive = None
     try:
         few = min(count, -(-SEARCHES // command.datamodule.eval_batch_size))
-        if command.model.network.doubts:
-            batches = made_unfamiliar(track(islice(loader, few), "calibrating doubt", few))
-            doubt = choose_doubt(command.model.network, log_posteriors(command.model, batches))
+        if command.model.network.adapts_temperature:
+            batches = made_unfamiliar(track(islice(loader, few), "adapting temperature", few))
+            adaptive = choose_adaptive_temperature(
+                command.model.network, log_posteriors(command.model, batches)
+            )
         batches = track(islice(loader, count), "calibrating", count)
         found = calibrate(command.model.network, log_posteriors(command.model, batches))
         searched = None
@@ -101,12 +106,12 @@ def _calibrated(command: "Command") -> dict[str, str]:
         )
         return {"Calibration": f"none: {found.samples} validation samples are too few"}
     said = {"Calibration": _said(found)}
-    if doubt is not None and doubt.power > 0:
-        said["Doubt"] = (
-            f"log-probabilities times (g / {doubt.peak:.3g})^{doubt.power:g} where the best place "
-            f"exceeds the mean by g nats, from {doubt.samples} validation samples, as they are and "
-            f"made unfamiliar twice: mean difference between coverage and mass {doubt.before:.3f} "
-            f"before, {doubt.after:.3f} after"
+    if adaptive is not None and adaptive.power > 0:
+        said["Adaptive temperature"] = (
+            f"log-probabilities times (g / {adaptive.peak:.3g})^{adaptive.power:g} where the best "
+            f"place exceeds the mean by g nats, from {adaptive.samples} validation samples, as "
+            "they are and made unfamiliar twice: mean difference between coverage and mass "
+            f"{adaptive.before:.3f} before, {adaptive.after:.3f} after"
         )
     if searched is not None:
         said["Calibration of searched headings"] = _said(searched)

@@ -87,20 +87,20 @@ class GeometricModel(LocalizationModel):
         search_sharpness: What log-probabilities are multiplied by where several headings are
             tried, besides what :meth:`sharpen` built in: places and headings together are more
             often mistaken than places alone, and are calibrated on their own.
-        doubt_peak, doubt_power: See :meth:`LocalizationModel.doubt`.
+        temperature_peak, temperature_power: See :meth:`LocalizationModel.adapt_temperature`.
     """
 
     channels = CLASSES
     street_extent = (90.0, 360.0)
     searches_headings = True
-    doubts = True
+    adapts_temperature = True
     any_size = 32
     coordinates: Tensor
     reach: Tensor
     mean: Tensor
     search_sharpness: Tensor
-    doubt_peak: Tensor
-    doubt_power: Tensor
+    temperature_peak: Tensor
+    temperature_power: Tensor
 
     def __init__(
         self,
@@ -202,8 +202,8 @@ class GeometricModel(LocalizationModel):
         self.register_buffer("reach", (distance <= template_radius).float(), persistent=False)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("search_sharpness", torch.tensor(1.0))
-        self.register_buffer("doubt_peak", torch.tensor(1.0))
-        self.register_buffer("doubt_power", torch.tensor(0.0))
+        self.register_buffer("temperature_peak", torch.tensor(1.0))
+        self.register_buffer("temperature_power", torch.tensor(0.0))
         self._taps: quick.Taps | None = None
 
     def forward(
@@ -457,12 +457,14 @@ class GeometricModel(LocalizationModel):
         return self.overhead_branch.segment((overhead - self.mean) / 0.25)
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
-        """See :meth:`LocalizationModel.log_posterior`; flatter or sharper as :meth:`doubt` says."""
+        """See :meth:`LocalizationModel.log_posterior` and :meth:`adapt_temperature`."""
         heatmap = prediction.heatmap[:, 0]
         scores = heatmap.flatten(1)
         if not self.training:
             stands_out = (scores.amax(dim=1) - scores.mean(dim=1)).clamp_min(1e-6)
-            scores = scores * ((stands_out / self.doubt_peak) ** self.doubt_power)[:, None]
+            scores = (
+                scores * ((stands_out / self.temperature_peak) ** self.temperature_power)[:, None]
+            )
         return scores.log_softmax(dim=1).view_as(heatmap)
 
     def compilable(self) -> list[nn.Module]:
@@ -475,19 +477,19 @@ class GeometricModel(LocalizationModel):
         self.log_scale.add_(math.log(factor))
         self.log_agreement.add_(math.log(factor))
         self.prior_weight.mul_(factor)
-        self.doubt_peak.mul_(factor)
+        self.temperature_peak.mul_(factor)
 
     @torch.no_grad()
     def sharpen_search(self, factor: float) -> None:
         """See :meth:`LocalizationModel.sharpen_search`."""
         # What stands out does so by the same factor, whose power comes on top.
-        self.search_sharpness.mul_(factor ** (1.0 / (1.0 + float(self.doubt_power))))
+        self.search_sharpness.mul_(factor ** (1.0 / (1.0 + float(self.temperature_power))))
 
     @torch.no_grad()
-    def doubt(self, peak: float, power: float) -> None:
-        """See :meth:`LocalizationModel.doubt`."""
-        self.doubt_peak.fill_(peak)
-        self.doubt_power.fill_(power)
+    def adapt_temperature(self, peak: float, power: float) -> None:
+        """See :meth:`LocalizationModel.adapt_temperature`."""
+        self.temperature_peak.fill_(peak)
+        self.temperature_power.fill_(power)
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)

@@ -5,9 +5,11 @@ Over imagery unlike any that the network knows nothing agrees with the street vi
 that happens to disagree least is still far ahead of the others in a softmax whose temperature is
 made for clear matches. What gives it away is that it stands out little: the log-probability of the
 best place exceeds the mean by less than it does in familiar pictures. So there is a second
-temperature that depends on this (:meth:`LocalizationModel.doubt`), chosen so that highest-density
-sets hold what they promise in validation views as they are and in those whose overhead pictures
-were changed beyond recognition, alike.
+temperature that depends on this (:meth:`LocalizationModel.adapt_temperature`), chosen so that
+highest-density sets hold what they promise in validation views as they are and in those whose
+overhead pictures were changed beyond recognition, alike. (Temperatures of each sample's own: Joy et al., "Sample-
+dependent Adaptive Temperature Scaling for Improved Calibration", AAAI 2023, who learn them from
+features; here one figure of the answer is enough.)
 """
 
 import math
@@ -36,11 +38,12 @@ KINDS = 3
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """What :func:`choose_doubt` found.
+class AdaptiveTemperature:
+    """What :func:`choose_adaptive_temperature` found.
 
     Attributes:
-        peak, power: As :meth:`LocalizationModel.doubt` takes them; a power of 0: nothing to gain.
+        peak, power: As :meth:`LocalizationModel.adapt_temperature` takes them; a power of 0:
+            nothing to gain.
         before, after: Mean absolute difference between coverage and mass over
             :data:`~cvsegguide.training.calibration.LEVELS` and all kinds of views, with the best
             single temperature and with one that depends on the match.
@@ -73,13 +76,14 @@ def made_unfamiliar(batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 @torch.inference_mode()
-def choose_doubt(
+def choose_adaptive_temperature(
     model: LocalizationModel, batches: Iterable[tuple[Tensor, Tensor]]
-) -> Doubt | None:
+) -> AdaptiveTemperature | None:
     """Choose by how much the best place has to stand out, and build it in.
 
     Args:
-        model: Changed in place (:meth:`LocalizationModel.doubt`); must not doubt yet.
+        model: Changed in place (:meth:`LocalizationModel.adapt_temperature`); its own power must
+            be 0.
         batches: Its log-posteriors ``(B, H, W)`` of the :data:`KINDS` kinds of views in turn
             (:func:`made_unfamiliar`), and the true positions ``(B, 2)``, row and column in
             pixels.
@@ -105,8 +109,8 @@ def choose_doubt(
             peak = usual * math.exp(-float(SCALES[least]) / power)
             best = min(best, (float(errors[least]), peak, power))
     after, peak, power = best
-    model.doubt(peak, power)
-    return Doubt(peak, power, before, after, samples)
+    model.adapt_temperature(peak, power)
+    return AdaptiveTemperature(peak, power, before, after, samples)
 
 
 def _reading(log_posterior: Tensor, position: Tensor) -> Tensor:

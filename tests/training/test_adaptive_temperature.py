@@ -1,4 +1,4 @@
-"""Doubt, on posteriors that are right in a known way when they stand out and when they do not."""
+"""A temperature of each answer's own: posteriors that are right in a known way at any height."""
 
 import pytest
 import torch
@@ -7,18 +7,22 @@ from cvsegguide.data.sample import Batch
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.registry import create_model
+from cvsegguide.training.adaptive_temperature import (
+    KINDS,
+    choose_adaptive_temperature,
+    made_unfamiliar,
+)
 from cvsegguide.training.calibration import MINIMUM
-from cvsegguide.training.doubt import KINDS, choose_doubt, made_unfamiliar
 
 SIDE = 96
 
 
-class Doubting(LocalizationModel):
+class Told(LocalizationModel):
     """A network that only remembers what it was told."""
 
     told: tuple[float, float] | None = None
 
-    def doubt(self, peak: float, power: float) -> None:
+    def adapt_temperature(self, peak: float, power: float) -> None:
         self.told = (peak, power)
 
 
@@ -42,8 +46,8 @@ def test_power_and_peak_are_those_that_make_every_kind_of_match_right() -> None:
     kinds = [match(a, 3.0 * a**-1.5, 240, n) for n, a in enumerate(heights)]
     halves = [(log[part], position[part]) for part in (slice(120), slice(120, None))
               for log, position in kinds]  # fmt: skip
-    model = Doubting()
-    found = choose_doubt(model, halves)
+    model = Told()
+    found = choose_adaptive_temperature(model, halves)
     assert found is not None
     assert found.samples == 240
     assert found.power == 2.0
@@ -52,10 +56,10 @@ def test_power_and_peak_are_those_that_make_every_kind_of_match_right() -> None:
     assert found.after < 0.03 < found.before
 
 
-def test_nothing_is_doubted_where_all_matches_are_right() -> None:
+def test_nothing_changes_where_all_matches_are_right() -> None:
     kinds = [match(a, 3.0 * a**-0.5, 240, n) for n, a in enumerate((1.0, 0.6, 0.35))]
-    model = Doubting()
-    found = choose_doubt(model, kinds)
+    model = Told()
+    found = choose_adaptive_temperature(model, kinds)
     assert found is not None
     assert found.power in (0.0, 0.5)
     assert found.before < 0.04
@@ -63,11 +67,11 @@ def test_nothing_is_doubted_where_all_matches_are_right() -> None:
 
 def test_few_samples_say_nothing() -> None:
     kinds = [match(a, 3.0 * a**-1.5, MINIMUM - 1, n) for n, a in enumerate((1.0, 0.6, 0.35))]
-    model = Doubting()
-    found = choose_doubt(model, kinds)
+    model = Told()
+    found = choose_adaptive_temperature(model, kinds)
     assert found is not None
     assert (found.power, model.told) == (0.0, (1.0, 0.0))
-    assert choose_doubt(Doubting(), []) is None
+    assert choose_adaptive_temperature(Told(), []) is None
 
 
 def geometric() -> tuple[LocalizationModel, tuple[torch.Tensor, torch.Tensor]]:
@@ -78,10 +82,10 @@ def geometric() -> tuple[LocalizationModel, tuple[torch.Tensor, torch.Tensor]]:
 
 
 @torch.no_grad()
-def test_the_geometric_network_doubts_as_it_is_told() -> None:
+def test_the_geometric_network_does_as_it_is_told() -> None:
     model, pair = geometric()
     before = model.log_posterior(model(*pair)).flatten(1)
-    model.doubt(5.0, 2.0)
+    model.adapt_temperature(5.0, 2.0)
     after = model.log_posterior(model(*pair)).flatten(1)
     factor = ((before.amax(1) - before.mean(1)) / 5.0) ** 2
     expected = (before * factor[:, None]).log_softmax(dim=1)
@@ -93,12 +97,12 @@ def test_the_geometric_network_doubts_as_it_is_told() -> None:
 
 
 @torch.no_grad()
-def test_temperatures_mean_the_same_with_doubt() -> None:
-    """A half makes the posterior its root, whatever the network doubts."""
+def test_temperatures_mean_the_same_beside_it() -> None:
+    """A half makes the posterior its root, whatever was set before."""
     for search in (False, True):
         model, pair = geometric()
         turns = torch.tensor([-90.0, 90.0])[: 2 if search else 1]
-        model.doubt(5.0, 2.0)
+        model.adapt_temperature(5.0, 2.0)
         before = model.log_posterior(model(*pair, headings=turns))
         (model.sharpen_search if search else model.sharpen)(0.5)
         after = model.log_posterior(model(*pair, headings=turns))
@@ -107,11 +111,11 @@ def test_temperatures_mean_the_same_with_doubt() -> None:
         assert torch.allclose(after, expected, atol=0.3 if search else 1e-3)
 
 
-def test_other_networks_do_not_doubt() -> None:
+def test_other_networks_have_none() -> None:
     model = create_model("mst-tiny")
-    assert not model.doubts
+    assert not model.adapts_temperature
     with pytest.raises(ConfigurationError, match="stands out"):
-        model.doubt(1.0, 1.0)
+        model.adapt_temperature(1.0, 1.0)
 
 
 def test_unfamiliar_pictures_show_the_same_place_with_other_looks() -> None:
