@@ -7,9 +7,10 @@ made for clear matches. What gives it away is that it stands out little: the log
 best place exceeds the mean by less than it does in familiar pictures. So there is a second
 temperature that depends on this (:meth:`LocalizationModel.adapt_temperature`), chosen so that
 highest-density sets hold what they promise in validation views as they are and in those whose
-overhead pictures were changed beyond recognition, alike. (Temperatures of each sample's own: Joy et al., "Sample-
-dependent Adaptive Temperature Scaling for Improved Calibration", AAAI 2023, who learn them from
-features; here one figure of the answer is enough.)
+overhead pictures were changed beyond recognition, alike.
+
+Joy et al. ("Sample-dependent Adaptive Temperature Scaling for Improved Calibration", AAAI 2023)
+learn a temperature for each sample from features; here one figure of the answer is enough.
 """
 
 import math
