@@ -261,6 +261,7 @@ def _above(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
         overhead=change(batch.overhead),
         landcover=optional(batch.landcover),
         sightline=optional(batch.sightline),
+        valid=optional(batch.valid),
         labels={name: change(raster) for name, raster in batch.labels.items()},
         bounds=[None] * len(batch),
         references=[None] * len(batch),

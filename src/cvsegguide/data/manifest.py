@@ -56,7 +56,7 @@ from cvsegguide.data.manifest_table import (
 from cvsegguide.data.sample import Sample
 from cvsegguide.errors import ConfigurationError, DatasetError, InputError
 from cvsegguide.geo import Bounds, wrap_degrees
-from cvsegguide.io.rasters import Overhead, filled, read_overhead
+from cvsegguide.io.rasters import Overhead, filled, read_overhead, resampled_mask
 from cvsegguide.landcover import NO_CHANNEL, NYC, ClassScheme
 
 SIGMA_METRES = 64 * 0.2262
@@ -181,6 +181,7 @@ class Manifest(CrossViewDataset):
             bounds=None if tile.reference is None else tile.reference.bounds,
             sightline=self._sightline(landcover, row, col, gsd),
             reference=None if tile.reference is None else tile.reference.resized(*size),
+            valid=None if tile.valid.all() else torch.from_numpy(resampled_mask(tile.valid, size)),
         )
 
     def sample_id(self, index: int) -> str:

@@ -48,6 +48,8 @@ class Sample(_MappingAccess):
         street_range: ``(h', w')`` float32 metres along the ground to what the street view shows
             there, on a coarser grid of the same extent; 0 where that is not known, as of sky.
             None where the data set does not have it.
+        valid: ``(H, W)`` bool, False where the overhead image has no data; None: it has them
+            everywhere.
     """
 
     id: str
@@ -64,6 +66,7 @@ class Sample(_MappingAccess):
     labels: dict[str, Tensor] = field(default_factory=dict)
     reference: GeoReference | None = None
     street_range: Tensor | None = None
+    valid: Tensor | None = None
 
 
 @dataclass
@@ -81,6 +84,7 @@ class Batch(_MappingAccess):
         labels: ``(B, H, W)`` by name, for the names that all samples have.
         references: B frames or Nones; empty: all None.
         street_range: ``(B, h', w')`` float32, or None when any sample has none.
+        valid: ``(B, H, W)`` bool, or None when no sample has any.
     """
 
     id: list[str]
@@ -96,6 +100,7 @@ class Batch(_MappingAccess):
     labels: dict[str, Tensor] = field(default_factory=dict)
     references: list[GeoReference | None] = field(default_factory=list)
     street_range: Tensor | None = None
+    valid: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -121,6 +126,13 @@ class Batch(_MappingAccess):
 def _stack_optional(tensors: Sequence[Tensor | None]) -> Tensor | None:
     present = [tensor for tensor in tensors if tensor is not None]
     return torch.stack(present) if present and len(present) == len(tensors) else None
+
+
+def _stack_valid(samples: Sequence[Sample]) -> Tensor | None:
+    if all(sample.valid is None for sample in samples):
+        return None
+    everywhere = torch.ones(samples[0].overhead.shape[-2:], dtype=torch.bool)
+    return torch.stack([everywhere if sample.valid is None else sample.valid for sample in samples])
 
 
 def _stack_streets(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, Tensor]:
@@ -191,4 +203,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
         },
         references=[sample.reference for sample in samples],
         street_range=_stack_optional([sample.street_range for sample in samples]),
+        valid=_stack_valid(samples),
     )

@@ -71,11 +71,12 @@ class Evaluator(nn.Module):
 
         Args:
             prediction: What the network returned.
-            log_posterior: ``(B, H, W)`` log-probabilities.
+            log_posterior: ``(B, H, W)`` log-probabilities; where the overhead image has no data
+                they are taken as zero, as localisation does.
             batch: The truth.
             target: ``(B, H, W)`` land cover as channel indices, 255 where ignored, or None.
         """
-        log_posterior = log_posterior.float()
+        log_posterior = _where_valid(log_posterior.float(), batch.valid)
         height, width = log_posterior.shape[-2:]
         estimate = estimate_position(log_posterior)
         self.position.update(estimate, batch.position, batch.gsd, batch.heading)
@@ -169,6 +170,16 @@ class Evaluator(nn.Module):
         """Forget everything."""
         for metric in self.children():
             metric.reset()  # type: ignore[operator]
+
+
+def _where_valid(log_posterior: Tensor, valid: Tensor | None) -> Tensor:
+    """``(B, H, W)`` normalised over the pixels that have data, ``-inf`` elsewhere."""
+    if valid is None:
+        return log_posterior
+    # a tile without any data is left as it is
+    usable = valid | ~valid.flatten(1).any(dim=1)[:, None, None]
+    masked = log_posterior.masked_fill(~usable, -math.inf)
+    return masked.flatten(1).log_softmax(dim=1).view_as(masked)
 
 
 def _references(batch: Batch) -> list[GeoReference | None]:

@@ -167,7 +167,8 @@ def _aerial(sample: Sample) -> Overhead:
     reference = sample.reference
     if reference is None and sample.bounds is not None:
         reference = GeoReference.from_bounds(sample.bounds, height, width)
-    return Overhead(image, np.ones((height, width), bool), reference, sample.gsd, sample.id)
+    valid = np.ones((height, width), bool) if sample.valid is None else sample.valid.numpy()
+    return Overhead(image, valid, reference, sample.gsd, sample.id)
 
 
 def _up(sample: Sample) -> float:

@@ -17,13 +17,18 @@ RANKS = (1, 3, 5)
 """Ranks at which a region may hit."""
 
 
+IMPOSSIBLE = -math.log(torch.finfo(torch.float32).tiny)
+"""Nats of an event of probability 0, so that means stay finite: 87.3."""
+
+
 @dataclass
 class PosteriorReading:
     """What B posteriors say about their cameras.
 
     Attributes:
         p_true: ``(B,)`` probability of the true pixel.
-        nll: ``(B,)`` ``-log p_true`` in nats.
+        nll: ``(B,)`` ``-log p_true`` in nats; :data:`IMPOSSIBLE` where the camera stands on a pixel
+            of no probability, which has no data.
         mass_above: ``(B,)`` probability of all pixels that are likelier than the true one: the
             true pixel lies in the highest-density set of mass m exactly when this is below m.
         hdr_area_m2: ``(B, L)`` area of the smallest set of pixels that holds each level's mass.
@@ -44,6 +49,7 @@ def read_posterior(
     col = position[:, 1].floor().long().clamp(0, width - 1)
     flat = log_posterior.flatten(1).float()
     nll = -flat.gather(1, (row * width + col)[:, None])[:, 0]
+    nll = torch.where(nll.isposinf(), IMPOSSIBLE, nll)
     probability = flat.exp()
     p_true = (-nll).exp()
     mass_above = torch.where(probability > p_true[:, None], probability, 0.0).sum(dim=1)

@@ -601,6 +601,11 @@ def resample(
     return np.asarray(resized)
 
 
+def resampled_mask(valid: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """``(H, W)`` at ``size`` ``(h, w)``: where any data bear on a pixel."""
+    return resample(np.where(valid, np.uint8(255), np.uint8(0)), size) > 0
+
+
 def filled(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """``image`` with the mean colour of its valid pixels where it has no data."""
     if valid.all():

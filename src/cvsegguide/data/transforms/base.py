@@ -33,6 +33,7 @@ def map_overhead(sample: Sample, change: Callable[[Tensor], Tensor]) -> Sample:
         overhead=change(sample.overhead).contiguous(),
         landcover=optional(sample.landcover),
         sightline=optional(sample.sightline),
+        valid=optional(sample.valid),
         labels={name: change(raster).contiguous() for name, raster in sample.labels.items()},
     )
 
