@@ -52,6 +52,18 @@ class Unit(nn.Sequential):
         return normed(features, self[0], self[1])
 
 
+class Head(nn.Conv2d):
+    """A 1 x 1 convolution with bias behind a branch."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.training and trained(features):
+            return convolved(features, self)
+        return super().forward(features)
+
+
 def unit(convolution: nn.Conv2d) -> Unit:
     """Convolution, batch normalisation, rectifier."""
     return Unit(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
@@ -78,8 +90,7 @@ def trained_unit(
     """Rectifier of norm of convolution, plus ``added``, where :func:`trained` allows it."""
     assert isinstance(convolution, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
-    columns = wrap_of(convolution)
-    return norm_clip(convolved(wrapped(features, columns), convolution), norm, added=added)
+    return norm_clip(convolved(features, convolution, wrap=wrap_of(convolution)), norm, added=added)
 
 
 def convolution(

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.models.convolutions import suits
-from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, unit
+from cvsegguide.models.geometric.layers import Encoder, Head, Merge, Residual, unit
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 
 CELL = 4
@@ -77,15 +77,15 @@ class OverheadBranch(nn.Module):
             Merge(coarse[level + 1], given[level], widths[level])
             for level in reversed(range(len(widths) - 1))
         )
-        self.project = nn.Sequential(Residual(widths[1]), nn.Conv2d(widths[1], features, 1))
+        self.project = nn.Sequential(Residual(widths[1]), Head(widths[1], features))
         self.landcover = nn.Sequential(
             unit(nn.Conv2d(widths[0], widths[0], 3, padding=1, bias=False)),
-            nn.Conv2d(widths[0], classes, 1),
+            Head(widths[0], classes),
         )
         self.prior = nn.Sequential(
             unit(nn.Conv2d(classes, 16, 5, padding=2, bias=False)),
             unit(nn.Conv2d(16, 16, 5, padding=2, bias=False)),
-            nn.Conv2d(16, 1, 1),
+            Head(16, 1),
         )
         self.to(memory_format=torch.channels_last)  # a third faster on CPUs
 

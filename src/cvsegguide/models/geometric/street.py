@@ -7,6 +7,7 @@ lifting image columns to polar rays (Sarlin et al. 2023a, b).
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from cvsegguide.models.geometric.fused import convolve, fused, kept
 from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit, convolution, unit
 from cvsegguide.models.geometric.polar import PolarGrid
+from cvsegguide.models.geometric.trained import product, trained
 from cvsegguide.models.linear import linear
 
 INNER = 48
@@ -70,6 +72,8 @@ class ColumnAttention(nn.Module):
         """
         if fused(self, columns):
             return self._gathered_first(columns), None
+        if self.training and trained(columns):
+            return self._gathered_first_in_training(columns)
         values = self.values(columns).unflatten(1, (self.heads, -1))
         logits = self.logits(columns).unflatten(1, (self.heads, self.ranges))
         # (B, heads, R, rows, D); down the columns while they lie side by side
@@ -101,6 +105,19 @@ class ColumnAttention(nn.Module):
             torch.bmm(share, some, out=result)
         lifted = linear(gathered.view(-1, self.heads * channels), values, shift)
         return lifted.view(batch, directions, self.ranges, -1).permute(0, 3, 2, 1)
+
+    def _gathered_first_in_training(self, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with gradients, all directions at once."""
+        queries, bias, values, shift = self._by_direction()
+        batch, channels, rows, directions = columns.shape
+        features = columns.permute(0, 3, 2, 1).reshape(-1, rows, channels)
+        every = queries.expand(len(features), -1, -1)
+        logits = torch.baddbmm(bias, every, features.transpose(1, 2))
+        gathered = torch.bmm(logits.softmax(dim=-1), features)
+        lifted = linear(gathered.view(-1, self.heads * channels), values, shift)
+        polar = lifted.view(batch, directions, self.ranges, -1).permute(0, 3, 2, 1)
+        first = logits.view(batch, directions, self.ranges, self.heads, rows)[..., 0, :]
+        return polar, first.log_softmax(dim=-1).permute(0, 2, 3, 1)
 
     def _by_direction(self) -> tuple[Tensor, ...]:
         """Queries and bias with heads inside range bins, all heads' values as one matrix."""
@@ -207,6 +224,10 @@ class StreetBranch(nn.Module):
     def _heads(self, polar: Tensor) -> tuple[Tensor, ...]:
         """Features, land cover and visibility of the polar grid."""
         heads = (self.project, self.landcover, self.visibility)
+        if self.training and trained(polar):
+            weight, bias = (torch.cat(each) for each in zip(*_parameters(heads), strict=True))
+            joint = product(polar, weight, bias)
+            return torch.split(joint, [head.out_channels for head in heads], dim=1)
         if not fused(self, polar):
             return tuple(head(polar) for head in heads)
         weights = [head.weight for head in heads]
@@ -216,6 +237,12 @@ class StreetBranch(nn.Module):
         )
         joint = convolve(polar, weight, bias, self.project)
         return tuple(torch.split(joint, [len(each) for each in weights], dim=1))
+
+
+def _parameters(heads: Iterable[nn.Conv2d]) -> Iterator[tuple[Tensor, Tensor]]:
+    for head in heads:
+        assert head.bias is not None
+        yield head.weight, head.bias
 
 
 def _joined(parts: list[StreetFeatures]) -> StreetFeatures:

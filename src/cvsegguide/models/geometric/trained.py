@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cvsegguide.models.convolutions import suits
+from cvsegguide.models.geometric.fused import wrapped
 from cvsegguide.models.linear import has_onednn, multiply
 
 F32 = NDArray[np.float32]
@@ -347,54 +348,88 @@ class _Convolution(torch.autograd.Function):
     """A convolution of channels-last maps by oneDNN; products where it is 1 x 1."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Any, padding: Any) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: Any,
+        padding: Any,
+        wrap: int,
+    ) -> Tensor:
+        ctx.stride, ctx.padding, ctx.wrap = stride, padding, wrap
+        x = wrapped(x, wrap).contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding = stride, padding
         if weight.shape[2:] == (1, 1):
-            return multiply(pixels(x), weight.flatten(1), None).permute(0, 3, 1, 2)
+            return multiply(pixels(x), weight.flatten(1), bias).permute(0, 3, 1, 2)
         operator = torch.ops.mkldnn._convolution_pointwise
         kernel = weight.contiguous(memory_format=torch.channels_last)
-        y: Tensor = operator(x, kernel, None, padding, stride, [1, 1], 1, "none", [], "")
+        y: Tensor = operator(x, kernel, bias, padding, stride, [1, 1], 1, "none", [], "")
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        rows = pixels(gradient)
         to_x = to_weight = None
         if weight.shape[2:] == (1, 1):
-            rows, matrix = pixels(gradient), weight.flatten(1)
-            if ctx.needs_input_grad[0]:
-                to_x = multiply(rows, matrix.t(), None).permute(0, 3, 1, 2)
-            if ctx.needs_input_grad[1]:
+            if wanted[0]:
+                to_x = multiply(rows, weight.flatten(1).t(), None).permute(0, 3, 1, 2)
+            if wanted[1]:
                 places = pixels(x).flatten(0, 2)
                 to_weight = over_places(rows.flatten(0, 2), places).reshape(weight.shape)
-            return to_x, to_weight, None, None
-        to_x, to_weight, _ = torch.ops.aten.convolution_backward(
-            gradient.contiguous(memory_format=torch.channels_last),
-            x,
-            weight.contiguous(memory_format=torch.channels_last),
-            None,
-            ctx.stride,
-            ctx.padding,
-            [1, 1],
-            False,
-            [0, 0],
-            1,
-            [*ctx.needs_input_grad[:2], False],
-        )
-        return to_x, to_weight, None, None
+        else:
+            to_x, to_weight, _ = torch.ops.aten.convolution_backward(
+                rows.permute(0, 3, 1, 2),
+                x,
+                weight.contiguous(memory_format=torch.channels_last),
+                None,
+                ctx.stride,
+                ctx.padding,
+                [1, 1],
+                False,
+                [0, 0],
+                1,
+                [*wanted[:2], False],
+            )
+        to_bias = rows.sum(dim=(0, 1, 2)) if wanted[2] else None
+        if to_x is not None and ctx.wrap:
+            to_x = _unwrapped(to_x, ctx.wrap)
+        return to_x, to_weight, to_bias, None, None, None
 
 
-def convolved(x: Tensor, convolution: nn.Conv2d, padding: Any = None) -> Tensor:
-    """A convolution without bias and groups where :func:`trained` allows it; channels-last.
+def _unwrapped(gradient: Tensor, columns: int) -> Tensor:
+    """The gradient of what was wrapped."""
+    inner = gradient[..., columns:-columns].contiguous(memory_format=torch.channels_last)
+    inner[..., -columns:] += gradient[..., :columns]
+    inner[..., :columns] += gradient[..., -columns:]
+    return inner
+
+
+def convolved(x: Tensor, convolution: nn.Conv2d, padding: Any = None, wrap: int = 0) -> Tensor:
+    """A convolution without groups where :func:`trained` allows it; channels-last.
 
     Args:
-        x: ``(B, C, H, W)``, already wrapped where columns wrap.
-        convolution: Stride and weight; strides of 1 where it is 1 x 1.
+        x: ``(B, C, H, W)``.
+        convolution: Stride, weight and bias; strides of 1 where it is 1 x 1.
         padding: Rows and columns, in place of its own.
+        wrap: Columns that are wrapped around on either side first.
     """
     around = convolution.padding if padding is None else padding
-    result: Tensor = _Convolution.apply(x, convolution.weight, convolution.stride, around)
+    weight, bias = convolution.weight, convolution.bias
+    result: Tensor = _Convolution.apply(x, weight, bias, convolution.stride, around, wrap)
+    return result
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A 1 x 1 convolution where :func:`trained` allows it; channels-last.
+
+    Args:
+        x: ``(B, C, H, W)``.
+        weight: ``(D, C, 1, 1)``.
+        bias: ``(D,)`` or None.
+    """
+    result: Tensor = _Convolution.apply(x, weight, bias, (1, 1), (0, 0), 0)
     return result
