@@ -10,6 +10,12 @@ from torch import Tensor, nn
 from cvsegguide.models.geometric import residual
 from cvsegguide.models.geometric.layers import Merge, Residual, convolution, unit
 from cvsegguide.models.geometric.lite0 import InvertedResidual, Lite0Encoder, Separable
+from cvsegguide.models.geometric.polar import (
+    PolarGrid,
+    template_coordinates,
+    to_metric_each,
+    turned,
+)
 from cvsegguide.models.linear import plain_path
 from cvsegguide.models.registry import create_model
 
@@ -127,3 +133,23 @@ def test_the_running_statistics_of_a_network_are_those_of_its_plain_path() -> No
     assert torch.allclose(prediction.heatmap, plain.heatmap, atol=1e-4 * scale)
     for (name, found), value in zip(model.named_buffers(), other.buffers(), strict=True):
         assert torch.allclose(found, value, rtol=1e-3, atol=1e-4), name
+
+
+def test_templates_of_several_headings_are_those_of_float64() -> None:
+    grid = PolarGrid(directions=24, ranges=7)
+    coordinates, _ = template_coordinates(grid, 11, 1.5)
+    turns = torch.tensor([0.0, 33.0, -170.0])
+    polar = torch.rand(2, 5, 7, 24, generator=torch.Generator().manual_seed(1))
+
+    def templates(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        each = turned(coordinates.to(dtype), turns.to(dtype), grid)
+        source = polar.to(dtype, copy=True).requires_grad_()
+        result = to_metric_each(source, each)
+        (
+            result * torch.linspace(-1, 1, result.numel(), dtype=dtype).view_as(result)
+        ).sum().backward()
+        return result.detach(), source.grad
+
+    for found, exact in zip(templates(torch.float32), templates(torch.float64), strict=True):
+        assert found.shape == exact.shape
+        assert float((found - exact).abs().max()) < 1e-4 * float(exact.abs().max())

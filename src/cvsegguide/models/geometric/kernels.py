@@ -12,7 +12,7 @@ result is clipped to. Sums are ``(2, L)`` and are added to.
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, F64, Kernel, cached
+from cvsegguide.synth.compiled import F32, F64, I32, Kernel, cached
 
 _BLOCK = 256
 """Places whose sums are taken in float32."""
@@ -126,3 +126,39 @@ def gradient_through(gradient: F32, y: F32, norm: F32, bounds: F32, factors: F32
             inside = (value > low) & (value < high)
             one = row[c] if inside else zero
             target[c] = p[c] * one + q[c] + r[c] * values[c]
+
+
+@quick
+def gathered(source: F32, places: I32, shares: F32, out: F32) -> None:
+    """Weighted sums of four places each.
+
+    Args:
+        source: ``(B, C, N)``.
+        places, shares: ``(K, P, 4)`` which of the N, and their weights.
+        out: ``(B, K, C, P)``.
+    """
+    for index in range(source.shape[0]):
+        for number in range(places.shape[0]):
+            at, of = places[number], shares[number]
+            for c in range(source.shape[1]):
+                values, target = source[index, c], out[index, number, c]
+                for p in range(len(target)):
+                    upper = values[at[p, 0]] * of[p, 0] + values[at[p, 1]] * of[p, 1]
+                    lower = values[at[p, 2]] * of[p, 2] + values[at[p, 3]] * of[p, 3]
+                    target[p] = upper + lower
+
+
+@quick
+def scattered(gradient: F32, places: I32, shares: F32, to_source: F32) -> None:
+    """Add the gradient of :func:`gathered` to that of its source."""
+    for index in range(to_source.shape[0]):
+        for number in range(places.shape[0]):
+            at, of = places[number], shares[number]
+            for c in range(to_source.shape[1]):
+                values, target = gradient[index, number, c], to_source[index, c]
+                for p in range(len(values)):
+                    value = values[p]
+                    target[at[p, 0]] += value * of[p, 0]
+                    target[at[p, 1]] += value * of[p, 1]
+                    target[at[p, 2]] += value * of[p, 2]
+                    target[at[p, 3]] += value * of[p, 3]

@@ -21,7 +21,12 @@ from cvsegguide.models.geometric.matching import (
     transform_map,
 )
 from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadFeatures
-from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric, turned
+from cvsegguide.models.geometric.polar import (
+    PolarGrid,
+    template_coordinates,
+    to_metric_each,
+    turned,
+)
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
 from cvsegguide.models.headings import best_heading
 from cvsegguide.models.linear import fast_paths
@@ -324,15 +329,9 @@ class GeometricModel(LocalizationModel):
             at_once = max(1, min(at_once, int(SPECTRA_AT_ONCE / one)))
         for group in torch.split(turns, at_once):
             coordinates = turned(self.coordinates, group, self.grid)
-            # (B * K, C + 1, S, S)
-            metric = to_metric(
-                polar[:, None].expand(-1, len(group), -1, -1, -1).flatten(0, 1),
-                coordinates.repeat(len(polar), 1, 1, 1),
-            )
-            weight = metric[:, -1:] * self.reach
-            pairs = (len(polar), len(group))
-            template = torch.unflatten(metric[:, :-1] * weight, 0, pairs)
-            weight = torch.unflatten(weight, 0, pairs)
+            metric = to_metric_each(polar, coordinates)  # (B, K, C + 1, S, S)
+            weight = metric[:, :, -1:] * self.reach
+            template = metric[:, :, :-1] * weight
             if not trained:
                 products.append(correlation(spectrum, template, size))
                 shown = image_of(correlation(inside, weight, size), size, self.radius)

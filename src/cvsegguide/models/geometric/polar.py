@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cvsegguide.models.geometric.trained import resampled, trained
+
 
 @dataclass(frozen=True)
 class PolarGrid:
@@ -105,3 +107,47 @@ def to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
     closed = torch.cat((polar[..., -1:], polar, polar[..., :1]), dim=-1)
     grid = coordinates.expand(len(polar), *coordinates.shape[-3:])
     return F.grid_sample(closed, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def to_metric_each(polar: Tensor, coordinates: Tensor) -> Tensor:
+    """:func:`to_metric` of each polar grid at each heading.
+
+    Args:
+        polar: ``(B, C, R, D)``.
+        coordinates: ``(K, S, S, 2)`` of :func:`turned`.
+
+    Returns:
+        ``(B, K, C, S, S)``.
+    """
+    count = len(coordinates)
+    if trained(polar):
+        taps = _taps(coordinates, (polar.shape[-2], polar.shape[-1]))
+        template = resampled(polar, *taps)
+        return template.view(*template.shape[:3], *coordinates.shape[1:3])
+    metric = to_metric(
+        polar[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1),
+        coordinates.repeat(len(polar), 1, 1, 1),
+    )
+    return metric.view(len(polar), count, *metric.shape[1:])
+
+
+def _taps(coordinates: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The four places of the polar grid, and their shares, of each cell: ``(K, S * S, 4)``."""
+    ranges, directions = size
+    x = (coordinates[..., 0] + 1) / 2 * (directions + 1) - 1.0
+    y = ((coordinates[..., 1] + 1) / 2 * (ranges - 1)).clamp(0, ranges - 1)
+    left, upper = x.floor(), y.floor().clamp_max(ranges - 2)
+    right_share, lower_share = x - left, y - upper
+    column = left.int().remainder(directions)
+    after = (column + 1).remainder(directions)
+    start = upper.int() * directions
+    places = (start + column, start + after, start + directions + column)
+    upper_share = 1 - lower_share
+    shares = (
+        upper_share * (1 - right_share),
+        upper_share * right_share,
+        lower_share * (1 - right_share),
+        lower_share * right_share,
+    )
+    every = torch.stack((*places, start + directions + after), dim=-1)
+    return every.flatten(1, 2), torch.stack(shares, dim=-1).flatten(1, 2)

@@ -433,3 +433,52 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     result: Tensor = _Convolution.apply(x, weight, bias, (1, 1), (0, 0), 0)
     return result
+
+
+class _Resampled(torch.autograd.Function):
+    """Weighted sums of four places each."""
+
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, places: Tensor, shares: Tensor) -> Tensor:
+        from cvsegguide.models.geometric import kernels
+
+        ctx.shape, ctx.taps = source.shape, (places.numpy(), shares.numpy())
+        at, of = ctx.taps
+        out = source.new_empty(len(source), len(places), source.shape[1], places.shape[1])
+        values, target = source.detach().contiguous().flatten(2).numpy(), out.numpy()
+
+        def run(part: slice, number: int) -> None:
+            kernels.gathered(values[part], at, of, target[part])
+
+        shared(run, len(values))
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        from cvsegguide.models.geometric import kernels
+
+        at, of = ctx.taps
+        to_source = gradient.new_zeros(ctx.shape)
+        values, target = gradient.contiguous().numpy(), to_source.flatten(2).numpy()
+
+        def run(part: slice, number: int) -> None:
+            kernels.scattered(values[part], at, of, target[part])
+
+        shared(run, len(values))
+        return to_source, None, None
+
+
+def resampled(source: Tensor, places: Tensor, shares: Tensor) -> Tensor:
+    """Weighted sums of four places each, where :func:`trained` allows it.
+
+    Args:
+        source: ``(B, C, ...)``, N places.
+        places: ``(K, P, 4)`` int32, which of the N.
+        shares: ``(K, P, 4)`` their weights.
+
+    Returns:
+        ``(B, K, C, P)``.
+    """
+    result: Tensor = _Resampled.apply(source, places, shares)
+    return result
