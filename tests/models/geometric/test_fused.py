@@ -1,6 +1,7 @@
 """What the geometric network computes in fewer passes on a CPU, against its plain path."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -71,6 +72,27 @@ def test_what_is_folded_follows_the_parameters() -> None:
     model.load_state_dict(grown().state_dict(), assign=True)
     assert apart(model, street) < 1e-5
     assert apart(copy.deepcopy(model), street) < 1e-5
+
+
+def test_what_is_packed_follows_the_parameters() -> None:
+    """From the second call on weights are in oneDNN's order, for any size and in any copy."""
+    model, street = grown(), views(1)
+    for size in (64, 64, 96, 32):
+        image = torch.rand(1, 3, size, 64, generator=torch.Generator().manual_seed(size))
+        with torch.inference_mode():
+            fast = model.segment(image)
+            with plain_path():
+                plain = model.segment(image)
+        assert torch.allclose(fast, plain, rtol=1e-5, atol=1e-5 * float(plain.abs().max()))
+    for _ in range(3):
+        assert apart(model, street) < 1e-5
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight *= 1.1
+    for other in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        for _ in range(3):
+            assert apart(other, street) < 1e-5
 
 
 def test_gradients_in_evaluation_take_the_plain_path() -> None:
