@@ -1,15 +1,15 @@
 """The notebook runs from top to bottom, and what it stores is fit to be read."""
 
-import importlib.util
 import re
 import shutil
 import socket
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from helpers.scripts import load
 
 nbformat = pytest.importorskip("nbformat", reason="needs cvsegguide[dev]")
 exceptions = pytest.importorskip("nbclient.exceptions", reason="needs cvsegguide[dev]")
@@ -23,14 +23,7 @@ PATH = re.compile(r"(?<![\w.:/<])/(?:[\w.~-]+/)+|\b[A-Z]:\\|~/")
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    path = REPOSITORY / "scripts" / "run_notebook.py"
-    spec = importlib.util.spec_from_file_location("run_notebook", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("run_notebook")
 
 
 def _code(notebook: Any) -> list[Any]:

@@ -2,9 +2,7 @@
 
 import argparse
 import csv
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -14,19 +12,15 @@ from PIL import Image
 
 from cvsegguide.errors import InputError
 from cvsegguide.geo import GeoReference, angular_difference
+from helpers.scripts import load
 
-PATH = Path(__file__).resolve().parents[2] / "scripts" / "camera_heights.py"
 TILE = (154_400, 197_000)
 REFERENCE = GeoReference.from_tile(19, *TILE, 256, 256)
 
 
 @pytest.fixture
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("camera_heights", PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["camera_heights"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("camera_heights")
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The comparison of segmentation networks at a tiny size."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -11,16 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare_segmentation.py"
+from helpers.scripts import load
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_segmentation", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("compare_segmentation")
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,8 @@
 """Views over photographs and maps, and tiles of other resolutions, at a tiny size."""
 
 import csv
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,16 +10,7 @@ from PIL import Image
 
 from cvsegguide.data import Manifest
 from cvsegguide.synth.generation import generate
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+from helpers.scripts import load
 
 
 @pytest.fixture(scope="module")
