@@ -75,7 +75,7 @@ def _groups(x: Tensor, wide: int) -> list[slice]:
 def _blocks(y: Tensor, several: int) -> F32:
     """``(B, H, W, C)`` with ``several`` pixels as one."""
     shape = (*y.shape[:2], y.shape[2] // several, several * y.shape[3])
-    blocks: F32 = y.detach().view(shape).numpy()
+    blocks: F32 = y.numpy().reshape(shape)
     return blocks
 
 

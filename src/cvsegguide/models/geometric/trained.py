@@ -29,7 +29,7 @@ F64 = NDArray[np.float64]
 _LENGTH = 512
 """Numbers, about, that a loop of the kernels goes over: several pixels of few channels."""
 
-_PLACES = 4096
+_PLACES = 8192
 """Places of a map that a product over all of them takes at a time."""
 
 _FEW = 64
@@ -124,7 +124,7 @@ def tiled(vectors: F32, several: int) -> F32:
 
 def _rows(y: Tensor, several: int) -> F32:
     """``(P, several * C)`` of ``(..., C)``."""
-    rows: F32 = y.detach().reshape(-1, several * y.shape[-1]).numpy()
+    rows: F32 = y.numpy().reshape(-1, several * y.shape[-1])
     return rows
 
 
@@ -209,7 +209,8 @@ class Moments:
         r = -p * self.inverse * to_weight / self.count
         q = -p * total / self.count - r * self.norm[2]
         factors = np.stack((p, q, r)).astype(np.float32)
-        return factors, torch.from_numpy(to_weight).float(), torch.from_numpy(total).float()
+        both = np.stack((to_weight, total)).astype(np.float32)
+        return factors, torch.from_numpy(both[0]), torch.from_numpy(both[1])
 
     def gradient_sums(self, gradient: Tensor, y: Tensor, bounds: F32) -> F64:
         """``(2, C)`` for :meth:`factors`."""
@@ -266,7 +267,7 @@ def over_places(wide: Tensor, narrow: Tensor) -> Tensor:
     if wide.shape[1] < narrow.shape[1]:
         return over_places(narrow, wide).t()
     if wide.shape[1] < _FEW:
-        return wide.t() @ narrow
+        return (narrow.t() @ wide).t()
     result: Tensor | None = None
     for some, other in zip(torch.split(wide, _PLACES), torch.split(narrow, _PLACES), strict=True):
         # the first operand is copied to be transposed
