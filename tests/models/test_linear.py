@@ -194,6 +194,25 @@ def test_rows_of_a_head(kernel: int, outputs: int, monkeypatch: pytest.MonkeyPat
         torch.testing.assert_close(head(x), expected.detach(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("outputs", [4, 20])
+@pytest.mark.parametrize("chunk", [1024, 1 << 20])
+def test_a_head_on_a_map_that_is_enlarged_image_by_image(
+    kernel: int, outputs: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    head = PixelHead(5, 12, outputs, kernel_size=kernel)
+    x = torch.randn(3, 5, 9, 14)
+    large = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    expected = nn.Sequential(*head)(large).detach()
+    monkeypatch.setattr(pixel, "CHUNK_BYTES", chunk)
+    with torch.no_grad():
+        torch.testing.assert_close(head.on_linear(x), expected, atol=1e-5, rtol=1e-5)
+    found = gradients(head.on_linear, head, x)
+    with fast.plain_path():
+        assert_same(found, gradients(head.on_linear, head, x))
+
+
 def test_published_head_on_an_enlarged_map(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     head = PixelHead(6, 10, 3, size=(16, 24))

@@ -154,8 +154,7 @@ class MultiScaleTransformer(PairModel):
     def _on_enlarged(self, head: PixelHead, x: Tensor) -> Tensor:
         if self.variant == "published":
             return head.on_nearest(x)
-        result: Tensor = head(self._up(x))
-        return result
+        return head.on_linear(x)
 
     def decode_heatmap(
         self,

@@ -75,9 +75,8 @@ class PixelHead(nn.Sequential):
             return trained_published_head(x, first, cast(nn.LayerNorm, norm), last, 1)
         if first.kernel_size != (1, 1):
             x = x.contiguous(memory_format=torch.channels_last)
-        quiet = not torch.is_grad_enabled() and fast_paths() and x.device.type == "cpu"
-        if quiet and 4 * first.out_channels * x.shape[2] * x.shape[3] > CHUNK_BYTES:
-            return self._by_rows(x)
+        if self._leaves_the_cache(x, 1):
+            return self._by_rows(x, 1)
         if self._trained_by_parts(x):
             return trained_head(x, first, cast(nn.LayerNorm, norm), last)
         if first.kernel_size == (1, 1):
@@ -85,6 +84,20 @@ class PixelHead(nn.Sequential):
         else:
             hidden = small_map_convolution(x, first)
         return convolution_1x1(F.gelu(norm(hidden)), last)
+
+    def on_linear(self, x: Tensor) -> Tensor:
+        """The head on ``x`` enlarged twice bilinearly."""
+        if self.per_pixel or not self._leaves_the_cache(x, 2):
+            return self(_enlarged(x))  # type: ignore[no-any-return]
+        if cast(nn.Conv2d, self[0]).kernel_size != (1, 1):
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self._by_rows(x, 2)
+
+    def _leaves_the_cache(self, x: Tensor, factor: int) -> bool:
+        """Whether one hidden map does, of ``x`` enlarged, where nothing is trained on a CPU."""
+        quiet = not torch.is_grad_enabled() and fast_paths() and x.device.type == "cpu"
+        channels = cast(nn.Conv2d, self[0]).out_channels
+        return quiet and 4 * channels * x.shape[2] * x.shape[3] * factor**2 > CHUNK_BYTES
 
     def _published_training(self, x: Tensor) -> bool:
         """Whether a training step of the published head may take channels by parts."""
@@ -108,21 +121,29 @@ class PixelHead(nn.Sequential):
             and all(parameter.requires_grad for parameter in self.parameters())
         )
 
-    def _by_rows(self, x: Tensor) -> Tensor:
-        """The head a few rows at a time, each finished before its hidden map leaves the cache."""
+    def _by_rows(self, x: Tensor, factor: int) -> Tensor:
+        """The head on ``x`` enlarged a few rows at a time.
+
+        Each is finished before its hidden map leaves the cache, each image before the next is
+        enlarged.
+        """
         first, norm, _, last = cast(tuple[nn.Conv2d, nn.Module, nn.Module, nn.Conv2d], tuple(self))
-        batch, _, height, width = x.shape
+        batch, height, width = x.shape[0], factor * x.shape[2], factor * x.shape[3]
         reach, outputs = first.kernel_size[0] // 2, last.out_channels
         weight = last.weight.flatten(1)
-        result = x.new_empty(batch, outputs, height, width)
-        if outputs >= _MANY_OUTPUTS:
-            result = result.contiguous(memory_format=torch.channels_last)
+        by_pixels = outputs >= _MANY_OUTPUTS
+        order = torch.channels_last if by_pixels else torch.contiguous_format
+        shape = (batch, outputs, height, width)
+        result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
         step = max(1, CHUNK_BYTES // (4 * first.out_channels * width))
         for image in range(batch):
+            one = x[image : image + 1]
+            if factor > 1:
+                one = _enlarged(one)
             for top in range(0, height, step):
                 bottom = min(top + step, height)
                 low, high = max(0, top - reach), min(height, bottom + reach)
-                rows = x[image : image + 1, :, low:high]
+                rows = one[:, :, low:high]
                 missing = (reach - (top - low), reach - (high - bottom))
                 if any(missing):
                     rows = F.pad(rows, (0, 0, *missing))
@@ -131,7 +152,7 @@ class PixelHead(nn.Sequential):
                 else:
                     hidden = convolution_1x1(rows, first)
                 hidden = torch.ops.aten.gelu_(norm(hidden))
-                if outputs >= _MANY_OUTPUTS:
+                if by_pixels:
                     result[image, :, top:bottom] = convolution_1x1(hidden, last)[0]
                     continue
                 pixels = hidden.permute(0, 2, 3, 1).reshape(-1, first.out_channels)
@@ -207,6 +228,10 @@ class PixelHead(nn.Sequential):
                 few = torch.ops.aten.gelu_(few)
                 result[image].view(outputs, -1).addmm_(weight[:, part], few.view(len(few), -1))
         return result if last.bias is None else result.add_(last.bias[:, None, None])
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def one_hot_guidance(
