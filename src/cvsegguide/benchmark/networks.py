@@ -75,7 +75,13 @@ def forward(
 def training_step(
     label: str, model: LocalizationModel, batch: int, repeats: int, **arguments: Any
 ) -> Measurement:
-    """Seconds a pair of forward, backward and AdamW; ``arguments`` go to the network."""
+    """Seconds a pair of forward, backward and AdamW; ``arguments`` go to the network.
+
+    Memory is kept between steps, as in training, for both paths.
+    """
+    from cvsegguide.training.optimisation import keep_freed_memory
+
+    keep_freed_memory()
     overhead, street = pairs(model, batch)
     model.train()
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
