@@ -11,7 +11,12 @@ import os
 KEPT = 512
 """Megabytes of freed memory that stay with the process."""
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+_OF_TRAINING = 2047  # the most that glibc takes
+
+_AHEAD = 256
+"""Megabytes that a training process asks the system for at a time."""
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
 
 _LARGEST = 32
 """Megabytes of the largest piece that comes from kept memory; glibc takes no more."""
@@ -19,12 +24,16 @@ _LARGEST = 32
 _CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
 
 
-def keep_freed_memory() -> bool:
-    """Let this process keep up to :data:`KEPT` megabytes that it has freed.
+def keep_freed_memory(megabytes: int = KEPT, ahead: int = 0) -> bool:
+    """Let this process keep memory that it has freed.
 
     It does so for good, for everything in the process: call it where the process is your own. It
     does nothing where the C library is another one than glibc, or where an environment variable of
     the user's says something else (``MALLOC_TRIM_THRESHOLD_`` and the like).
+
+    Args:
+        megabytes: How much, below 2048.
+        ahead: Megabytes that it asks the system for at a time, 0 for the library's own choice.
 
     Returns:
         Whether it was done.
@@ -37,5 +46,12 @@ def keep_freed_memory() -> bool:
         choose = library.mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    # In this order: either ends that the library chooses by itself.
-    return bool(choose(_MMAP_THRESHOLD, _LARGEST << 20) and choose(_TRIM_THRESHOLD, KEPT << 20))
+    options = [(_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, megabytes)]
+    if ahead:
+        options.append((_TOP_PAD, ahead))
+    return all(choose(option, value << 20) == 1 for option, value in options)
+
+
+def keep_for_training() -> bool:
+    """As :func:`keep_freed_memory`, all that a step of training frees: the next needs the same."""
+    return keep_freed_memory(_OF_TRAINING, ahead=_AHEAD)

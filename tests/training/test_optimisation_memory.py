@@ -11,7 +11,7 @@ import ctypes
 import resource
 import sys
 
-from cvsegguide.training.optimisation import keep_freed_memory
+from cvsegguide.allocation import keep_for_training
 
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
@@ -19,7 +19,7 @@ library.malloc.argtypes = [ctypes.c_size_t]
 library.free.argtypes = [ctypes.c_void_p]
 library.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
 if sys.argv[1] == "kept":
-    assert keep_freed_memory()
+    assert keep_for_training()
 
 
 def step():

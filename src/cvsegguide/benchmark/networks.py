@@ -79,9 +79,9 @@ def training_step(
 
     Memory is kept between steps, as in training, for both paths.
     """
-    from cvsegguide.training.optimisation import keep_freed_memory
+    from cvsegguide.allocation import keep_for_training
 
-    keep_freed_memory()
+    keep_for_training()
     overhead, street = pairs(model, batch)
     model.train()
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)

@@ -1,12 +1,12 @@
-"""Optimiser, parameter groups, the learning-rate schedule, and memory between steps."""
+"""Optimiser, parameter groups and the learning-rate schedule."""
 
-import ctypes
 import math
-import sys
 
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
+
+from cvsegguide.allocation import keep_for_training
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -38,34 +38,14 @@ def warmup_cosine(step: int, warmup: int, total: int, floor: float = 0.01) -> fl
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def keep_freed_memory() -> bool:
-    """Let the process keep what a step of training frees for the next, with GNU's C library.
-
-    By default that returns the end of its heap to the system again and again, whose pages cost more
-    to get back than many a map costs to compute. It holds for the whole process, which keeps its
-    greatest size until it ends.
-
-    Returns:
-        Whether the library has such a setting and took it.
-    """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library
-        return False
-    # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD (the most that is taken), M_TOP_PAD of malloc.h
-    options = ((-1, 2**31 - 1), (-3, 32 << 20), (-2, 256 << 20))
-    return all(set_option(*option) == 1 for option in options)
-
-
 def create_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
     """AdamW (Loshchilov and Hutter 2019) on :func:`parameter_groups`.
 
-    A network on a CPU gets :func:`keep_freed_memory` with it.
+    For a network on a CPU the process keeps what a step frees for the next one
+    (:mod:`cvsegguide.allocation`).
     """
     if all(parameter.device.type == "cpu" for parameter in model.parameters()):
-        keep_freed_memory()
+        keep_for_training()
     return AdamW(parameter_groups(model, weight_decay), lr=learning_rate)
 
 
