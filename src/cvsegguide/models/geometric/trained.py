@@ -9,9 +9,7 @@ those of float64 than PyTorch's do.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,11 +34,6 @@ _FEW = 64
 """Channels below which oneDNN is not faster over places."""
 
 
-MOST_THREADS = 1
-"""Threads of PyTorch up to which the paths below are taken. With two a step took 1.05 to 1.09 of the
-plain path's time: PyTorch's own wait spinning, in the way of those that share the kernels."""
-
-
 def _bounds(low: float, high: float) -> F32:
     return np.array([low, high], np.float32)
 
@@ -51,10 +44,10 @@ SIX = _bounds(0.0, 6.0)
 
 
 def trained(x: Tensor, *norms: nn.Module) -> bool:
-    """Whether ``x`` may take the paths below: training, with gradients, by plain batch norms."""
+    """Whether ``x`` may take the paths below: gradients, plain batch norms in training, one thread."""
     return (
         torch.is_grad_enabled()
-        and torch.get_num_threads() <= MOST_THREADS
+        and torch.get_num_threads() == 1  # the kernels' loops are for one
         and suits(x, x)  # what traces must not see conditions on anything
         and has_onednn()
         and all(_plain(norm) for norm in norms)
@@ -76,28 +69,9 @@ def pixels(x: Tensor) -> Tensor:
     return x.detach().permute(0, 2, 3, 1).contiguous()
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "cvsegguide-kernels")
-
-
 def shared(run: Callable[[slice, int], None], length: int) -> None:
-    """Call ``run`` with the parts of ``range(length)`` and their numbers, each on a thread.
-
-    There are at most as many parts as PyTorch has threads.
-    """
-    parts = min(torch.get_num_threads(), length)
-    if parts <= 1:
-        run(slice(0, length), 0)
-        return
-    bounds = [length * part // parts for part in range(parts + 1)]
-    jobs = [
-        _pool(parts - 1).submit(run, slice(bounds[part], bounds[part + 1]), part)
-        for part in range(1, parts)
-    ]
-    run(slice(0, bounds[1]), 0)
-    for job in jobs:
-        job.result()
+    """Call ``run`` with a part of ``range(length)`` and its number: all of it, on this thread."""
+    run(slice(0, length), 0)
 
 
 def side_by_side(places: int, channels: int) -> int:
@@ -113,8 +87,8 @@ def _several(y: Tensor) -> int:
 
 
 def room(several: int, channels: int) -> F64:
-    """Zeros for two sums a thread, ``(threads, 2, several * C)``."""
-    return np.zeros((torch.get_num_threads(), 2, several * channels))
+    """Zeros for two sums, ``(1, 2, several * C)``."""
+    return np.zeros((1, 2, several * channels))
 
 
 def folded_sums(sums: F64, several: int) -> F64:
