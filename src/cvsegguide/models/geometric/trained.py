@@ -44,7 +44,7 @@ SIX = _bounds(0.0, 6.0)
 
 
 def trained(x: Tensor, *norms: nn.Module) -> bool:
-    """Whether ``x`` may take the paths below: gradients, plain batch norms in training, one thread."""
+    """Whether ``x`` may take the paths below: one thread, gradients, plain norms in training."""
     return (
         torch.is_grad_enabled()
         and torch.get_num_threads() == 1  # the kernels' loops are for one
