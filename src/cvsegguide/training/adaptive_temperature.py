@@ -24,13 +24,17 @@ from cvsegguide.data.batched import Draws, transformed
 from cvsegguide.data.sample import Batch
 from cvsegguide.data.transforms import Appearance, Coarsen
 from cvsegguide.models.base import LocalizationModel
-from cvsegguide.training.calibration import LEVELS, MINIMUM, masses_above
+from cvsegguide.training.calibration import MINIMUM, masses_above
 
 LOG_FACTORS = torch.linspace(math.log(0.03), math.log(8.0), 40)
 """Logarithms of the factors at which coverage is computed; between them masses are linear."""
 
 SCALES = torch.linspace(math.log(0.2), math.log(8.0), 75)
 """Logarithms of the factors that the log-probabilities of a usual match may have."""
+
+LEVELS = (0.8, 0.9)
+"""Masses of the sets whose coverage is compared: of smaller ones it says little where a clear match
+has half of its mass in one pixel."""
 
 POWERS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 
@@ -46,7 +50,7 @@ class AdaptiveTemperature:
         peak, power: As :meth:`LocalizationModel.adapt_temperature` takes them; a power of 0:
             nothing to gain.
         before, after: Mean absolute difference between coverage and mass over
-            :data:`~cvsegguide.training.calibration.LEVELS` and all kinds of views, with the best
+            :data:`LEVELS` and all kinds of views, with the best
             single temperature and with one that depends on the match.
         samples: Views of each kind. Below
             :data:`~cvsegguide.training.calibration.MINIMUM` nothing was changed.
