@@ -50,22 +50,24 @@ def measure(model: GeometricModel, table: Manifest, numbers: list[int], batch_si
     usual = {name: getattr(model, name) for part in PARTS.values() for name in part}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in PARTS}
     starts = range(0, len(numbers), batch_size)
-    for start in track(starts, "localising", len(starts)):
-        batch = collate([table[number] for number in numbers[start : start + batch_size]])
-        street, _ = street_canvas(
-            batch.street, batch.heading, batch.fov, model.street_size, model.street_extent
-        )
-        with torch.inference_mode():
-            above, around = model.encode_overhead(batch.overhead), model.encode_street(street)
-            for name, changes in PARTS.items():
-                for attribute, value in {**usual, **changes}.items():
-                    setattr(model, attribute, value)
-                prediction = model.predict(above, around)
-                evaluator = Evaluator(model.channels)
-                posterior = model.log_posterior(prediction)
-                found[name] += evaluator.update(prediction, posterior, batch, None)
-    for attribute, value in usual.items():
-        setattr(model, attribute, value)
+    try:
+        for start in track(starts, "localising", len(starts)):
+            batch = collate([table[number] for number in numbers[start : start + batch_size]])
+            street, _ = street_canvas(
+                batch.street, batch.heading, batch.fov, model.street_size, model.street_extent
+            )
+            with torch.inference_mode():
+                above, around = model.encode_overhead(batch.overhead), model.encode_street(street)
+                for name, changes in PARTS.items():
+                    for attribute, value in {**usual, **changes}.items():
+                        setattr(model, attribute, value)
+                    prediction = model.predict(above, around)
+                    evaluator = Evaluator(model.channels)
+                    posterior = model.log_posterior(prediction)
+                    found[name] += evaluator.update(prediction, posterior, batch, None)
+    finally:
+        for attribute, value in usual.items():
+            setattr(model, attribute, value)
     return {
         name: {key: np.array([row[key] for row in rows]) for key in ("error_m", "nll")}
         for name, rows in found.items()

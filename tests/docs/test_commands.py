@@ -148,7 +148,7 @@ def _options() -> frozenset[str]:
 
 ELSEWHERE = {
     # options of other programs and of scripts/, which the documents mention
-    "--help", "--strict", "--limit", "--pictures",
+    "--help", "--strict", "--limit", "--pictures", "--group",
 }  # fmt: skip
 
 

@@ -328,7 +328,8 @@ class BaseLocalizer(ABC):
                 parts.append(part)
             heatmap = heat.result()[None]
             landcover = None if cover is None else cover.result()[None]
-        scores = self._log_posterior(heatmap)[_inner(plan)]
+        # What was padded around the image must not bear on the temperature.
+        scores = self._log_posterior(heatmap[(slice(None), slice(None), *_inner(plan))])
         if np.isnan(scores).any():
             raise CheckpointError(
                 f"model {self.name}: its scores are not numbers; its weights are damaged"

@@ -38,6 +38,9 @@ has half of its mass in one pixel."""
 
 POWERS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 
+GAIN = 0.01
+"""Difference between coverage and mass that has to be gained at least: less may be chance."""
+
 KINDS = 3
 """Kinds of batches that :func:`made_unfamiliar` yields in turn."""
 
@@ -105,15 +108,16 @@ def choose_adaptive_temperature(
         return None
     samples = min(map(len, kinds))
     before = float(_error(kinds, 1.0, 0.0).min())
-    best = (before, 1.0, 0.0)
+    best = (before - GAIN, 1.0, 0.0)
     if samples >= MINIMUM:
-        usual = float(kinds[0][:, 0].median())
+        usual = max(float(kinds[0][:, 0].median()), 1e-6)
         for power in POWERS:
             errors = _error(kinds, usual, power)
             least = int(errors.argmin())
             peak = usual * math.exp(-float(SCALES[least]) / power)
             best = min(best, (float(errors[least]), peak, power))
     after, peak, power = best
+    after = after if power else before
     model.adapt_temperature(peak, power)
     return AdaptiveTemperature(peak, power, before, after, samples)
 

@@ -97,9 +97,9 @@ class LimitVerticalExtent(Transform):
         self, degrees: tuple[float, float] = (45.0, 80.0), probability: float = 1.0
     ) -> None:
         low, high = degrees
-        if not 0 < low <= high <= 180:
+        if not 10 <= low <= high <= 180:  # slivers are not filled
             raise ConfigurationError(
-                f"LimitVerticalExtent: degrees must rise within (0, 180], got {degrees}"
+                f"LimitVerticalExtent: degrees must rise within 10..180, got {degrees}"
             )
         self.degrees = (float(low), float(high))
         self.probability = checked_share("LimitVerticalExtent: probability", probability)
