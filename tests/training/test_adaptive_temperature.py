@@ -1,5 +1,7 @@
 """A temperature of each answer's own: posteriors that are right in a known way at any height."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -94,6 +96,19 @@ def test_the_geometric_network_does_as_it_is_told() -> None:
     heatmap = model(*pair).heatmap
     plain = model.log_posterior(model(*pair)).flatten(1)
     assert torch.allclose(plain, heatmap.flatten(1).log_softmax(dim=1), atol=1e-5)
+
+
+def test_what_the_first_weights_had_is_undone_before_anything_is_read() -> None:
+    model, _ = geometric()
+    model.adapt_temperature(5.0, 2.0)
+    read = []
+
+    def batches() -> Iterator[tuple[torch.Tensor, ...]]:
+        read.append(model.state_dict()["temperature_power"].item())
+        yield from (match(1.0, 3.0, MINIMUM, n) for n in range(KINDS))
+
+    assert choose_adaptive_temperature(model, batches()) is not None
+    assert read == [0.0]
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cvsegguide.data.batched import Draws, transformed
 from cvsegguide.data.sample import Batch
-from cvsegguide.data.transforms import Appearance, Coarsen
+from cvsegguide.data.transforms import Appearance, Coarsen, Transform
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.training.calibration import MINIMUM, masses_above
 
@@ -73,13 +73,13 @@ def made_unfamiliar(batches: Iterable[Batch]) -> Iterator[Batch]:
     picture, inverted, with its channels exchanged. Geometry and street views stay. What is drawn
     follows from the number of the batch.
     """
-    other = [Appearance(2.0, 0.6, ("overhead",)), Coarsen((2.0, 5.0), 0.7)]
-    unlike = [Appearance(2.0, 1.0, ("overhead",)), Coarsen((4.0, 6.0), 1.0)]
+    other: list[Transform] = [Appearance(2.0, 0.6, ("overhead",)), Coarsen((2.0, 5.0), 0.7)]
+    unlike: list[Transform] = [Appearance(2.0, 1.0, ("overhead",)), Coarsen((4.0, 6.0), 1.0)]
     for number, batch in enumerate(batches):
         draws = Draws(number, batch.overhead.device)
         yield batch
-        yield transformed(batch, list(other), draws)
-        changed = transformed(batch, list(unlike), draws)
+        yield transformed(batch, other, draws)
+        changed = transformed(batch, unlike, draws)
         yield replace(changed, overhead=1.0 - changed.overhead.roll(1 + number % 2, dims=1))
 
 
@@ -90,18 +90,19 @@ def choose_adaptive_temperature(
     """Choose by how much the best place has to stand out, and build it in.
 
     Args:
-        model: Changed in place (:meth:`LocalizationModel.adapt_temperature`); its own power must
-            be 0.
+        model: Changed in place (:meth:`LocalizationModel.adapt_temperature`). What it had, as of
+            weights that training began with, is undone before the first batch is taken.
         batches: Its log-posteriors ``(B, H, W)`` of the :data:`KINDS` kinds of views in turn
             (:func:`made_unfamiliar`), and the true positions ``(B, 2)``, row and column in
             pixels.
 
     Returns:
-        None without samples, and then the model stays as it is.
+        None without samples, and then one temperature holds for all.
 
     Raises:
         ConfigurationError: The network has no such parameters.
     """
+    model.adapt_temperature(1.0, 0.0)
     readings = [_reading(log, position).cpu() for log, position in batches]
     kinds = [torch.cat(readings[kind::KINDS]) for kind in range(KINDS) if readings[kind::KINDS]]
     if not kinds:
