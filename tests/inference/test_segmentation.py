@@ -12,6 +12,7 @@ from cvsegguide.inference.segmentation import segment_array, segment_file, windo
 from cvsegguide.inference.windows import Blender, lattice, taper, window_starts
 from cvsegguide.io.rasters import open_raster
 from cvsegguide.landcover import NYC
+from cvsegguide.models.registry import create_model
 from helpers.models import PROTOTYPES, ColourModel
 
 CPU = torch.device("cpu")
@@ -257,3 +258,26 @@ def test_borders_stay_where_they_are_when_resampled():
     result = Localizer(ColourModel(), device="cpu").segment(image, gsd=0.125)
     first = (result == 5).argmax(axis=1)
     assert abs(first - 160).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["geometric-tiny", "mst-tiny"])
+def test_threads_do_not_change_the_classes(tmp_path, name):
+    """Windows side by side on two threads, in one batch after the other on one."""
+    torch.manual_seed(4)
+    model = create_model(name).eval()
+    for parameter in model.parameters():  # untrained, and yet not of one opinion
+        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
+    image = np.random.default_rng(2).integers(0, 256, (300, 520, 3), np.uint8)
+    transform = Affine(model.gsd, 0, 587000, 0, -model.gsd, 4511000)
+    path = write(tmp_path / "image.tif", image, transform)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with open_raster(path) as raster:
+                found.append(segment_array(model, raster, CPU, NYC, panel=256))
+    finally:
+        torch.set_num_threads(before)
+    assert len(np.unique(found[0])) > 1
+    # scores of two thread counts may differ in their last bits, and with them what they nearly tie
+    assert (found[0] != found[1]).mean() < 1e-4

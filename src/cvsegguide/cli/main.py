@@ -277,8 +277,10 @@ def _dispatch(words: list[str], own_process: bool) -> int:
     start = time.monotonic()
     if own_process:
         from cvsegguide.allocation import keep_freed_memory
+        from cvsegguide.machine import wait_briefly
 
         keep_freed_memory()
+        wait_briefly()
     if command.raw:
         rest = list(_take_common(words[1:]))
         _log()

@@ -16,7 +16,7 @@ from cvsegguide.geo import GeoReference, wrap_degrees
 from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.finishing import finished, folded
 from cvsegguide.inference.result import Localization
-from cvsegguide.inference.segmentation import landcover_ids
+from cvsegguide.inference.scores import landcover_ids
 from cvsegguide.io.rasters import Overhead
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel

@@ -16,7 +16,8 @@ from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.acceleration import accelerated
 from cvsegguide.inference.base import ONE_TILE, OVERLAP, WHOLE, BaseLocalizer, Part, Plan
 from cvsegguide.inference.base import warn as _warn
-from cvsegguide.inference.segmentation import landcover_ids, segment_array, segment_file
+from cvsegguide.inference.scores import landcover_ids
+from cvsegguide.inference.segmentation import segment_array, segment_file
 from cvsegguide.inference.windows import Blender, to_bytes, to_tensor
 from cvsegguide.io.images import ImageLike
 from cvsegguide.io.rasters import check_given_bounds, filled, open_raster

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC
+from cvsegguide.lanes import MOST, each, lanes_for
+from cvsegguide.models.convolutions import suits
 from cvsegguide.models.heads.pixel import one_hot_guidance
 
 
@@ -66,11 +68,13 @@ class LocalizationModel(nn.Module):
         adapts_temperature: Whether :meth:`adapt_temperature` can be set.
         any_size: A number when overhead inputs may have any size of which it is a divisor, at
             ``gsd``; None where only tiles of ``overhead_size`` mean what was trained.
+        most_lanes: See :func:`cvsegguide.lanes.lanes_for`.
     """
 
     searches_headings: bool = False
     adapts_temperature: bool = False
     any_size: int | None = None
+    most_lanes: int = MOST
     overhead_size: tuple[int, int]
     street_size: tuple[int, int]
     street_extent: tuple[float, float]
@@ -97,6 +101,13 @@ class LocalizationModel(nn.Module):
     def segment(self, overhead: Tensor) -> Tensor:
         """Land-cover scores ``(B, C, H, W)`` of ``(B, 3, H, W)`` overhead tiles alone."""
         raise NotImplementedError
+
+    def segment_coarsely(self, overhead: Tensor) -> Tensor | None:
+        """Scores ``(B, C, H / 2, W / 2)`` of which :meth:`segment` gives a bilinear enlargement.
+
+        None where a network computes them at every pixel.
+        """
+        return None
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
         """Log-probability ``(B, H, W)`` of the camera standing in each overhead pixel."""
@@ -266,6 +277,26 @@ class PairModel(LocalizationModel):
         mean, deviation = by_channel(image, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
         return (image - mean) / deviation
 
+    def forward(
+        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+    ) -> Prediction:
+        """See :meth:`LocalizationModel.forward`."""
+        self.check_inputs(overhead, street)
+        lanes = 1
+        if suits(overhead, street):  # first: what traces must not see conditions on sizes
+            lanes = lanes_for(overhead.shape[0], self.most_lanes)
+        if lanes < 2:
+            return self.match_pairs(overhead, street, landcover)
+        given = (overhead, street) if landcover is None else (overhead, street, landcover)
+        parts = zip(*(part.chunk(lanes) for part in given), strict=True)
+        return _joined(each(lambda part: self.match_pairs(*part), list(parts)))
+
+    def match_pairs(
+        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+    ) -> Prediction:
+        """:meth:`forward` of some pairs of a batch, or of all of them."""
+        raise NotImplementedError
+
     def guidance_channels(
         self, logits: Tensor | None, landcover: Tensor | None, overhead: Tensor
     ) -> Tensor | None:
@@ -323,3 +354,10 @@ class PairModel(LocalizationModel):
             scores = scores * self.log_temperature.exp()
         height, width = prediction.heatmap.shape[2:]
         return scores.log_softmax(dim=1).reshape(-1, height, width)
+
+
+def _joined(parts: list[Prediction]) -> Prediction:
+    """What parts of a batch gave, as of the whole."""
+    covers = [part.landcover for part in parts if part.landcover is not None]
+    heatmap = torch.cat([part.heatmap for part in parts])
+    return Prediction(torch.cat(covers) if covers else None, heatmap)

@@ -141,6 +141,7 @@ class FeatUpModel(PairModel):
     """
 
     name = "featup"
+    most_lanes = 4  # a lane takes about a gigabyte
 
     def __init__(
         self,
@@ -265,11 +266,10 @@ class FeatUpModel(PairModel):
         plain: Tensor = self.landcover_head(self.encode_overhead(overhead))
         return plain
 
-    def forward(
+    def match_pairs(
         self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
     ) -> Prediction:
-        """See :meth:`LocalizationModel.forward`."""
-        self.check_inputs(overhead, street)
+        """See :meth:`PairModel.match_pairs`."""
         if self._by_rows():
             return self.match_tile(self.encode_tile(overhead, landcover), street)
         features = self.encode_overhead(overhead)

@@ -191,11 +191,10 @@ class MultiScaleTransformer(PairModel):
         """See :meth:`PairModel.landcover_logits`."""
         return self.decode_landcover(self.encode_overhead(overhead))
 
-    def forward(
+    def match_pairs(
         self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
     ) -> Prediction:
-        """See :meth:`LocalizationModel.forward`."""
-        self.check_inputs(overhead, street)
+        """See :meth:`PairModel.match_pairs`."""
         return self.match_tile(self.encode_tile(overhead, landcover), street)
 
     def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> EncodedTile:

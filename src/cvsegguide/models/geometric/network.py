@@ -455,6 +455,10 @@ class GeometricModel(LocalizationModel):
     def segment(self, overhead: Tensor) -> Tensor:
         return self.overhead_branch.segment((overhead - self.mean) / 0.25)
 
+    def segment_coarsely(self, overhead: Tensor) -> Tensor | None:
+        """See :meth:`LocalizationModel.segment_coarsely`."""
+        return self.overhead_branch.segment_coarsely((overhead - self.mean) / 0.25)
+
     def log_posterior(self, prediction: Prediction) -> Tensor:
         """See :meth:`LocalizationModel.log_posterior` and :meth:`adapt_temperature`."""
         heatmap = prediction.heatmap[:, 0]

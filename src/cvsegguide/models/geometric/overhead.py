@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvsegguide.lanes import each
 from cvsegguide.models.convolutions import suits
+from cvsegguide.models.geometric.fused import fused
 from cvsegguide.models.geometric.layers import Encoder, Head, Merge, Residual, unit
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 
@@ -91,6 +93,8 @@ class OverheadBranch(nn.Module):
 
     def forward(self, image: Tensor) -> OverheadFeatures:
         """``(B, 3, H, W)``, normalised, sides multiples of 32."""
+        if fused(self, image) and image.shape[0] > 1:  # one by one they stay in the cache
+            return _joined(each(self, torch.split(image, 1)))
         landcover, quarter = self._decoded(image)
         # the prior explains positions by land cover; it must not bend the segmentation
         prior = self.prior(F.avg_pool2d(landcover.detach().softmax(dim=1), 2))
@@ -99,8 +103,11 @@ class OverheadBranch(nn.Module):
 
     def segment(self, image: Tensor) -> Tensor:
         """Land cover alone, ``(B, K, H, W)`` logits as of ``full_landcover``."""
-        landcover, _ = self._decoded(image)
-        return _enlarged(landcover)
+        return _enlarged(self.segment_coarsely(image))
+
+    def segment_coarsely(self, image: Tensor) -> Tensor:
+        """The same before it is enlarged, ``(B, K, H / 2, W / 2)``."""
+        return self._decoded(image)[0]
 
     def _decoded(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Land cover at half size, and the decoder's map at a quarter."""
@@ -113,6 +120,15 @@ class OverheadBranch(nn.Module):
         if quarter.shape[-1] * CELL != image.shape[-1]:
             raise ValueError("the encoder needs at least two levels")
         return self.landcover(decoded), quarter
+
+
+def _joined(parts: list[OverheadFeatures]) -> OverheadFeatures:
+    """What single tiles gave, as of a batch."""
+    return OverheadFeatures(
+        torch.cat([part.features for part in parts]),
+        torch.cat([part.landcover for part in parts]),
+        torch.cat([part.prior for part in parts]),
+    )
 
 
 def _enlarged(landcover: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cvsegguide.lanes import each
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric.matching import padded_size
 from cvsegguide.models.geometric.polar import PolarGrid
@@ -82,27 +83,34 @@ def correlations(
     images = polar.new_empty(len(polar), len(turns), *padded)
     seen = polar.new_empty(len(polar), len(turns), *size)
     side = 2 * radius + 1
-    space, product = _workspace(channels, padded, side)
-    for index in range(len(polar)):
-        table = polar[index].flatten(0, 1)
-        centres = polar.new_zeros(len(turns), channels + 1)
-        for turn, members in groups:
-            metric = taps.sample(table, turn)
-            weight = metric[:, -1:] * taps.reach
-            cells = (metric[:, :-1] * weight).view(side, side, channels)
-            space[:, :side, :side] = cells.permute(2, 0, 1)
-            template = torch.fft.rfft2(space)
-            known = inside(weight.view(side, side), size)
-            for place, quarter in members:
-                other = spectrum(quarter)
-                torch.mul(template, other[index if len(other) > 1 else 0], out=product)
-                image = torch.fft.irfft2(product.sum(dim=0).conj(), s=padded)
-                images[index, place] = _turned_back(image, quarter, back)
-                seen[index, place] = torch.rot90(known, -quarter, (0, 1))
-                centres[place] = metric[len(metric) // 2]
-        if len(groups) < len(turns):
-            # the camera's own cell lies in no direction, and turned templates hold others there
-            change = _centre(taps.centre(table, turns)) - _centre(centres)
+    for quarter in {quarter for _, members in groups for _, quarter in members}:
+        spectrum(quarter)  # before views go side by side, and each makes its own
+
+    tables = polar.flatten(1, 2)
+    centres = polar.new_zeros(len(polar), len(turns), channels + 1)
+
+    def match(job: tuple[int, tuple[float, list[tuple[int, int]]]]) -> None:
+        index, (turn, members) = job
+        space, product = _workspace(channels, padded, side)
+        metric = taps.sample(tables[index], turn)
+        weight = metric[:, -1:] * taps.reach
+        cells = (metric[:, :-1] * weight).view(side, side, channels)
+        space[:, :side, :side] = cells.permute(2, 0, 1)
+        template = torch.fft.rfft2(space)
+        known = inside(weight.view(side, side), size)
+        for place, quarter in members:
+            other = spectrum(quarter)
+            torch.mul(template, other[index if len(other) > 1 else 0], out=product)
+            image = torch.fft.irfft2(product.sum(dim=0).conj(), s=padded)
+            images[index, place] = _turned_back(image, quarter, back)
+            seen[index, place] = torch.rot90(known, -quarter, (0, 1))
+            centres[index, place] = metric[len(metric) // 2]
+
+    each(match, [(index, group) for index in range(len(polar)) for group in groups])
+    if len(groups) < len(turns):
+        # the camera's own cell lies in no direction, and turned templates hold others there
+        for index, table in enumerate(tables):
+            change = _centre(taps.centre(table, turns)) - _centre(centres[index])
             seen[index] += change[:, -1, None, None]
             maps_here = known_maps()[index if len(known_maps()) > 1 else 0]
             more = (change[:, :-1] @ maps_here.flatten(1)).view(-1, *size)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvsegguide.lanes import each
 from cvsegguide.models.geometric.fused import convolve, fused, kept
 from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit, convolution, unit
 from cvsegguide.models.geometric.polar import PolarGrid
@@ -192,8 +193,8 @@ class StreetBranch(nn.Module):
         """
         batch, _, height, width = image.shape
         if batch > 1 and fused(self, image):  # one by one they stay in the cache
-            views = zip(torch.split(image, 1), torch.split(seen, 1), strict=True)
-            return _joined([self(*view) for view in views])
+            views = list(zip(torch.split(image, 1), torch.split(seen, 1), strict=True))
+            return _joined(each(lambda view: self(*view), views))
         vertical = F.interpolate(
             self.elevation.view(1, 1, -1, 1), size=(height, 1), mode="bilinear"
         )

@@ -1,0 +1,112 @@
+"""Inputs side by side on threads of their own give what they give one after the other."""
+
+import multiprocessing
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from cvsegguide.lanes import each, lanes_for
+from cvsegguide.models.registry import create_model
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def seen_in_lane(_: int) -> tuple[int, bool, bool]:
+    return torch.get_num_threads(), torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+
+def test_a_lane_has_one_thread_and_the_callers_mode() -> None:
+    with torch.inference_mode():
+        assert each(seen_in_lane, range(4)) == [(1, True, False)] * 4
+    with torch.no_grad():
+        assert each(seen_in_lane, range(4)) == [(1, False, False)] * 4
+    assert each(seen_in_lane, range(4)) == [(2, False, True)] * 4  # gradients: no lanes
+    assert torch.get_num_threads() == 2
+
+
+def test_lanes_are_those_that_inputs_keep_busy() -> None:
+    with torch.no_grad():
+        assert [lanes_for(count) for count in range(5)] == [1, 1, 2, 2, 2]
+        assert lanes_for(8, most=1) == 1
+        torch.set_num_threads(3)
+        assert [lanes_for(count) for count in range(2, 6)] == [1, 3, 1, 3]  # 4 / 6 idle too long
+        torch.set_num_threads(1)
+        assert lanes_for(8) == 1
+
+
+def test_results_come_in_order_and_errors_are_raised() -> None:
+    def half(number: int) -> int:
+        if number % 2:
+            raise ValueError(f"{number} is odd")
+        return number // 2
+
+    with torch.no_grad():
+        assert each(half, range(0, 100, 2)) == list(range(50))
+        with pytest.raises(ValueError, match="3 is odd"):
+            each(half, [2, 3, 4])
+        assert each(half, [2, 4]) == [1, 2]  # lanes go on
+
+
+def in_child(queue: "multiprocessing.Queue[list[int]]") -> None:
+    with torch.no_grad():
+        queue.put(each(lambda number: number + 1, [1, 2]))
+
+
+def test_a_forked_process_has_lanes_of_its_own() -> None:
+    with torch.no_grad():
+        each(lambda number: number, [1, 2])
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=in_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=60) == [2, 3]
+    child.join()
+
+
+@pytest.mark.parametrize(
+    ("name", "turns"),
+    [
+        ("geometric-tiny", None),
+        ("geometric-tiny", [0.0, 90.0, 180.0, 30.0, 120.0]),
+        ("mst-tiny", None),
+        ("featup-tiny", None),
+    ],
+)
+def test_a_batch_is_its_pairs(name: str, turns: list[float] | None) -> None:
+    torch.manual_seed(2)
+    model = create_model(name).eval()
+    arguments = {} if turns is None else {"headings": torch.tensor(turns)}
+    overhead = torch.rand(5, 3, *model.overhead_size)
+    street = torch.rand(5, 3, *model.street_size)
+    with torch.inference_mode():
+        together = model(overhead, street, **arguments)
+        torch.set_num_threads(1)
+        singly = [
+            model(overhead[i : i + 1], street[i : i + 1], **arguments) for i in range(len(street))
+        ]
+    for what in ("heatmap", "landcover", "heading", "heading_log"):
+        found = getattr(together, what)
+        if found is None:
+            assert getattr(singly[0], what) is None
+            continue
+        expected = torch.cat([getattr(single, what) for single in singly])
+        assert torch.allclose(found, expected, atol=1e-4), what
+
+
+def test_many_views_of_one_tile_are_each_their_own() -> None:
+    torch.manual_seed(2)
+    model = create_model("geometric-tiny").eval()
+    with torch.inference_mode():
+        above = model.encode_overhead(torch.rand(1, 3, *model.overhead_size))
+        street = torch.rand(4, 3, *model.street_size)
+        together = model.predict(above, model.encode_street(street)).heatmap
+        for view, heatmap in zip(street, together, strict=True):
+            alone = model.predict(above, model.encode_street(view[None])).heatmap
+            assert torch.allclose(heatmap, alone[0], atol=1e-5)
