@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cvsegguide.models.geometric import residual
+from cvsegguide.models.geometric import residual, team
 from cvsegguide.models.geometric.layers import Merge, Residual, convolution, unit
 from cvsegguide.models.geometric.lite0 import InvertedResidual, Lite0Encoder, Separable
 from cvsegguide.models.geometric.polar import (
@@ -34,11 +34,16 @@ BLOCKS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+@pytest.fixture(autouse=True, params=[1, 2])
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Of one thread, and of two that share every loop."""
+    monkeypatch.setattr(team, "_WORTH", 0)
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
+    torch.set_num_threads(request.param)
+    if not team.has_team():
+        torch.set_num_threads(before)
+        pytest.skip("PyTorch's threads are not those of GCC's OpenMP")
+    yield request.param
     torch.set_num_threads(before)
 
 
@@ -84,6 +89,61 @@ def test_a_step_of_training_is_that_of_float64(name: str) -> None:
     assert type(block(image).grad_fn).__name__ in ("_NormClipBackward", "_InvertedResidualBackward")
     with plain_path():
         assert "Backward0" in type(block(image).grad_fn).__name__
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_one_under_autocast_is_as_near_as_pytorchs(name: str) -> None:
+    """Maps of bfloat16: gradients lie as far from float64's as those of PyTorch's own autocast."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor does not compute in bfloat16")
+    block = grown(BLOCKS[name]())
+    image = torch.rand(5, 12, 14, 24, generator=torch.Generator().manual_seed(1)) - 0.3
+
+    def halved() -> dict[str, Tensor]:
+        twin = copy.deepcopy(block)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return trained(twin, image)
+
+    exact = trained(copy.deepcopy(block).double(), image.double())
+    found = halved()
+    with plain_path():
+        plain = halved()
+    assert found["output"].dtype == torch.bfloat16
+    for what, value in exact.items():
+        if not value.is_floating_point():
+            continue
+        scale = float(value.norm()) + 1e-12
+        apart, usual = (float((each[what] - value).norm()) / scale for each in (found, plain))
+        assert apart < max(1.5 * usual, 0.02), (what, apart, usual)
+
+
+def test_a_network_trains_under_autocast() -> None:
+    torch.manual_seed(0)
+    model = create_model("geometric-tiny", overhead_encoder="lite0").train()
+    overhead, street = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 32, 128)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = model(overhead, street, headings=torch.tensor([0.0, 50.0]))
+    whole = model(overhead, street, headings=torch.tensor([0.0, 50.0]))
+    assert found.heatmap.dtype == torch.float32
+    scale = float(whole.heatmap.detach().abs().max())
+    assert torch.allclose(found.heatmap, whole.heatmap, atol=0.05 * scale)
+    found.heatmap.square().mean().backward()
+    assert all(
+        parameter.grad is None or bool(parameter.grad.isfinite().all())
+        for parameter in model.parameters()
+    )
+
+
+def test_errors_in_a_part_are_raised(threads: int) -> None:
+    def run(part: slice, number: int) -> None:
+        if part.stop == 10:
+            raise ValueError("the last part")
+
+    with pytest.raises(ValueError, match="the last part"):
+        team.shared(run, 10, 1 << 24)
+    seen: list[tuple[int, int]] = []
+    team.shared(lambda part, number: seen.append((part.start, number)), 10, 1 << 24)
+    assert sorted(seen) == [(0, 0), (5, 1)][:threads]
 
 
 @pytest.mark.parametrize("circular", [False, True])

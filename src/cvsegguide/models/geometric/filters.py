@@ -7,6 +7,7 @@ the cache.
 
 import numpy as np
 
+from cvsegguide.models.geometric.halves import Map, as_in, float_of
 from cvsegguide.models.geometric.kernels import affine, gradient_through, moments, quick
 from cvsegguide.synth.compiled import F32, F64
 
@@ -57,7 +58,7 @@ def _filtered(
 
 @quick
 def _clipped_row(
-    image: F32, row: int, norm: F32, bounds: F32, margin: int, ring: F32, at: int
+    image: Map, row: int, norm: F32, bounds: F32, margin: int, ring: F32, at: int
 ) -> None:
     """Put the clipped norm of a row of ``(H, N, L)``, or zeros beyond it, into the ring."""
     line = ring[at % _RING]
@@ -71,7 +72,7 @@ def _clipped_row(
 
 @quick
 def depthwise(
-    y: F32,
+    y: Map,
     norm: F32,
     bounds: F32,
     weight: F32,
@@ -80,7 +81,7 @@ def depthwise(
     before: int,
     channels: int,
     about: F32,
-    out: F32,
+    out: Map,
     sums: F64,
 ) -> None:
     """A convolution by channel of the clipped norm of ``y``, and the moments of the result.
@@ -100,6 +101,7 @@ def depthwise(
     rows = out.shape[1]
     margin = before * channels
     ring = np.zeros((_RING, blocks * length + size * channels), np.float32)
+    line = np.zeros((out.shape[2], length), np.float32)
     for index in range(count):
         done = 0
         for i in range(rows):
@@ -107,8 +109,12 @@ def depthwise(
             for row in range(done, until):
                 _clipped_row(y[index], row - before, norm, bounds, margin, ring, row)
             done = until
-            _filtered(ring, weight, size, i * step, step, channels, out[index, i])
-            moments(out[index, i], about, sums)
+            _filtered(ring, weight, size, i * step, step, channels, line)
+            for j in range(line.shape[0]):
+                row_of, target = line[j], out[index, i, j]
+                for c in range(length):
+                    target[c] = as_in(target[c], row_of[c])
+            moments(line, about, sums)
 
 
 @quick
@@ -174,7 +180,7 @@ def _spread(gradient: F32, weight: F32, size: int, top: int, ring: F32) -> None:
 
 @quick
 def _before_clipping(
-    gradient: F32, y: F32, norm: F32, bounds: F32, out: F32, part: F32, sums: F64
+    gradient: F32, y: Map, norm: F32, bounds: F32, out: Map, part: F32, sums: F64
 ) -> None:
     """``out``: ``gradient`` where nothing is clipped; its sums; ``part`` is room, ``(2, L)``."""
     blocks, length = y.shape
@@ -187,12 +193,13 @@ def _before_clipping(
     for j in range(blocks):
         values, row, target = y[j], gradient[j], out[j]
         for c in range(length):
-            value = values[c] * scale[c] + shift[c]
+            here = float_of(values[c])
+            value = here * scale[c] + shift[c]
             inside = (value > low) & (value < high)
             one = row[c] if inside else zero
-            target[c] = one
+            target[c] = as_in(target[c], one)
             first[c] += one
-            second[c] += one * (values[c] - mean[c])
+            second[c] += one * (here - mean[c])
     for c in range(length):
         sums[0, c] += first[c]
         sums[1, c] += second[c]
@@ -200,12 +207,12 @@ def _before_clipping(
 
 @quick
 def depthwise_gradient(
-    gradient: F32,
-    out: F32,
+    gradient: Map,
+    out: Map,
     out_norm: F32,
     out_bounds: F32,
     factors: F32,
-    y: F32,
+    y: Map,
     norm: F32,
     bounds: F32,
     weight: F32,
@@ -215,7 +222,7 @@ def depthwise_gradient(
     before: int,
     channels: int,
     to_weight: F32,
-    to_y: F32,
+    to_y: Map,
     sums: F64,
 ) -> None:
     """The gradient of :func:`depthwise`, with the norm and the clipping behind and before it.

@@ -12,6 +12,7 @@ result is clipped to. Sums are ``(2, L)`` and are added to.
 
 import numpy as np
 
+from cvsegguide.models.geometric.halves import Map, as_in, float_of
 from cvsegguide.synth.compiled import F32, F64, I32, Kernel, cached
 
 _BLOCK = 256
@@ -26,7 +27,7 @@ def quick(function: Kernel) -> Kernel:
 
 
 @quick
-def moments(y: F32, about: F32, sums: F64) -> None:
+def moments(y: Map, about: F32, sums: F64) -> None:
     """Sums over the places and of their squares, both relative to ``about`` ``(L,)``."""
     places, length = y.shape
     first = np.zeros(length, np.float32)
@@ -37,7 +38,7 @@ def moments(y: F32, about: F32, sums: F64) -> None:
         for place in range(begin, min(begin + _BLOCK, places)):
             row = y[place]
             for c in range(length):
-                value = row[c] - about[c]
+                value = float_of(row[c]) - about[c]
                 first[c] += value
                 second[c] += value * value
         for c in range(length):
@@ -46,7 +47,7 @@ def moments(y: F32, about: F32, sums: F64) -> None:
 
 
 @quick
-def affine(y: F32, norm: F32, bounds: F32, out: F32) -> None:
+def affine(y: Map, norm: F32, bounds: F32, out: Map) -> None:
     """``out``: the clipped norm of ``y``."""
     places, length = y.shape
     low, high = bounds[0], bounds[1]
@@ -54,13 +55,13 @@ def affine(y: F32, norm: F32, bounds: F32, out: F32) -> None:
     for place in range(places):
         source, target = y[place], out[place]
         for c in range(length):
-            value = source[c] * scale[c] + shift[c]
+            value = float_of(source[c]) * scale[c] + shift[c]
             value = low if value < low else value
-            target[c] = high if value > high else value
+            target[c] = as_in(target[c], high if value > high else value)
 
 
 @quick
-def affine_added(y: F32, norm: F32, added: F32, bounds: F32, out: F32) -> None:
+def affine_added(y: Map, norm: F32, added: Map, bounds: F32, out: Map) -> None:
     """``out``: the norm of ``y`` plus ``added``, clipped."""
     places, length = y.shape
     low, high = bounds[0], bounds[1]
@@ -68,13 +69,13 @@ def affine_added(y: F32, norm: F32, added: F32, bounds: F32, out: F32) -> None:
     for place in range(places):
         source, more, target = y[place], added[place], out[place]
         for c in range(length):
-            value = source[c] * scale[c] + shift[c] + more[c]
+            value = float_of(source[c]) * scale[c] + shift[c] + float_of(more[c])
             value = low if value < low else value
-            target[c] = high if value > high else value
+            target[c] = as_in(target[c], high if value > high else value)
 
 
 @quick
-def unclipped(gradient: F32, out: F32, bounds: F32, target: F32) -> None:
+def unclipped(gradient: Map, out: Map, bounds: F32, target: Map) -> None:
     """``target``: ``gradient`` where ``out`` lies between the bounds, elsewhere 0."""
     places, length = out.shape
     low, high = bounds[0], bounds[1]
@@ -82,12 +83,13 @@ def unclipped(gradient: F32, out: F32, bounds: F32, target: F32) -> None:
     for place in range(places):
         row, values, result = gradient[place], out[place], target[place]
         for c in range(length):
-            inside = (values[c] > low) & (values[c] < high)
-            result[c] = row[c] if inside else zero
+            value = float_of(values[c])
+            inside = (value > low) & (value < high)
+            result[c] = as_in(result[c], float_of(row[c]) if inside else zero)
 
 
 @quick
-def gradient_sums(gradient: F32, y: F32, norm: F32, bounds: F32, sums: F64) -> None:
+def gradient_sums(gradient: Map, y: Map, norm: F32, bounds: F32, sums: F64) -> None:
     """Sums of the gradient before the clipping, and of it times ``y`` less its mean."""
     places, length = y.shape
     low, high = bounds[0], bounds[1]
@@ -101,18 +103,19 @@ def gradient_sums(gradient: F32, y: F32, norm: F32, bounds: F32, sums: F64) -> N
         for place in range(begin, min(begin + _BLOCK, places)):
             row, values = gradient[place], y[place]
             for c in range(length):
-                value = values[c] * scale[c] + shift[c]
+                here = float_of(values[c])
+                value = here * scale[c] + shift[c]
                 inside = (value > low) & (value < high)
-                one = row[c] if inside else zero
+                one = float_of(row[c]) if inside else zero
                 first[c] += one
-                second[c] += one * (values[c] - mean[c])
+                second[c] += one * (here - mean[c])
         for c in range(length):
             sums[0, c] += first[c]
             sums[1, c] += second[c]
 
 
 @quick
-def gradient_through(gradient: F32, y: F32, norm: F32, bounds: F32, factors: F32, out: F32) -> None:
+def gradient_through(gradient: Map, y: Map, norm: F32, bounds: F32, factors: F32, out: Map) -> None:
     """``out = p * g + q + r * y``, g the gradient before the clipping; ``factors`` ``(3, L)``."""
     places, length = y.shape
     low, high = bounds[0], bounds[1]
@@ -122,10 +125,11 @@ def gradient_through(gradient: F32, y: F32, norm: F32, bounds: F32, factors: F32
     for place in range(places):
         row, values, target = gradient[place], y[place], out[place]
         for c in range(length):
-            value = values[c] * scale[c] + shift[c]
+            here = float_of(values[c])
+            value = here * scale[c] + shift[c]
             inside = (value > low) & (value < high)
-            one = row[c] if inside else zero
-            target[c] = p[c] * one + q[c] + r[c] * values[c]
+            one = float_of(row[c]) if inside else zero
+            target[c] = as_in(target[c], p[c] * one + q[c] + r[c] * here)
 
 
 @quick

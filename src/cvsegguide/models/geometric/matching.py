@@ -116,19 +116,22 @@ class _CorrelationByOne(torch.autograd.Function):
         first, template = ctx.saved_tensors
         shape, padded = ctx.sizes
         rows, cols = template.shape[-2:]
-        of_maps = torch.zeros_like(first) if ctx.needs_input_grad[0] else None
+        of_maps = gradient.new_empty(shape) if ctx.needs_input_grad[0] else None
         of_template = torch.empty_like(template) if ctx.needs_input_grad[1] else None
+        total = torch.zeros_like(first[0])
         for index, one in enumerate(_each(first, len(template))):
             for number, image in enumerate(gradient[index]):
                 spectrum = torch.fft.rfft2(image)
                 if of_maps is not None:
                     single = torch.fft.rfft2(template[index, number], s=padded)
-                    of_maps[index if len(of_maps) > 1 else 0] += spectrum * single
+                    total.addcmul_(spectrum, single)
                 if of_template is not None:
                     whole = torch.fft.irfft2(spectrum.conj() * one, s=padded)
                     of_template[index, number] = whole[:, :rows, :cols]
-        if of_maps is not None:
-            of_maps = torch.fft.irfft2(of_maps, s=padded)[..., : shape[-2], : shape[-1]]
+            if of_maps is not None and (len(first) > 1 or index + 1 == len(template)):
+                place = index if len(first) > 1 else 0
+                of_maps[place] = torch.fft.irfft2(total, s=padded)[:, : shape[-2], : shape[-1]]
+                total.zero_()
         return of_maps, of_template, None
 
 

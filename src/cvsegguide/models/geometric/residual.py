@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cvsegguide.models.geometric.halves import Map, array_of
+from cvsegguide.models.geometric.team import shared
 from cvsegguide.models.geometric.trained import (
     F32,
     F64,
@@ -25,9 +27,9 @@ from cvsegguide.models.geometric.trained import (
     over_places,
     pixels,
     room,
-    shared,
     side_by_side,
     tiled,
+    working,
 )
 from cvsegguide.models.linear import multiply
 
@@ -68,14 +70,16 @@ class _Block:
 
 def _groups(x: Tensor, wide: int) -> list[slice]:
     """Images that are worked on at a time."""
-    step = max(1, _CHUNK // (4 * x.shape[1] * x.shape[2] * wide))
+    step = max(1, _CHUNK // (x.itemsize * x.shape[1] * x.shape[2] * wide))
+    threads = torch.get_num_threads()
+    step = -(-step // threads) * threads  # each has as many
     return [slice(begin, min(begin + step, len(x))) for begin in range(0, len(x), step)]
 
 
-def _blocks(y: Tensor, several: int) -> F32:
+def _blocks(y: Tensor, several: int) -> Map:
     """``(B, H, W, C)`` with ``several`` pixels as one."""
     shape = (*y.shape[:2], y.shape[2] // several, several * y.shape[3])
-    blocks: F32 = y.numpy().reshape(shape)
+    blocks: Map = array_of(y).reshape(shape)
     return blocks
 
 
@@ -84,7 +88,8 @@ class _InvertedResidual(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, block: _Block, *weights: Tensor) -> Tensor:
-        first, filters, last = weights[0], weights[3], weights[6]
+        filters = weights[3]
+        first, last = (None if each is None else each.to(x.dtype) for each in weights[:7:6])
         x = pixels(x)
         wide = len(filters)
         groups = _groups(x, wide)
@@ -112,7 +117,7 @@ class _InvertedResidual(torch.autograd.Function):
         x, filtered, clipped, narrow, first, filters, last, whole = ctx.saved_tensors
         block: _Block = ctx.block
         widened, middle, end = ctx.moments
-        gradient = pixels(gradient)
+        gradient = pixels(gradient.to(x.dtype))
         factors, *to_end = end.factors(end.gradient_sums(gradient, narrow, FREE))
         to_narrow = end.through(gradient, narrow, FREE, factors)
         to_last = over_places(to_narrow.flatten(0, 2), clipped.flatten(0, 2)).reshape(last.shape)
@@ -135,7 +140,7 @@ class _InvertedResidual(torch.autograd.Function):
             _filter_gradient(block, behind, norms, y, taps, (to_taps, to_y, sums))
             if first is not None:
                 scaled = first.flatten(1) * torch.from_numpy(widened.norm[0])[:, None]
-                to_x[group] = multiply(to_y, scaled.t(), None)
+                to_x[group] = multiply(to_y, scaled.t().to(x.dtype), None)
                 part = over_places(to_y.flatten(0, 2), x[group].flatten(0, 2))
                 to_first = part if to_first is None else to_first + part
         to_filters = to_taps.view(len(to_taps), -1, several, wide).sum(dim=(0, 2))
@@ -190,10 +195,11 @@ def _through_widening(
         to_x: ``(p * g) first``.
     """
     p, q, r = torch.from_numpy(factors)
-    matrix, places = first.flatten(1), x.flatten(0, 2)
-    to_matrix = p[:, None] * to_first + q[:, None] * places.sum(dim=0)
+    matrix, places = first.flatten(1).float(), x.flatten(0, 2)
+    to_matrix = p[:, None] * to_first + q[:, None] * places.sum(dim=0, dtype=torch.float32)
     to_matrix += r[:, None] * (matrix @ over_places(places, places))
-    to_x += multiply(x, matrix.t() @ (r[:, None] * matrix), q @ matrix)
+    square, shift = matrix.t() @ (r[:, None] * matrix), q @ matrix
+    to_x += multiply(x, square.to(x.dtype), shift.to(x.dtype))
     result: Tensor = to_matrix.view(first.shape)
     return result
 
@@ -221,7 +227,7 @@ def _filter(block: _Block, y: Tensor, widened: Moments, taps: F32, out: Tensor, 
             sums[number],
         )
 
-    shared(run, len(y))
+    shared(run, len(y), y.numel())
 
 
 def _filter_gradient(
@@ -264,7 +270,7 @@ def _filter_gradient(
             results[2][number],
         )
 
-    shared(run, len(y))
+    shared(run, len(y), y.numel())
 
 
 def inverted_residual(
@@ -287,5 +293,5 @@ def inverted_residual(
     for convolution, norm in zip(convolutions, norms, strict=True):
         weights.append(None if convolution is None else convolution.weight)
         weights += (None, None) if norm is None else (norm.weight, norm.bias)
-    result: Tensor = _InvertedResidual.apply(x, block, *weights)
+    result: Tensor = _InvertedResidual.apply(working(x), block, *weights)
     return result

@@ -8,7 +8,7 @@ compilation get. Sums over a map are taken in float64 in the end, so that result
 those of float64 than PyTorch's do.
 """
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric.fused import wrapped
-from cvsegguide.models.linear import has_onednn, multiply
+from cvsegguide.models.geometric.halves import Map, array_of
+from cvsegguide.models.geometric.team import has_team, shared
+from cvsegguide.models.linear import fast_paths, has_onednn, multiply
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -29,6 +31,9 @@ _LENGTH = 512
 
 _PLACES = 8192
 """Places of a map that a product over all of them takes at a time."""
+
+_IMAGES = 8
+"""Images that places are taken for, at most, where they are a convolution's."""
 
 _FEW = 64
 """Channels below which oneDNN is not faster over places."""
@@ -44,14 +49,32 @@ SIX = _bounds(0.0, 6.0)
 
 
 def trained(x: Tensor, *norms: nn.Module) -> bool:
-    """Whether ``x`` may take the paths below: one thread, gradients, plain norms in training."""
+    """Whether ``x`` may take the paths below: gradients, and plain norms in training."""
     return (
         torch.is_grad_enabled()
-        and torch.get_num_threads() == 1  # the kernels' loops are for one
-        and suits(x, x)  # what traces must not see conditions on anything
+        and (suits(x, x) or _halved(x))  # what traces must not see conditions on anything
         and has_onednn()
+        and has_team()
         and all(_plain(norm) for norm in norms)
     )
+
+
+def _halved(x: Tensor) -> bool:
+    """Whether maps are bfloat16: autocast on a CPU that computes in it."""
+    return (
+        fast_paths()
+        and x.device.type == "cpu"
+        and type(x) is Tensor
+        and torch.is_autocast_enabled("cpu")
+        and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+
+
+def working(x: Tensor) -> Tensor:
+    """``x`` in the type that maps have: float32, or bfloat16 under autocast."""
+    return x.to(torch.bfloat16) if torch.is_autocast_enabled("cpu") else x
 
 
 def _plain(norm: nn.Module) -> bool:
@@ -69,11 +92,6 @@ def pixels(x: Tensor) -> Tensor:
     return x.detach().permute(0, 2, 3, 1).contiguous()
 
 
-def shared(run: Callable[[slice, int], None], length: int) -> None:
-    """Call ``run`` with a part of ``range(length)`` and its number: all of it, on this thread."""
-    run(slice(0, length), 0)
-
-
 def side_by_side(places: int, channels: int) -> int:
     """How many pixels the kernels take for one: a power of two that divides ``places``."""
     several = 1
@@ -88,7 +106,7 @@ def _several(y: Tensor) -> int:
 
 def room(several: int, channels: int) -> F64:
     """Zeros for two sums, ``(1, 2, several * C)``."""
-    return np.zeros((1, 2, several * channels))
+    return np.zeros((torch.get_num_threads(), 2, several * channels))
 
 
 def folded_sums(sums: F64, several: int) -> F64:
@@ -102,9 +120,9 @@ def tiled(vectors: F32, several: int) -> F32:
     return np.tile(vectors, (1, several))
 
 
-def _rows(y: Tensor, several: int) -> F32:
+def _rows(y: Tensor, several: int) -> Map:
     """``(P, several * C)`` of ``(..., C)``."""
-    rows: F32 = y.numpy().reshape(-1, several * y.shape[-1])
+    rows: Map = array_of(y).reshape(-1, several * y.shape[-1])
     return rows
 
 
@@ -174,7 +192,7 @@ class Moments:
             else:
                 kernels.affine_added(rows[part], norm, more[part], bounds, target[part])
 
-        shared(run, len(rows))
+        shared(run, len(rows), rows.size)
         return out
 
     def factors(self, sums: F64) -> tuple[F32, Tensor, Tensor]:
@@ -204,7 +222,7 @@ class Moments:
         def run(part: slice, number: int) -> None:
             kernels.gradient_sums(rows[part], values[part], norm, bounds, sums[number])
 
-        shared(run, len(rows))
+        shared(run, len(rows), rows.size)
         return folded_sums(sums, several)
 
     def through(self, gradient: Tensor, y: Tensor, bounds: F32, factors: F32) -> Tensor:
@@ -219,7 +237,7 @@ class Moments:
         def run(part: slice, number: int) -> None:
             kernels.gradient_through(rows[part], values[part], norm, bounds, factors, target[part])
 
-        shared(run, len(rows))
+        shared(run, len(rows), rows.size)
         return out
 
 
@@ -239,11 +257,13 @@ def add_moments(y: Tensor, centre: F32, sums: F64) -> None:
     def run(part: slice, number: int) -> None:
         kernels.moments(rows[part], centre[0], sums[number])
 
-    shared(run, len(rows))
+    shared(run, len(rows), rows.size)
 
 
 def over_places(wide: Tensor, narrow: Tensor) -> Tensor:
     """``wide' narrow`` of ``(P, W)`` and ``(P, N)``: the gradient of a 1 x 1 convolution."""
+    if wide.dtype == torch.bfloat16 or torch.get_num_threads() > 1:
+        return _as_convolution(wide, narrow)
     if wide.shape[1] < narrow.shape[1]:
         return over_places(narrow, wide).t()
     if wide.shape[1] < _FEW:
@@ -255,6 +275,20 @@ def over_places(wide: Tensor, narrow: Tensor) -> Tensor:
         result = part if result is None else result.add_(part)
     assert result is not None
     return result.t()
+
+
+def _as_convolution(wide: Tensor, narrow: Tensor) -> Tensor:
+    """The same by oneDNN's gradient of weights: the better one for two threads, and in bfloat16."""
+    images = math.gcd(len(wide), _IMAGES)
+    gradient, x = (
+        each.view(images, len(each) // images, 1, -1).permute(0, 3, 1, 2) for each in (wide, narrow)
+    )
+    weight = wide.new_empty(wide.shape[1], narrow.shape[1], 1, 1)
+    results = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [False, True, False]
+    )
+    result: Tensor = results[1].flatten(1).float()
+    return result
 
 
 class _NormClip(torch.autograd.Function):
@@ -282,7 +316,7 @@ class _NormClip(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         y, *rest = ctx.saved_tensors
         moments, bounds = ctx.moments, ctx.bounds
-        gradient = pixels(gradient)
+        gradient = pixels(gradient.to(y.dtype))
         to_added = None
         if rest:
             gradient, bounds = _unclipped(gradient, rest[0], bounds), FREE
@@ -306,7 +340,7 @@ def _unclipped(gradient: Tensor, out: Tensor, bounds: F32) -> Tensor:
     def run(part: slice, number: int) -> None:
         kernels.unclipped(rows[part], values[part], bounds, target[part])
 
-    shared(run, len(rows))
+    shared(run, len(rows), rows.size)
     return before
 
 
@@ -321,7 +355,8 @@ def norm_clip(
         bounds: :data:`RECTIFIED`, :data:`SIX` or :data:`FREE`.
         added: Of the same shape.
     """
-    result: Tensor = _NormClip.apply(y, norm.weight, norm.bias, added, norm, bounds)
+    added = None if added is None else working(added)
+    result: Tensor = _NormClip.apply(working(y), norm.weight, norm.bias, added, norm, bounds)
     return result
 
 
@@ -340,6 +375,8 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:
         ctx.stride, ctx.padding, ctx.wrap = stride, padding, wrap
         x = wrapped(x, wrap).contiguous(memory_format=torch.channels_last)
+        weight = weight.to(x.dtype)
+        bias = None if bias is None else bias.to(x.dtype)
         ctx.save_for_backward(x, weight)
         if weight.shape[2:] == (1, 1):
             return multiply(pixels(x), weight.flatten(1), bias).permute(0, 3, 1, 2)
@@ -353,7 +390,7 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad
-        rows = pixels(gradient)
+        rows = pixels(gradient.to(x.dtype))
         to_x = to_weight = None
         if weight.shape[2:] == (1, 1):
             if wanted[0]:
@@ -375,7 +412,8 @@ class _Convolution(torch.autograd.Function):
                 1,
                 [*wanted[:2], False],
             )
-        to_bias = rows.sum(dim=(0, 1, 2)) if wanted[2] else None
+            to_weight = None if to_weight is None else to_weight.float()
+        to_bias = rows.sum(dim=(0, 1, 2), dtype=torch.float32) if wanted[2] else None
         if to_x is not None and ctx.wrap:
             to_x = _unwrapped(to_x, ctx.wrap)
         return to_x, to_weight, to_bias, None, None, None
@@ -400,6 +438,7 @@ def convolved(x: Tensor, convolution: nn.Conv2d, padding: Any = None, wrap: int 
     """
     around = convolution.padding if padding is None else padding
     weight, bias = convolution.weight, convolution.bias
+    x = working(x)
     result: Tensor = _Convolution.apply(x, weight, bias, convolution.stride, around, wrap)
     return result
 
@@ -412,7 +451,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: ``(D, C, 1, 1)``.
         bias: ``(D,)`` or None.
     """
-    result: Tensor = _Convolution.apply(x, weight, bias, (1, 1), (0, 0), 0)
+    result: Tensor = _Convolution.apply(working(x), weight, bias, (1, 1), (0, 0), 0)
     return result
 
 
@@ -431,7 +470,7 @@ class _Resampled(torch.autograd.Function):
         def run(part: slice, number: int) -> None:
             kernels.gathered(values[part], at, of, target[part])
 
-        shared(run, len(values))
+        shared(run, len(values), target.size)
         return out
 
     @staticmethod
@@ -446,7 +485,7 @@ class _Resampled(torch.autograd.Function):
         def run(part: slice, number: int) -> None:
             kernels.scattered(values[part], at, of, target[part])
 
-        shared(run, len(values))
+        shared(run, len(values), target.size)
         return to_source, None, None
 
 
