@@ -23,7 +23,9 @@ def measure(quick: bool = False) -> Iterator[Measurement]:
         label = f"{name}, heading unknown ({len(headings)} tried)"
         yield forward(label, model, 1, repeats, headings=headings)
     batch = 2 if quick else 8
-    yield training_step(name, model, batch, repeats // 2)
-    # a quarter of the steps of the recipes that ship
+    # a quarter of the steps of the recipes that ship have several headings
     turns = torch.tensor([0.0, 40.0, -75.0, 160.0])
-    yield training_step(f"{name}, 4 headings", model, batch, repeats // 2, headings=turns)
+    for halved in (False, True) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (False,):
+        yield training_step(name, model, batch, repeats // 2, halved)
+        label = f"{name}, 4 headings"
+        yield training_step(label, model, batch, repeats // 2, halved, headings=turns)

@@ -73,11 +73,17 @@ def forward(
 
 
 def training_step(
-    label: str, model: LocalizationModel, batch: int, repeats: int, **arguments: Any
+    label: str,
+    model: LocalizationModel,
+    batch: int,
+    repeats: int,
+    halved: bool = False,
+    **arguments: Any,
 ) -> Measurement:
     """Seconds a pair of forward, backward and AdamW; ``arguments`` go to the network.
 
-    Memory is kept between steps, as in training, for both paths.
+    Memory is kept between steps, as in training, for both paths. With ``halved`` the fast path
+    computes under autocast to bfloat16, and the plain one in float32 as ever.
     """
     from cvsegguide.allocation import keep_for_training
 
@@ -86,19 +92,21 @@ def training_step(
     model.train()
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
 
-    def step() -> None:
-        prediction = model(overhead, street, **arguments)
+    def step(halved: bool = halved) -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
+            prediction = model(overhead, street, **arguments)
         loss = prediction.heatmap.square().mean()
         if prediction.landcover is not None:
-            loss = loss + prediction.landcover.square().mean()
+            loss = loss + prediction.landcover.float().square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
 
-    fast, slow = median_seconds(step, plainly(step), repeats=repeats)
+    fast, slow = median_seconds(step, plainly(lambda: step(halved=False)), repeats=repeats)
     model.eval()
-    name = f"{label}, training step in batches of {batch}, a pair"
-    return Measurement(name, fast / batch, "s", slow / batch, PLAIN, threads())
+    name = f"{label}, training step in batches of {batch}{', bf16' if halved else ''}, a pair"
+    against = f"{PLAIN}; float32" if halved else PLAIN
+    return Measurement(name, fast / batch, "s", slow / batch, against, threads())
 
 
 def threads() -> str:
