@@ -1,12 +1,14 @@
 """Inputs side by side on threads of their own give what they give one after the other."""
 
 import multiprocessing
+import time
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from cvsegguide.lanes import each, lanes_for
+from cvsegguide.lanes import each, lanes_for, submit, working
+from cvsegguide.models import base
 from cvsegguide.models.registry import create_model
 
 
@@ -52,6 +54,49 @@ def test_results_come_in_order_and_errors_are_raised() -> None:
         with pytest.raises(ValueError, match="3 is odd"):
             each(half, [2, 3, 4])
         assert each(half, [2, 4]) == [1, 2]  # lanes go on
+
+
+def test_what_was_not_begun_is_left_out_after_an_error() -> None:
+    begun = []
+
+    def fail(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.05)
+        raise ValueError("no")
+
+    with torch.no_grad(), pytest.raises(ValueError, match="no"):
+        each(fail, range(20))
+    assert len(begun) < 10
+
+
+def test_threads_that_work_beside_lanes_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.no_grad():
+        with working(2):
+            assert torch.get_num_threads() == 1
+            assert submit(seen_in_lane, 0, 2).result()[0] == 1
+        assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("count", [4, 6, 7, 9])
+def test_parts_of_a_batch_are_as_many_as_lanes(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(4)
+    parts = []
+
+    def counted(function, items):  # type: ignore[no-untyped-def]
+        parts.append(len(items))
+        return each(function, items)
+
+    monkeypatch.setattr(base, "each", counted)
+    model = create_model("mst-tiny").eval()
+    with torch.inference_mode():
+        found = model(torch.rand(count, 3, 64, 64), torch.rand(count, 3, 32, 128)).heatmap
+    assert len(found) == count
+    assert parts == ([] if lanes_of(count) == 1 else [4])
+
+
+def lanes_of(count: int) -> int:
+    with torch.no_grad():
+        return lanes_for(count)
 
 
 def in_child(queue: "multiprocessing.Queue[list[int]]") -> None:

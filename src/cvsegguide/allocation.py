@@ -16,7 +16,7 @@ _OF_TRAINING = 2047  # the most that glibc takes
 _AHEAD = 256
 """Megabytes that a training process asks the system for at a time."""
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # of glibc's mallopt
 
 _LARGEST = 32
 """Megabytes of the largest piece that comes from kept memory; glibc takes no more."""
@@ -27,9 +27,12 @@ _CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD_"
 def keep_freed_memory(megabytes: int = KEPT, ahead: int = 0) -> bool:
     """Let this process keep memory that it has freed.
 
-    It does so for good, for everything in the process: call it where the process is your own. It
-    does nothing where the C library is another one than glibc, or where an environment variable of
-    the user's says something else (``MALLOC_TRIM_THRESHOLD_`` and the like).
+    Its threads share one store of it; each by itself would give back what it holds in pieces.
+
+    It does so for good, for everything in the process: call it where the process is your own, and
+    before it has threads. It does nothing where the C library is another one than glibc, or where
+    an environment variable of the user's says something else (``MALLOC_TRIM_THRESHOLD_`` and the
+    like).
 
     Args:
         megabytes: How much, below 2048.
@@ -49,7 +52,10 @@ def keep_freed_memory(megabytes: int = KEPT, ahead: int = 0) -> bool:
     options = [(_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, megabytes)]
     if ahead:
         options.append((_TOP_PAD, ahead))
-    return all(choose(option, value << 20) == 1 for option, value in options)
+    done = [choose(option, value << 20) == 1 for option, value in options]
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        done.append(choose(_ARENA_MAX, 1) == 1)
+    return all(done)
 
 
 def keep_for_training() -> bool:

@@ -6,11 +6,11 @@ another, at each. Independent inputs need not meet, and each keeps its maps in i
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -28,14 +28,15 @@ MOST = 8
 def lanes_for(count: int, most: int = MOST) -> int:
     """How many lanes ``count`` inputs go down: PyTorch's threads, or 1 where those would idle.
 
-    One also where gradients are wanted, since those would have to meet.
+    One also where gradients are wanted, since those would have to meet, and under autocast.
 
     Args:
         count: Inputs.
         most: Lanes there may be: each takes the memory that an input takes.
     """
     threads = torch.get_num_threads()
-    if not 2 <= threads <= min(count, most) or torch.is_grad_enabled():
+    alone = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+    if alone or not 2 <= threads <= min(count, most):
         return 1
     return threads if count / (-(-count // threads) * threads) >= _FULL else 1
 
@@ -50,7 +51,11 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     lanes = lanes_for(len(items))
     if lanes < 2:
         return [function(item) for item in items]
-    return [future.result() for future in [submit(function, item, lanes) for item in items]]
+    futures = [submit(function, item, lanes) for item in items]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        cancel(futures)
 
 
 def submit(function: Callable[[Item], Result], item: Item, lanes: int) -> "Future[Result]":
@@ -71,12 +76,19 @@ def submit(function: Callable[[Item], Result], item: Item, lanes: int) -> "Futur
     return _pool(lanes).submit(run)
 
 
+def cancel(futures: Iterable["Future[Any]"]) -> None:
+    """Leave out what has not begun, after an error."""
+    for future in futures:
+        future.cancel()
+
+
 @contextmanager
 def working(lanes: int) -> Iterator[None]:
     """Within it, lanes get work by :func:`submit` while the caller computes, too, on one thread.
 
     What it would share with other threads of PyTorch's would be waited for by those, spinning, on
-    the cores that the lanes need.
+    the cores that the lanes need. Threads of the process that compute with PyTorch for the first
+    time meanwhile begin with one thread, too.
     """
     if lanes < 2:
         yield
@@ -99,11 +111,13 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     def begin() -> None:
         torch.get_num_threads()  # else the thread's first operation took what others begin with
         torch.set_num_threads(1)  # of this thread; and of threads to come, which is put right below
-        started.wait()
+        started.wait(timeout=60)
 
-    for future in [pool.submit(begin) for _ in range(threads)]:
-        future.result()
-    torch.set_num_threads(before)
+    try:
+        for future in [pool.submit(begin) for _ in range(threads)]:
+            future.result()
+    finally:
+        torch.set_num_threads(before)
     return pool
 
 

@@ -8,7 +8,7 @@ from affine import Affine
 
 from cvsegguide.errors import InputError
 from cvsegguide.inference.localizer import Localizer
-from cvsegguide.inference.segmentation import segment_array, segment_file, windows
+from cvsegguide.inference.segmentation import OVERLAP, segment_array, segment_file, windows
 from cvsegguide.inference.windows import Blender, lattice, taper, window_starts
 from cvsegguide.io.rasters import open_raster
 from cvsegguide.landcover import NYC
@@ -281,3 +281,40 @@ def test_threads_do_not_change_the_classes(tmp_path, name):
     assert len(np.unique(found[0])) > 1
     # scores of two thread counts may differ in their last bits, and with them what they nearly tie
     assert (found[0] != found[1]).mean() < 1e-4
+
+
+def test_half_precision_is_that_of_the_convolutions():
+    """``--precision bf16`` on a CPU: what the network computes in, not what is said of it."""
+    model = create_model("geometric-tiny").eval()
+    seen = []
+    model.overhead_branch.landcover.register_forward_hook(lambda *given: seen.append(given[-1]))
+    image = np.zeros((64, 96, 3), np.uint8)
+    Localizer(model, device="cpu", precision="bf16").segment(image, gsd=model.gsd)
+    assert {scores.dtype for scores in seen} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_classes_are_those_of_blended_scores_of_the_whole_network(threads):
+    """Chosen before the enlargement where a window is alone, blended after it where not."""
+    torch.manual_seed(4)
+    model = create_model("geometric-tiny").eval()
+    for parameter in model.parameters():
+        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
+    image = np.random.default_rng(2).integers(0, 256, (150, 260, 3), np.uint8)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = Localizer(model, device="cpu").segment(image, gsd=model.gsd)
+    finally:
+        torch.set_num_threads(before)
+    size, _ = windows(model, (150, 260))
+    blender = Blender(len(model.channels), (150, 260), size, CPU)
+    padded = np.pad(image, ((0, 64), (0, 64), (0, 0)), constant_values=127)
+    with torch.inference_mode():
+        for window in lattice((150, 260), size, OVERLAP):
+            part = padded[window.top : window.top + size[0], window.left : window.left + size[1]]
+            tensor = torch.from_numpy(part.copy()).permute(2, 0, 1)[None] / 255
+            blender.add(model.segment(tensor)[0], window.top, window.left)
+    expected = blender.result().argmax(dim=0).numpy() + 1
+    assert len(np.unique(expected)) > 1
+    assert (found != expected).mean() < 1e-3

@@ -6,6 +6,7 @@ import torch
 
 from cvsegguide.benchmark.networks import build, forward, training_step
 from cvsegguide.benchmark.registry import Measurement
+from cvsegguide.models.linear import has_bfloat16
 
 
 def measure(quick: bool = False) -> Iterator[Measurement]:
@@ -25,7 +26,7 @@ def measure(quick: bool = False) -> Iterator[Measurement]:
     batch = 2 if quick else 8
     # a quarter of the steps of the recipes that ship have several headings
     turns = torch.tensor([0.0, 40.0, -75.0, 160.0])
-    for halved in (False, True) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (False,):
+    for halved in (False, True) if has_bfloat16() else (False,):
         yield training_step(name, model, batch, repeats // 2, halved)
         label = f"{name}, 4 headings"
         yield training_step(label, model, batch, repeats // 2, halved, headings=turns)

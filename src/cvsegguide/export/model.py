@@ -23,8 +23,6 @@ class OnnxModel(LocalizationModel):
         threads: See :class:`OnnxNetwork`.
     """
 
-    most_lanes = 1  # it has threads of its own
-
     def __init__(self, path: str | PathLike[str], threads: int = 0) -> None:
         super().__init__()
         self.file = OnnxNetwork(path, threads)

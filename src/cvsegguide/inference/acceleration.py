@@ -206,6 +206,7 @@ class _Accelerated:
     def __init__(self, model: LocalizationModel, dtype: torch.dtype | None) -> None:
         self._model = model
         self._forward, self._segment = Recorded(model, dtype), Recorded(model.segment, dtype)
+        self._coarsely = Recorded(model.segment_coarsely, dtype)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -216,6 +217,10 @@ class _Accelerated:
 
     def segment(self, overhead: Tensor) -> Tensor:
         return _wide(self._segment(overhead))
+
+    def segment_coarsely(self, overhead: Tensor) -> Tensor | None:
+        scores: Tensor | None = self._coarsely(overhead)
+        return None if scores is None else _wide(scores)
 
 
 def _wide(value: Tensor) -> Tensor:

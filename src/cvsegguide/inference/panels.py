@@ -32,7 +32,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Window:
+class ScoredWindow:
     """What the network says of a window.
 
     Attributes:
@@ -47,7 +47,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Lattice:
+class WindowGrid:
     """Where windows lie over a raster.
 
     Attributes:
@@ -82,7 +82,7 @@ class Lattice:
 
 
 @dataclass(frozen=True)
-class Part:
+class RowImage:
     """What was read for one row of windows.
 
     Attributes:
@@ -108,12 +108,12 @@ class PanelRows:
     between them are wanted.
     """
 
-    def __init__(self, lattice: Lattice, panel: Panel) -> None:
+    def __init__(self, grid: WindowGrid, panel: Panel) -> None:
         self.panel = panel
-        self._lattice = lattice
-        shape = (lattice.tile[0], panel.high - panel.low)
-        self._total = lattice.taper.new_zeros((*shape, lattice.channels)).permute(2, 0, 1)
-        self._weight = lattice.taper.new_zeros(shape)
+        self._grid = grid
+        shape = (grid.tile[0], panel.high - panel.low)
+        self._total = grid.taper.new_zeros((*shape, grid.channels)).permute(2, 0, 1)
+        self._weight = grid.taper.new_zeros(shape)
         self._row = 0
         # Channels, or blended scores, that are final but not yet given out, from row `_first` on.
         self._ids = np.zeros(shape, np.uint8)
@@ -121,22 +121,22 @@ class PanelRows:
         self._done = self._total[:, :0]
         self._first = 0
         self._written = 0
-        self._valid: list[Part] = []
+        self._valid: list[RowImage] = []
 
-    def keep(self, part: Part) -> None:
+    def keep(self, part: RowImage) -> None:
         """Remember where there are data."""
         self._valid = [known for known in self._valid if known.bottom > self._written]
         self._valid.append(part)
 
-    def add(self, window: Window) -> None:
+    def add(self, window: ScoredWindow) -> None:
         """Add a window of the row at work on; what lies beside the panel is cut off."""
-        lattice, scores = self._lattice, window.scores
+        grid, scores = self._grid, window.scores
         begin = window.left - self.panel.low
         height, width = scores.shape
-        if not lattice.direct:
+        if not grid.direct:
             self._blend(scores, begin, slice(0, height), slice(0, width))
             return
-        inner = lattice.alone(self.panel, self._row, window.left)
+        inner = grid.alone(self.panel, self._row, window.left)
         (upper, lower), (first, last) = ((each.start, each.stop) for each in inner)
         for rows, cols in (
             (slice(0, upper), slice(0, width)),
@@ -152,14 +152,14 @@ class PanelRows:
             self._ids[upper:lower, target] = window.best[:, cut.start - first : cut.stop - first]
 
     def _blend(self, scores: Scores, begin: int, rows: slice, cols: slice) -> None:
-        weight = self._lattice.taper
+        weight = self._grid.taper
         width = self._weight.shape[1]
         cut = slice(max(cols.start, -begin), min(cols.stop, width - begin))
         if cut.stop <= cut.start:
             return
         target = slice(begin + cut.start, begin + cut.stop)
         self._total[:, rows, target].addcmul_(scores.part(rows, cut), weight[:, rows, cut])
-        if not self._lattice.direct:  # else the largest score is the largest without it
+        if not self._grid.direct:  # else the largest score is the largest without it
             self._weight[rows, target] += weight[0, rows, cut]
 
     def finish(self, following: int, last: bool) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -168,10 +168,10 @@ class PanelRows:
         Yields:
             Their first row, and ``(rows, columns of the panel)``.
         """
-        lattice = self._lattice
-        step, height = lattice.step[0], lattice.shape[0]
-        count = following - lattice.rows[self._row]
-        if lattice.direct:
+        grid = self._grid
+        step, height = grid.step[0], grid.shape[0]
+        count = following - grid.rows[self._row]
+        if grid.direct:
             self._settle_shared(count)
             self._final = np.concatenate((self._final, self._ids[:count]))
             self._ids = np.concatenate((self._ids[count:], np.zeros_like(self._ids[:count])))
@@ -197,8 +197,8 @@ class PanelRows:
 
     def _settle_shared(self, count: int) -> None:
         """Settle pixels in the first ``count`` rows that lie in several windows; clear them."""
-        lattice, starts = self._lattice, self.panel.starts
-        upper, lower = alone(lattice.rows, self._row, lattice.tile[0])
+        grid, starts = self._grid, self.panel.starts
+        upper, lower = alone(grid.rows, self._row, grid.tile[0])
         upper, lower = min(upper, count), min(lower, count)
         for rows in (slice(0, upper), slice(max(upper, lower), count)):
             if rows.stop > rows.start:
@@ -207,7 +207,7 @@ class PanelRows:
         position = 0
         for index, start in enumerate([*starts, self.panel.high]):
             if index < len(starts):
-                first, final = alone(starts, index, lattice.tile[1])
+                first, final = alone(starts, index, grid.tile[1])
                 begin, end = start + first - self.panel.low, start + final - self.panel.low
             else:
                 begin = end = reach
@@ -223,14 +223,14 @@ class PanelRows:
 
     def _between(self, begin: int, end: int) -> NDArray[np.uint8]:
         """Classes of the raster's rows from ``begin`` to ``end``, on the panel's columns."""
-        lattice, panel = self._lattice, self.panel
-        if lattice.direct:
+        grid, panel = self._grid, self.panel
+        if grid.direct:
             rows = slice(begin - self._first, end - self._first)
             best = self._final[rows, panel.begin - panel.low : panel.end - panel.low]
-            return named(best, lattice.names)
-        scores = _interpolate(self._done, 1, begin, end, lattice.step[0], self._first)
-        scores = _interpolate(scores, 2, panel.begin, panel.end, lattice.step[1], panel.low)
-        return named(best_channel(scores).cpu().numpy(), lattice.names)
+            return named(best, grid.names)
+        scores = _interpolate(self._done, 1, begin, end, grid.step[0], self._first)
+        scores = _interpolate(scores, 2, panel.begin, panel.end, grid.step[1], panel.low)
+        return named(best_channel(scores).cpu().numpy(), grid.names)
 
     def _masked(self, ids: NDArray[np.uint8], top: int) -> NDArray[np.uint8]:
         """``ids`` from row ``top`` on, 0 where the raster has no data."""

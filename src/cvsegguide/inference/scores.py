@@ -15,7 +15,7 @@ from torch import Tensor
 from cvsegguide.landcover import ClassScheme
 
 _STEEP = 1e38
-"""Less than the largest score by however little, times this, is less than any channel's number."""
+"""Less than the largest score by 1e-36 or more, times this, is less than any channel's number."""
 
 
 class Scores:
@@ -73,7 +73,10 @@ def _around(pixels: slice, side: int) -> slice:
 
 
 def best_channel(scores: Tensor) -> Tensor:
-    """Each pixel's best channel of ``(C, H, W)``, the first of equals: ``(H, W)`` uint8."""
+    """Each pixel's best channel of ``(C, H, W)``: ``(H, W)`` uint8.
+
+    Scores are finite, and differ by 1e-36 or not at all. On a CPU it is the first of equals.
+    """
     if scores.device.type == "cpu" and scores.dtype == torch.float32 and scores.stride(2) == 1:
         return _best_of_planes(scores - scores.amax(dim=0)).to(torch.uint8)
     # Faster on the CPU than argmax, several times.
@@ -100,7 +103,7 @@ def best_enlarged(coarse: Tensor) -> Tensor:
         coarse: ``(C, H, W)`` float32 on a CPU.
 
     Returns:
-        ``(2 * H, 2 * W)`` uint8; the first of equals.
+        ``(2 * H, 2 * W)`` uint8, as of :func:`best_channel`.
     """
     channels, height, width = coarse.shape
     source = F.pad(coarse[None], (1, 1, 1, 1), mode="replicate")[0].contiguous()

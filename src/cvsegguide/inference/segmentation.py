@@ -24,13 +24,13 @@ from torch import Tensor
 
 import cvsegguide
 from cvsegguide.errors import InputError
-from cvsegguide.inference.panels import TILE, Lattice, Panel, PanelRows, Part, Window
+from cvsegguide.inference.panels import TILE, Panel, PanelRows, RowImage, ScoredWindow, WindowGrid
 from cvsegguide.inference.scores import CoarseScores, Scores, class_names
 from cvsegguide.inference.windows import batches, taper, to_bytes, window_starts
 from cvsegguide.io.geotiff import create_geotiff
 from cvsegguide.io.rasters import Raster, resample
 from cvsegguide.landcover import ClassScheme
-from cvsegguide.lanes import lanes_for, submit, working
+from cvsegguide.lanes import cancel, lanes_for, submit, working
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.progress import track
 
@@ -149,7 +149,7 @@ class _Work:
             for begin in range(0, raster.shape[1], width)
         ]
         weight = taper(self._tile).to(device)[..., None].expand(-1, -1, len(model.channels))
-        self._lattice = Lattice(
+        self._grid = WindowGrid(
             (raster.shape[0], raster.shape[1]),
             (self._step[0], self._step[1]),
             self._tile,
@@ -178,7 +178,7 @@ class _Work:
             rows: PanelRows | None = None
             for job, found in self._computed(self._jobs(reader)):
                 if rows is None or rows.panel is not job.panel:
-                    rows = PanelRows(self._lattice, job.panel)
+                    rows = PanelRows(self._grid, job.panel)
                 if job.first:
                     rows.keep(job.part)
                 for window in found:
@@ -205,7 +205,7 @@ class _Work:
         """Groups of windows in order, one without any for rows that have none; read as drawn."""
         todo = [(panel, row) for panel in self._panels for row in range(len(self._rows))]
 
-        def read(index: int) -> Future[Part] | None:
+        def read(index: int) -> Future[RowImage] | None:
             if index >= len(todo):
                 return None
             panel, row = todo[index]
@@ -213,7 +213,7 @@ class _Work:
             end = (origin[0] + self._tile[0], panel.starts[-1] + self._tile[1])
             return reader.submit(self._image, origin, end)
 
-        width, at_once = self._tile[1], max(1, self._batch_size // self._lanes)
+        width = self._tile[1]
         ahead = read(0)
         for index, (panel, row) in enumerate(track(todo, "segmenting")):
             assert ahead is not None
@@ -222,41 +222,46 @@ class _Work:
             columns = [start - panel.starts[0] for start in panel.starts]
             # A window without data has no pixel that anyone will see.
             wanted = [left for left in columns if part.seen[left : left + width].any()]
+            share = -(-len(wanted) // self._lanes)  # so that none idles
+            at_once = max(1, min(self._batch_size // self._lanes, share))
             groups = list(batches(wanted, at_once)) or [[]]
             for number, group in enumerate(groups):
                 yield _Job(panel, row, part, group, number == 0, number + 1 == len(groups))
 
-    def _computed(self, jobs: Iterator["_Job"]) -> Iterator[tuple["_Job", list[Window]]]:
+    def _computed(self, jobs: Iterator["_Job"]) -> Iterator[tuple["_Job", list[ScoredWindow]]]:
         """Jobs and their results in order; side by side in lanes, a few ahead."""
         if self._lanes < 2:
             yield from ((job, self._segment(job)) for job in jobs)
             return
-        waiting: deque[tuple[_Job, Future[list[Window]]]] = deque()
-        for job in jobs:
-            waiting.append((job, submit(self._segment, job, self._lanes)))
-            if len(waiting) > 2 * self._lanes:
-                done, future = waiting.popleft()
+        waiting: deque[tuple[_Job, Future[list[ScoredWindow]]]] = deque()
+        try:
+            for job in jobs:
+                waiting.append((job, submit(self._segment, job, self._lanes)))
+                if len(waiting) > 2 * self._lanes:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            for done, future in waiting:
                 yield done, future.result()
-        for done, future in waiting:
-            yield done, future.result()
+        finally:
+            cancel(future for _, future in waiting)
 
-    def _segment(self, job: "_Job") -> list[Window]:
+    def _segment(self, job: "_Job") -> list[ScoredWindow]:
         """Pass a group of windows through the network."""
         if not job.lefts:
             return []
-        width, lattice = self._tile[1], self._lattice
+        width, grid = self._tile[1], self._grid
         tensor = self._batch([job.part.image[:, left : left + width] for left in job.lefts])
         found = []
         for scores, left in zip(self._scores(tensor), job.lefts, strict=True):
             start, best = left + job.panel.starts[0], None
-            if lattice.direct:
-                best = scores.best(*lattice.alone(job.panel, job.row, start)).numpy()
-            found.append(Window(start, scores, best))
+            if grid.direct:
+                best = scores.best(*grid.alone(job.panel, job.row, start)).numpy()
+            found.append(ScoredWindow(start, scores, best))
         return found
 
     def _scores(self, windows: Tensor) -> list[Scores]:
         """What the network says of a batch of windows."""
-        if windows.device.type == "cpu" and self._lattice.direct:
+        if windows.device.type == "cpu" and self._grid.direct:
             coarse = self._model.segment_coarsely(windows)
             if coarse is not None:
                 return [CoarseScores(values.float()) for values in coarse]
@@ -272,7 +277,7 @@ class _Work:
             target.copy_(to_bytes(image)[0].permute(1, 2, 0))
         return batch.div_(255.0).permute(0, 3, 1, 2)
 
-    def _image(self, begin: tuple[int, int], end: tuple[int, int]) -> Part:
+    def _image(self, begin: tuple[int, int], end: tuple[int, int]) -> RowImage:
         """The model's grid from ``begin`` to ``end``, as it would be cut from the whole."""
         stop = tuple(min(e, s) for e, s in zip(end, self._size, strict=True))
         # Pixels of the raster under it, and some around, for the filter.
@@ -312,7 +317,7 @@ class _Work:
             first = np.clip(np.floor(edges[:-1]) - reach[1], 0, len(columns) - 1).astype(int)
             final = np.clip(np.ceil(edges[1:]) + reach[1], 0, len(columns) - 1).astype(int)
             seen = columns[final] > columns[first]
-        return Part(image, seen, None if whole else valid, (low[0], low[1]), high[0])
+        return RowImage(image, seen, None if whole else valid, (low[0], low[1]), high[0])
 
 
 @dataclass(frozen=True)
@@ -328,7 +333,7 @@ class _Job:
 
     panel: Panel
     row: int
-    part: Part
+    part: RowImage
     lefts: Sequence[int]
     first: bool
     last: bool

@@ -14,6 +14,7 @@ from cvsegguide.landcover import NYC
 from cvsegguide.lanes import MOST, each, lanes_for
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.heads.pixel import one_hot_guidance
+from cvsegguide.models.joining import joined
 
 
 @lru_cache(maxsize=16)
@@ -68,13 +69,14 @@ class LocalizationModel(nn.Module):
         adapts_temperature: Whether :meth:`adapt_temperature` can be set.
         any_size: A number when overhead inputs may have any size of which it is a divisor, at
             ``gsd``; None where only tiles of ``overhead_size`` mean what was trained.
-        most_lanes: See :func:`cvsegguide.lanes.lanes_for`.
+        most_lanes: How many threads may compute with it at once, see
+            :func:`cvsegguide.lanes.lanes_for`.
     """
 
     searches_headings: bool = False
     adapts_temperature: bool = False
     any_size: int | None = None
-    most_lanes: int = MOST
+    most_lanes: int = 1
     overhead_size: tuple[int, int]
     street_size: tuple[int, int]
     street_extent: tuple[float, float]
@@ -169,6 +171,7 @@ class PairModel(LocalizationModel):
 
     name = ""
     stride = 1
+    most_lanes = MOST
 
     def __init__(
         self,
@@ -280,16 +283,16 @@ class PairModel(LocalizationModel):
     def forward(
         self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
     ) -> Prediction:
-        """See :meth:`LocalizationModel.forward`."""
+        """See :meth:`LocalizationModel.forward`; of batches, parts go side by side on a CPU."""
         self.check_inputs(overhead, street)
+        given = [overhead, street] if landcover is None else [overhead, street, landcover]
         lanes = 1
-        if suits(overhead, street):  # first: what traces must not see conditions on sizes
-            lanes = lanes_for(overhead.shape[0], self.most_lanes)
+        if suits(overhead, street) and all(len(each) == len(street) for each in given):
+            lanes = lanes_for(len(street), self.most_lanes)
         if lanes < 2:
-            return self.match_pairs(overhead, street, landcover)
-        given = (overhead, street) if landcover is None else (overhead, street, landcover)
-        parts = zip(*(part.chunk(lanes) for part in given), strict=True)
-        return _joined(each(lambda part: self.match_pairs(*part), list(parts)))
+            return self.match_pairs(*given)
+        parts = list(zip(*(each.tensor_split(lanes) for each in given), strict=True))
+        return joined(each(lambda part: self.match_pairs(*part), parts))
 
     def match_pairs(
         self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
@@ -354,10 +357,3 @@ class PairModel(LocalizationModel):
             scores = scores * self.log_temperature.exp()
         height, width = prediction.heatmap.shape[2:]
         return scores.log_softmax(dim=1).reshape(-1, height, width)
-
-
-def _joined(parts: list[Prediction]) -> Prediction:
-    """What parts of a batch gave, as of the whole."""
-    covers = [part.landcover for part in parts if part.landcover is not None]
-    heatmap = torch.cat([part.heatmap for part in parts])
-    return Prediction(torch.cat(covers) if covers else None, heatmap)

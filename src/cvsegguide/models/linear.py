@@ -64,6 +64,11 @@ def has_onednn() -> bool:
     return _HAS_ONEDNN and bool(torch.backends.mkldnn.enabled)
 
 
+def has_bfloat16() -> bool:
+    """Whether oneDNN computes in bfloat16 on this processor."""
+    return has_onednn() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str = "none") -> Tensor:
     """``x W' + b`` by oneDNN, without gradients, where :func:`has_onednn`; as :func:`linear`."""
     algorithm = "none" if activation == "gelu" else ""

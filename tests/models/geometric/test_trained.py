@@ -16,7 +16,7 @@ from cvsegguide.models.geometric.polar import (
     to_metric_each,
     turned,
 )
-from cvsegguide.models.linear import plain_path
+from cvsegguide.models.linear import has_bfloat16, plain_path
 from cvsegguide.models.registry import create_model
 
 BLOCKS = {
@@ -94,7 +94,7 @@ def test_a_step_of_training_is_that_of_float64(name: str) -> None:
 @pytest.mark.parametrize("name", BLOCKS)
 def test_one_under_autocast_is_as_near_as_pytorchs(name: str) -> None:
     """Maps of bfloat16: gradients lie as far from float64's as those of PyTorch's own autocast."""
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not has_bfloat16():
         pytest.skip("this processor does not compute in bfloat16")
     block = grown(BLOCKS[name]())
     image = torch.rand(5, 12, 14, 24, generator=torch.Generator().manual_seed(1)) - 0.3
@@ -124,14 +124,14 @@ def test_a_network_trains_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = model(overhead, street, headings=torch.tensor([0.0, 50.0]))
     whole = model(overhead, street, headings=torch.tensor([0.0, 50.0]))
-    assert found.heatmap.dtype == torch.float32
+    assert found.heatmap.dtype == found.street.rows.dtype == torch.float32
     scale = float(whole.heatmap.detach().abs().max())
     assert torch.allclose(found.heatmap, whole.heatmap, atol=0.05 * scale)
     found.heatmap.square().mean().backward()
-    assert all(
-        parameter.grad is None or bool(parameter.grad.isfinite().all())
-        for parameter in model.parameters()
-    )
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    assert len(gradients) > 0.7 * len(list(model.parameters()))
+    assert all(bool(each.isfinite().all()) for each in gradients)
+    assert sum(bool(each.any()) for each in gradients) > 0.7 * len(gradients)  # some start as zero
 
 
 def test_errors_in_a_part_are_raised(threads: int) -> None:

@@ -111,9 +111,9 @@ def depthwise(
             done = until
             _filtered(ring, weight, size, i * step, step, channels, line)
             for j in range(line.shape[0]):
-                row_of, target = line[j], out[index, i, j]
+                source, target = line[j], out[index, i, j]
                 for c in range(length):
-                    target[c] = as_in(target[c], row_of[c])
+                    target[c] = as_in(target[c], source[c])
             moments(line, about, sums)
 
 

@@ -116,7 +116,7 @@ class _CorrelationByOne(torch.autograd.Function):
         first, template = ctx.saved_tensors
         shape, padded = ctx.sizes
         rows, cols = template.shape[-2:]
-        of_maps = gradient.new_empty(shape) if ctx.needs_input_grad[0] else None
+        of_maps = gradient.new_zeros(shape) if ctx.needs_input_grad[0] else None
         of_template = torch.empty_like(template) if ctx.needs_input_grad[1] else None
         total = torch.zeros_like(first[0])
         for index, one in enumerate(_each(first, len(template))):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
+from cvsegguide.lanes import MOST
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric import quick
@@ -102,6 +103,7 @@ class GeometricModel(LocalizationModel):
     searches_headings = True
     adapts_temperature = True
     any_size = 32
+    most_lanes = MOST
     coordinates: Tensor
     reach: Tensor
     mean: Tensor
@@ -245,7 +247,7 @@ class GeometricModel(LocalizationModel):
         """
         if self.training and torch.is_autocast_enabled("cpu") and not above.features.is_cuda:
             with torch.autocast("cpu", enabled=False):  # sums of many cells: as in evaluation
-                return self.predict(single(above), single(around), landcover, headings)
+                return self.predict(_in_float32(above), _in_float32(around), landcover, headings)
         cover = above.landcover if self.training else above.full_landcover()
         if headings is None:
             turns = above.features.new_zeros(1, dtype=torch.float32)
@@ -509,7 +511,7 @@ def _enlarge(maps: Tensor, factor: int) -> Tensor:
     return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
-def single(features: Features) -> Features:
+def _in_float32(features: Features) -> Features:
     """A branch's output in float32."""
     values = {field.name: getattr(features, field.name) for field in fields(features)}
     return replace(features, **{k: v.float() for k, v in values.items() if v is not None})

@@ -12,6 +12,7 @@ from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric.fused import fused
 from cvsegguide.models.geometric.layers import Encoder, Head, Merge, Residual, unit
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
+from cvsegguide.models.joining import joined
 
 CELL = 4
 """Pixels a side of a cell."""
@@ -94,7 +95,8 @@ class OverheadBranch(nn.Module):
     def forward(self, image: Tensor) -> OverheadFeatures:
         """``(B, 3, H, W)``, normalised, sides multiples of 32."""
         if fused(self, image) and image.shape[0] > 1:  # one by one they stay in the cache
-            return _joined(each(self, torch.split(image, 1)))
+            parts: list[OverheadFeatures] = each(self, torch.split(image, 1))
+            return joined(parts)
         landcover, quarter = self._decoded(image)
         # the prior explains positions by land cover; it must not bend the segmentation
         prior = self.prior(F.avg_pool2d(landcover.detach().softmax(dim=1), 2))
@@ -120,15 +122,6 @@ class OverheadBranch(nn.Module):
         if quarter.shape[-1] * CELL != image.shape[-1]:
             raise ValueError("the encoder needs at least two levels")
         return self.landcover(decoded), quarter
-
-
-def _joined(parts: list[OverheadFeatures]) -> OverheadFeatures:
-    """What single tiles gave, as of a batch."""
-    return OverheadFeatures(
-        torch.cat([part.features for part in parts]),
-        torch.cat([part.landcover for part in parts]),
-        torch.cat([part.prior for part in parts]),
-    )
 
 
 def _enlarged(landcover: Tensor) -> Tensor:

@@ -24,12 +24,12 @@ from cvsegguide.models.geometric.trained import (
     about,
     add_moments,
     folded_sums,
+    in_working_type,
     over_places,
     pixels,
     room,
     side_by_side,
     tiled,
-    working,
 )
 from cvsegguide.models.linear import multiply
 
@@ -293,5 +293,5 @@ def inverted_residual(
     for convolution, norm in zip(convolutions, norms, strict=True):
         weights.append(None if convolution is None else convolution.weight)
         weights += (None, None) if norm is None else (norm.weight, norm.bias)
-    result: Tensor = _InvertedResidual.apply(working(x), block, *weights)
+    result: Tensor = _InvertedResidual.apply(in_working_type(x), block, *weights)
     return result

@@ -19,6 +19,7 @@ from cvsegguide.models.geometric.fused import convolve, fused, kept
 from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit, convolution, unit
 from cvsegguide.models.geometric.polar import PolarGrid
 from cvsegguide.models.geometric.trained import product, trained
+from cvsegguide.models.joining import joined
 from cvsegguide.models.linear import linear
 
 INNER = 48
@@ -118,7 +119,7 @@ class ColumnAttention(nn.Module):
         lifted = linear(gathered.view(-1, self.heads * channels), values, shift)
         polar = lifted.view(batch, directions, self.ranges, -1).permute(0, 3, 2, 1)
         first = logits.view(batch, directions, self.ranges, self.heads, rows)[..., 0, :]
-        return polar, first.log_softmax(dim=-1).permute(0, 2, 3, 1)
+        return polar, first.float().log_softmax(dim=-1).permute(0, 2, 3, 1)
 
     def _by_direction(self) -> tuple[Tensor, ...]:
         """Queries and bias with heads inside range bins, all heads' values as one matrix."""
@@ -194,7 +195,8 @@ class StreetBranch(nn.Module):
         batch, _, height, width = image.shape
         if batch > 1 and fused(self, image):  # one by one they stay in the cache
             views = list(zip(torch.split(image, 1), torch.split(seen, 1), strict=True))
-            return _joined(each(lambda view: self(*view), views))
+            parts: list[StreetFeatures] = each(lambda view: self(*view), views)
+            return joined(parts)
         vertical = F.interpolate(
             self.elevation.view(1, 1, -1, 1), size=(height, 1), mode="bilinear"
         )
@@ -244,15 +246,6 @@ def _parameters(heads: Iterable[nn.Conv2d]) -> Iterator[tuple[Tensor, Tensor]]:
     for head in heads:
         assert head.bias is not None
         yield head.weight, head.bias
-
-
-def _joined(parts: list[StreetFeatures]) -> StreetFeatures:
-    """What single street views gave, as of a batch."""
-    return StreetFeatures(
-        torch.cat([part.features for part in parts]),
-        torch.cat([part.landcover for part in parts]),
-        torch.cat([part.visibility for part in parts]),
-    )
 
 
 def _beside(polar: Tensor, distance: Tensor) -> Tensor:

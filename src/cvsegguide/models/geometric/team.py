@@ -21,13 +21,13 @@ _PART = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 @cache
 def _library() -> Any:
-    """The OpenMP that PyTorch runs on; None where it is another than GCC's, or not the only one."""
+    """The OpenMP that PyTorch runs on; None where it is another than GCC's, or cannot be told."""
     if not sys.platform.startswith("linux"):
         return None
     try:
         with open("/proc/self/maps", encoding="utf-8") as lines:
-            words = [line.split() for line in lines if "libgomp" in line]
-        beside_torch = {each[-1] for each in words if "/torch" in each[-1]}
+            words = [line.split(maxsplit=5) for line in lines if "libgomp" in line]
+        beside_torch = {each[-1].strip() for each in words if "/torch" in each[-1]}
         if len(beside_torch) != 1:
             return None
         library: Any = ctypes.CDLL(beside_torch.pop())
@@ -57,16 +57,20 @@ def shared(run: Callable[[slice, int], None], length: int, numbers: int) -> None
     if parts <= 1 or numbers < _WORTH:
         run(slice(0, length), 0)
         return
-    library, failures = _library(), []
+    library, failures, done = _library(), [], []
 
     def part(_: Any) -> None:
         try:
             number, of = library.omp_get_thread_num(), library.omp_get_num_threads()
             for own in range(number, parts, of):  # where fewer threads came than were asked for
                 run(slice(length * own // parts, length * (own + 1) // parts), own)
+                done.append(own)
         except BaseException as error:  # an exception cannot pass through the team
             failures.append(error)
 
-    library.GOMP_parallel(_PART(part), None, parts, 0)
+    # all of them, since a smaller team would end the others' threads
+    library.GOMP_parallel(_PART(part), None, torch.get_num_threads(), 0)
     if failures:
         raise failures[0]
+    if len(done) < parts:
+        raise KeyboardInterrupt  # it came where no exception passes

@@ -21,7 +21,7 @@ from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric.fused import wrapped
 from cvsegguide.models.geometric.halves import Map, array_of
 from cvsegguide.models.geometric.team import has_team, shared
-from cvsegguide.models.linear import fast_paths, has_onednn, multiply
+from cvsegguide.models.linear import fast_paths, has_bfloat16, has_onednn, multiply
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -68,11 +68,11 @@ def _halved(x: Tensor) -> bool:
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
         and x.dtype in (torch.float32, torch.bfloat16)
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        and has_bfloat16()
     )
 
 
-def working(x: Tensor) -> Tensor:
+def in_working_type(x: Tensor) -> Tensor:
     """``x`` in the type that maps have: float32, or bfloat16 under autocast."""
     return x.to(torch.bfloat16) if torch.is_autocast_enabled("cpu") else x
 
@@ -105,7 +105,7 @@ def _several(y: Tensor) -> int:
 
 
 def room(several: int, channels: int) -> F64:
-    """Zeros for two sums, ``(1, 2, several * C)``."""
+    """Zeros for two sums of each thread, ``(threads, 2, several * C)``."""
     return np.zeros((torch.get_num_threads(), 2, several * channels))
 
 
@@ -355,8 +355,8 @@ def norm_clip(
         bounds: :data:`RECTIFIED`, :data:`SIX` or :data:`FREE`.
         added: Of the same shape.
     """
-    added = None if added is None else working(added)
-    result: Tensor = _NormClip.apply(working(y), norm.weight, norm.bias, added, norm, bounds)
+    y, added = in_working_type(y), None if added is None else in_working_type(added)
+    result: Tensor = _NormClip.apply(y, norm.weight, norm.bias, added, norm, bounds)
     return result
 
 
@@ -438,7 +438,7 @@ def convolved(x: Tensor, convolution: nn.Conv2d, padding: Any = None, wrap: int 
     """
     around = convolution.padding if padding is None else padding
     weight, bias = convolution.weight, convolution.bias
-    x = working(x)
+    x = in_working_type(x)
     result: Tensor = _Convolution.apply(x, weight, bias, convolution.stride, around, wrap)
     return result
 
@@ -451,7 +451,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: ``(D, C, 1, 1)``.
         bias: ``(D,)`` or None.
     """
-    result: Tensor = _Convolution.apply(working(x), weight, bias, (1, 1), (0, 0), 0)
+    result: Tensor = _Convolution.apply(in_working_type(x), weight, bias, (1, 1), (0, 0), 0)
     return result
 
 
@@ -470,7 +470,7 @@ class _Resampled(torch.autograd.Function):
         def run(part: slice, number: int) -> None:
             kernels.gathered(values[part], at, of, target[part])
 
-        shared(run, len(values), target.size)
+        shared(run, len(values), values.size)
         return out
 
     @staticmethod
@@ -485,7 +485,7 @@ class _Resampled(torch.autograd.Function):
         def run(part: slice, number: int) -> None:
             kernels.scattered(values[part], at, of, target[part])
 
-        shared(run, len(values), target.size)
+        shared(run, len(values), values.size)
         return to_source, None, None
 
 
