@@ -7,17 +7,15 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from cvsegguide.lanes import each, lanes_for, submit, working
+from cvsegguide.lanes import each, lanes_for, submit, using_threads, working
 from cvsegguide.models import base
 from cvsegguide.models.registry import create_model
 
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with using_threads(2):
+        yield
 
 
 def seen_in_lane(_: int) -> tuple[int, bool, bool]:

@@ -20,7 +20,6 @@ Result = TypeVar("Result")
 _FULL = 0.75
 """How busy lanes have to be, on the average: three inputs keep two of them busy so far."""
 
-
 MOST = 8
 """Lanes there may be. With more threads PyTorch shares out every layer, as it does by itself."""
 
@@ -94,8 +93,15 @@ def working(lanes: int) -> Iterator[None]:
         yield
         return
     _pool(lanes)
+    with using_threads(1):
+        yield
+
+
+@contextmanager
+def using_threads(count: int) -> Iterator[None]:
+    """Within it, PyTorch shares out layers between ``count`` threads."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from cvsegguide.inference.segmentation import OVERLAP, segment_array, segment_fi
 from cvsegguide.inference.windows import Blender, lattice, taper, window_starts
 from cvsegguide.io.rasters import open_raster
 from cvsegguide.landcover import NYC
+from cvsegguide.lanes import using_threads
 from cvsegguide.models.registry import create_model
 from helpers.models import PROTOTYPES, ColourModel
 
@@ -270,14 +271,10 @@ def test_threads_do_not_change_the_classes(tmp_path, name):
     image = np.random.default_rng(2).integers(0, 256, (300, 520, 3), np.uint8)
     transform = Affine(model.gsd, 0, 587000, 0, -model.gsd, 4511000)
     path = write(tmp_path / "image.tif", image, transform)
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            with open_raster(path) as raster:
-                found.append(segment_array(model, raster, CPU, NYC, panel=256))
-    finally:
-        torch.set_num_threads(before)
+    found = []
+    for threads in (1, 2):
+        with using_threads(threads), open_raster(path) as raster:
+            found.append(segment_array(model, raster, CPU, NYC, panel=256))
     assert len(np.unique(found[0])) > 1
     # scores of two thread counts may differ in their last bits, and with them what they nearly tie
     assert (found[0] != found[1]).mean() < 1e-4
@@ -301,12 +298,8 @@ def test_classes_are_those_of_blended_scores_of_the_whole_network(threads):
     for parameter in model.parameters():
         parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
     image = np.random.default_rng(2).integers(0, 256, (150, 260, 3), np.uint8)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with using_threads(threads):
         found = Localizer(model, device="cpu").segment(image, gsd=model.gsd)
-    finally:
-        torch.set_num_threads(before)
     size, _ = windows(model, (150, 260))
     blender = Blender(len(model.channels), (150, 260), size, CPU)
     padded = np.pad(image, ((0, 64), (0, 64), (0, 0)), constant_values=127)

@@ -19,6 +19,7 @@ from cvsegguide.data.loading import OrderedLoader
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.geo import Bounds
 from cvsegguide.geo.slippy import tile_bounds
+from cvsegguide.lanes import using_threads
 
 _FIRST = (154514, 197033)
 _STREET = (1664, 3328)
@@ -33,7 +34,7 @@ def measure(quick: bool = False) -> list[Measurement]:
     in full and resizes it, in one process, and draws the same sightlines.
     """
     epochs = 1 if quick else 3
-    with _tree() as root, _threads(1):
+    with _tree() as root, using_threads(1):
         dataset = BrooklynQueens(root, "queens")
         copies: list[CrossViewDataset] = [dataset] * (4 if quick else 8)
         pairs = len(copies) * len(dataset)
@@ -115,7 +116,7 @@ def _against_a_network(loader: OrderedLoader, rate: float, quick: bool) -> list[
         for network in ("geometric", "mst-small")
         for name, train in (("forward pass", False), ("forward and backward pass", True))
     ]
-    with _threads(2):
+    with using_threads(2):
         for network, model, name, train in cases:
             model.train(train)
             seconds = []
@@ -146,16 +147,6 @@ def _step(model: torch.nn.Module, batch: Batch, train: bool) -> None:
                 loss = loss + prediction.landcover.square().mean()
             loss.backward()
             model.zero_grad(set_to_none=True)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ for inputs of given shapes and replays them at the cost of one.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import fields, is_dataclass, replace
 from threading import Lock
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.outputs import changed
 
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 """What :func:`autocast` takes."""
@@ -174,7 +174,7 @@ class Recorded:
             if place is not None:
                 place.copy_(value)
         graph.replay()
-        return _each(result, torch.clone)
+        return changed(result, torch.clone)
 
     def _run(self, *inputs: Tensor | None) -> Any:
         device = next((value.device for value in inputs if value is not None), None)
@@ -212,15 +212,15 @@ class _Accelerated:
         return getattr(self._model, name)
 
     def __call__(self, *inputs: Tensor | None) -> Prediction:
-        prediction: Prediction = _each(self._forward(*inputs), _wide)
+        prediction: Prediction = changed(self._forward(*inputs), _wide)
         return prediction
 
     def segment(self, overhead: Tensor) -> Tensor:
         return _wide(self._segment(overhead))
 
     def segment_coarsely(self, overhead: Tensor) -> Tensor | None:
-        scores: Tensor | None = self._coarsely(overhead)
-        return None if scores is None else _wide(scores)
+        scores: Tensor | None = changed(self._coarsely(overhead), _wide)
+        return scores
 
 
 def _wide(value: Tensor) -> Tensor:
@@ -250,17 +250,6 @@ def accelerated(
     elif dtype is None:
         return model
     return cast(LocalizationModel, _Accelerated(model, dtype))
-
-
-def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(value, Tensor):
-        return change(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = {field.name: _each(getattr(value, field.name), change) for field in fields(value)}
-        return replace(value, **parts)
-    if isinstance(value, list | tuple):
-        return type(value)(_each(part, change) for part in value)
-    return value
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from os import PathLike
 
@@ -135,48 +134,47 @@ class _Work:
         self._size = tuple(
             max(1, round(side * factor)) for side, factor in zip(raster.shape, scale, strict=True)
         )
-        self._step = tuple(side / size for side, size in zip(raster.shape, self._size, strict=True))
-        self._tile, self._batch_size = windows(model, self._size, batch_size, overlap)
-        self._rows, columns = (
-            window_starts(size, tile, overlap)
-            for size, tile in zip(self._size, self._tile, strict=True)
+        step = tuple(side / size for side, size in zip(raster.shape, self._size, strict=True))
+        tile, self._batch_size = windows(model, self._size, batch_size, overlap)
+        rows, columns = (
+            window_starts(*axis, overlap) for axis in zip(self._size, tile, strict=True)
         )
-        finer = max(1.0, 1 / self._step[1])
-        width = max(TILE, int(panel / finer) // TILE * TILE)
-        self._lanes = 1
-        self._panels = [
-            self._panel(begin, min(begin + width, raster.shape[1]), columns)
-            for begin in range(0, raster.shape[1], width)
-        ]
-        weight = taper(self._tile).to(device)[..., None].expand(-1, -1, len(model.channels))
+        weight = taper(tile).to(device)[..., None].expand(-1, -1, len(model.channels))
         self._grid = WindowGrid(
             (raster.shape[0], raster.shape[1]),
-            (self._step[0], self._step[1]),
-            self._tile,
-            self._rows,
+            (step[0], step[1]),
+            tile,
+            rows,
             len(model.channels),
             class_names(model.channels, scheme),
             weight.contiguous().permute(2, 0, 1),
         )
+        finer = max(1.0, 1 / step[1])
+        width = max(TILE, int(panel / finer) // TILE * TILE)
+        self._panels = [
+            self._panel(begin, min(begin + width, raster.shape[1]), columns)
+            for begin in range(0, raster.shape[1], width)
+        ]
 
     def _panel(self, begin: int, end: int, columns: Sequence[int]) -> Panel:
-        step, size = self._step[1], self._size[1]
+        step, size = self._grid.step[1], self._size[1]
         low = max(0, math.floor(begin / step - 1))
         high = min(size, math.ceil(end / step + 1))
-        starts = [s for s in columns if s < high and s + self._tile[1] > low]
+        starts = [s for s in columns if s < high and s + self._grid.tile[1] > low]
         return Panel(begin, end, low, high, starts)
 
+    @torch.inference_mode()
     def run(self, write: Callable[[NDArray[np.uint8], int, int], None]) -> None:
         """Compute everything; ``write(ids, top, left)`` is called in a thread, in order."""
+        lanes = self._lanes()
         with (
-            torch.inference_mode(),
-            self._in_lanes(),
+            working(lanes),
             ThreadPoolExecutor(1, "reading") as reader,
             ThreadPoolExecutor(1, "writing") as writer,
         ):
             pending: list[Future[None]] = []
             rows: PanelRows | None = None
-            for job, found in self._computed(self._jobs(reader)):
+            for job, found in self._computed(self._jobs(reader, lanes), lanes):
                 if rows is None or rows.panel is not job.panel:
                     rows = PanelRows(self._grid, job.panel)
                 if job.first:
@@ -185,8 +183,8 @@ class _Work:
                     rows.add(window)
                 if not job.last:
                     continue
-                end = job.row + 1 == len(self._rows)
-                following = self._size[0] if end else self._rows[job.row + 1]
+                end = job.row + 1 == len(self._grid.rows)
+                following = self._size[0] if end else self._grid.rows[job.row + 1]
                 for top, ids in rows.finish(following, end):
                     if len(pending) > 1:
                         pending.pop(0).result()
@@ -194,26 +192,26 @@ class _Work:
             for future in pending:
                 future.result()
 
-    def _in_lanes(self) -> AbstractContextManager[None]:
-        """Within it windows go down lanes, where it pays."""
-        if self._device.type == "cpu":
-            count = sum(len(panel.starts) for panel in self._panels) * len(self._rows)
-            self._lanes = lanes_for(count, self._model.most_lanes)
-        return working(self._lanes)
+    def _lanes(self) -> int:
+        """How many lanes windows go down."""
+        if self._device.type != "cpu":
+            return 1
+        count = sum(len(panel.starts) for panel in self._panels) * len(self._grid.rows)
+        return lanes_for(count, self._model.most_lanes)
 
-    def _jobs(self, reader: ThreadPoolExecutor) -> Iterator["_Job"]:
+    def _jobs(self, reader: ThreadPoolExecutor, lanes: int) -> Iterator["_Job"]:
         """Groups of windows in order, one without any for rows that have none; read as drawn."""
-        todo = [(panel, row) for panel in self._panels for row in range(len(self._rows))]
+        todo = [(panel, row) for panel in self._panels for row in range(len(self._grid.rows))]
 
         def read(index: int) -> Future[RowImage] | None:
             if index >= len(todo):
                 return None
             panel, row = todo[index]
-            origin = (self._rows[row], panel.starts[0])
-            end = (origin[0] + self._tile[0], panel.starts[-1] + self._tile[1])
+            origin = (self._grid.rows[row], panel.starts[0])
+            end = (origin[0] + self._grid.tile[0], panel.starts[-1] + self._grid.tile[1])
             return reader.submit(self._image, origin, end)
 
-        width = self._tile[1]
+        width = self._grid.tile[1]
         ahead = read(0)
         for index, (panel, row) in enumerate(track(todo, "segmenting")):
             assert ahead is not None
@@ -222,22 +220,24 @@ class _Work:
             columns = [start - panel.starts[0] for start in panel.starts]
             # A window without data has no pixel that anyone will see.
             wanted = [left for left in columns if part.seen[left : left + width].any()]
-            share = -(-len(wanted) // self._lanes)  # so that none idles
-            at_once = max(1, min(self._batch_size // self._lanes, share))
+            share = -(-len(wanted) // lanes)  # so that none idles
+            at_once = max(1, min(self._batch_size // lanes, share))
             groups = list(batches(wanted, at_once)) or [[]]
             for number, group in enumerate(groups):
                 yield _Job(panel, row, part, group, number == 0, number + 1 == len(groups))
 
-    def _computed(self, jobs: Iterator["_Job"]) -> Iterator[tuple["_Job", list[ScoredWindow]]]:
+    def _computed(
+        self, jobs: Iterator["_Job"], lanes: int
+    ) -> Iterator[tuple["_Job", list[ScoredWindow]]]:
         """Jobs and their results in order; side by side in lanes, a few ahead."""
-        if self._lanes < 2:
+        if lanes < 2:
             yield from ((job, self._segment(job)) for job in jobs)
             return
         waiting: deque[tuple[_Job, Future[list[ScoredWindow]]]] = deque()
         try:
             for job in jobs:
-                waiting.append((job, submit(self._segment, job, self._lanes)))
-                if len(waiting) > 2 * self._lanes:
+                waiting.append((job, submit(self._segment, job, lanes)))
+                if len(waiting) > 2 * lanes:
                     done, future = waiting.popleft()
                     yield done, future.result()
             for done, future in waiting:
@@ -249,7 +249,7 @@ class _Work:
         """Pass a group of windows through the network."""
         if not job.lefts:
             return []
-        width, grid = self._tile[1], self._grid
+        width, grid = self._grid.tile[1], self._grid
         tensor = self._batch([job.part.image[:, left : left + width] for left in job.lefts])
         found = []
         for scores, left in zip(self._scores(tensor), job.lefts, strict=True):
@@ -281,9 +281,9 @@ class _Work:
         """The model's grid from ``begin`` to ``end``, as it would be cut from the whole."""
         stop = tuple(min(e, s) for e, s in zip(end, self._size, strict=True))
         # Pixels of the raster under it, and some around, for the filter.
-        exact = [(b * step, s * step) for b, s, step in zip(begin, stop, self._step, strict=True)]
-        resampled = self._step != (1.0, 1.0)
-        reach = [math.ceil(_MARGIN * max(1.0, step)) if resampled else 0 for step in self._step]
+        steps, resampled = self._grid.step, not self._grid.direct
+        exact = [(b * step, s * step) for b, s, step in zip(begin, stop, steps, strict=True)]
+        reach = [math.ceil(_MARGIN * max(1.0, step)) if resampled else 0 for step in steps]
         low = [max(0, math.floor(e[0]) - r) for e, r in zip(exact, reach, strict=True)]
         high = [
             min(side, math.ceil(e[1]) + r)
@@ -311,7 +311,7 @@ class _Work:
         seen = np.ones(image.shape[1], bool)
         if not whole:
             columns = np.concatenate(([0], np.cumsum(valid.any(axis=0))))
-            edges = np.arange(image.shape[1] + 1) * self._step[1] + begin[1] * self._step[1]
+            edges = np.arange(image.shape[1] + 1) * steps[1] + begin[1] * steps[1]
             edges -= low[1]
             # Whatever the filter of a column reaches.
             first = np.clip(np.floor(edges[:-1]) - reach[1], 0, len(columns) - 1).astype(int)

@@ -14,7 +14,7 @@ from cvsegguide.landcover import NYC
 from cvsegguide.lanes import MOST, each, lanes_for
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.heads.pixel import one_hot_guidance
-from cvsegguide.models.joining import joined
+from cvsegguide.models.outputs import joined
 
 
 @lru_cache(maxsize=16)
@@ -287,11 +287,11 @@ class PairModel(LocalizationModel):
         self.check_inputs(overhead, street)
         given = [overhead, street] if landcover is None else [overhead, street, landcover]
         lanes = 1
-        if suits(overhead, street) and all(len(each) == len(street) for each in given):
+        if suits(overhead, street) and all(len(image) == len(street) for image in given):
             lanes = lanes_for(len(street), self.most_lanes)
         if lanes < 2:
             return self.match_pairs(*given)
-        parts = list(zip(*(each.tensor_split(lanes) for each in given), strict=True))
+        parts = list(zip(*(image.tensor_split(lanes) for image in given), strict=True))
         return joined(each(lambda part: self.match_pairs(*part), parts))
 
     def match_pairs(

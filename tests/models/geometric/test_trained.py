@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cvsegguide.lanes import using_threads
 from cvsegguide.models.geometric import residual, team
 from cvsegguide.models.geometric.layers import Merge, Residual, convolution, unit
 from cvsegguide.models.geometric.lite0 import InvertedResidual, Lite0Encoder, Separable
@@ -38,13 +39,10 @@ BLOCKS = {
 def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Of one thread, and of two that share every loop."""
     monkeypatch.setattr(team, "_WORTH", 0)
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    if not team.has_team():
-        torch.set_num_threads(before)
-        pytest.skip("PyTorch's threads are not those of GCC's OpenMP")
-    yield request.param
-    torch.set_num_threads(before)
+    with using_threads(request.param):
+        if not team.has_team():
+            pytest.skip("PyTorch's threads are not those of GCC's OpenMP")
+        yield request.param
 
 
 def grown(module: nn.Module) -> nn.Module:

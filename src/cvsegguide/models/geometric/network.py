@@ -1,8 +1,8 @@
 """The geometric network: land cover, geometry and their agreement in one posterior."""
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,11 +31,10 @@ from cvsegguide.models.geometric.polar import (
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
 from cvsegguide.models.headings import best_heading
 from cvsegguide.models.linear import fast_paths
+from cvsegguide.models.outputs import changed
 
 CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
-
-Features = TypeVar("Features", OverheadFeatures, StreetFeatures)
 
 LIKELY_HEADINGS = 8
 """Of the headings tried, so many are computed between the cells; the others at cells only."""
@@ -247,7 +246,8 @@ class GeometricModel(LocalizationModel):
         """
         if self.training and torch.is_autocast_enabled("cpu") and not above.features.is_cuda:
             with torch.autocast("cpu", enabled=False):  # sums of many cells: as in evaluation
-                return self.predict(_in_float32(above), _in_float32(around), landcover, headings)
+                above, around = changed(above, Tensor.float), changed(around, Tensor.float)
+                return self.predict(above, around, landcover, headings)
         cover = above.landcover if self.training else above.full_landcover()
         if headings is None:
             turns = above.features.new_zeros(1, dtype=torch.float32)
@@ -509,9 +509,3 @@ def _enlarge(maps: Tensor, factor: int) -> Tensor:
     if factor == 1:
         return maps
     return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
-def _in_float32(features: Features) -> Features:
-    """A branch's output in float32."""
-    values = {field.name: getattr(features, field.name) for field in fields(features)}
-    return replace(features, **{k: v.float() for k, v in values.items() if v is not None})

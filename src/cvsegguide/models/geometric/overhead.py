@@ -12,7 +12,7 @@ from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric.fused import fused
 from cvsegguide.models.geometric.layers import Encoder, Head, Merge, Residual, unit
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
-from cvsegguide.models.joining import joined
+from cvsegguide.models.outputs import joined
 
 CELL = 4
 """Pixels a side of a cell."""

@@ -19,8 +19,8 @@ from cvsegguide.models.geometric.fused import convolve, fused, kept
 from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit, convolution, unit
 from cvsegguide.models.geometric.polar import PolarGrid
 from cvsegguide.models.geometric.trained import product, trained
-from cvsegguide.models.joining import joined
 from cvsegguide.models.linear import linear
+from cvsegguide.models.outputs import joined
 
 INNER = 48
 """Channels of the polar grid before the heads."""
