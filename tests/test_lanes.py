@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from cvsegguide.lanes import each, lanes_for, submit, using_threads, working
+from cvsegguide.lanes import each, lanes_for, parts, submit, using_threads, working
 from cvsegguide.models import base
 from cvsegguide.models.registry import create_model
 
@@ -39,6 +39,25 @@ def test_lanes_are_those_that_inputs_keep_busy() -> None:
         assert [lanes_for(count) for count in range(2, 6)] == [1, 3, 1, 3]  # 4 / 6 idle too long
         torch.set_num_threads(1)
         assert lanes_for(8) == 1
+
+
+def test_groups_are_few_but_keep_lanes_busy() -> None:
+    def lengths(count: int, together: int) -> list[int]:
+        covered = parts(count, together)
+        assert [n for part in covered for n in range(count)[part]] == list(range(count))
+        return [part.stop - part.start for part in covered]
+
+    with torch.no_grad():
+        assert lengths(1, 4) == [1]
+        assert lengths(2, 4) == [1, 1]
+        assert lengths(8, 4) == [4, 4]  # a group for each of two lanes
+        assert lengths(8, 3) == [2, 2, 2, 2]
+        assert lengths(5, 1) == [1] * 5
+        assert lengths(9, 4) == [2, 2, 2, 3]
+        torch.set_num_threads(1)
+        assert lengths(8, 4) == [4, 4]  # one after the other
+        assert lengths(3, 4) == [3]
+    assert lengths(9, 9) == [9]  # gradients
 
 
 def test_results_come_in_order_and_errors_are_raised() -> None:

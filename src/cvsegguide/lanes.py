@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import torch
@@ -38,6 +39,20 @@ def lanes_for(count: int, most: int = MOST) -> int:
     if alone or not 2 <= threads <= min(count, most):
         return 1
     return threads if count / (-(-count // threads) * threads) >= _FULL else 1
+
+
+def parts(count: int, together: int, most: int = MOST) -> list[slice]:
+    """Which of ``count`` inputs go through a network at once: as few groups as keep lanes busy.
+
+    Args:
+        count: Inputs.
+        together: How many of them a group has, at most.
+        most: As for :func:`lanes_for`.
+    """
+    lanes = lanes_for(count, most)
+    groups = min(count, lanes * -(-count // (lanes * together)))
+    bounds = [count * index // groups for index in range(groups + 1)]
+    return [slice(*both) for both in pairwise(bounds)]
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

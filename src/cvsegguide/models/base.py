@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC
-from cvsegguide.lanes import MOST, each, lanes_for
+from cvsegguide.lanes import MOST, each, parts
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.heads.pixel import one_hot_guidance
 from cvsegguide.models.outputs import joined
@@ -286,13 +286,12 @@ class PairModel(LocalizationModel):
         """See :meth:`LocalizationModel.forward`; of batches, parts go side by side on a CPU."""
         self.check_inputs(overhead, street)
         given = [overhead, street] if landcover is None else [overhead, street, landcover]
-        lanes = 1
+        some = [slice(None)]
         if suits(overhead, street) and all(len(image) == len(street) for image in given):
-            lanes = lanes_for(len(street), self.most_lanes)
-        if lanes < 2:
+            some = parts(len(street), len(street), self.most_lanes)
+        if len(some) < 2:
             return self.match_pairs(*given)
-        parts = list(zip(*(image.tensor_split(lanes) for image in given), strict=True))
-        return joined(each(lambda part: self.match_pairs(*part), parts))
+        return joined(each(lambda part: self.match_pairs(*(x[part] for x in given)), some))
 
     def match_pairs(
         self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None

@@ -12,8 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cvsegguide.lanes import parts
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.linear import has_onednn
+
+_AT_ONCE = 1 << 18
+"""Pixels of the images that go through a network at once: maps of more leave the cache."""
 
 _Kept = tuple[tuple[object, ...], tuple[Tensor, ...]]
 
@@ -26,6 +30,11 @@ def fused(module: nn.Module, x: Tensor) -> bool:
         and suits(x, x)  # what traces must not see conditions on anything
         and has_onednn()
     )
+
+
+def parted(images: Tensor) -> list[slice]:
+    """Which images ``(B, C, H, W)`` of a batch to take at once on a CPU."""
+    return parts(len(images), max(1, _AT_ONCE // (images.shape[-2] * images.shape[-1])))
 
 
 def kept(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cvsegguide.lanes import each
 from cvsegguide.models.convolutions import suits
-from cvsegguide.models.geometric.fused import fused
+from cvsegguide.models.geometric.fused import fused, parted
 from cvsegguide.models.geometric.layers import Encoder, Head, Merge, Residual, unit
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 from cvsegguide.models.outputs import joined
@@ -94,9 +94,9 @@ class OverheadBranch(nn.Module):
 
     def forward(self, image: Tensor) -> OverheadFeatures:
         """``(B, 3, H, W)``, normalised, sides multiples of 32."""
-        if fused(self, image) and image.shape[0] > 1:  # one by one they stay in the cache
-            parts: list[OverheadFeatures] = each(self, torch.split(image, 1))
-            return joined(parts)
+        if fused(self, image) and len(parts := parted(image)) > 1:
+            some: list[OverheadFeatures] = each(lambda part: self(image[part]), parts)
+            return joined(some)
         landcover, quarter = self._decoded(image)
         # the prior explains positions by land cover; it must not bend the segmentation
         prior = self.prior(F.avg_pool2d(landcover.detach().softmax(dim=1), 2))

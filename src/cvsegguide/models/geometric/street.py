@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.lanes import each
-from cvsegguide.models.geometric.fused import convolve, fused, kept
+from cvsegguide.models.geometric.fused import convolve, fused, kept, parted
 from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit, convolution, unit
 from cvsegguide.models.geometric.polar import PolarGrid
 from cvsegguide.models.geometric.trained import product, trained
@@ -193,10 +193,9 @@ class StreetBranch(nn.Module):
             seen: ``(B, 1, h, w)``, 1 where the picture shows something.
         """
         batch, _, height, width = image.shape
-        if batch > 1 and fused(self, image):  # one by one they stay in the cache
-            views = list(zip(torch.split(image, 1), torch.split(seen, 1), strict=True))
-            parts: list[StreetFeatures] = each(lambda view: self(*view), views)
-            return joined(parts)
+        if fused(self, image) and len(parts := parted(image)) > 1:
+            some: list[StreetFeatures] = each(lambda part: self(image[part], seen[part]), parts)
+            return joined(some)
         vertical = F.interpolate(
             self.elevation.view(1, 1, -1, 1), size=(height, 1), mode="bilinear"
         )
