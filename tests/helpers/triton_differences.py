@@ -1,4 +1,4 @@
-"""Differences of the Triton kernels from the plain path, as JSON.
+"""Differences of Triton kernels from the plain path, as JSON.
 
 A program of its own: where there is no GPU, Triton's interpreter has to be chosen before Triton is
 imported.
@@ -13,6 +13,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
+from cvsegguide.models import layer_norm_kernel
 from cvsegguide.models.linear import fast_paths, plain_path
 from cvsegguide.models.upsamplers import joint_bilateral, triton_kernels
 from cvsegguide.models.upsamplers.joint_bilateral import (
@@ -89,6 +90,30 @@ def stack() -> dict[str, float]:
     }
 
 
+def norms() -> dict[str, float]:
+    """Rows that fill no block, of channels that are no power of two, far from zero."""
+    torch.manual_seed(0)
+    found = {}
+    for shape in ((3, 5, 96), (70, 40), (1, 1000), (0, 8)):
+        x = 5 + 2 * torch.randn(*shape, device=DEVICE)
+        weight, bias = torch.randn(2, shape[-1], device=DEVICE)
+        expected = torch.nn.functional.layer_norm(x, shape[-1:], weight, bias, 1e-6)
+        across = x.mT.contiguous().mT
+        for dtype in (torch.float32, torch.bfloat16):
+            ours = layer_norm_kernel.layer_norm(across, weight, bias, 1e-6, dtype)
+            assert ours.shape == x.shape
+            assert ours.dtype == dtype
+            if len(x):
+                found[str(dtype).rpartition(".")[2]] = apart(ours, expected)
+                found["of bfloat16"] = apart(
+                    layer_norm_kernel.layer_norm(x.bfloat16(), weight, bias, 1e-6, torch.float32),
+                    torch.nn.functional.layer_norm(
+                        x.bfloat16().float(), shape[-1:], weight, bias, 1e-6
+                    ),
+                )
+    return found
+
+
 if __name__ == "__main__":
     rows = {"by_channels": False, "ROWS": 4, "CHANNELS": 16}
     channels = {"by_channels": True, "CHANNELS": 16}
@@ -97,5 +122,6 @@ if __name__ == "__main__":
         "radius 2": step(2, (2, 9, 3, 2), channels),
         "radius 1": step(1, (1, 17, 2, 9), rows),
         "stack": stack(),
+        "norms": norms(),
     }
     json.dump(found, sys.stdout)

@@ -1,4 +1,4 @@
-"""The upsampler's Triton kernels against its plain path, without a GPU in Triton's interpreter."""
+"""Triton kernels against plain paths: without a GPU in Triton's interpreter. Their compilation."""
 
 import importlib.util
 import json
@@ -29,7 +29,30 @@ def differences() -> dict[str, dict[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("case", ["radius 3", "radius 2", "radius 1", "stack"])
+@pytest.mark.parametrize("case", ["radius 3", "radius 2", "radius 1", "stack", "norms"])
 def test_kernels_agree_with_plain_path(differences: dict[str, dict[str, float]], case: str) -> None:
     for what, apart in differences[case].items():
         assert apart < ALLOWED.get(what, 1e-4), f"{what}: {apart}"
+
+
+@pytest.mark.parametrize("channels", [40, 96, 384])
+def test_norm_compiles_for_gpus_that_are_not_here(
+    channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triton = pytest.importorskip("triton", reason="Triton comes with PyTorch on Linux only")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from cvsegguide.models import layer_norm_kernel
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    kinds = {"rows": "*bf16", "weight": "*fp32", "bias": "*fp32", "out": "*bf16", "count": "i32"}
+    constants = {"CHANNELS": channels, "ROOM": triton.next_power_of_2(channels), "ROWS": 8}
+    source = ASTSource(
+        layer_norm_kernel._norm,
+        {**kinds, "eps": "fp32", **dict.fromkeys(constants, "constexpr")},
+        constants,
+    )
+    for capability in (80, 90):
+        compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+        assert compiled.asm["cubin"]

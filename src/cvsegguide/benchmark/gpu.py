@@ -37,6 +37,9 @@ def measure(quick: bool = False) -> list[Measurement]:
         rows.bandwidth = _bandwidth()
         print(f"benchmark gpu: copies move {rows.bandwidth / 1e12:.2f} TB/s", file=sys.stderr)
     _upsampler(rows, quick)
+    for places, channels in ((64, 96), (32, 192), (16, 384)):
+        with rows.attempt(f"layer norm of {channels} channels"):
+            _norm(rows, BATCH * places * places, channels)
     batch = 4 if quick else BATCH
     for name in ("geometric", "mst", "featup"):
         with rows.attempt(name):
@@ -384,6 +387,35 @@ def _upsampler_step(rows: _Rows, module: Any, step: Any, batch: int, dtype: Any)
         rows.add(f"{name}: plain path", 1000 * slow, None, "", f"{note}, shifted sums")
         slow = _seconds(lambda: step.kernel(guidance), 3)
         rows.add("window weights at 256 x 256: plain path", 1000 * slow, None, "", note)
+
+
+def _norm(rows: _Rows, count: int, channels: int) -> None:
+    """Layer norms of a vision transformer in bf16, the kernel beside PyTorch's."""
+    import torch
+    import torch.nn.functional as F
+
+    from cvsegguide.models.layer_norm_kernel import layer_norm
+
+    device, dtype = torch.device(DEVICE), torch.bfloat16
+    x = torch.randn(count, channels, device=device, dtype=dtype)
+    weight, bias = torch.randn(2, channels, device=device)
+    half = weight.to(dtype), bias.to(dtype)
+    exact = F.layer_norm(x.double(), (channels,), weight.double(), bias.double(), 1e-5)
+    floor = 1000 * 2 * x.numel() * x.element_size() / rows.bandwidth
+    cases: dict[str, Callable[[], torch.Tensor]] = {
+        "kernel": lambda: layer_norm(x, weight, bias, 1e-5, dtype),
+        "PyTorch's": lambda: F.layer_norm(x, (channels,), *half, 1e-5),
+    }
+    for what, function in cases.items():
+        with torch.inference_mode():
+            apart = float((function().double() - exact).norm() / exact.norm())
+            rows.add(
+                f"layer norm of {count} rows of {channels} on the GPU, bf16, {what}",
+                1000 * _seconds(function),
+                floor,
+                "bytes read and written once, at the speed of a copy",
+                f"error {apart:.1e}",
+            )
 
 
 def _exactness(rows: _Rows, step: Any, size: tuple[int, int, int, int], dtype: Any) -> None:

@@ -4,9 +4,11 @@ Most of a small network's time on a GPU is spent launching kernels. A CUDA graph
 for inputs of given shapes and replays them at the cost of one.
 """
 
+import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from threading import Lock
 from typing import Any, cast
 
@@ -17,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.linear import fast_paths
 from cvsegguide.models.outputs import changed
 
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
@@ -90,6 +93,10 @@ def _light_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     dtype = torch.get_autocast_dtype("cuda")
+    kernel = _norm_kernel(x, tuple(shape))
+    if kernel is not None and weight is not None and bias is not None:
+        result: Tensor = kernel.layer_norm(x, weight, bias, eps, dtype)
+        return result
     with torch.autocast("cuda", enabled=False):
         return F.layer_norm(
             x.to(dtype),
@@ -98,6 +105,23 @@ def _light_norm(
             None if bias is None else bias.to(dtype),
             eps,
         )
+
+
+def _norm_kernel(x: Tensor, shape: tuple[int, ...]) -> Any:
+    """The module of the Triton kernel that can take ``x``, else None."""
+    if not (fast_paths() and x.is_cuda and not torch.is_grad_enabled() and len(shape) == 1):
+        return None
+    module = _kernels()
+    return module if module is not None and shape[0] <= module.MOST_CHANNELS else None
+
+
+@lru_cache(maxsize=1)
+def _kernels() -> Any:
+    """The module of the Triton kernel, None where there is no Triton."""
+    try:
+        return importlib.import_module("cvsegguide.models.layer_norm_kernel")
+    except ImportError:
+        return None
 
 
 def _by_depth(
