@@ -227,7 +227,7 @@ def _filter(block: _Block, y: Tensor, widened: Moments, taps: F32, out: Tensor, 
             sums[number],
         )
 
-    shared(run, len(y), y.numel())
+    shared(run, len(y), y.numel() * block.size)  # a row of taps each
 
 
 def _filter_gradient(
@@ -270,7 +270,7 @@ def _filter_gradient(
             results[2][number],
         )
 
-    shared(run, len(y), y.numel())
+    shared(run, len(y), y.numel() * block.size)  # a row of taps each
 
 
 def inverted_residual(
