@@ -27,39 +27,15 @@ def measure(quick: bool = False) -> Iterator[Measurement]:
     the raster's pixels as well. The note compares with disjoint tiles, whose every pixel counts.
     """
     sides = (1000, 2000) if quick else (2240, 4480)
+    subjects = [("geometric", side) for side in (sides[:1] if quick else sides)]
+    if not quick:
+        subjects += [("mst-small", 1240), ("mst", 1240)]
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("geometric",) if quick else ("geometric", "mst-small", "mst"):
+        for name, side in subjects:
             model = build(name)
-            side = sides[0] if name == "geometric" else 1240
             path = write_raster(Path(folder) / f"{name}.tif", side, side, model.gsd)
-            window, at_once = windows(model, (side, side), _BATCH)
-            rows, across = (len(window_starts(side, s, OVERLAP)) for s in window)
-            sizes = [len(group) for group in batches(range(across), at_once)]
-            tiles = [torch.rand(size, 3, *window) for size in sizes]
-
-            def bare(model: LocalizationModel = model, tiles: list[torch.Tensor] = tiles) -> None:
-                with torch.inference_mode():
-                    for batch in tiles:
-                        model.segment(batch)
-
-            whole, alone, plain = median_seconds(
-                lambda model=model, path=path: segment(model, path),  # type: ignore[misc]
-                lambda bare=bare, rows=rows: [bare() for _ in range(rows)],  # type: ignore[misc]
-                plainly(lambda bare=bare, rows=rows: [bare() for _ in range(rows)]),  # type: ignore[misc]
-                repeats=2 if quick else 5 if name == "geometric" else 3,
-            )
-            disjoint = across * rows * math.prod(window) / side**2
-            yield Measurement(
-                f"segment, {name}, {side} x {side} pixels",
-                side**2 / whole / 1e6,
-                "Mpx/s",
-                side**2 / alone / 1e6,
-                f"the network alone on as many windows, {across * rows} of {window[0]} px",
-                f"{threads()}; windows share {OVERLAP:.3g} of their side: "
-                f"{alone / whole / disjoint:.3f} of the network's rate on disjoint tiles, "
-                f"{plain / whole:.3f} of that of its plain path on these windows",
-            )
-            if name != "geometric":
+            yield _beside_bare(name, model, path, side, 2 if quick else 3 if side > 3000 else 5)
+            if (name, side) != subjects[0]:
                 continue
             # Twice the side, and a long strip: neither may need more memory.
             small = peak_of(lambda model=model, path=path: segment(model, path))  # type: ignore[misc]
@@ -75,6 +51,36 @@ def measure(quick: bool = False) -> Iterator[Measurement]:
                         f"{sides[0]} x {sides[0]} pixels",
                         "grows with the width up to a panel of 8192 pixels, then no more",
                     )
+
+
+def _beside_bare(
+    name: str, model: LocalizationModel, path: Path, side: int, repeats: int
+) -> Measurement:
+    """Segmenting the raster of ``side`` pixels beside the network alone."""
+    window, at_once = windows(model, (side, side), _BATCH)
+    rows, across = (len(window_starts(side, s, OVERLAP)) for s in window)
+    tiles = [torch.rand(len(group), 3, *window) for group in batches(range(across), at_once)]
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for _ in range(rows):
+                for batch in tiles:
+                    model.segment(batch)
+
+    whole, alone, plain = median_seconds(
+        lambda: segment(model, path), bare, plainly(bare), repeats=repeats
+    )
+    disjoint = across * rows * math.prod(window) / side**2
+    return Measurement(
+        f"segment, {name}, {side} x {side} pixels",
+        side**2 / whole / 1e6,
+        "Mpx/s",
+        side**2 / alone / 1e6,
+        f"the network alone on as many windows, {across * rows} of {window[0]} px",
+        f"{threads()}; windows share {OVERLAP:.3g} of their side: "
+        f"{alone / whole / disjoint:.3f} of the network's rate on disjoint tiles, "
+        f"{plain / whole:.3f} of that of its plain path on these windows",
+    )
 
 
 def segment(model: LocalizationModel, path: Path) -> None:
