@@ -83,16 +83,18 @@ def training_step(
     """Seconds a pair of forward, backward and AdamW; ``arguments`` go to the network.
 
     Memory is kept between steps, as in training, for both paths. With ``halved`` the fast path
-    computes under autocast to bfloat16, and the plain one in float32 as ever.
+    computes under autocast to bfloat16, and the plain one in float32 as ever, with PyTorch's own
+    loop over parameters.
     """
-    from cvsegguide.allocation import keep_for_training
+    from cvsegguide.training.optimisation import create_optimizer
 
-    keep_for_training()
     overhead, street = pairs(model, batch)
     model.train()
-    optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
+    optimiser = create_optimizer(model, learning_rate=1e-6, weight_decay=0.01)
 
-    def step(halved: bool = halved) -> None:
+    def step(halved: bool = halved, fused: bool | None = True) -> None:
+        for group in optimiser.param_groups:
+            group["fused"] = fused
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
             prediction = model(overhead, street, **arguments)
         loss = prediction.heatmap.square().mean()
@@ -102,7 +104,7 @@ def training_step(
         loss.backward()
         optimiser.step()
 
-    fast, slow = median_seconds(step, plainly(lambda: step(halved=False)), repeats=repeats)
+    fast, slow = median_seconds(step, plainly(lambda: step(False, None)), repeats=repeats)
     model.eval()
     name = f"{label}, training step in batches of {batch}{', bf16' if halved else ''}, a pair"
     against = f"{PLAIN}; float32" if halved else PLAIN

@@ -3,7 +3,8 @@
 import math
 
 from torch import nn
-from torch.optim import AdamW
+from torch.autograd.graph import increment_version
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from cvsegguide.allocation import keep_for_training
@@ -42,11 +43,33 @@ def create_optimizer(model: nn.Module, learning_rate: float, weight_decay: float
     """AdamW (Loshchilov and Hutter 2019) on :func:`parameter_groups`.
 
     For a network on a CPU the process keeps what a step frees for the next one
-    (:mod:`cvsegguide.allocation`).
+    (:mod:`cvsegguide.allocation`), and a step goes over each parameter once, on all threads.
     """
-    if all(parameter.device.type == "cpu" for parameter in model.parameters()):
+    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    if on_cpu:
         keep_for_training()
-    return AdamW(parameter_groups(model, weight_decay), lr=learning_rate)
+    optimizer = AdamW(parameter_groups(model, weight_decay), lr=learning_rate)
+    if on_cpu:
+        _step_at_once(optimizer)
+    return optimizer
+
+
+def _step_at_once(optimizer: AdamW) -> None:
+    """Take PyTorch's fused steps.
+
+    Not by the constructor's argument, behind which Lightning refuses to clip gradients under
+    autocast. And the fused step on a CPU does not count as a change of a parameter, by which the
+    networks know that what they keep of it is outdated.
+    """
+
+    def count(optimizer: Optimizer, *_: object) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                increment_version(parameter)
+
+    for group in optimizer.param_groups:
+        group["fused"] = True
+    optimizer.register_step_post_hook(count)
 
 
 def create_schedule(
