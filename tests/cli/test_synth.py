@@ -112,6 +112,8 @@ def test_unusable_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("--set synthcity --tiles 3", "--set"),
         ("--set synthcity --test 3", "--set"),
         ("--set synthcity --fov 90", "--fov: cannot be used with --set"),
+        ("--drive 0", "--drive: must lie in 2.."),
+        ("--drive 3 --spacing -1", "--spacing: must lie in"),
         ("--drive 3 --town 2", "--town: cannot be used with --drive"),
         ("--drive 3 --photographs randomised", "--photographs: cannot be used with --drive"),
         (f"{place_of} --landcover {good} --town 2", "--town: cannot be used with --overhead"),

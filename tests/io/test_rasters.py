@@ -11,7 +11,7 @@ from affine import Affine
 from PIL import Image
 from rasterio.control import GroundControlPoint
 
-from cvsegguide.errors import ConfigurationError, InputError
+from cvsegguide.errors import ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import Bounds, GeoReference, tile_bounds
 from cvsegguide.io.geotiff import create_geotiff, write_geotiff
 from cvsegguide.io.rasters import (
@@ -82,7 +82,8 @@ def test_slippy_names(tmp_path):
     assert overhead.reference.bounds == pytest.approx(tile_bounds(19, 154514, 197033), abs=1e-9)
     assert overhead.gsd == pytest.approx(0.2262, abs=2e-4)
     # Whoever says otherwise is believed: the name may be a coincidence.
-    assert read_overhead(path, gsd=2.0).reference is None
+    with pytest.warns(InferenceWarning, match=r"--gsd 2 .* 19/154514/197033, .* no place"):
+        assert read_overhead(path, gsd=2.0).reference is None
     assert read_overhead(path, bounds=(0, 0, 1e-3, 1e-3)).reference.bounds.west == 0
 
 

@@ -1,13 +1,14 @@
 """The table of a drive."""
 
 import math
+import warnings
 
 import numpy as np
 import pandas
 import pytest
 from PIL import Image
 
-from cvsegguide.errors import InputError
+from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.tracking.table import read_frames
 
 
@@ -22,6 +23,21 @@ def write(folder, text, name="drive.csv"):
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_a_column_that_looks_misspelt_is_told(folder):
+    path = write(folder, "street,Forward,compas_error,note,times\na.jpg,1,2,x,3\n")
+    with pytest.warns(InferenceWarning) as told:
+        read_frames(path)
+    assert [str(warning.message).partition(": ")[2] for warning in told] == [
+        "column 'Forward' is ignored; is 'forward' meant?",
+        "column 'compas_error' is ignored; is 'compass_error' meant?",
+        "column 'times' is ignored; is 'time' meant?",
+    ]
+    path = write(folder, "street,time,times,note,id\na.jpg,1,2,x,3\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_frames(path)
 
 
 def test_rows_become_frames(folder):

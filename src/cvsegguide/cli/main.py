@@ -301,7 +301,11 @@ def _dispatch(words: list[str], own_process: bool) -> int:
         console.settings.verbose = getattr(arguments, "verbose", 0) or 0
         console.settings.json = getattr(arguments, "json", False)
         _log()
-        status = int(module.run(arguments))
+        try:
+            status = int(module.run(arguments))
+        except CVSegGuideError as error:
+            _name_option(error, parser, arguments)
+            raise
     if console.settings.verbose:
         console.detail(f"{name}: exit status {status}, {time.monotonic() - start:.1f} s{_peak()}")
     return status
@@ -315,6 +319,21 @@ def _options(parser: argparse.ArgumentParser, dest: str) -> Iterator[argparse.Ac
         if isinstance(action, argparse._SubParsersAction):
             for inner in action.choices.values():
                 yield from _options(inner, dest)
+
+
+def _name_option(
+    error: CVSegGuideError, parser: argparse.ArgumentParser, arguments: argparse.Namespace
+) -> None:
+    """Have an error that begins with the name of a parameter begin with the option's."""
+    name, colon, rest = str(error).partition(":")
+    if not colon or getattr(arguments, name, None) is None:
+        return
+    if name in map(str, vars(arguments).values()):  # it may be a file
+        return
+    for option in _options(parser, name):
+        if option.option_strings:
+            error.args = (f"{option.option_strings[-1]}:{rest}",)
+            return
 
 
 def _check_out(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:

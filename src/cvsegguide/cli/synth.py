@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _drive(arguments: argparse.Namespace) -> int:
-    from cvsegguide.synth.drives import generate_drive
+    from cvsegguide.synth.drives import MOST_FRAMES, generate_drive
 
     _refuse(
         arguments, "--drive", "tiles", "name", "town", "photographs", "overhead", "landcover",
@@ -137,6 +137,10 @@ def _drive(arguments: argparse.Namespace) -> int:
     if arguments.validation or arguments.test or arguments.panoramas or arguments.full:
         raise ConfigurationError(
             "--validation, --test, --panoramas and --full: cannot be used with --drive"
+        )
+    if not 2 <= arguments.drive <= MOST_FRAMES:
+        raise ConfigurationError(
+            f"--drive: must lie in 2..{MOST_FRAMES} pictures, got {arguments.drive}"
         )
     table = generate_drive(
         arguments.directory,

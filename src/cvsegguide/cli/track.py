@@ -116,7 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.inference.localizer import Localizer
     from cvsegguide.tracking.table import read_frames
 
-    frames = read_frames(table, 360.0 if fov is None else fov)
+    with warnings_in_a_line():
+        frames = read_frames(table, 360.0 if fov is None else fov)
     overhead = _overhead(arguments, table)
     localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
     with warnings_in_a_line():

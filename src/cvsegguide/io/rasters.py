@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cvsegguide.errors import ConfigurationError, InputError
+from cvsegguide.errors import ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import Bounds, GeoReference, parse_tile_name
 from cvsegguide.io.images import ImageLike, check_file, read_image_and_alpha
 
@@ -405,6 +405,11 @@ def _locate(
         reference = GeoReference.from_tile(*tile, height, width)
         if gsd is None or 0.95 < gsd / reference.gsd < 1.05:
             return reference, reference.gsd
+        message = (
+            f"{name}: --gsd {gsd:g} is not that of map tile {'/'.join(map(str, tile))}, as it is "
+            f"called, {reference.gsd:.4g} m/px: it is taken for no map tile, and has no place"
+        )
+        warnings.warn(message, InferenceWarning, stacklevel=2)
     return None, gsd
 
 

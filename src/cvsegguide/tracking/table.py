@@ -13,17 +13,20 @@
 ``lon``, ``lat``, ``heading``             the truth, when it is known: errors are told with it
 ========================================  =====================================================
 
-Only ``street`` is needed. Empty cells are unknown; other columns are ignored.
+Only ``street`` is needed. Empty cells are unknown; other columns are ignored, with a warning where
+one looks misspelt.
 """
 
 import math
+import warnings
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cvsegguide.data.manifest_table import is_empty, place_of
-from cvsegguide.errors import InputError
+from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.tracking.motion import Motion, usual_deviations
 from cvsegguide.tracking.tracker import Frame
 
@@ -54,14 +57,30 @@ def read_frames(path: Path, fov: float = 360.0) -> list[Frame]:
     Raises:
         InputError: It is no such table, a cell cannot be used or a picture is not there; the
             message names the row.
+
+    Warns:
+        InferenceWarning: A column that is ignored looks like one that would not be.
     """
     columns = _columns(path)
     if "street" not in columns:
         raise InputError(f"{path}: has no column 'street' (it has: {', '.join(columns)})")
+    _warn_of_misspelt(path, list(columns))
     count = len(columns["street"])
     if count == 0:
         raise InputError(f"{path}: has no rows")
     return [_frame(path, columns, row, fov) for row in range(count)]
+
+
+def _warn_of_misspelt(path: Path, names: list[str]) -> None:
+    """Columns that are ignored, but look like some that would not be."""
+    for name in names:
+        if name in (*NUMBERS, "street"):
+            continue
+        plain = name.lower().replace(" ", "_").replace("-", "_")
+        meant = [known for known in get_close_matches(plain, NUMBERS, 1, 0.8) if known not in names]
+        if meant:
+            message = f"{path}: column '{name}' is ignored; is '{meant[0]}' meant?"
+            warnings.warn(message, InferenceWarning, stacklevel=3)
 
 
 def _columns(path: Path) -> dict[str, list[Any]]:
