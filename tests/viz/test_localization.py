@@ -1,7 +1,10 @@
 """The figure: that everything a reader needs is in it, and where it belongs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from cvsegguide.geo import tile_bounds
@@ -74,3 +77,66 @@ def test_large_images_make_no_large_figures(tmp_path):
     save_figure(localizer.localize(image, image[:450]), tmp_path / "a.png")
     assert max(Image.open(tmp_path / "a.png").size) < 2500
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+def with_peak(result, row, col, sigma):
+    """The same answer with a normal distribution for its posterior."""
+    rows, cols = np.mgrid[: result.posterior.shape[0], : result.posterior.shape[1]]
+    posterior = np.exp(-((rows - row) ** 2 + (cols - col) ** 2) / (2 * sigma**2))
+    posterior = (posterior / posterior.sum()).astype(np.float32)
+    return replace(result, posterior=posterior, row=row + 0.5, col=col + 0.5)
+
+
+def large(result):
+    shape = (200, 300)
+    blank = np.zeros((*shape, 3), np.uint8)
+    cover = np.full(shape, result.landcover[0, 0])
+    return replace(result, posterior=np.ones(shape) / 6e4, landcover=cover, overhead=blank)
+
+
+def test_a_sharp_posterior_is_magnified_where_it_hides_neither_scale_nor_north(result):
+    sharp = with_peak(large(result), 150, 240, 2.0)
+    place = draw_localization(sharp, truth=(155.0, 243.0)).axes[0]
+    (inset,) = place.child_axes
+    left, right = inset.get_xlim()
+    bottom, top = inset.get_ylim()
+    # 90 % of it lie within 2.15 sigma: nine pixels, and the truth 5 from the middle
+    assert (left + right) / 2 == pytest.approx(240.5, abs=1)
+    assert (top + bottom) / 2 == pytest.approx(150.5, abs=1)
+    assert 12 <= right - left == bottom - top <= 16
+    points = {line.get_label(): line.get_xydata()[0] for line in inset.lines}
+    assert tuple(points["estimate"]) == (240.5, 150.5)
+    assert tuple(points["true position"]) == (243.0, 155.0)
+    metres = (right - left) * sharp.pixel_size[1]
+    assert f"{metres:.1f} m across" in texts(inset)
+    figure = place.figure
+    FigureCanvasAgg(figure).draw()
+    box, whole = inset.get_window_extent(), place.get_window_extent()
+    assert box.x1 < whole.x0 + 0.5 * whole.width  # upper left, since the estimate is lower right
+    assert box.y0 > whole.y0 + 0.5 * whole.height
+
+
+@pytest.mark.parametrize(("row", "col"), [(0, 0), (199, 299), (0, 150)])
+def test_the_magnifier_stays_on_the_map(result, row, col):
+    place = draw_localization(with_peak(large(result), row, col, 1.0)).axes[0]
+    (inset,) = place.child_axes
+    assert 0 <= inset.get_xlim()[0] < inset.get_xlim()[1] <= 300
+    assert 0 <= inset.get_ylim()[1] < inset.get_ylim()[0] <= 200
+
+
+def test_a_broad_posterior_is_not_magnified(result):
+    assert not draw_localization(with_peak(large(result), 100, 150, 20.0)).axes[0].child_axes
+    assert not draw_localization(large(result)).axes[0].child_axes
+
+
+def test_searched_headings_are_a_rose(result):
+    masses = np.zeros(8, np.float32)
+    masses[2], masses[3] = 0.75, 0.25  # east, and south-east
+    found = replace(result, heading=100.0, heading_posterior=masses)
+    rose = draw_localization(found).axes[-1]
+    assert rose.get_title() == "heading 100°"
+    east = max(rose.patches, key=lambda bar: bar.get_height())
+    assert np.degrees(east.get_x() + east.get_width() / 2) == pytest.approx(90.0)
+    assert np.degrees(rose.lines[0].get_xdata()[0]) == pytest.approx(100.0)
+    assert rose.get_theta_direction() == -1
+    assert len(draw_localization(result).axes) == 4

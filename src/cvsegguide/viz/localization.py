@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.viz import parts
+from cvsegguide.viz.magnifier import draw_magnifier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,9 +37,11 @@ def draw_localization(result: "Localization", truth: tuple[float, float] | None 
     """Draw a localisation.
 
     Left, the overhead image under its posterior (brighter and denser where more probable), the
-    ranked regions outlined and numbered, and the estimate; beside it the land cover, with the
+    ranked regions outlined and numbered, and the estimate, in a corner magnified where it is too
+    sure for its posterior to be seen under the marks; beside it the land cover, with the
     part of it in the estimate's line of sight left bright; then the DPD, the regions'
-    probabilities; below, the street view with the azimuths that its columns look to.
+    probabilities; below, the street view with the azimuths that its columns look to, and where
+    headings were searched their posterior.
 
     Args:
         result: What was found.
@@ -56,11 +59,14 @@ def draw_localization(result: "Localization", truth: tuple[float, float] | None 
     place = figure.add_subplot(grid[0, 0])
     cover = figure.add_subplot(grid[0, 1])
     bars = figure.add_subplot(grid[0, 2])
-    street = figure.add_subplot(grid[1, :])
+    searched = result.heading_posterior is not None
+    street = figure.add_subplot(grid[1, :2] if searched else grid[1, :])
     _draw_place(place, result, truth)
     _draw_cover(cover, result, truth)
     _draw_bars(bars, result)
     _draw_street(street, result)
+    if searched:
+        _draw_headings(figure.add_subplot(grid[1, 2], projection="polar"), result)
     figure.suptitle(_headline(result, truth), fontsize=13, fontweight="bold")
     return figure
 
@@ -135,6 +141,7 @@ def _draw_place(axes: "Axes", result: "Localization", truth: tuple[float, float]
     metres = None if result.pixel_size is None else result.pixel_size[1]
     parts.scale_bar(axes, (height, width), metres)
     _north_arrow(axes, result)
+    draw_magnifier(axes, result, truth)
 
 
 def _mark(axes: "Axes", result: "Localization", truth: tuple[float, float] | None) -> None:
@@ -220,6 +227,25 @@ def _draw_street(axes: "Axes", result: "Localization") -> None:
     parts.draw_street(axes, result.street, result.heading, result.fov)
     known = "" if result.heading is not None else " (heading unknown: degrees from its middle)"
     axes.set_title(f"street view{known}")
+
+
+def _draw_headings(axes: Any, result: "Localization") -> None:
+    """The posterior over headings as a rose, and the heading that was found as a line."""
+    masses = result.heading_posterior
+    assert masses is not None
+    sector = 2 * math.pi / len(masses)
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    # the first sector's middle looks north
+    axes.bar(np.arange(len(masses)) * sector, masses, width=sector, color=parts.BAR)
+    if result.heading is not None:
+        found = math.radians(result.heading)
+        axes.plot([found, found], [0, float(masses.max())], color=parts.ESTIMATES[0], linewidth=2)
+    axes.set_xticks(np.radians(range(0, 360, 90)), ["N", "E", "S", "W"])
+    axes.set_yticks([])
+    axes.tick_params(pad=-2)
+    known = "" if result.heading is None else f" {result.heading:.0f}°"
+    axes.set_title(f"heading{known}")
 
 
 def _north_arrow(axes: "Axes", result: "Localization") -> None:

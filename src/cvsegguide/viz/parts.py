@@ -107,16 +107,28 @@ def posterior_overlay(posterior: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def density_contours(
-    axes: "Axes", posterior: NDArray[np.floating], masses: Sequence[float] = (0.5, 0.9)
+    axes: "Axes",
+    posterior: NDArray[np.floating],
+    masses: Sequence[float] = (0.5, 0.9),
+    part: tuple[slice, slice] | None = None,
 ) -> None:
-    """Outlines of the highest-density sets of these masses; the innermost the brightest."""
+    """Outlines of the highest-density sets of these masses; the innermost the brightest.
+
+    Args:
+        axes: A map in pixels.
+        posterior: ``(H, W)``.
+        masses: Of the sets.
+        part: Rows and columns to draw, with beginnings and ends; all by default.
+    """
     levels = highest_density_levels(posterior, masses)
-    rows, cols = (np.arange(side) + 0.5 for side in posterior.shape)
+    row, column = part or (slice(0, posterior.shape[0]), slice(0, posterior.shape[1]))
+    shown = posterior[row, column]
+    rows, cols = (np.arange(each.start, each.stop) + 0.5 for each in (row, column))
     for place, (level, _) in enumerate(sorted(zip(levels, masses, strict=True), reverse=True)):
         if not 0 < level < float(posterior.max()):
             continue  # a set of one pixel, which the estimate's mark covers
         drawn = axes.contour(
-            cols, rows, posterior, levels=[level], colors=["white"],
+            cols, rows, shown, levels=[level], colors=["white"],
             linewidths=1.1 - 0.35 * place, zorder=3,
         )  # fmt: skip
         drawn.set_path_effects(stroke(2.2 - 0.35 * place))
