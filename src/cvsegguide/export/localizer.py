@@ -12,6 +12,7 @@ from cvsegguide.export.headings import best_headings, heading_rotations
 from cvsegguide.export.runtime import OnnxNetwork
 from cvsegguide.geo.canvas import street_canvas_array
 from cvsegguide.inference.base import BaseLocalizer, Part, Plan
+from cvsegguide.inference.lattice import taper
 from cvsegguide.landcover import NYC, ClassScheme
 
 
@@ -71,16 +72,23 @@ class OnnxLocalizer(BaseLocalizer):
         part = Part(outputs[names.HEATMAP], outputs.get(names.SCORES))
         if rotations is not None:
             log = outputs[names.HEADING_LOG]
-            flat = part.heatmap.reshape(count, -1).astype(np.float64)
-            highest = flat.max(axis=1)
-            mass = highest + np.log(np.exp(flat - highest[:, None]).sum(axis=1))
-            part.mass = mass.astype(np.float32)
+            part.mass = self._mass(part.heatmap)
             part.heading = best_headings(log, rotations)
             part.heading_log = log
         return part
 
     def _log_sum(self, heatmaps: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         return np.asarray(np.logaddexp.reduce(np.stack(heatmaps)), np.float32)
+
+    def _mass(
+        self, heatmaps: NDArray[np.float32], shares: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        flat = heatmaps.reshape(len(heatmaps), -1).astype(np.float64)
+        if shares is not None:
+            flat += np.log(shares.reshape(flat.shape))
+        highest = flat.max(axis=1)
+        mass = highest + np.log(np.exp(flat - highest[:, None]).sum(axis=1))
+        return np.asarray(mass, np.float32)
 
     def _blender(self, channels: int, plan: Plan) -> "ArrayBlender":
         return ArrayBlender(channels, plan.canvas, plan.tile)
@@ -124,11 +132,7 @@ class ArrayBlender:
     def __init__(self, channels: int, shape: tuple[int, int], size: tuple[int, int]) -> None:
         self._total = np.zeros((channels, *shape), np.float32)
         self._weight = np.zeros(shape, np.float32)
-        ramps = []
-        for length in size:
-            position = np.arange(length, dtype=np.float32) + np.float32(0.5)
-            ramps.append(np.minimum(position, length - position) * np.float32(2.0 / length))
-        self._taper = ramps[0][:, None] * ramps[1][None, :]
+        self._taper = taper(size)
 
     def add(self, scores: NDArray[np.float32], top: int, left: int) -> None:
         """Add a window ``(C, h, w)``."""

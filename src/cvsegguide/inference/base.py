@@ -22,7 +22,7 @@ from cvsegguide.geo import wrap_degrees
 from cvsegguide.geo.filling import filled_up_and_down
 from cvsegguide.inference.finishing import finished, folded
 from cvsegguide.inference.heights import as_usual, check_comparable, heights_to_try
-from cvsegguide.inference.lattice import Window, batches, lattice
+from cvsegguide.inference.lattice import Shares, Window, batches, lattice
 from cvsegguide.inference.result import Localization
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.rasters import (
@@ -97,8 +97,8 @@ class Part:
     Attributes:
         heatmap: ``(N, 1, H, W)``.
         landcover: ``(N, C, H, W)`` or None.
-        mass: ``(N,)`` numpy, logarithm of the sum of all of a heatmap's exponentials; where
-            headings were searched.
+        mass: ``(N,)`` numpy, logarithm of the sum of all of a heatmap's exponentials, of what
+            several windows see each one's share; where headings were searched.
         heading: ``(N,)`` numpy, degrees from the given heading to the best one, or None.
         heading_log: ``(N, K)`` numpy, log-probabilities of the headings tried, or None.
     """
@@ -315,6 +315,7 @@ class BaseLocalizer(ABC):
             parts = []
             heat: Any = None
             cover: Any = None
+            shares = Shares(plan.canvas, plan.tile, plan.windows)
             groups = list(batches(plan.windows, self.batch_size))
             for group in track(groups, "localising"):
                 part = predicted(group)
@@ -324,6 +325,8 @@ class BaseLocalizer(ABC):
                     if part.landcover is not None:
                         cover = cover or self._blender(part.landcover.shape[1], plan)
                         cover.add(part.landcover[i], window.top, window.left)
+                if part.mass is not None:  # what several windows see counts once
+                    part.mass = self._mass(part.heatmap, np.stack([shares.of(w) for w in group]))
                 part.heatmap = part.landcover = None
                 parts.append(part)
             heatmap = heat.result()[None]
@@ -405,6 +408,17 @@ class BaseLocalizer(ABC):
     @abstractmethod
     def _log_sum(self, heatmaps: Sequence[Any]) -> Any:
         """Logarithm of the sum of the exponentials of heatmaps ``(N, 1, H, W)``."""
+
+    @abstractmethod
+    def _mass(
+        self, heatmaps: Any, shares: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Logarithm of the sum of the exponentials of each heatmap ``(N, 1, H, W)``: ``(N,)``.
+
+        Args:
+            heatmaps: Of windows.
+            shares: ``(N, H, W)``, how much of each pixel counts; all by default.
+        """
 
     @abstractmethod
     def _blender(self, channels: int, plan: Plan) -> Any:

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 _Item = TypeVar("_Item")
 
 
@@ -41,6 +44,46 @@ def lattice(shape: tuple[int, int], size: tuple[int, int], overlap: float) -> li
         for top in window_starts(shape[0], size[0], overlap)
         for left in window_starts(shape[1], size[1], overlap)
     ]
+
+
+def taper(size: tuple[int, int]) -> NDArray[np.float32]:
+    """Weights ``(H, W)`` of a window: 1 in the middle, falling linearly, above 0 everywhere.
+
+    Where one window covers a pixel alone its weight cancels; where several do, the one whose
+    centre is near counts most, since a network sees least at its border.
+    """
+
+    def ramp(length: int) -> NDArray[np.float32]:
+        position = np.arange(length, dtype=np.float32) + np.float32(0.5)
+        return np.asarray(np.minimum(position, length - position) * np.float32(2.0 / length))
+
+    return ramp(size[0])[:, None] * ramp(size[1])[None, :]
+
+
+class Shares:
+    """How much of each pixel the windows over an image have: their weights over those of all.
+
+    Args:
+        shape: ``(H, W)`` of the image.
+        size: ``(h, w)`` of a window.
+        windows: Those that there are, all inside.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], size: tuple[int, int], windows: Sequence[Window]
+    ) -> None:
+        self._taper = taper(size)
+        self._total = np.zeros(shape, np.float32)
+        for window in windows:
+            self._total[self._place(window)] += self._taper
+
+    def of(self, window: Window) -> NDArray[np.float32]:
+        """``(h, w)``; all windows' shares of a pixel add up to 1."""
+        return np.asarray(self._taper / self._total[self._place(window)])
+
+    def _place(self, window: Window) -> tuple[slice, slice]:
+        height, width = self._taper.shape
+        return slice(window.top, window.top + height), slice(window.left, window.left + width)
 
 
 def batches(windows: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:

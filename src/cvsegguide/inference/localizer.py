@@ -105,6 +105,8 @@ class Localizer(BaseLocalizer):
 
             if precision not in ("auto", "fp32"):
                 raise ConfigurationError(f"--precision {precision}: an ONNX file computes in fp32")
+            if str(device) not in ("auto", "cpu"):
+                raise ConfigurationError(f"--device {device}: an ONNX file runs on the CPU")
             file = OnnxModel(source)
             return cls(file, device="cpu", name=file.facts.model)
         from cvsegguide.models.hub import load_model
@@ -194,13 +196,21 @@ class Localizer(BaseLocalizer):
             prediction.landcover = self._quick.segment(overhead)
         part = Part(prediction.heatmap, prediction.landcover)
         if prediction.heading is not None and prediction.heading_log is not None:
-            part.mass = prediction.heatmap.float().flatten(1).logsumexp(dim=1).cpu().numpy()
+            part.mass = self._mass(prediction.heatmap)
             part.heading = prediction.heading.float().cpu().numpy()
             part.heading_log = prediction.heading_log.float().log_softmax(dim=1).cpu().numpy()
         return part
 
     def _log_sum(self, heatmaps: Sequence[Tensor]) -> Tensor:
         return torch.stack([heatmap.float() for heatmap in heatmaps]).logsumexp(dim=0)
+
+    def _mass(
+        self, heatmaps: Tensor, shares: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        heatmaps = heatmaps[:, 0].float()
+        if shares is not None:
+            heatmaps = heatmaps + torch.from_numpy(shares).to(heatmaps.device).log()
+        return np.asarray(heatmaps.flatten(1).logsumexp(dim=1).cpu().numpy())
 
     def _blender(self, channels: int, plan: Plan) -> Blender:
         return Blender(channels, plan.canvas, plan.tile, self.device)

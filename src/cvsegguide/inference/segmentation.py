@@ -139,7 +139,9 @@ class _Work:
         rows, columns = (
             window_starts(*axis, overlap) for axis in zip(self._size, tile, strict=True)
         )
-        weight = taper(tile).to(device)[..., None].expand(-1, -1, len(model.channels))
+        weight = (
+            torch.from_numpy(taper(tile)).to(device)[..., None].expand(-1, -1, len(model.channels))
+        )
         self._grid = WindowGrid(
             (raster.shape[0], raster.shape[1]),
             (step[0], step[1]),

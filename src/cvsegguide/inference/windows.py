@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvsegguide.inference.lattice import Window, batches, lattice, window_starts
+from cvsegguide.inference.lattice import Window, batches, lattice, taper, window_starts
 
 __all__ = [
     "Blender",
@@ -19,20 +19,6 @@ __all__ = [
 ]
 
 
-def taper(size: tuple[int, int]) -> Tensor:
-    """Weights ``(H, W)`` of a window: 1 in the middle, falling linearly, above 0 everywhere.
-
-    Where one window covers a pixel alone its weight cancels; where several do, the one whose
-    centre is near counts most, since a network sees least at its border.
-    """
-
-    def ramp(length: int) -> Tensor:
-        position = torch.arange(length, dtype=torch.float32) + 0.5
-        return torch.minimum(position, length - position) * (2.0 / length)
-
-    return ramp(size[0])[:, None] * ramp(size[1])[None, :]
-
-
 class Blender:
     """Weighted mean of windows' scores ``(C, h, w)`` over a canvas ``(C, H, W)``."""
 
@@ -41,7 +27,7 @@ class Blender:
     ) -> None:
         self._total = torch.zeros((channels, *shape), device=device)
         self._weight = torch.zeros(shape, device=device)
-        self._taper = taper(size).to(device)
+        self._taper = torch.from_numpy(taper(size)).to(device)
 
     def add(self, scores: Tensor, top: int, left: int) -> None:
         """Add a window; its parts outside the canvas are cut off."""
