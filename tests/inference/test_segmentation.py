@@ -1,12 +1,14 @@
 """Rasters by parts: a network that sees one pixel at a time shows any seam."""
 
+import math
+
 import numpy as np
 import pytest
 import rasterio
 import torch
 from affine import Affine
 
-from cvsegguide.errors import InputError
+from cvsegguide.errors import CheckpointError, InputError
 from cvsegguide.inference.localizer import Localizer
 from cvsegguide.inference.segmentation import OVERLAP, segment_array, segment_file, windows
 from cvsegguide.inference.windows import Blender, lattice, taper, window_starts
@@ -311,3 +313,14 @@ def test_classes_are_those_of_blended_scores_of_the_whole_network(threads):
     expected = blender.result().argmax(dim=0).numpy() + 1
     assert len(np.unique(expected)) > 1
     assert (found != expected).mean() < 1e-3
+
+
+def test_damaged_weights_write_no_classes(tmp_path):
+    class Damaged(ColourModel):
+        def segment(self, overhead):
+            return super().segment(overhead) * math.nan
+
+    image = np.full((200, 150, 3), 90, np.uint8)
+    with pytest.raises(CheckpointError, match="not numbers"):
+        Localizer(Damaged(), device="cpu").segment(image, tmp_path / "out.tif", gsd=0.5)
+    assert list(tmp_path.iterdir()) == []

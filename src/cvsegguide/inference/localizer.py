@@ -143,6 +143,10 @@ class Localizer(BaseLocalizer):
         Returns:
             ``(H, W)`` uint8 class ids, 0 where there is no data; None when ``out`` is given.
 
+        Raises:
+            InputError: The image cannot be used, or ``out`` cannot be written.
+            CheckpointError: The network's scores are not numbers.
+
         Warns:
             InferenceWarning: The resolution is unknown, and the model's was assumed.
         """

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import cvsegguide
-from cvsegguide.errors import InputError
+from cvsegguide.errors import CheckpointError, InputError
 from cvsegguide.inference.panels import TILE, Panel, PanelRows, RowImage, ScoredWindow, WindowGrid
 from cvsegguide.inference.scores import CoarseScores, Scores, class_names
 from cvsegguide.inference.windows import batches, taper, to_bytes, window_starts
@@ -263,11 +263,17 @@ class _Work:
 
     def _scores(self, windows: Tensor) -> list[Scores]:
         """What the network says of a batch of windows."""
+        found: Tensor | None = None
+        kind: type[Scores] = CoarseScores
         if windows.device.type == "cpu" and self._grid.direct:
-            coarse = self._model.segment_coarsely(windows)
-            if coarse is not None:
-                return [CoarseScores(values.float()) for values in coarse]
-        return [Scores(values.float()) for values in self._model.segment(windows)]
+            found = self._model.segment_coarsely(windows)
+        if found is None:
+            found, kind = self._model.segment(windows), Scores
+        if not bool(found.sum(dtype=torch.float32).isfinite()):
+            raise CheckpointError(
+                "the model's scores of land cover are not numbers; its weights are damaged"
+            )
+        return [kind(values.float()) for values in found]
 
     def _batch(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Images ``(H, W, 3)`` as the network takes them."""
