@@ -50,7 +50,7 @@ def parts(count: int, together: int, most: int = MOST) -> list[slice]:
         most: As for :func:`lanes_for`.
     """
     lanes = lanes_for(count, most)
-    groups = min(count, lanes * -(-count // (lanes * together)))
+    groups = max(1, min(count, lanes * -(-count // (lanes * together))))
     bounds = [count * index // groups for index in range(groups + 1)]
     return [slice(*both) for both in pairwise(bounds)]
 

@@ -36,12 +36,35 @@ def test_evaluation_sees_what_a_step_changed(name: str) -> None:
     torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_steps_are_those_of_adamw() -> None:
-    ours = create_model("mst-small", overhead_size=(64, 64), street_size=(64, 256))
+@pytest.mark.parametrize("name", ["geometric", "mst-small"])
+def test_steps_are_those_of_adamw(name: str) -> None:
+    ours = create_model(name, overhead_size=(64, 64), street_size=(64, 256))
     theirs = copy.deepcopy(ours)
-    given = {"learning_rate": 1e-2, "weight_decay": 0.1}
+    optimizer = create_optimizer(ours, learning_rate=1e-2, weight_decay=0.1)
     loop = AdamW(parameter_groups(theirs, 0.1), lr=1e-2, foreach=False, fused=False)
-    for a, b in zip(
-        stepped(ours, create_optimizer(ours, **given), 5), stepped(theirs, loop, 5), strict=True
-    ):
+    # gradients that lie in memory as no parameter in channels-last order does
+    for a, b in zip(stepped(ours, optimizer, 5), stepped(theirs, loop, 5), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    assert all(group["fused"] for group in optimizer.param_groups)
+
+
+def test_a_checkpoint_of_other_steps_is_gone_on_with() -> None:
+    ours = create_model("geometric", overhead_size=(64, 64), street_size=(64, 256))
+    theirs = copy.deepcopy(ours)
+    loop = AdamW(parameter_groups(theirs, 0.1), lr=1e-2, foreach=False, fused=False)
+    stepped(theirs, loop, 2)
+    saved = copy.deepcopy(loop.state_dict())
+    for state in saved["state"].values():  # moments in another order
+        for moment in ("exp_avg", "exp_avg_sq"):
+            state[moment] = state[moment].contiguous()
+    ours.load_state_dict(theirs.state_dict())
+    optimizer = create_optimizer(ours, learning_rate=1e-2, weight_decay=0.1)
+    optimizer.load_state_dict(saved)
+    before = [parameter._version for parameter in ours.parameters()]
+    for a, b in zip(stepped(ours, optimizer, 2), stepped(theirs, loop, 2), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    assert all(group["fused"] for group in optimizer.param_groups)
+    versions = zip(before, [parameter._version for parameter in ours.parameters()], strict=True)
+    assert all(after >= known + 2 for known, after in versions)
+    copied = copy.deepcopy(optimizer)
+    assert type(copied) is type(optimizer)

@@ -92,9 +92,7 @@ def training_step(
     model.train()
     optimiser = create_optimizer(model, learning_rate=1e-6, weight_decay=0.01)
 
-    def step(halved: bool = halved, fused: bool | None = True) -> None:
-        for group in optimiser.param_groups:
-            group["fused"] = fused
+    def step(halved: bool = halved, quickly: bool = True) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=halved):
             prediction = model(overhead, street, **arguments)
         loss = prediction.heatmap.square().mean()
@@ -102,9 +100,14 @@ def training_step(
             loss = loss + prediction.landcover.float().square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        if quickly:
+            optimiser.step()
+            return
+        for group in optimiser.param_groups:
+            group["fused"] = None
+        torch.optim.AdamW.step(optimiser)
 
-    fast, slow = median_seconds(step, plainly(lambda: step(False, None)), repeats=repeats)
+    fast, slow = median_seconds(step, plainly(lambda: step(False, False)), repeats=repeats)
     model.eval()
     name = f"{label}, training step in batches of {batch}{', bf16' if halved else ''}, a pair"
     against = f"{PLAIN}; float32" if halved else PLAIN

@@ -4,11 +4,9 @@ Most of a small network's time on a GPU is spent launching kernels. A CUDA graph
 for inputs of given shapes and replays them at the cost of one.
 """
 
-import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
 from threading import Lock
 from typing import Any, cast
 
@@ -21,6 +19,7 @@ from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.linear import fast_paths
 from cvsegguide.models.outputs import changed
+from cvsegguide.models.triton_support import kernels_of
 
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 """What :func:`autocast` takes."""
@@ -109,19 +108,12 @@ def _light_norm(
 
 def _norm_kernel(x: Tensor, shape: tuple[int, ...]) -> Any:
     """The module of the Triton kernel that can take ``x``, else None."""
-    if not (fast_paths() and x.is_cuda and not torch.is_grad_enabled() and len(shape) == 1):
+    if not (fast_paths() and x.is_cuda and not torch.is_grad_enabled()):
         return None
-    module = _kernels()
+    if shape != tuple(x.shape[-1:]):
+        return None
+    module = kernels_of("cvsegguide.models.layer_norm_kernel", x.device)
     return module if module is not None and shape[0] <= module.MOST_CHANNELS else None
-
-
-@lru_cache(maxsize=1)
-def _kernels() -> Any:
-    """The module of the Triton kernel, None where there is no Triton."""
-    try:
-        return importlib.import_module("cvsegguide.models.layer_norm_kernel")
-    except ImportError:
-        return None
 
 
 def _by_depth(
@@ -168,7 +160,7 @@ class Recorded:
         recordable = tensors and all(value.is_cuda for value in tensors)
         if not recordable or torch.is_grad_enabled():
             return self._run(*inputs)
-        with self._one_at_a_time:
+        with self._one_at_a_time, torch.cuda.device(tensors[0].device):
             return self._replayed(*inputs)
 
     def _replayed(self, *inputs: Tensor | None) -> Any:

@@ -57,14 +57,20 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, dtype: torch
 
     Returns:
         Of the shape of ``x``, contiguous.
+
+    Raises:
+        ValueError: There are more or fewer weights than channels.
     """
-    x = x.contiguous()
     channels = x.shape[-1]
+    if weight.shape != (channels,) or bias.shape != (channels,):
+        raise ValueError(f"{channels} channels, weights of {len(weight)}, {len(bias)}")
+    x, out = x.contiguous(), torch.empty(x.shape, dtype=dtype, device=x.device)
+    if not x.numel():
+        return out
     count = x.numel() // channels
     room = triton.next_power_of_2(channels)
-    at_once = _NUMBERS // room
-    out = torch.empty_like(x, dtype=dtype)
-    if count:
+    at_once = rows_at_once(channels)
+    with torch.cuda.device_of(x):
         _norm[(triton.cdiv(count, at_once),)](
             x,
             weight.contiguous(),
@@ -78,3 +84,8 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, dtype: torch
             num_warps=4,
         )
     return out
+
+
+def rows_at_once(channels: int) -> int:
+    """Rows that a block takes."""
+    return _NUMBERS // int(triton.next_power_of_2(channels))

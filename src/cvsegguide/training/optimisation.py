@@ -1,10 +1,12 @@
 """Optimiser, parameter groups and the learning-rate schedule."""
 
 import math
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.autograd.graph import increment_version
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from cvsegguide.allocation import keep_for_training
@@ -39,37 +41,56 @@ def warmup_cosine(step: int, warmup: int, total: int, floor: float = 0.01) -> fl
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def create_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
+class QuickAdamW(AdamW):
+    """AdamW, whose steps on a CPU go over each parameter once, on all threads.
+
+    These are PyTorch's fused steps. They are not asked for by the constructor's argument, behind
+    which Lightning refuses to clip gradients under autocast; nor do they depend on the options of
+    a checkpoint that is loaded. Two things are made good about them: they walk through memory,
+    so that gradients and moments have to lie as their parameter does, and they do not count as
+    a change of the parameter, by which networks know that what they keep of it is outdated.
+    """
+
+    def step(self, closure: Any = None) -> Any:
+        """See :meth:`torch.optim.AdamW.step`."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        changed = []
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            fused = all(p.device.type == "cpu" and p.is_floating_point() for p in parameters)
+            group["fused"] = True if fused else None
+            if fused:
+                changed += parameters
+        for parameter in changed:
+            self._align(parameter)
+        super().step()
+        for parameter in changed:
+            increment_version(parameter)
+        return loss
+
+    def _align(self, parameter: Tensor) -> None:
+        strides = parameter.stride()
+        assert parameter.grad is not None
+        if parameter.grad.stride() != strides:
+            parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
+        state = self.state.get(parameter, {})
+        for name in ("exp_avg", "exp_avg_sq"):
+            if name in state and state[name].stride() != strides:
+                state[name] = torch.empty_like(parameter).copy_(state[name])
+
+
+def create_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> QuickAdamW:
     """AdamW (Loshchilov and Hutter 2019) on :func:`parameter_groups`.
 
     For a network on a CPU the process keeps what a step frees for the next one
-    (:mod:`cvsegguide.allocation`), and a step goes over each parameter once, on all threads.
+    (:mod:`cvsegguide.allocation`).
     """
-    on_cpu = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    if on_cpu:
+    if all(parameter.device.type == "cpu" for parameter in model.parameters()):
         keep_for_training()
-    optimizer = AdamW(parameter_groups(model, weight_decay), lr=learning_rate)
-    if on_cpu:
-        _step_at_once(optimizer)
-    return optimizer
-
-
-def _step_at_once(optimizer: AdamW) -> None:
-    """Take PyTorch's fused steps.
-
-    Not by the constructor's argument, behind which Lightning refuses to clip gradients under
-    autocast. And the fused step on a CPU does not count as a change of a parameter, by which the
-    networks know that what they keep of it is outdated.
-    """
-
-    def count(optimizer: Optimizer, *_: object) -> None:
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                increment_version(parameter)
-
-    for group in optimizer.param_groups:
-        group["fused"] = True
-    optimizer.register_step_post_hook(count)
+    return QuickAdamW(parameter_groups(model, weight_decay), lr=learning_rate)
 
 
 def create_schedule(

@@ -34,7 +34,7 @@ def fused(module: nn.Module, x: Tensor) -> bool:
 
 def parted(images: Tensor) -> list[slice]:
     """Which images ``(B, C, H, W)`` of a batch to take at once on a CPU."""
-    return parts(len(images), max(1, _AT_ONCE // (images.shape[-2] * images.shape[-1])))
+    return parts(len(images), max(1, _AT_ONCE // max(1, images.shape[-2] * images.shape[-1])))
 
 
 def kept(

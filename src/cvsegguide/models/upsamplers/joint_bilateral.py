@@ -9,9 +9,7 @@ or export want it so; else a step is computed as matrix products of small blocks
 its own (:mod:`cvsegguide.models.upsamplers.triton_kernels`). Nothing is unfolded.
 """
 
-import importlib
 from collections.abc import Iterator
-from functools import lru_cache
 from types import ModuleType
 from typing import Any, cast
 
@@ -20,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.models.linear import convolution_1x1, fast_paths, linear
+from cvsegguide.models.triton_support import kernels_of
 from cvsegguide.models.upsamplers import blocks
 
 CHUNK_BYTES = 1 << 20
@@ -34,21 +33,13 @@ def _quiet() -> bool:
     return not torch.is_grad_enabled() and fast_paths()
 
 
-@lru_cache(maxsize=1)
-def _imported() -> ModuleType | None:
-    try:
-        return importlib.import_module("cvsegguide.models.upsamplers.triton_kernels")
-    except ImportError:
-        return None
-
-
 def triton_kernels(source: Tensor, radius: int) -> ModuleType | None:
     """The Triton kernels where they can filter ``source`` by windows of ``radius``, else None."""
     if not (fast_paths() and source.device.type == "cuda" and type(source) is Tensor):
         return None
     if source.dtype not in (torch.float32, torch.bfloat16, torch.float16):
         return None
-    module = _imported()
+    module = kernels_of("cvsegguide.models.upsamplers.triton_kernels", source.device)
     if module is None or radius > module.LARGEST_RADIUS or 2 * min(source.shape[2:]) <= radius:
         return None
     return module
