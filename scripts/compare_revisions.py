@@ -41,21 +41,16 @@ def child(threads: int) -> None:
         keep_freed_memory()
     except ImportError:
         pass  # of before it was there
-    from torch.optim import AdamW
-
     from cvsegguide.models.headings import heading_grid
     from cvsegguide.models.hub import load_model
+    from cvsegguide.training.optimisation import AdamW
 
-    try:
-        from cvsegguide.training.optimisation import QuickAdamW as Optimizer
-    except ImportError:
-        Optimizer = AdamW  # type: ignore[assignment,misc]
     model = load_model("synthcity").eval()
     generator = torch.Generator().manual_seed(0)
     overhead = torch.rand(BATCH, 3, *model.overhead_size, generator=generator)
     street = torch.rand(BATCH, 3, *model.street_size, generator=generator)
     turns = torch.tensor([0.0, 40.0, -75.0, 160.0])
-    optimizer = Optimizer([p for p in model.parameters() if p.requires_grad], lr=1e-6)
+    optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
 
     def step(halved: bool = False, **arguments: torch.Tensor) -> float:
         model.train()

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import increment_version
-from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from cvsegguide.allocation import keep_for_training
@@ -41,8 +40,8 @@ def warmup_cosine(step: int, warmup: int, total: int, floor: float = 0.01) -> fl
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-class QuickAdamW(AdamW):
-    """AdamW, whose steps on a CPU go over each parameter once, on all threads.
+class AdamW(torch.optim.AdamW):
+    """PyTorch's, whose steps on a CPU go over each parameter once, on all threads.
 
     These are PyTorch's fused steps. They are not asked for by the constructor's argument, behind
     which Lightning refuses to clip gradients under autocast; nor do they depend on the options of
@@ -82,7 +81,7 @@ class QuickAdamW(AdamW):
                 state[name] = torch.empty_like(parameter).copy_(state[name])
 
 
-def create_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> QuickAdamW:
+def create_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
     """AdamW (Loshchilov and Hutter 2019) on :func:`parameter_groups`.
 
     For a network on a CPU the process keeps what a step frees for the next one
@@ -90,7 +89,7 @@ def create_optimizer(model: nn.Module, learning_rate: float, weight_decay: float
     """
     if all(parameter.device.type == "cpu" for parameter in model.parameters()):
         keep_for_training()
-    return QuickAdamW(parameter_groups(model, weight_decay), lr=learning_rate)
+    return AdamW(parameter_groups(model, weight_decay), lr=learning_rate)
 
 
 def create_schedule(

@@ -65,9 +65,9 @@ def default_logger(out: Path) -> Any:
         from lightning.pytorch.loggers import TensorBoardLogger
 
         return TensorBoardLogger(str(out), name="", version="", default_hp_metric=False)
-    from lightning.pytorch.loggers import CSVLogger
+    from cvsegguide.training.curves import CurvesLogger
 
-    return CSVLogger(str(out), name="", version="")
+    return CurvesLogger(str(out), name="", version="")
 
 
 def automatic_precision(accelerator: str = "auto") -> str:

@@ -1,0 +1,64 @@
+"""The curves of a run as CSV, gone on with when the run is."""
+
+import csv
+import os
+from typing import Any
+
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from cvsegguide.io.atomic import atomic_path
+
+
+class CurvesLogger(CSVLogger):
+    """Lightning's ``CSVLogger``, which does not delete what a run that is resumed had written."""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> ExperimentWriter:
+        """The writer of ``metrics.csv``."""
+        if self._experiment is None:
+            os.makedirs(self.root_dir, exist_ok=True)
+            self._experiment = _Writer(log_dir=self.log_dir)
+        return self._experiment  # type: ignore[return-value]
+
+
+class _Writer(ExperimentWriter):
+    """Appends; rows of steps that are taken again go with the first of these."""
+
+    def __init__(self, log_dir: str) -> None:
+        super().__init__(log_dir)
+        self._begun = False
+
+    def _check_log_dir_exists(self) -> None:
+        """Leave what is there."""
+
+    def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
+        """See Lightning's."""
+        if not self._begun and step is not None:
+            self._keep_before(step)
+        self._begun = True
+        super().log_metrics(metrics_dict, step)
+
+    def _keep_before(self, step: int) -> None:
+        if not os.path.isfile(self.metrics_file_path):
+            return
+        with open(self.metrics_file_path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            names = list(reader.fieldnames or ["step"])
+            rows = [row for row in reader if _step_of(row) < step]
+        with (
+            atomic_path(self.metrics_file_path) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+        self.metrics_keys = names
+
+
+def _step_of(row: dict[Any, Any]) -> float:
+    """Infinite where a row was cut off."""
+    complete = None not in row and None not in row.values()
+    return int(row["step"]) if complete and str(row.get("step", "")).isdigit() else float("inf")
