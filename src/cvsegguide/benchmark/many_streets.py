@@ -15,11 +15,8 @@ STREETS = 8
 def matcher(model: LocalizationModel, overhead: torch.Tensor) -> Callable[[torch.Tensor], Any]:
     """Encode one tile; the result localises street views ``(B, 3, h, w)`` in it."""
     network: Any = model
-    if hasattr(model, "encode_tile"):
-        tile = network.encode_tile(overhead)
-        return lambda street: network.match_tile(tile, street)
-    above = network.encode_overhead(overhead)
-    return lambda street: network.predict(above, network.encode_street(street))
+    tile = network.encode_tile(overhead)
+    return lambda street: network.match_tile(tile, street)
 
 
 def measure(quick: bool = False) -> list[Measurement]:

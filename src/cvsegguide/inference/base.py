@@ -8,9 +8,10 @@ Nothing here needs PyTorch. :class:`BaseLocalizer` is completed by one class for
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import repeat
 from os import PathLike, fspath
 from typing import Any, Protocol
 
@@ -248,6 +249,50 @@ class BaseLocalizer(ABC):
             heading_posterior=masses if unknown else None,
         )
 
+    def localize_many(
+        self,
+        overhead: ImageLike | Overhead,
+        streets: Iterable[ImageLike],
+        bounds: tuple[float, float, float, float] | None = None,
+        gsd: float | None = None,
+        heading: float | Iterable[float | None] | None = 0.0,
+        **options: Any,
+    ) -> Iterator[Localization]:
+        """Find where each of many street views was taken, in one overhead image.
+
+        It is read once, and on a CPU passes the network once (in PyTorch; its parts, where it is
+        cut into more than a few groups of windows, each time).
+
+        Args:
+            overhead, bounds, gsd: As of :meth:`localize`.
+            streets: Street views, taken one by one.
+            heading: As of :meth:`localize`, of all of them or one for each.
+            options: The others of :meth:`localize`, the same for all.
+
+        Yields:
+            What :meth:`localize` returns, in order.
+
+        Raises:
+            InputError: There are fewer headings than street views; as :meth:`localize`.
+            ConfigurationError: As :meth:`localize`.
+        """
+        if isinstance(overhead, Overhead):
+            aerial = overhead
+        else:
+            aerial = read_overhead(overhead, bounds, gsd)
+        if bounds is not None:
+            check_given_bounds(aerial)
+        if heading is None or isinstance(heading, int | float):
+            heading = repeat(heading)
+        headings = iter(heading)
+        with self._encoding_once():
+            for number, street in enumerate(streets, 1):
+                try:
+                    own = next(headings)
+                except StopIteration:
+                    raise InputError(f"heading: there is none for street view {number}") from None
+                yield self.localize(aerial, street, heading=own, **options)
+
     def _plan(self, aerial: Overhead) -> Plan:
         tile, step = self.network.overhead_size, self.network.any_size
         pixel = aerial.pixel_size
@@ -381,6 +426,10 @@ class BaseLocalizer(ABC):
 
     def _inference(self) -> AbstractContextManager[Any]:
         """Entered while the network works."""
+        return nullcontext()
+
+    def _encoding_once(self) -> AbstractContextManager[Any]:
+        """Entered while the same image is localised in again and again."""
         return nullcontext()
 
     @abstractmethod

@@ -1,7 +1,10 @@
 """From a street view and an overhead image to a posterior, an estimate and ranked regions."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +55,18 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     return torch.device("cpu")
 
 
+_ENCODED = 16
+"""Groups of windows whose encoded tiles are kept while an image is localised in again and again."""
+
+
+@dataclass
+class _Known:
+    """What does not depend on the street view: encoded tiles, land cover that comes on its own."""
+
+    tile: Any
+    landcover: Tensor | None = None
+
+
 class Localizer(BaseLocalizer):
     """Localises street views in overhead images with one model.
 
@@ -78,6 +93,7 @@ class Localizer(BaseLocalizer):
         self.device = choose_device(device)
         self.model = model.to(self.device).eval()
         self._quick = accelerated(self.model, self.device, precision)
+        self._encoded: OrderedDict[bytes, _Known] | None = None
         super().__init__(self.model, name or type(model).__name__, scheme, batch_size)
 
     @classmethod
@@ -188,22 +204,63 @@ class Localizer(BaseLocalizer):
         guides: NDArray[np.uint8] | None,
         error: float | None,
     ) -> Part:
-        overhead = torch.cat([to_tensor(tile, self.device) for tile in tiles])
-        landcover = None if guides is None else torch.from_numpy(guides).to(self.device)
-        inputs: list[Any] = [overhead, street.expand(len(overhead), -1, -1, -1), landcover]
         search = None if error is None else heading_grid(error, self.device)
-        if search is not None:
-            inputs.append(search)
-        prediction: Prediction = self._quick(*inputs)
-        if prediction.landcover is None and guides is None:
-            # Unguided networks leave their land-cover head out of the forward pass.
-            prediction.landcover = self._quick.segment(overhead)
+        headings = [] if search is None else [search]
+        views = street.expand(len(tiles), -1, -1, -1)
+        if self._encoded is None:
+            overhead, landcover = self._inputs(tiles, guides)
+            prediction: Prediction = self._quick(overhead, views, landcover, *headings)
+            if prediction.landcover is None and guides is None:
+                # Unguided networks leave their land-cover head out of the forward pass.
+                prediction.landcover = self._quick.segment(overhead)
+        else:
+            network: Any = self.model
+            known = self._known(tiles, guides)
+            prediction = network.match_tile(known.tile, views, *headings)
+            if prediction.landcover is None and guides is None:
+                if known.landcover is None:
+                    known.landcover = network.segment(self._inputs(tiles, guides)[0])
+                prediction.landcover = known.landcover
         part = Part(prediction.heatmap, prediction.landcover)
         if prediction.heading is not None and prediction.heading_log is not None:
             part.mass = self._mass(prediction.heatmap)
             part.heading = prediction.heading.float().cpu().numpy()
             part.heading_log = prediction.heading_log.float().log_softmax(dim=1).cpu().numpy()
         return part
+
+    def _inputs(
+        self, tiles: Sequence[NDArray[np.uint8]], guides: NDArray[np.uint8] | None
+    ) -> tuple[Tensor, Tensor | None]:
+        overhead = torch.cat([to_tensor(tile, self.device) for tile in tiles])
+        return overhead, None if guides is None else torch.from_numpy(guides).to(self.device)
+
+    @contextmanager
+    def _encoding_once(self) -> Iterator[None]:
+        before = self._encoded
+        # where forward passes are recorded, or cast, they stay whole
+        if self._quick is self.model and hasattr(self.model, "encode_tile"):
+            self._encoded = OrderedDict()
+        try:
+            yield
+        finally:
+            self._encoded = before
+
+    def _known(
+        self, tiles: Sequence[NDArray[np.uint8]], guides: NDArray[np.uint8] | None
+    ) -> "_Known":
+        assert self._encoded is not None
+        digest = blake2b(digest_size=16)
+        for array in (*tiles, *([] if guides is None else [guides])):
+            digest.update(repr(array.shape).encode())
+            digest.update(array.tobytes())
+        key = digest.digest()
+        if key not in self._encoded:
+            network: Any = self.model
+            self._encoded[key] = _Known(network.encode_tile(*self._inputs(tiles, guides)))
+            while len(self._encoded) > _ENCODED:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key]
 
     def _log_sum(self, heatmaps: Sequence[Tensor]) -> Tensor:
         return torch.stack([heatmap.float() for heatmap in heatmaps]).logsumexp(dim=0)

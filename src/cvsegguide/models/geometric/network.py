@@ -289,6 +289,22 @@ class GeometricModel(LocalizationModel):
         features: StreetFeatures = self.street_branch((street - self.mean) / 0.25 * seen, seen)
         return features
 
+    def encode_tile(
+        self, overhead: Tensor, landcover: Tensor | None = None
+    ) -> tuple[OverheadFeatures, Tensor | None]:
+        """All that does not depend on the street view; arguments as of :meth:`forward`."""
+        return self.encode_overhead(overhead), landcover
+
+    def match_tile(
+        self,
+        tile: tuple[OverheadFeatures, Tensor | None],
+        street: Tensor,
+        headings: Tensor | None = None,
+    ) -> GeometricPrediction:
+        """Localise ``(B, 3, h, w)`` street views, each in its tile or all in one."""
+        above, landcover = tile
+        return self.predict(above, self.encode_street(street), landcover, headings)
+
     def joint(
         self,
         above: OverheadFeatures,
