@@ -50,6 +50,7 @@ def test_exponents() -> None:
     sizes = [1.0, 2.0, 4.0, 8.0]
     assert growth.exponent(sizes, [3 * x**1.5 for x in sizes]) == pytest.approx(1.5)
     assert growth.exponent(sizes, [None, None, None, 1.0]) is None
+    assert growth.exponent(sizes, [None, None, 2.0, 1.0]) is None  # a slope that noise makes
 
 
 def test_growth_is_drawn(

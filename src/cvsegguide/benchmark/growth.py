@@ -51,13 +51,16 @@ class Series:
 
 
 def exponent(size: Sequence[float], values: Sequence[float | None]) -> float | None:
-    """Slope of the straight line through ``log(values)`` over ``log(size)``, least squares."""
+    """Slope of the straight line through ``log(values)`` over ``log(size)``, least squares.
+
+    None of fewer than three values: noise alone would make it.
+    """
     points = [
         (math.log(x), math.log(y))
         for x, y in zip(size, values, strict=True)
         if y is not None and y > 0
     ]
-    if len(points) < 2:
+    if len(points) < 3:
         return None
     mean_x = statistics.fmean(x for x, _ in points)
     mean_y = statistics.fmean(y for _, y in points)
@@ -164,7 +167,7 @@ def draw(
         _figure(curves, machine).savefig(temporary, dpi=110)
     for row in rows:
         powers = [row["time_exponent"], row["memory_exponent"]]
-        time, memory = ("not measured" if p is None else f"{p:.2f}" for p in powers)
+        time, memory = ("unknown (too few sizes)" if p is None else f"{p:.2f}" for p in powers)
         yield f"{row['axis']}: {row['name']}: exponent of time {time}, of memory {memory}"
     yield f"{folder / 'growth.png'} written"
 
@@ -212,11 +215,12 @@ def _figure(curves: list[Series], machine: dict[str, Any]) -> Any:
             plot = grid[row][column]
             for curve in (c for c in curves if c.axis == axis):
                 values = getattr(curve, kind)
-                power = exponent(curve.size, values)
-                if power is None:
-                    continue
                 drawn = [float("nan") if v is None or v <= 0 else v for v in values]
-                plot.plot(curve.size, drawn, "o-", label=f"{curve.name}: $n^{{{power:.2f}}}$")
+                if all(map(math.isnan, drawn)):
+                    continue
+                power = exponent(curve.size, values)
+                label = curve.name if power is None else f"{curve.name}: $n^{{{power:.2f}}}$"
+                plot.plot(curve.size, drawn, "o-", label=label)
             _axes(plot, label, title if column == 0 else "")
     threads = machine["torch_threads"]
     figure.suptitle(
