@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import repeat
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,16 +23,15 @@ from cvsegguide.geo import wrap_degrees
 from cvsegguide.geo.filling import filled_up_and_down
 from cvsegguide.inference.finishing import finished, folded
 from cvsegguide.inference.heights import as_usual, check_comparable, heights_to_try
+from cvsegguide.inference.inputs import MINIMUM_SIDE, check_street, name_of, opened
 from cvsegguide.inference.lattice import Shares, Window, batches, lattice
 from cvsegguide.inference.result import Localization
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.rasters import (
     MAX_PIXELS,
     Overhead,
-    check_given_bounds,
     filled,
     read_landcover,
-    read_overhead,
     resample,
 )
 from cvsegguide.landcover import NYC, ClassScheme
@@ -46,8 +45,6 @@ WHOLE = 4
 
 OVERLAP = 0.5
 """Part of a window that it shares with the next when an image is larger than a tile."""
-
-_MINIMUM_SIDE = 8
 
 
 class Network(Protocol):
@@ -194,16 +191,9 @@ class BaseLocalizer(ABC):
             raise InputError(f"--heading-error: must lie in 0..180 degrees, got {heading_error:g}")
         heights = heights_to_try(camera_height)
         check_comparable(heights, self.network.searches_headings, self.name)
-        if isinstance(overhead, Overhead):
-            aerial = overhead
-        else:
-            aerial = read_overhead(overhead, bounds, gsd)
-        if bounds is not None:
-            check_given_bounds(aerial)
-        if min(aerial.shape) < _MINIMUM_SIDE:
-            raise _too_few(aerial.name, aerial.shape)
+        aerial = opened(overhead, bounds, gsd)
         view = read_image(street, "street view")
-        _check_street(view, fov, _name_of(street))
+        check_street(view, fov, name_of(street))
         truth = self._true_landcover(landcover, aerial)
 
         plan = self._plan(aerial)
@@ -276,12 +266,7 @@ class BaseLocalizer(ABC):
             InputError: There are fewer headings than street views; as :meth:`localize`.
             ConfigurationError: As :meth:`localize`.
         """
-        if isinstance(overhead, Overhead):
-            aerial = overhead
-        else:
-            aerial = read_overhead(overhead, bounds, gsd)
-        if bounds is not None:
-            check_given_bounds(aerial)
+        aerial = opened(overhead, bounds, gsd)
         if heading is None or isinstance(heading, int | float):
             heading = repeat(heading)
         headings = iter(heading)
@@ -305,11 +290,11 @@ class BaseLocalizer(ABC):
             extent = max(exact[0] / tile[0], exact[1] / tile[1])
             if step is None and 1 / ONE_TILE <= extent <= ONE_TILE:
                 exact = (exact[0] / extent, exact[1] / extent)
-            if min(exact) < _MINIMUM_SIDE or exact[0] * exact[1] > MAX_PIXELS:
+            if min(exact) < MINIMUM_SIDE or exact[0] * exact[1] > MAX_PIXELS:
                 metres = " x ".join(
                     _metres(side * size) for side, size in zip(aerial.shape, pixel, strict=True)
                 )
-                fault = "too small" if min(exact) < _MINIMUM_SIDE else "too large"
+                fault = "too small" if min(exact) < MINIMUM_SIDE else "too large"
                 raise InputError(
                     f"{aerial.name}: it covers {metres} m at {aerial.gsd:.3g} m/px, {fault} for a "
                     f"model of {tile[0] * gsd:.3g} m tiles; is its resolution right?"
@@ -515,37 +500,10 @@ def _on_canvas(image: NDArray[np.uint8], plan: Plan) -> NDArray[np.uint8]:
     return canvas
 
 
-def _check_street(view: NDArray[np.uint8], fov: float, name: str) -> None:
-    height, width = view.shape[:2]
-    if min(height, width) < _MINIMUM_SIDE:
-        raise _too_few(name, view.shape)
-    vertical = fov * height / width
-    if vertical > 185.0:
-        raise InputError(
-            f"{name}: {_size(view.shape)} pixels that span {fov:g} degrees from left to right "
-            f"would span {vertical:.0f} from top to bottom; pass its own --fov"
-        )
-
-
-def _too_few(name: str, shape: tuple[int, ...]) -> InputError:
-    return InputError(
-        f"{name}: {_size(shape)} pixels are too few; at least {_MINIMUM_SIDE} a side are needed"
-    )
-
-
 def _metres(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    """Width x height, as image viewers say it."""
-    return f"{shape[1]} x {shape[0]}"
 
 
 def warn(message: str) -> None:
     """Warn the caller of the public method that an answer rests on an assumption."""
     warnings.warn(message, InferenceWarning, stacklevel=3)
-
-
-def _name_of(source: ImageLike) -> str:
-    return fspath(source) if isinstance(source, str | PathLike) else "street view"

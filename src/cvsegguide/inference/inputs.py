@@ -1,0 +1,67 @@
+"""What is given to a localisation, opened and looked at before anything is computed."""
+
+from os import PathLike, fspath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.errors import InputError
+from cvsegguide.io.images import ImageLike
+from cvsegguide.io.rasters import Overhead, check_given_bounds, read_overhead
+
+MINIMUM_SIDE = 8
+"""Pixels that a side of a picture has at least."""
+
+
+def opened(
+    overhead: ImageLike | Overhead,
+    bounds: tuple[float, float, float, float] | None,
+    gsd: float | None,
+) -> Overhead:
+    """An overhead image, read if it is not yet.
+
+    Raises:
+        InputError: It cannot be used, has too few pixels, or does not fit its bounds.
+        ConfigurationError: See :func:`cvsegguide.io.rasters.read_overhead`.
+    """
+    aerial = overhead if isinstance(overhead, Overhead) else read_overhead(overhead, bounds, gsd)
+    if bounds is not None:
+        check_given_bounds(aerial)
+    if min(aerial.shape) < MINIMUM_SIDE:
+        raise _too_few(aerial.name, aerial.shape)
+    return aerial
+
+
+def check_street(view: NDArray[np.uint8], fov: float, name: str) -> None:
+    """Refuse a street view of too few pixels, or taller than the sphere.
+
+    Args:
+        view: ``(h, w, 3)``.
+        fov: Degrees from left to right.
+        name: For the message.
+    """
+    height, width = view.shape[:2]
+    if min(height, width) < MINIMUM_SIDE:
+        raise _too_few(name, view.shape)
+    vertical = fov * height / width
+    if vertical > 185.0:
+        raise InputError(
+            f"{name}: {_size(view.shape)} pixels that span {fov:g} degrees from left to right "
+            f"would span {vertical:.0f} from top to bottom; pass its own --fov"
+        )
+
+
+def _too_few(name: str, shape: tuple[int, ...]) -> InputError:
+    return InputError(
+        f"{name}: {_size(shape)} pixels are too few; at least {MINIMUM_SIDE} a side are needed"
+    )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """Width x height, as image viewers say it."""
+    return f"{shape[1]} x {shape[0]}"
+
+
+def name_of(source: ImageLike) -> str:
+    """The name of a street view, for messages."""
+    return fspath(source) if isinstance(source, str | PathLike) else "street view"
