@@ -1,6 +1,8 @@
 """``cvsegguide localize`` from files to files."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -187,3 +189,20 @@ def test_help_names_the_options(capsys):
         "--out",
     ):  # fmt: skip
         assert option in text
+
+
+def test_nothing_is_loaded_that_localising_does_not_need(files):
+    code = (
+        "import sys, cvsegguide\n"
+        "localizer = cvsegguide.Localizer.from_pretrained('synthcity', device='cpu')\n"
+        "localizer.localize(*sys.argv[1:], gsd=0.2262)\n"
+        "heavy = {'numba', 'lightning', 'pandas', 'matplotlib', 'torchvision', 'timm', 'triton'}\n"
+        "print(sorted(heavy.intersection(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "overhead.png", "street.png"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"

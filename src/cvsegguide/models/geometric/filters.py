@@ -7,8 +7,9 @@ the cache.
 
 import numpy as np
 
-from cvsegguide.models.geometric.halves import Map, as_in, float_of
+from cvsegguide.models.geometric.halves import as_in, float_of
 from cvsegguide.models.geometric.kernels import affine, gradient_through, moments, quick
+from cvsegguide.models.geometric.maps import Map
 from cvsegguide.synth.compiled import F32, F64
 
 _RING = 8

@@ -6,18 +6,9 @@ go through the same loops.
 
 from typing import Any
 
-import numpy as np
-import torch
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic, overload
-from numpy.typing import NDArray
-from torch import Tensor
-
-from cvsegguide.synth.compiled import F32
-
-Map = Any
-"""An array of float32, or of uint16 for bfloat16."""
 
 _BITS = ir.IntType(32)
 
@@ -88,9 +79,3 @@ def _as_in(before: Any, value: Any) -> Any:
         return value
 
     return as_whole
-
-
-def array_of(tensor: Tensor) -> F32 | NDArray[np.uint16]:
-    """A tensor of float32 or bfloat16 as an array of the loops, sharing its memory."""
-    array: Any = (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
-    return array  # type: ignore[no-any-return]

@@ -12,7 +12,8 @@ result is clipped to. Sums are ``(2, L)`` and are added to.
 
 import numpy as np
 
-from cvsegguide.models.geometric.halves import Map, as_in, float_of
+from cvsegguide.models.geometric.halves import as_in, float_of
+from cvsegguide.models.geometric.maps import Map
 from cvsegguide.synth.compiled import F32, F64, I32, Kernel, cached
 
 _BLOCK = 256

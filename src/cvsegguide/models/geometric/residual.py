@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvsegguide.models.geometric.halves import Map, array_of
+from cvsegguide.models.geometric.maps import Map, array_of
 from cvsegguide.models.geometric.team import shared
 from cvsegguide.models.geometric.trained import (
     F32,

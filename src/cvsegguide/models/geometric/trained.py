@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric.fused import wrapped
-from cvsegguide.models.geometric.halves import Map, array_of
+from cvsegguide.models.geometric.maps import Map, array_of
 from cvsegguide.models.geometric.team import has_team, shared
 from cvsegguide.models.linear import fast_paths, has_bfloat16, has_onednn, multiply
 
