@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 BATCH = 8
@@ -32,15 +33,17 @@ TASKS = (
 
 def child(threads: int) -> None:
     """Run the tasks whose names come on stdin; print the seconds of each."""
-    import torch
+    with suppress(ImportError):  # of before they were there
+        from cvsegguide.machine import wait_briefly
 
-    torch.set_num_threads(threads)
-    try:
+        wait_briefly()
+    with suppress(ImportError):
         from cvsegguide.allocation import keep_freed_memory
 
         keep_freed_memory()
-    except ImportError:
-        pass  # of before it was there
+    import torch
+
+    torch.set_num_threads(threads)
     from cvsegguide.models.headings import heading_grid
     from cvsegguide.models.hub import load_model
     from cvsegguide.training.optimisation import AdamW
@@ -97,8 +100,6 @@ def child(threads: int) -> None:
 def start(source: Path, threads: int) -> "subprocess.Popen[str]":
     """A child that imports the package from ``source``."""
     environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": str(threads)}
-    if (source / "cvsegguide" / "machine.py").exists():
-        environment.setdefault("GOMP_SPINCOUNT", "50000")  # as the command line sets it
     return subprocess.Popen(
         [sys.executable, "-P", __file__, "--child", str(threads)],
         stdin=subprocess.PIPE,

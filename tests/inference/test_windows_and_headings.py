@@ -68,7 +68,7 @@ def test_what_several_windows_see_counts_once() -> None:
 def test_shares_of_a_pixel_add_up_to_one() -> None:
     shape, size = (40, 70), (24, 32)
     windows = lattice(shape, size, 0.5)
-    shares, total = Shares(shape, size, windows), np.zeros(shape)
+    shares, total = Shares(size, windows), np.zeros(shape)
     for window in windows:
         part = shares.of(window)
         assert part.min() > 0

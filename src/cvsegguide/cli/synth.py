@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     city.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
     parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
     city.add_argument(
-        "--drive", type=int, metavar="N",
+        "--drive", type=int, metavar="N", dest="frames",
         help="instead of a city, a drive of N pictures through one, for `cvsegguide track` "
         "(--fov 70 and --size 192 256 unless given)",
     )  # fmt: skip
@@ -86,7 +86,7 @@ def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the data set; exit status 0."""
-    if arguments.drive is not None:
+    if arguments.frames is not None:
         return _drive(arguments)
     if arguments.spacing is not None:
         raise ConfigurationError("--spacing: goes with --drive")
@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _drive(arguments: argparse.Namespace) -> int:
-    from cvsegguide.synth.drives import MOST_FRAMES, generate_drive
+    from cvsegguide.synth.drives import generate_drive
 
     _refuse(
         arguments, "--drive", "tiles", "name", "town", "photographs", "overhead", "landcover",
@@ -138,13 +138,9 @@ def _drive(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--validation, --test, --panoramas and --full: cannot be used with --drive"
         )
-    if not 2 <= arguments.drive <= MOST_FRAMES:
-        raise ConfigurationError(
-            f"--drive: must lie in 2..{MOST_FRAMES} pictures, got {arguments.drive}"
-        )
     table = generate_drive(
         arguments.directory,
-        arguments.drive,
+        arguments.frames,
         0 if arguments.seed is None else arguments.seed,
         spacing=8.0 if arguments.spacing is None else arguments.spacing,
         fov=70.0 if arguments.fov is None else arguments.fov,

@@ -345,7 +345,7 @@ class BaseLocalizer(ABC):
             parts = []
             heat: Any = None
             cover: Any = None
-            shares = Shares(plan.canvas, plan.tile, plan.windows)
+            shares = Shares(plan.tile, plan.windows)
             groups = list(batches(plan.windows, self.batch_size))
             for group in track(groups, "localising"):
                 part = predicted(group)

@@ -53,37 +53,38 @@ def taper(size: tuple[int, int]) -> NDArray[np.float32]:
     centre is near counts most, since a network sees least at its border.
     """
 
-    def ramp(length: int) -> NDArray[np.float32]:
-        position = np.arange(length, dtype=np.float32) + np.float32(0.5)
-        return np.asarray(np.minimum(position, length - position) * np.float32(2.0 / length))
+    return _ramp(size[0])[:, None] * _ramp(size[1])[None, :]
 
-    return ramp(size[0])[:, None] * ramp(size[1])[None, :]
+
+def _ramp(length: int) -> NDArray[np.float32]:
+    position = np.arange(length, dtype=np.float32) + np.float32(0.5)
+    return np.asarray(np.minimum(position, length - position) * np.float32(2.0 / length))
 
 
 class Shares:
     """How much of each pixel the windows over an image have: their weights over those of all.
 
+    Weights are products of those down and across, and so are shares.
+
     Args:
-        shape: ``(H, W)`` of the image.
         size: ``(h, w)`` of a window.
-        windows: Those that there are, all inside.
+        windows: A whole :func:`lattice`.
     """
 
-    def __init__(
-        self, shape: tuple[int, int], size: tuple[int, int], windows: Sequence[Window]
-    ) -> None:
-        self._taper = taper(size)
-        self._total = np.zeros(shape, np.float32)
-        for window in windows:
-            self._total[self._place(window)] += self._taper
+    def __init__(self, size: tuple[int, int], windows: Sequence[Window]) -> None:
+        self._down = _shares_along({window.top for window in windows}, size[0])
+        self._across = _shares_along({window.left for window in windows}, size[1])
 
     def of(self, window: Window) -> NDArray[np.float32]:
         """``(h, w)``; all windows' shares of a pixel add up to 1."""
-        return np.asarray(self._taper / self._total[self._place(window)])
+        return self._down[window.top][:, None] * self._across[window.left][None, :]
 
-    def _place(self, window: Window) -> tuple[slice, slice]:
-        height, width = self._taper.shape
-        return slice(window.top, window.top + height), slice(window.left, window.left + width)
+
+def _shares_along(starts: set[int], length: int) -> dict[int, NDArray[np.float32]]:
+    total = np.zeros(max(starts) + length, np.float32)
+    for start in starts:
+        total[start : start + length] += _ramp(length)
+    return {start: _ramp(length) / total[start : start + length] for start in starts}
 
 
 def batches(windows: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:

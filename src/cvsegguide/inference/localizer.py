@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["ONE_TILE", "OVERLAP", "WHOLE", "Localizer", "choose_device", "filled"]
 
 
+_ENCODED = 16
+"""Groups of windows whose encoded tiles are kept while an image is localised in again and again."""
+
+
 def choose_device(device: str | torch.device = "auto") -> torch.device:
     """``"auto"``: CUDA, else Apple's MPS, else the CPU; anything else as torch names it.
 
@@ -53,10 +57,6 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
-
-
-_ENCODED = 16
-"""Groups of windows whose encoded tiles are kept while an image is localised in again and again."""
 
 
 @dataclass

@@ -17,11 +17,16 @@ def kernels_of(module: str, device: torch.device) -> ModuleType | None:
         module: Its name.
         device: Where they are to run.
     """
+    kernels = _imported(module)
+    return kernels if kernels is not None and _compiles_for(device) else None
+
+
+@lru_cache(maxsize=16)
+def _imported(module: str) -> ModuleType | None:
     try:
-        kernels = importlib.import_module(module)
+        return importlib.import_module(module)
     except ImportError:
         return None
-    return kernels if _compiles_for(device) else None
 
 
 @lru_cache(maxsize=16)

@@ -34,9 +34,6 @@ DRIVE_COLUMNS = (
 and to the left in the frame of the row before, degrees clockwise) and its standard deviations;
 degrees; then the truth: place, and azimuth of the picture's centre."""
 
-MOST_FRAMES = 100_000
-"""Of a drive."""
-
 ROAD = 6
 """Land cover that cars drive on."""
 
@@ -270,8 +267,8 @@ def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
 def _check(
     frames: int, seed: int, spacing: float, fov: float, size: tuple[int, int], rig: str, side: int
 ) -> None:
-    if not 2 <= frames <= MOST_FRAMES:
-        raise InputError(f"frames: must lie in 2..{MOST_FRAMES}, got {frames}")
+    if not 2 <= frames <= 100_000:
+        raise InputError(f"frames: must lie in 2..100000 pictures, got {frames}")
     if not 0 <= seed < 1 << 40:
         raise InputError(f"seed: must lie in 0..2^40, got {seed}")
     if not (math.isfinite(spacing) and 0.1 <= spacing <= 200):

@@ -13,11 +13,8 @@ if TYPE_CHECKING:
 
     from cvsegguide.inference.result import Localization
 
-MASS = 0.9
-"""Of the highest-density set that is looked at."""
-
 _HIDDEN = 0.1
-"""Sides of that set, in sides of the map, up to which marks hide it."""
+"""Sides of the outermost set that is outlined, in sides of the map, up to which marks hide it."""
 
 _LEAST = 6
 """Pixels of the map that are seen to each side of the set's middle, at least."""
@@ -35,15 +32,15 @@ class View:
 
 
 def closer_view(
-    posterior: NDArray[np.floating], truth: tuple[float, float] | None = None
+    posterior: NDArray[np.floating], level: float, truth: tuple[float, float] | None = None
 ) -> View | None:
     """A square about the highest-density set, and the truth near it; None where that is large.
 
     Args:
         posterior: ``(H, W)``.
+        level: Of the set's last pixel.
         truth: Row and column.
     """
-    level = parts.highest_density_levels(posterior, [MASS])[0]
     inside = posterior >= level
     lines = [np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0)]
     (low, high), (left, right) = ((line[0], line[-1] + 1.0) for line in lines)
@@ -78,7 +75,8 @@ def draw_magnifier(
         result: What was found.
         truth: Row and column, when known.
     """
-    view = closer_view(result.posterior, truth)
+    levels = parts.highest_density_levels(result.posterior, parts.CONTOURS)
+    view = closer_view(result.posterior, float(levels.min()), truth)
     if view is None:
         return None
     rows, columns = view.rows, view.columns
@@ -95,7 +93,7 @@ def draw_magnifier(
     near = result.posterior[rows, columns]
     overlay = parts.posterior_overlay(near)
     inset.imshow(overlay, extent=extent, aspect=aspect, interpolation="nearest")
-    parts.density_contours(inset, result.posterior, part=(rows, columns))
+    parts.density_contours(inset, result.posterior, levels, (rows, columns))
     if truth is not None:
         parts.mark_truth(inset, *truth, size=8)
     parts.mark_estimate(inset, result.row, result.col, size=8)

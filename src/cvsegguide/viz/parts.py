@@ -21,6 +21,9 @@ ESTIMATES = ("#00e5ff", "#ff9f1c", "#ff4fd8", "#ffe45e", "#9d8cff", "#ff5d5d")
 BAR, TRUE_BAR, REST_BAR = "#7b3fa0", "#1f9d55", "#b9b9b9"
 """Colours of regions, of the region that the camera stands in, and of what lies in none."""
 
+CONTOURS = (0.5, 0.9)
+"""Masses of the highest-density sets that are outlined."""
+
 _MARKERS = ("+", "x", "1", "2", "3", "4")
 _DIGIT = 0.64
 """Width of a digit in sizes of its font, of DejaVu Sans as matplotlib brings it."""
@@ -109,22 +112,23 @@ def posterior_overlay(posterior: NDArray[np.floating]) -> NDArray[np.float64]:
 def density_contours(
     axes: "Axes",
     posterior: NDArray[np.floating],
-    masses: Sequence[float] = (0.5, 0.9),
+    levels: NDArray[np.float64] | None = None,
     part: tuple[slice, slice] | None = None,
 ) -> None:
-    """Outlines of the highest-density sets of these masses; the innermost the brightest.
+    """Outlines of highest-density sets; the innermost the brightest.
 
     Args:
         axes: A map in pixels.
         posterior: ``(H, W)``.
-        masses: Of the sets.
+        levels: :func:`highest_density_levels` of the sets; of :data:`CONTOURS` by default.
         part: Rows and columns to draw, with beginnings and ends; all by default.
     """
-    levels = highest_density_levels(posterior, masses)
+    if levels is None:
+        levels = highest_density_levels(posterior, CONTOURS)
     row, column = part or (slice(0, posterior.shape[0]), slice(0, posterior.shape[1]))
     shown = posterior[row, column]
     rows, cols = (np.arange(each.start, each.stop) + 0.5 for each in (row, column))
-    for place, (level, _) in enumerate(sorted(zip(levels, masses, strict=True), reverse=True)):
+    for place, level in enumerate(sorted(levels.tolist(), reverse=True)):
         if not 0 < level < float(posterior.max()):
             continue  # a set of one pixel, which the estimate's mark covers
         drawn = axes.contour(
