@@ -1,16 +1,48 @@
 """The exceptions that CVSegGuide raises on purpose.
 
-Each message is one line that names the file or option at fault and what is wrong with it. The
+Each message is one line that names the file or parameter at fault and what is wrong with it. The
 command line prints it behind ``cvsegguide: error:`` and ends with status 2.
+
+The library speaks of parameters by their Python names. A door (command line, web page) has names
+of its own for them, and puts them in with :meth:`CVSegGuideError.told`.
 """
 
 import re
+from collections.abc import Callable
+
+_PARAMETER = re.compile(r"`([A-Za-z_][A-Za-z0-9_]*)`")
 
 
 class CVSegGuideError(Exception):
-    """Base of every error that the user can mend."""
+    """Base of every error that the user can mend.
+
+    Args:
+        message: One line. Names of parameters in it stand in backticks.
+        parameter: Python name of the parameter at fault, which the message then does not repeat.
+    """
 
     exit_status = 2
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+    def told(self, name: Callable[[str], str]) -> str:
+        """The message in the words of a door.
+
+        Args:
+            name: From the Python name of a parameter to what the door calls it.
+        """
+        message = in_words(str(self.args[0]), name)
+        return message if self.parameter is None else f"{name(self.parameter)}: {message}"
+
+    def __str__(self) -> str:
+        return self.told(lambda parameter: parameter)
+
+
+def in_words(text: str, name: Callable[[str], str]) -> str:
+    """``text`` with each parameter, a Python name in backticks, called by ``name`` of it."""
+    return _PARAMETER.sub(lambda found: name(found[1]), text)
 
 
 class InputError(CVSegGuideError):
