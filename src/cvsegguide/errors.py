@@ -4,24 +4,23 @@ Each message is one line that names the file or parameter at fault and what is w
 command line prints it behind ``cvsegguide: error:`` and ends with status 2.
 
 The library speaks of parameters by their Python names. A door (command line, web page) has names
-of its own for them, and puts them in with :meth:`CVSegGuideError.told`.
+of its own for them, and puts them in with :meth:`Message.told`.
 """
 
 import re
 from collections.abc import Callable
 
-_PARAMETER = re.compile(r"`([A-Za-z_][A-Za-z0-9_]*)`")
+_PARAMETER = re.compile(r"`([A-Za-z_][A-Za-z0-9_.]*)`")
 
 
-class CVSegGuideError(Exception):
-    """Base of every error that the user can mend.
+class Message(Exception):
+    """A line that names parameters, for every door to put into its own words.
 
     Args:
-        message: One line. Names of parameters in it stand in backticks.
+        message: One line. Names of parameters in it stand in backticks; dots lead to parameters of
+            parameters, such as data.test.root.
         parameter: Python name of the parameter at fault, which the message then does not repeat.
     """
-
-    exit_status = 2
 
     def __init__(self, message: str, parameter: str | None = None) -> None:
         super().__init__(message)
@@ -38,6 +37,12 @@ class CVSegGuideError(Exception):
 
     def __str__(self) -> str:
         return self.told(lambda parameter: parameter)
+
+
+class CVSegGuideError(Message):
+    """Base of every error that the user can mend."""
+
+    exit_status = 2
 
 
 def in_words(text: str, name: Callable[[str], str]) -> str:
@@ -67,7 +72,7 @@ class TrainingError(CVSegGuideError):
     exit_status = 1
 
 
-class InferenceWarning(UserWarning):
+class InferenceWarning(Message, UserWarning):
     """Something that an answer depends on was not given, and was assumed."""
 
 

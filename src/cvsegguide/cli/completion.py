@@ -60,31 +60,12 @@ def full_parser(command: str) -> argparse.ArgumentParser:
         job = jobs.add_parser(name, help=entry.summary)
         if name == command:
             if entry.raw:
-                _add_training_arguments(job, name)
+                importlib.import_module(entry.module).add_frequent_arguments(job, name)
             else:
                 importlib.import_module(entry.module).add_arguments(job)
             main.add_common_arguments(job, json=entry.raw)
             _add_completers(job)
     return parser
-
-
-def _add_training_arguments(parser: argparse.ArgumentParser, name: str) -> None:
-    """What people type; the hundreds of dotted options would need torch to list them."""
-    parser.add_argument("-c", "--config")
-    parser.add_argument("--root", metavar="DIR")
-    parser.add_argument("--out", metavar="DIR")
-    if name == "fit":
-        parser.add_argument("--resume", action="store_true")
-    else:
-        parser.add_argument("--weights")
-    if name == "predict":
-        parser.add_argument("--pairs")
-    if name == "test":
-        parser.add_argument("--sweep", action="store_true")
-    for option in ("--seed_everything", "--ema", "--save_every_minutes"):
-        parser.add_argument(option)
-    for option in ("max_epochs", "accelerator", "devices", "precision"):
-        parser.add_argument(f"--trainer.{option}")
 
 
 def _names_and_files(names: list[str], files: bool = True) -> Callable[..., list[str]]:

@@ -5,6 +5,7 @@ Three conveniences on top of LightningCLI: ``--config`` takes the name of a bund
 `predict` localise the pairs of a manifest, whether it says where the cameras stood or not.
 """
 
+import argparse
 import logging
 import re
 import sys
@@ -64,6 +65,33 @@ def run(argv: list[str]) -> int:
             raise KeyboardInterrupt from None
         return int(stop.code or 0)
     return 0
+
+
+def add_frequent_arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    """What people type; the hundreds of dotted options would need torch to list them.
+
+    Args:
+        parser: Takes the options; it completes words and knows how options are written.
+        name: The sub-command.
+    """
+    parser.add_argument("-c", "--config")
+    parser.add_argument("--root", metavar="DIR")
+    parser.add_argument("--out", metavar="DIR")
+    if name == "fit":
+        parser.add_argument("--resume", action="store_true")
+    else:
+        parser.add_argument("--weights")
+    if name in ("test", "validate"):
+        parser.add_argument("--no-pictures", action="store_true")
+    if name == "predict":
+        parser.add_argument("--pairs")
+    if name == "test":
+        parser.add_argument("--sweep", action="store_true")
+    for option in ("seed_everything", "ema", "save_every_minutes", "save_every_steps"):
+        parser.add_argument(f"--{option}")
+    parser.add_argument("--feature_cache", metavar="DIR")
+    for option in ("max_epochs", "accelerator", "devices", "precision"):
+        parser.add_argument(f"--trainer.{option}")
 
 
 def _expand(argv: list[str]) -> list[str]:

@@ -2,12 +2,7 @@
 
 import argparse
 import json
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-from cvsegguide.console import complain
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cvsegguide.inference.base import BaseLocalizer
@@ -90,27 +85,6 @@ def chosen_localizer(model: str | None, device: str, precision: str = "auto") ->
     from cvsegguide.inference.localizer import Localizer
 
     return Localizer.from_pretrained(chosen_model(model), device=device, precision=precision)
-
-
-@contextmanager
-def warnings_in_a_line() -> Iterator[None]:
-    """What an answer had to assume goes to stderr as ``cvsegguide: warning: ...``."""
-    from cvsegguide.errors import InferenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", InferenceWarning)
-        usual = warnings.showwarning
-
-        def show(
-            message: Warning | str, category: type[Warning], *rest: Any, **options: Any
-        ) -> None:
-            if issubclass(category, InferenceWarning):
-                complain("warning", str(message))
-            else:
-                usual(message, category, *rest, **options)
-
-        warnings.showwarning = show
-        yield
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -196,18 +170,17 @@ def run(arguments: argparse.Namespace) -> int:
 
         street = from_lens(read_image(arguments.street), arguments.fov)
     localizer = chosen_localizer(arguments.model, arguments.device, arguments.precision)
-    with warnings_in_a_line():
-        result = localizer.localize(
-            arguments.overhead,
-            street,
-            bounds=arguments.bounds,
-            gsd=arguments.gsd,
-            heading=arguments.heading,
-            heading_error=arguments.heading_error,
-            fov=arguments.fov,
-            landcover=arguments.landcover,
-            camera_height=arguments.camera_height,
-        )
+    result = localizer.localize(
+        arguments.overhead,
+        street,
+        bounds=arguments.bounds,
+        gsd=arguments.gsd,
+        heading=arguments.heading,
+        heading_error=arguments.heading_error,
+        fov=arguments.fov,
+        landcover=arguments.landcover,
+        camera_height=arguments.camera_height,
+    )
     folder = result.save(arguments.out) if arguments.out else None
     if arguments.json:
         print(json.dumps(result.to_dict(), indent=1))

@@ -14,13 +14,15 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cvsegguide import console
-from cvsegguide.errors import ConfigurationError, CVSegGuideError
+from cvsegguide.errors import ConfigurationError, CVSegGuideError, InferenceWarning
 
 OK, UNEXPECTED, BAD_INPUT, INTERRUPTED, TERMINATED, NO_READER = 0, 1, 2, 130, 143, 141
 """Exit statuses; those above 128 are 128 and the number of the signal, as shells count."""
@@ -32,7 +34,8 @@ class Command:
 
     Attributes:
         module: Imported when the command is used. It has ``add_arguments(parser)`` and
-            ``run(arguments) -> int``, or, when ``raw``, ``run(argv) -> int`` with an own parser.
+            ``run(arguments) -> int``, or, when ``raw``, ``run(argv) -> int`` with an own parser
+            and ``add_frequent_arguments(parser, name)``.
         summary: One line for ``--help``.
         raw: The module parses the arguments itself (LightningCLI).
         example: What ``--help`` shows behind the command's name, one a line.
@@ -221,33 +224,56 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except CVSegGuideError as error:
-        if console.settings.verbose:
-            traceback.print_exc()
-        console.complain("error", str(error))
-        return error.exit_status
     except KeyboardInterrupt:
         print("cvsegguide: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and _reader_has_gone():
-            # `cvsegguide ... | head`. Python would complain once more at the end of the process.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return NO_READER
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            if console.settings.verbose:
-                traceback.print_exc()
-            console.complain("error", f"out of memory: take smaller batches or images ({error})")
-            return UNEXPECTED
-        if isinstance(error, OSError) and error.errno in _PLACES and error.filename:
-            # of a library that writes by itself
-            if console.settings.verbose:
-                traceback.print_exc()
-            console.complain("error", f"{error.filename}: cannot be written ({error.strerror})")
-            return BAD_INPUT
+        return _report(error)
+
+
+def _report(error: Exception, name: Callable[[str], str] = str) -> int:
+    """Say in a line what went wrong, and return the exit status.
+
+    Args:
+        error: What ended the command.
+        name: From a parameter's Python name to the option of the command.
+    """
+    if isinstance(error, BrokenPipeError) and _reader_has_gone():
+        # `cvsegguide ... | head`. Python would complain once more at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return NO_READER
+    if isinstance(error, CVSegGuideError):
+        line, status = error.told(name), error.exit_status
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        line, status = f"out of memory: take smaller batches or images ({error})", UNEXPECTED
+    elif isinstance(error, OSError) and error.errno in _PLACES and error.filename:
+        # of a library that writes by itself
+        line, status = f"{error.filename}: cannot be written ({error.strerror})", BAD_INPUT
+    else:
         traceback.print_exc()
         console.complain("error", "this is a fault of cvsegguide; please report the lines above")
         return UNEXPECTED
+    if console.settings.verbose:
+        traceback.print_exc()
+    console.complain("error", line)
+    return status
+
+
+@contextmanager
+def _warnings_in_a_line(name: Callable[[str], str]) -> Iterator[None]:
+    """What an answer had to assume goes to stderr as ``cvsegguide: warning: ...``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InferenceWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, *rest: Any, **options: Any) -> None:
+            if isinstance(message, InferenceWarning):
+                console.complain("warning", message.told(name))
+            else:
+                usual(message, *rest, **options)
+
+        warnings.showwarning = show
+        yield
 
 
 def _reader_has_gone() -> bool:
@@ -281,59 +307,85 @@ def _dispatch(words: list[str], own_process: bool) -> int:
 
         keep_freed_memory()
         wait_briefly()
-    if command.raw:
-        rest = list(_take_common(words[1:]))
-        _log()
-        status = int(importlib.import_module(command.module).run([name, *rest]))
-        if status == OK and {"-h", "--help"}.intersection(rest):
-            print(_common_help() + "\n\n" + _example(name))
-    else:
-        if own_process:
-            _end_on_sigterm()
-        module = importlib.import_module(command.module)
-        parser = _Parser(prog=f"cvsegguide {name}", description=f"{command.summary.capitalize()}.")
-        module.add_arguments(parser)
-        parser.epilog = parser.epilog or _example(name)
-        add_common_arguments(parser)
-        arguments = parser.parse_args(words[1:])
-        _check_out(parser, arguments)
-        console.settings.quiet = getattr(arguments, "quiet", False)
-        console.settings.verbose = getattr(arguments, "verbose", 0) or 0
-        console.settings.json = getattr(arguments, "json", False)
-        _log()
-        try:
-            status = int(module.run(arguments))
-        except CVSegGuideError as error:
-            _name_option(error, parser, arguments)
-            raise
+    status = _run_raw(name, words[1:]) if command.raw else _run(name, words[1:], own_process)
     if console.settings.verbose:
         console.detail(f"{name}: exit status {status}, {time.monotonic() - start:.1f} s{_peak()}")
     return status
 
 
-def _options(parser: argparse.ArgumentParser, dest: str) -> Iterator[argparse.Action]:
-    """The options with this destination, of the parser and of its subcommands."""
+def _run(name: str, words: list[str], own_process: bool) -> int:
+    """Run a command whose options argparse parses."""
+    if own_process:
+        _end_on_sigterm()
+    command = COMMANDS[name]
+    module = importlib.import_module(command.module)
+    parser = _Parser(prog=f"cvsegguide {name}", description=f"{command.summary.capitalize()}.")
+    module.add_arguments(parser)
+    parser.epilog = parser.epilog or _example(name)
+    add_common_arguments(parser)
+    arguments = parser.parse_args(words)
+    console.settings.quiet = getattr(arguments, "quiet", False)
+    console.settings.verbose = getattr(arguments, "verbose", 0) or 0
+    console.settings.json = getattr(arguments, "json", False)
+    _log()
+    names = option_names(parser, arguments)
+
+    def work() -> int:
+        _check_out(parser, arguments)
+        return int(module.run(arguments))
+
+    return _named(work, lambda parameter: names.get(parameter, parameter))
+
+
+def _run_raw(name: str, words: list[str]) -> int:
+    """Run a command that parses its own options."""
+    module = importlib.import_module(COMMANDS[name].module)
+    rest = list(_take_common(words))
+    _log()
+    frequent = argparse.ArgumentParser()
+    module.add_frequent_arguments(frequent, name)
+    names = option_names(frequent)
+
+    def option(parameter: str) -> str:
+        return f"--{parameter}" if "." in parameter else names.get(parameter, parameter)
+
+    status = _named(lambda: int(module.run([name, *rest])), option)
+    if status == OK and {"-h", "--help"}.intersection(rest):
+        print(_common_help() + "\n\n" + _example(name))
+    return status
+
+
+def _named(work: Callable[[], int], name: Callable[[str], str]) -> int:
+    """Do the work of a command, whose errors and warnings call parameters as its options are."""
+    with _warnings_in_a_line(name):
+        try:
+            return work()
+        except CVSegGuideError as error:
+            return _report(error, name)
+
+
+def option_names(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace | None = None
+) -> dict[str, str]:
+    """How people write each parameter of a command: ``--option``, or ``NAME`` of an argument.
+
+    Args:
+        parser: The parser of the command.
+        arguments: What it has parsed; says which job of the command was chosen.
+
+    Returns:
+        Python name -> what stands in the help.
+    """
+    names = {}
     for action in parser._actions:
-        if action.dest == dest:
-            yield action
         if isinstance(action, argparse._SubParsersAction):
-            for inner in action.choices.values():
-                yield from _options(inner, dest)
-
-
-def _name_option(
-    error: CVSegGuideError, parser: argparse.ArgumentParser, arguments: argparse.Namespace
-) -> None:
-    """Have an error that begins with the name of a parameter begin with the option's."""
-    name, colon, rest = str(error).partition(":")
-    if not colon or getattr(arguments, name, None) is None:
-        return
-    if name in map(str, vars(arguments).values()):  # it may be a file
-        return
-    for option in _options(parser, name):
-        if option.option_strings:
-            error.args = (f"{option.option_strings[-1]}:{rest}",)
-            return
+            job = getattr(arguments, action.dest, None)
+            names.update(option_names(action.choices[job], arguments) if job else {})
+        elif action.option_strings:
+            names[action.dest] = action.option_strings[-1]
+        else:
+            names[action.dest] = str(action.metavar or action.dest)
+    return names
 
 
 def _check_out(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -341,19 +393,17 @@ def _check_out(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -
     out = getattr(arguments, "out", None)
     if out is None:
         return
-    option = next(_options(parser, "out"))
-    name = option.option_strings[0] if option.option_strings else str(option.metavar)
     if not out:
-        raise ConfigurationError(f"{name}: the name is empty")
+        raise ConfigurationError("the name is empty", "out")
     path = Path(out)
-    is_folder = option.metavar == "DIR"
+    is_folder = any(action.dest == "out" and action.metavar == "DIR" for action in parser._actions)
     if not is_folder and path.is_dir():
-        raise ConfigurationError(f"{name} {path}: is a folder, not a file")
+        raise ConfigurationError(f"`out` {path}: is a folder, not a file")
     from cvsegguide.io.atomic import file_in_the_way
 
     file = file_in_the_way(path if is_folder else path.parent)
     if file is not None:
-        raise ConfigurationError(f"{name} {path}: {file} is a file, not a folder")
+        raise ConfigurationError(f"`out` {path}: {file} is a file, not a folder")
 
 
 def _top_level(words: list[str]) -> int:

@@ -8,7 +8,6 @@ from cvsegguide.cli.localize import (
     add_place_arguments,
     add_precision_argument,
     chosen_model,
-    warnings_in_a_line,
 )
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
@@ -52,7 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
         source, device=arguments.device, precision=arguments.precision
     )
     localizer.batch_size = arguments.batch_size
-    with warnings_in_a_line():
-        localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)
+    localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)
     done(f"{out} written", {"landcover": str(out), "model": source}, as_json=arguments.json)
     return 0

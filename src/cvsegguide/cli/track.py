@@ -7,12 +7,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from cvsegguide.cli.localize import (
-    add_model_arguments,
-    add_place_arguments,
-    chosen_model,
-    warnings_in_a_line,
-)
+from cvsegguide.cli.localize import add_model_arguments, add_place_arguments, chosen_model
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
@@ -116,24 +111,22 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.inference.localizer import Localizer
     from cvsegguide.tracking.table import read_frames
 
-    with warnings_in_a_line():
-        frames = read_frames(table, 360.0 if fov is None else fov)
+    frames = read_frames(table, 360.0 if fov is None else fov)
     overhead = _overhead(arguments, table)
     localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
-    with warnings_in_a_line():
-        result = localizer.track(
-            frames,
-            overhead,
-            start=None if arguments.start is None else tuple(arguments.start),
-            start_pixel=None if arguments.start_pixel is None else tuple(arguments.start_pixel),
-            start_error=arguments.start_error,
-            start_heading=arguments.start_heading,
-            start_heading_error=arguments.start_heading_error,
-            bounds=None if arguments.bounds is None else tuple(arguments.bounds),
-            gsd=arguments.gsd,
-            settings=settings,
-            camera_height=arguments.camera_height,
-        )
+    result = localizer.track(
+        frames,
+        overhead,
+        start=None if arguments.start is None else tuple(arguments.start),
+        start_pixel=None if arguments.start_pixel is None else tuple(arguments.start_pixel),
+        start_error=arguments.start_error,
+        start_heading=arguments.start_heading,
+        start_heading_error=arguments.start_heading_error,
+        bounds=None if arguments.bounds is None else tuple(arguments.bounds),
+        gsd=arguments.gsd,
+        settings=settings,
+        camera_height=arguments.camera_height,
+    )
     written = _write(arguments, localizer, result, frames, overhead) if arguments.out else []
     if arguments.json:
         print(json.dumps(_summary(result), indent=1, allow_nan=False))
