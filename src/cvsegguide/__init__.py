@@ -3,10 +3,19 @@
 A street view and an aerial photograph go in; a map of probabilities, ranked regions, coordinates
 and the land cover that explains them come out. Public names are resolved when first used, so that
 ``import cvsegguide`` costs nothing.
+
+Idle threads of PyTorch sleep at once instead of spinning, so that a machine's other processes keep
+their cores: ``OMP_WAIT_POLICY=passive``, unless the environment says how to wait or PyTorch is
+loaded already.
 """
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
+
+if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    os.environ["OMP_WAIT_POLICY"] = "passive"
 
 __version__ = "0.1.0"
 

@@ -301,12 +301,6 @@ def _dispatch(words: list[str], own_process: bool) -> int:
         return BAD_INPUT
     command = COMMANDS[name]
     start = time.monotonic()
-    if own_process:
-        from cvsegguide.allocation import keep_freed_memory
-        from cvsegguide.machine import wait_briefly
-
-        keep_freed_memory()
-        wait_briefly()
     status = _run_raw(name, words[1:]) if command.raw else _run(name, words[1:], own_process)
     if console.settings.verbose:
         console.detail(f"{name}: exit status {status}, {time.monotonic() - start:.1f} s{_peak()}")
