@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from cvsegguide.cli import main
-from cvsegguide.cli.fit import _expand, configuration_file
+from cvsegguide.cli.fit import _expand
+from cvsegguide.data.configurations import configuration_file
 from helpers import documents
 from helpers.documents import Block
 

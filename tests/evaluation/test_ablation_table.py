@@ -15,8 +15,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from cvsegguide.cli.fit import configuration_file
 from cvsegguide.cli.main import main
+from cvsegguide.data.configurations import configuration_file
 from cvsegguide.errors import ConfigurationError, TrainingError
 from cvsegguide.evaluation.ablation_report import difference, median_ratio
 from cvsegguide.evaluation.ablation_runs import Processes, Stopped, evaluations, run_table

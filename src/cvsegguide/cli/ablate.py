@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cvsegguide.data.configurations import read_configuration
 from cvsegguide.errors import ConfigurationError
 
 
@@ -169,22 +170,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _base(name: str) -> dict[str, Any]:
-    """Content of the configuration of that name."""
-    import yaml
-
-    from cvsegguide.cli import fit
-
-    path = fit.configuration_file(name)
-    try:
-        base = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"--config {name}: cannot be read ({error})") from None
-    if not isinstance(base, dict):
-        raise ConfigurationError(f"--config {name}: holds no configuration")
-    return base
-
-
 def _execute(argv: list[str]) -> int:
     """Run ``fit`` or ``test``; tables of single rows are in their folders."""
     from cvsegguide.cli import fit
@@ -210,7 +195,7 @@ def _run_guidance(arguments: argparse.Namespace) -> dict[str, Any]:
     from cvsegguide.evaluation.sources import open_dataset
 
     arguments.config = arguments.config or "mst-small-synthcity"
-    base = _base(arguments.config)
+    base = read_configuration(arguments.config)
     options = []
     if arguments.root is not None:
         options += ["--root", arguments.root]
@@ -271,7 +256,7 @@ def _run_table(arguments: argparse.Namespace) -> dict[str, Any]:
         raise ConfigurationError(f"--config: the table '{table.name}' names none, so give one")
     if arguments.jobs < 1:
         raise ConfigurationError(f"--jobs: must be at least 1, got {arguments.jobs}")
-    base = _base(arguments.config)
+    base = read_configuration(arguments.config)
     if arguments.test:
         tests = [evaluation_set(option) for option in arguments.test]
     else:

@@ -10,13 +10,15 @@ import logging
 import re
 import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 from cvsegguide.console import settings
+from cvsegguide.data.configurations import (
+    configuration_file,
+    folders_below,
+    read_configuration,
+)
 from cvsegguide.errors import ConfigurationError
-
-SPLITS = ("train", "val", "test", "predict")
 
 _NOISE = (
     ".*does not have many workers.*",
@@ -96,8 +98,6 @@ def add_frequent_arguments(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _expand(argv: list[str]) -> list[str]:
     """Replace names of bundled configurations by their files, and ``--root`` by each data set's."""
-    import yaml
-
     argv = [part for option in argv for part in _split(option)]
     root: str | None = None
     expanded: list[str] = []
@@ -121,50 +121,19 @@ def _expand(argv: list[str]) -> list[str]:
             name = next(options, None)
             if name is None:
                 break
-            path = configuration_file(name)
-            expanded.append(str(path))
-            try:
-                content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigurationError(f"--config {name}: cannot be read ({error})") from None
-            except yaml.YAMLError as error:
-                raise ConfigurationError(f"--config {name}: no valid YAML ({error})") from None
-            if not isinstance(content, dict):
-                raise ConfigurationError(f"--config {name}: holds no configuration")
-            merged.update(content.get("data") or {})
+            expanded.append(str(configuration_file(name)))
+            merged.update(read_configuration(name).get("data") or {})
     if root is not None:
-        given = [name for name in SPLITS if isinstance(merged.get(name), dict)]
-        if not given:
-            raise ConfigurationError("--root: no configuration before it names a single data set")
-        for name, folder in _folders({name: merged[name] for name in given}, root).items():
+        folders = folders_below(merged, root)
+        if not folders:
+            raise ConfigurationError(
+                "no configuration before it names a single data set", parameter="root"
+            )
+        for name, folder in folders.items():
             own = f"--data.{name}.root"
             if not any(option == own or option.startswith(f"{own}=") for option in expanded):
                 expanded += [own, folder]
     return expanded
-
-
-def _folders(datasets: dict[str, dict[str, Any]], root: str) -> dict[str, str]:
-    """Where each data set lies under another root.
-
-    Where the folder of one holds those of all, as ``data`` does ``data/test``, they keep their
-    places in it; else every data set gets the root itself.
-    """
-    configured = {
-        name: Path(str(entry["init_args"]["root"]))
-        for name, entry in datasets.items()
-        if isinstance(entry.get("init_args"), dict) and entry["init_args"].get("root") is not None
-    }
-    tops = [
-        top
-        for top in configured.values()
-        if all(folder.is_relative_to(top) for folder in configured.values())
-    ]
-    return {
-        name: str(Path(root) / configured[name].relative_to(tops[0]))
-        if tops and name in configured
-        else root
-        for name in datasets
-    }
 
 
 def _split(option: str) -> list[str]:
@@ -172,20 +141,6 @@ def _split(option: str) -> list[str]:
         if option.startswith(f"{name}="):
             return [name, option.removeprefix(f"{name}=")]
     return [option]
-
-
-def configuration_file(name: str) -> Path:
-    """The file of that name, else the bundled configuration of that name."""
-    path = Path(name)
-    if path.exists() or path.suffix:
-        return path
-    bundled = Path(__file__).resolve().parents[1] / "configs"
-    if not (bundled / f"{name}.yaml").exists():
-        names = ", ".join(sorted(entry.stem for entry in bundled.glob("*.yaml")))
-        raise ConfigurationError(
-            f"--config {name}: there is neither such a file nor a bundled configuration ({names})"
-        )
-    return bundled / f"{name}.yaml"
 
 
 def _line(message: str, subcommand: str) -> str:

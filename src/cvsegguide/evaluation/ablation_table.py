@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from cvsegguide.data.configurations import folders_below
 from cvsegguide.errors import ConfigurationError, DatasetError
 
 FOLDER = Path(__file__).resolve().parents[1] / "ablations"
@@ -407,16 +408,13 @@ def configured_test(base: Mapping[str, Any], root: str | None) -> EvaluationSet:
     Raises:
         DatasetError: The configuration has none.
     """
-    from cvsegguide.cli.fit import SPLITS, _folders
-
     data = base.get("data") or {}
     entries = deepcopy(_listed(data.get("test")))
     if not entries:
         raise DatasetError("--test: the configuration has no test set, so name one ([NAME=]PATH)")
     if root is not None and isinstance(data.get("test"), dict):
-        known = {name: data[name] for name in SPLITS if isinstance(data.get(name), dict)}
         for entry in entries:
-            entry.setdefault("init_args", {})["root"] = _folders(known, root)["test"]
+            entry.setdefault("init_args", {})["root"] = folders_below(data, root)["test"]
     return EvaluationSet("test", tuple(entries))
 
 

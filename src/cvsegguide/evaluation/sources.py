@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cvsegguide.data.configurations import as_list, folders_below, read_configuration
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
 
 if TYPE_CHECKING:
@@ -89,10 +90,7 @@ def recognised(root: Path) -> Entry:
 
 
 def _configured(config: str, root: str | None, split: str) -> list[Entry]:
-    from cvsegguide.cli.fit import SPLITS, _folders, configuration_file
-
-    content = _loaded(configuration_file(config), config)
-    data = content.get("data")
+    data = read_configuration(config).get("data")
     if not isinstance(data, dict):
         raise ConfigurationError(f"--config {config}: has no data")
     if split == "predict" and data.get("predict") is None:
@@ -100,13 +98,12 @@ def _configured(config: str, root: str | None, split: str) -> list[Entry]:
     given = data.get(split)
     if not given:
         raise ConfigurationError(f"--config {config}: has no data.{split}")
-    entries = given if isinstance(given, list) else [given]
+    entries = as_list(given)
     if any(not isinstance(entry, dict) or "class_path" not in entry for entry in entries):
         raise ConfigurationError(f"--config {config}: data.{split} names no class_path")
     entries = [{**entry, "init_args": dict(entry.get("init_args") or {})} for entry in entries]
     if root is not None:
-        known = {name: data[name] for name in SPLITS if isinstance(data.get(name), dict)}
-        folder = _folders(known, root).get(split, root)
+        folder = folders_below(data, root).get(split, root)
         for entry in entries:
             path = entry["init_args"].get("path")
             if path is None:
@@ -117,21 +114,6 @@ def _configured(config: str, root: str | None, split: str) -> list[Entry]:
                     given if given.is_file() else given / Path(str(path)).name
                 )
     return entries
-
-
-def _loaded(path: Path, name: str) -> Entry:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--config {name}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"--config {name}: no valid YAML ({reason})") from None
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"--config {name}: holds no configuration")
-    return content
 
 
 def _instance(entry: Entry, changes: Mapping[str, Any]) -> Any:
