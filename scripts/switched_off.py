@@ -53,7 +53,7 @@ def measure(model: GeometricModel, table: Manifest, numbers: list[int], batch_si
     try:
         for start in track(starts, "localising", len(starts)):
             batch = collate([table[number] for number in numbers[start : start + batch_size]])
-            street, _ = street_canvas(
+            street = street_canvas(
                 batch.street, batch.heading, batch.fov, model.street_size, model.street_extent
             )
             with torch.inference_mode():

@@ -235,9 +235,7 @@ def test_ranges_lie_in_the_canvas_where_the_picture_lies() -> None:
         ranges = torch.zeros(1, HEIGHT // 2, directions)
         ranges[:, 3, 5] = float(grid.distances()[4])
         turn = torch.tensor([heading])
-        canvas, _ = street_canvas(
-            street, turn, torch.tensor([360.0]), (HEIGHT, WIDTH), (90.0, 360.0)
-        )
+        canvas = street_canvas(street, turn, torch.tensor([360.0]), (HEIGHT, WIDTH), (90.0, 360.0))
         where = int(canvas[0, 0, 0].argmax()) // 4
         rows = torch.full((1, 8, HEIGHT // 2, directions), -20.0)
         rows[0, 4, 3, where] = 0.0

@@ -18,8 +18,8 @@ from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
 from cvsegguide.evaluation.report import print_table
 from cvsegguide.evaluation.report_files import write_report
 from cvsegguide.evaluation.report_pictures import run_pictures
-from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.localizer import Localizer
+from cvsegguide.inference.prediction import predict
 from cvsegguide.io.atomic import write_text
 from cvsegguide.landcover import scheme_of
 from cvsegguide.models.base import LocalizationModel
@@ -149,11 +149,9 @@ def measure(model: LocalizationModel, evaluator: Evaluator, batch: Batch) -> lis
     device = next(model.parameters()).device
     batch = batch.to(device)
     with torch.inference_mode():
-        street, _ = street_canvas(
-            batch.street, batch.heading, batch.fov, model.street_size, model.street_extent
+        prediction = predict(
+            model, batch.overhead, batch.street, batch.heading, batch.fov, batch.landcover
         )
-        guide = batch.landcover if model.guidance == "truth" else None
-        prediction = model(batch.overhead, street, guide)
         target = None
         if batch.landcover is not None:
             lookup = torch.from_numpy(scheme_of(model.channels).channel_lookup).to(device)

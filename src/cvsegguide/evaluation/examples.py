@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +12,8 @@ from cvsegguide.data.sample import Sample, collate
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.geo import GeoReference, wrap_degrees
-from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.inference.finishing import finished, folded
+from cvsegguide.inference.prediction import predict
 from cvsegguide.inference.result import Localization
 from cvsegguide.inference.scores import landcover_ids
 from cvsegguide.io.rasters import Overhead
@@ -97,21 +96,16 @@ def answer(
     if model.guidance == "truth" and batch.landcover is None:
         raise ConfigurationError(f"model {name} is guided by true land cover, and there is none")
     assumed = sample.heading + _compass_error(sample, heading_error)
-    inputs: list[Any] = []
-    if heading_error and model.searches_headings:
-        inputs.append(heading_grid(heading_error, device))
+    search = heading_grid(heading_error, device) if model.searches_headings else None
     with torch.inference_mode():
-        heading = torch.tensor([assumed % 360.0], device=device)
-        canvas, _ = street_canvas(
-            batch.street, heading, batch.fov, model.street_size, model.street_extent
+        prediction = predict(
+            model, batch.overhead, batch.street, [assumed], batch.fov, batch.landcover, search
         )
-        guide = batch.landcover if model.guidance == "truth" else None
-        prediction = model(batch.overhead, canvas, guide, *inputs)
         if prediction.heading is not None:
-            assumed += float(prediction.heading[0])
+            assumed = float(prediction.heading[0])
         scores = model.log_posterior(prediction)[0].float().cpu().numpy()
         cover = prediction.landcover
-        if cover is None and guide is None:
+        if cover is None and model.guidance != "truth":
             cover = model.segment(batch.overhead)
     found = scheme_of(model.channels) if scheme is None else scheme
     if cover is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cvsegguide.export import description as names
 from cvsegguide.export.headings import best_headings, heading_rotations
 from cvsegguide.export.runtime import OnnxNetwork
-from cvsegguide.geo.canvas import street_canvas_array
+from cvsegguide.geo.panorama import canvas_of_picture
 from cvsegguide.inference.base import BaseLocalizer, Part, Plan
 from cvsegguide.inference.lattice import taper
 from cvsegguide.landcover import NYC, ClassScheme
@@ -43,7 +43,7 @@ class OnnxLocalizer(BaseLocalizer):
 
     def _street(self, view: NDArray[np.uint8], heading: float, fov: float) -> NDArray[np.float32]:
         facts = self.facts
-        return street_canvas_array(view, heading, fov, facts.street_size, facts.street_extent)[None]
+        return canvas_of_picture(view, heading, fov, facts.street_size, facts.street_extent)
 
     def _forward(
         self,

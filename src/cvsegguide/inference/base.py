@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import CheckpointError, ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import wrap_degrees
-from cvsegguide.geo.filling import filled_up_and_down
 from cvsegguide.inference.finishing import finished, folded
 from cvsegguide.inference.heights import as_usual, check_comparable, heights_to_try
 from cvsegguide.inference.inputs import MINIMUM_SIDE, check_street, name_of, opened
@@ -216,12 +215,7 @@ class BaseLocalizer(ABC):
         assumed = 0.0 if heading is None or unknown else heading
         with self._inference():
             streets = [
-                filled_up_and_down(
-                    self._street(as_usual(view, fov, height), assumed - up, fov),
-                    self.network.street_extent[0],
-                    fov * view.shape[0] / view.shape[1],
-                )
-                for height in heights
+                self._street(as_usual(view, fov, height), assumed - up, fov) for height in heights
             ]
             scores, ids, turn, masses = self._predict(aerial, streets, truth, plan, error)
         if ids is None:

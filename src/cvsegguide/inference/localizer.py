@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvsegguide.errors import ConfigurationError, first_sentence
-from cvsegguide.geo.panorama import street_canvas
+from cvsegguide.geo.panorama import canvas_of_picture
 from cvsegguide.inference.acceleration import accelerated
 from cvsegguide.inference.base import ONE_TILE, OVERLAP, WHOLE, BaseLocalizer, Part, Plan
 from cvsegguide.inference.base import warn as _warn
 from cvsegguide.inference.scores import landcover_ids
 from cvsegguide.inference.segmentation import segment_array, segment_file
-from cvsegguide.inference.windows import Blender, to_bytes, to_tensor
+from cvsegguide.inference.windows import Blender, to_tensor
 from cvsegguide.io.images import ImageLike
 from cvsegguide.io.rasters import check_given_bounds, filled, open_raster
 from cvsegguide.landcover import NYC, ClassScheme
@@ -188,14 +188,8 @@ class Localizer(BaseLocalizer):
     def _street(self, view: NDArray[np.uint8], heading: float, fov: float) -> Tensor:
         """The street view on the model's canvas, ``(1, 3, h, w)``."""
         model = self.model
-        canvas, _ = street_canvas(
-            to_bytes(view),
-            torch.tensor([heading], dtype=torch.float32),
-            torch.tensor([fov], dtype=torch.float32),
-            model.street_size,
-            model.street_extent,
-        )
-        return canvas.to(self.device)
+        canvas = canvas_of_picture(view, heading, fov, model.street_size, model.street_extent)
+        return torch.from_numpy(canvas).to(self.device)
 
     def _forward(
         self,

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from cvsegguide.geo.filling import filled_up_and_down
-from cvsegguide.geo.panorama import street_canvas
-from cvsegguide.inference.windows import Blender, lattice, to_bytes, to_tensor
+from cvsegguide.geo.panorama import canvas_of_picture
+from cvsegguide.inference.windows import Blender, lattice, to_tensor
 from cvsegguide.io.rasters import filled
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.geometric.overhead import CELL, OverheadFeatures
@@ -268,14 +267,5 @@ def _mean_where_unknown(above: OverheadFeatures, known: Tensor) -> OverheadFeatu
 def _canvas(model: LocalizationModel, query: Query, heading: float, device: torch.device) -> Tensor:
     """``(1, 3, h, w)``: the street view as ``model`` takes it, turned by ``heading`` degrees."""
     view, fov = query.view, query.fov
-    canvas, _ = street_canvas(
-        to_bytes(view),
-        torch.tensor([heading], dtype=torch.float32),
-        torch.tensor([fov], dtype=torch.float32),
-        model.street_size,
-        model.street_extent,
-    )
-    filled_in: Tensor = filled_up_and_down(
-        canvas, model.street_extent[0], fov * view.shape[0] / view.shape[1]
-    )
-    return filled_in.to(device)
+    canvas = canvas_of_picture(view, heading, fov, model.street_size, model.street_extent)
+    return torch.from_numpy(canvas).to(device)

@@ -14,7 +14,7 @@ from cvsegguide.errors import ConfigurationError, TrainingError
 from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.evaluation.evaluator import Evaluator, Row, flat
 from cvsegguide.evaluation.predictions import NEEDS_TRUTH
-from cvsegguide.geo.panorama import street_canvas
+from cvsegguide.inference.prediction import predict
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.headings import FINE_STEP, heading_grid
@@ -123,30 +123,19 @@ class LocalizationTask(LightningModule):
                 heading + compass_errors(batch.id, self.heading_error).to(heading)
             ).remainder(360.0)
             search = heading_grid(self.heading_error, heading.device)
-        canvas, _ = street_canvas(
-            batch.street,
-            heading,
-            batch.fov,
-            self.network.street_size,
-            self.network.street_extent,
-        )
-        landcover = None
-        if self.network.guidance == "truth":
-            if batch.landcover is None:
-                raise ConfigurationError(
-                    "guidance: 'truth' needs land cover, and the data set yields none"
-                )
-            landcover = batch.landcover
+        if self.network.guidance == "truth" and batch.landcover is None:
+            raise ConfigurationError(
+                "guidance: 'truth' needs land cover, and the data set yields none"
+            )
         if not self.network.searches_headings:
-            prediction: Prediction = self.network(batch.overhead, canvas, landcover)
-            return prediction
-        tried = self._training_turns(canvas) if self.training else search
-        prediction = self.network(batch.overhead, canvas, landcover, tried)
-        if prediction.heading is not None:
-            prediction.heading = (heading + prediction.heading).remainder(360.0)
-        return prediction
+            search = None
+        elif self.training:
+            search = self._training_turns(heading.device)
+        return predict(
+            self.network, batch.overhead, batch.street, heading, batch.fov, batch.landcover, search
+        )
 
-    def _training_turns(self, canvas: Tensor) -> Tensor | None:
+    def _training_turns(self, device: torch.device) -> Tensor | None:
         """Rotations of a training step, the true one (to within half a step) first, or None."""
         if not self.heading_turns or float(torch.rand(())) >= HEADING_SHARE:
             return None
@@ -155,7 +144,7 @@ class LocalizationTask(LightningModule):
         near = 4.0 + 12.0 * torch.rand(len(turns) // 2)
         turns[1 : 1 + len(near)] = near * torch.where(torch.rand(len(near)) < 0.5, -1.0, 1.0)
         turns[0] = (float(torch.rand(())) - 0.5) * FINE_STEP
-        return turns.to(canvas.device)
+        return turns.to(device)
 
     def target(self, batch: Batch) -> Tensor | None:
         """``(B, H, W)`` land cover as channel indices, 255 where ignored, or None."""

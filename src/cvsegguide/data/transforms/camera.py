@@ -16,8 +16,8 @@ from cvsegguide.data.transforms.base import (
 )
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.geo import wrap_degrees
-from cvsegguide.geo.canvas import FULL_CIRCLE
 from cvsegguide.geo.filling import filled_up_and_down
+from cvsegguide.geo.panorama import FULL_CIRCLE
 
 
 class LimitFieldOfView(Transform):
