@@ -13,8 +13,9 @@ from PIL import Image
 
 from cvsegguide.data import Manifest
 from cvsegguide.data.sample import Sample
-from cvsegguide.evaluation.examples import Example, answer
+from cvsegguide.evaluation.examples import answer
 from cvsegguide.geo import Bounds, GeoReference
+from cvsegguide.inference.example import Example
 from cvsegguide.inference.localizer import Localizer
 from helpers.models import ColourModel
 

@@ -11,8 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cvsegguide.evaluation.examples import Example, answer, examples
+from cvsegguide.evaluation.examples import answer, examples
 from cvsegguide.geo import angular_difference
+from cvsegguide.inference.example import Example
 from cvsegguide.inference.localizer import Localizer
 from cvsegguide.landcover import NYC
 from cvsegguide.viz.comparison import draw_comparison, save_comparison

@@ -1,17 +1,15 @@
 """Single samples with what models make of them: the matter of figures and reports."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from cvsegguide.data.sample import Sample, collate
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.geo import GeoReference, wrap_degrees
+from cvsegguide.inference.example import Example, to_picture, up_azimuth
 from cvsegguide.inference.finishing import finished, folded
 from cvsegguide.inference.prediction import predict
 from cvsegguide.inference.result import Localization
@@ -20,51 +18,6 @@ from cvsegguide.io.rasters import Overhead
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.headings import heading_grid
-
-
-@dataclass
-class Example:
-    """A sample and its localisations.
-
-    Attributes:
-        sample: Pictures and truth.
-        answers: One localisation per model, on the grid of the sample's overhead image.
-    """
-
-    sample: Sample
-    answers: list[Localization]
-
-    @property
-    def overhead(self) -> NDArray[np.uint8]:
-        """``(H, W, 3)`` uint8."""
-        return _bytes(self.sample.overhead)
-
-    @property
-    def street(self) -> NDArray[np.uint8]:
-        """``(h, w, 3)`` uint8."""
-        return _bytes(self.sample.street)
-
-    @property
-    def heading(self) -> float:
-        """True azimuth of the street view's centre in degrees."""
-        return wrap_degrees(self.sample.heading + _up(self.sample))
-
-    def error(self, number: int) -> float:
-        """Distance between the estimate of a model and the truth in metres on the ground."""
-        answer, sample = self.answers[number], self.sample
-        return math.hypot(answer.row - sample.row, answer.col - sample.col) * sample.gsd
-
-    def true_rank(self, number: int) -> int:
-        """Rank of a model's region that the camera stands in; 0 when it is in none."""
-        height, width = self.answers[number].posterior.shape
-        row = min(max(int(self.sample.row), 0), height - 1)
-        col = min(max(int(self.sample.col), 0), width - 1)
-        for region in self.answers[number].regions:
-            top, left = row - region.top, col - region.left
-            high, wide = region.cutout.shape
-            if 0 <= top < high and 0 <= left < wide and region.cutout[top, left]:
-                return region.rank
-        return 0
 
 
 def answer(
@@ -115,10 +68,10 @@ def answer(
         ids = folded(sample.landcover.numpy(), found)
     return finished(
         _aerial(sample),
-        _bytes(sample.street),
+        to_picture(sample.street),
         scores,
         ids,
-        heading=wrap_degrees(assumed + _up(sample)),
+        heading=wrap_degrees(assumed + up_azimuth(sample)),
         fov=sample.fov,
         model=name,
         scheme=found,
@@ -146,8 +99,8 @@ def _resampled(
         truth = sample.landcover.numpy()
     return localizer.localize(
         _aerial(sample),
-        _bytes(sample.street),
-        heading=sample.heading + _compass_error(sample, heading_error) + _up(sample),
+        to_picture(sample.street),
+        heading=sample.heading + _compass_error(sample, heading_error) + up_azimuth(sample),
         heading_error=heading_error if model.searches_headings else 0.0,
         fov=sample.fov,
         landcover=truth,
@@ -156,7 +109,7 @@ def _resampled(
 
 def _aerial(sample: Sample) -> Overhead:
     """The overhead image as the localizers know it, in the sample's own frame."""
-    image = _bytes(sample.overhead)
+    image = to_picture(sample.overhead)
     height, width = image.shape[:2]
     reference = sample.reference
     if reference is None and sample.bounds is not None:
@@ -165,16 +118,5 @@ def _aerial(sample: Sample) -> Overhead:
     return Overhead(image, valid, reference, sample.gsd, sample.id)
 
 
-def _up(sample: Sample) -> float:
-    """True azimuth of up in the tile: from there headings of samples count."""
-    return 0.0 if sample.reference is None else sample.reference.up_azimuth
-
-
 def _compass_error(sample: Sample, largest: float) -> float:
     return float(compass_errors([sample.id], largest)[0]) if largest else 0.0
-
-
-def _bytes(picture: torch.Tensor) -> NDArray[np.uint8]:
-    """``(3, H, W)`` in [0, 1] to ``(H, W, 3)`` uint8."""
-    values = (picture.clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy())

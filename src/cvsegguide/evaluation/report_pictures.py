@@ -128,7 +128,8 @@ def _samples(
     places: "list[int] | None",
     heading_error: float,
 ) -> list[Picture]:
-    from cvsegguide.evaluation.examples import Example, answer
+    from cvsegguide.evaluation.examples import answer
+    from cvsegguide.inference.example import Example
     from cvsegguide.viz.comparison import draw_comparison
     from cvsegguide.viz.report import rendered
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cvsegguide.evaluation.examples import Example
+from cvsegguide.inference.example import Example
 from cvsegguide.inference.finishing import folded
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.landcover import NYC, ClassScheme
