@@ -9,7 +9,7 @@ import sys
 import torch
 from torch import distributed
 from cvsegguide.data import DataModule
-from cvsegguide.data.base import CrossViewDataset
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.data.sample import Sample
 from cvsegguide.errors import TrainingError

@@ -11,10 +11,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
 from cvsegguide.data.datamodule import DataModule
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.loading import BatchLoader, EpochSampler
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import Crop, HeadingJitter, LimitFieldOfView, Photometric, Rotate

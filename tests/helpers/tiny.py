@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cvsegguide.data.base import CrossViewDataset
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.sample import Sample
 from cvsegguide.geo import Bounds
 from cvsegguide.landcover import NYC

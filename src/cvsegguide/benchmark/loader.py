@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cvsegguide.benchmark.registry import Measurement
-from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
 from cvsegguide.data.datamodule import DataModule
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.loading import OrderedLoader
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.geo import Bounds

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 _LAZY = {
     "Batch": "cvsegguide.data.sample",
     "BrooklynQueens": "cvsegguide.data.brooklyn_queens",
+    "CrossViewDataset": "cvsegguide.data.dataset",
     "DataModule": "cvsegguide.data.datamodule",
     "Manifest": "cvsegguide.data.manifest",
     "Sample": "cvsegguide.data.sample",
@@ -18,6 +19,7 @@ _LAZY = {
 __all__ = [
     "Batch",
     "BrooklynQueens",
+    "CrossViewDataset",
     "DataModule",
     "Manifest",
     "Sample",
@@ -30,6 +32,7 @@ __all__ = [
 if TYPE_CHECKING:
     from cvsegguide.data.brooklyn_queens import BrooklynQueens as BrooklynQueens
     from cvsegguide.data.datamodule import DataModule as DataModule
+    from cvsegguide.data.dataset import CrossViewDataset as CrossViewDataset
     from cvsegguide.data.linking import link_panoramas as link_panoramas
     from cvsegguide.data.manifest import Manifest as Manifest
     from cvsegguide.data.sample import Batch as Batch

@@ -45,7 +45,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvsegguide.data.base import CrossViewDataset, packed, require_folder
 from cvsegguide.data.city_lists import (
     chosen,
     first_tiles,
@@ -55,6 +54,7 @@ from cvsegguide.data.city_lists import (
     read_panoramas,
     read_tiles,
 )
+from cvsegguide.data.dataset import CrossViewDataset, packed, require_folder
 from cvsegguide.data.decode import (
     decode_ids,
     decode_range,

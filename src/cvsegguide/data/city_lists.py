@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.data.base import parse_numbers, read_lines
+from cvsegguide.data.dataset import parse_numbers, read_lines
 from cvsegguide.data.linking import link_table
 from cvsegguide.errors import DatasetError
 from cvsegguide.geo import parse_tile_name, tile_bounds

@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import ConcatDataset, Dataset
 
-from cvsegguide.data.base import CrossViewDataset
 from cvsegguide.data.broken import BrokenFiles
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.loading import BatchLoader, EpochSampler
 from cvsegguide.data.resident import ResidentLoader
 from cvsegguide.data.sample import Batch, Sample

@@ -4,14 +4,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cvsegguide.data import workers
 from cvsegguide.data.broken import BrokenFileError, BrokenFiles
 from cvsegguide.data.sample import Batch, Sample, collate
-from cvsegguide.data.transforms import Transform
+from cvsegguide.data.transforms import Draws, Transform, transform_sample
 from cvsegguide.errors import CVSegGuideError, DatasetError
 
 _ATTEMPTS = 100
@@ -113,7 +112,7 @@ class _Reader(Dataset[_Read]):
         for step in range(min(len(self), _ATTEMPTS) if self.skip else 1):
             chosen = (index + step) % len(self)
             try:
-                return _Read(self._transformed(self.dataset[chosen], epoch, index), broken)
+                return _Read(self._transform(self.dataset[chosen], epoch, index), broken)
             except BrokenFileError as error:
                 if not self.skip:
                     return _Read(None, error=error)
@@ -123,13 +122,10 @@ class _Reader(Dataset[_Read]):
         none = DatasetError(f"no readable sample among {len(broken)} from number {index} on")
         return _Read(None, broken, none)
 
-    def _transformed(self, sample: Sample, epoch: int, index: int) -> Sample:
-        if self.transforms:
-            state = np.random.SeedSequence((self.seed, epoch, index)).generate_state(2)
-            generator = torch.Generator().manual_seed(int(state[0]) << 32 | int(state[1]))
-            for transform in self.transforms:
-                sample = transform(sample, generator)
-        return sample
+    def _transform(self, sample: Sample, epoch: int, index: int) -> Sample:
+        if not self.transforms:
+            return sample
+        return transform_sample(sample, self.transforms, Draws(self.seed, epoch, index))
 
 
 def _deliver(reads: Sequence[_Read]) -> _Delivery:

@@ -43,8 +43,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cvsegguide.data.base import CrossViewDataset, packed
 from cvsegguide.data.broken import BrokenFileError
+from cvsegguide.data.dataset import CrossViewDataset, packed
 from cvsegguide.data.decode import decode_ids, picture_size, rgb_tensor
 from cvsegguide.data.manifest_table import (
     check_cells,

@@ -12,16 +12,14 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cvsegguide.data.batched import Draws, check, transformed
 from cvsegguide.data.broken import BrokenFiles
 from cvsegguide.data.loading import BatchLoader, EpochSampler, OrderedLoader
 from cvsegguide.data.sample import Batch, Sample
-from cvsegguide.data.transforms import Transform
+from cvsegguide.data.transforms import Draws, Transform, transform_batch
 from cvsegguide.data.transforms.base import FULL
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.progress import track
@@ -50,17 +48,17 @@ def kept_sets() -> Iterator[None]:
 class _AsBytes(Transform):
     """Pictures as uint8, which is what they were in their files."""
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
         return replace(
-            sample,
-            overhead=_bytes(sample.overhead),
-            street=_bytes(sample.street),
-            sightline=None if sample.sightline is None else sample.sightline.half(),
-            street_range=None if sample.street_range is None else sample.street_range.half(),
+            batch,
+            overhead=_to_bytes(batch.overhead),
+            street=_to_bytes(batch.street),
+            sightline=None if batch.sightline is None else batch.sightline.half(),
+            street_range=None if batch.street_range is None else batch.street_range.half(),
         )
 
 
-def _bytes(picture: Tensor) -> Tensor:
+def _to_bytes(picture: Tensor) -> Tensor:
     return picture.mul(255.0).add_(0.5).to(torch.uint8)
 
 
@@ -75,15 +73,15 @@ class ResidentLoader(OrderedLoader):
         dataset: Samples of one size, with full panoramas.
         sampler: The order.
         batch_size: Pairs in a batch.
-        transforms: Of the kinds that :mod:`cvsegguide.data.batched` has.
+        transforms: Changes to batches, on the device.
         device: Where the set and the batches lie.
         num_workers: Processes that read the set.
         drop_last: Whether a last, smaller batch is left out.
         broken: Where broken files are counted; their samples are replaced by the next.
 
     Raises:
-        ConfigurationError: A transform does not run on batches, or (at the first batch) street
-            views are no full panoramas, sizes differ, or the set does not fit.
+        ConfigurationError: At the first batch: street views are no full panoramas, sizes differ,
+            or the set does not fit.
     """
 
     def __init__(
@@ -98,7 +96,6 @@ class ResidentLoader(OrderedLoader):
         broken: BrokenFiles | None = None,
     ) -> None:
         self.transforms = list(transforms)
-        check(self.transforms)
         self.dataset = dataset
         super().__init__(sampler, batch_size, drop_last, broken)
         self.device = device
@@ -114,10 +111,8 @@ class ResidentLoader(OrderedLoader):
         for number in range(done, len(self)):
             first = (number - done) * self.batch_size
             batch = self._batch(order[first : first + self.batch_size])
-            state = np.random.SeedSequence((self.sampler.seed, epoch, number, self.sampler.rank))
-            words = state.generate_state(2)
-            seed = (int(words[0]) << 31) ^ int(words[1])
-            batch = transformed(batch, self.transforms, Draws(seed, self.device))
+            seeds = self.sampler.seed, epoch, number, self.sampler.rank
+            batch = transform_batch(batch, self.transforms, Draws(*seeds, device=self.device))
             self._position = (epoch, number + 1)
             yield batch
 

@@ -105,6 +105,31 @@ class Batch(_MappingAccess):
     def __len__(self) -> int:
         return len(self.id)
 
+    def sample(self, index: int) -> Sample:
+        """One of the samples; its tensors share memory with the batch."""
+
+        def optional(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[index]
+
+        row, col = self.position[index].tolist()
+        return Sample(
+            id=self.id[index],
+            overhead=self.overhead[index],
+            street=self.street[index],
+            landcover=optional(self.landcover),
+            row=row,
+            col=col,
+            heading=float(self.heading[index]),
+            fov=float(self.fov[index]),
+            gsd=float(self.gsd[index]),
+            bounds=self.bounds[index],
+            sightline=optional(self.sightline),
+            labels={name: values[index] for name, values in self.labels.items()},
+            reference=self.references[index] if self.references else None,
+            street_range=optional(self.street_range),
+            valid=optional(self.valid),
+        )
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """A copy with every tensor on ``device``."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))

@@ -52,7 +52,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cvsegguide.data.base import (
+from cvsegguide.data.dataset import (
     CrossViewDataset,
     packed,
     parse_numbers,

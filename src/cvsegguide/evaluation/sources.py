@@ -122,7 +122,7 @@ def _instance(entry: Entry, changes: Mapping[str, Any]) -> Any:
 
     from jsonargparse import ArgumentError, ArgumentParser
 
-    from cvsegguide.data.base import CrossViewDataset
+    from cvsegguide.data.dataset import CrossViewDataset
 
     parser = ArgumentParser(exit_on_error=False)
     faults: list[CVSegGuideError] = []

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from cvsegguide.data.base import CrossViewDataset
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.sample import Sample
-from cvsegguide.data.transforms import LimitFieldOfView, Transform
+from cvsegguide.data.transforms import Draws, LimitFieldOfView, Transform, transform_sample
 from cvsegguide.evaluation.report import Table, position_table
 
 FIELDS_OF_VIEW = (360.0, 180.0, 108.0, 70.0)
@@ -42,11 +40,7 @@ class Degraded(CrossViewDataset):
         return self.dataset.sample_id(index)
 
     def __getitem__(self, index: int) -> Sample:
-        sample = self.dataset[index]
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
-        for transform in self.transforms:
-            sample = transform(sample, generator)
-        return sample
+        return transform_sample(self.dataset[index], self.transforms, Draws(self.seed, index))
 
 
 @dataclass(frozen=True)

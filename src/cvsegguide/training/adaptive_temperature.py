@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cvsegguide.data.batched import Draws, transformed
 from cvsegguide.data.sample import Batch
-from cvsegguide.data.transforms import Appearance, Coarsen, Transform
+from cvsegguide.data.transforms import Appearance, Coarsen, Draws, Transform, transform_batch
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.training.calibration import MINIMUM, masses_above
 
@@ -76,10 +75,10 @@ def made_unfamiliar(batches: Iterable[Batch]) -> Iterator[Batch]:
     other: list[Transform] = [Appearance(2.0, 0.6, ("overhead",)), Coarsen((2.0, 5.0), 0.7)]
     unlike: list[Transform] = [Appearance(2.0, 1.0, ("overhead",)), Coarsen((4.0, 6.0), 1.0)]
     for number, batch in enumerate(batches):
-        draws = Draws(number, batch.overhead.device)
+        draws = Draws(number, device=batch.overhead.device)
         yield batch
-        yield transformed(batch, other, draws)
-        changed = transformed(batch, unlike, draws)
+        yield transform_batch(batch, other, draws)
+        changed = transform_batch(batch, unlike, draws)
         yield replace(changed, overhead=1.0 - changed.overhead.roll(1 + number % 2, dims=1))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from cvsegguide.data.base import CrossViewDataset
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.transforms import Transform
 from cvsegguide.errors import CVSegGuideError, DatasetError
 from cvsegguide.training.runs import listed

@@ -1,8 +1,9 @@
 """Random changes to samples in training that keep the geometry true.
 
-A transform takes a sample and a generator and returns a new sample in which position, heading,
-field of view, metres per pixel and bounds still describe the pictures. The pictures of the sample
-that is handed in are not written to. All randomness comes from the generator, which the
+A transform takes a batch and random numbers and returns a new batch in which position, heading,
+field of view, metres per pixel and bounds still describe the pictures. The pictures of the batch
+that is handed in are not written to. All randomness comes from the numbers
+(:class:`~cvsegguide.data.transforms.base.Draws`), which the
 :class:`~cvsegguide.data.datamodule.DataModule` seeds by seed, epoch and sample, so that an epoch is
 the same with any number of workers.
 
@@ -10,7 +11,7 @@ Azimuths are degrees clockwise from the overhead image's *up*, which is north un
 rotated or mirrored; since bounds could no longer be true then, they become None.
 """
 
-from cvsegguide.data.transforms.base import Transform
+from cvsegguide.data.transforms.base import Draws, Transform, transform_batch, transform_sample
 from cvsegguide.data.transforms.camera import HeadingJitter, LimitFieldOfView, LimitVerticalExtent
 from cvsegguide.data.transforms.looks import Appearance, Coarsen, Photometric
 from cvsegguide.data.transforms.place import Crop, Mirror, Rotate
@@ -19,6 +20,7 @@ __all__ = [
     "Appearance",
     "Coarsen",
     "Crop",
+    "Draws",
     "HeadingJitter",
     "LimitFieldOfView",
     "LimitVerticalExtent",
@@ -26,4 +28,6 @@ __all__ = [
     "Photometric",
     "Rotate",
     "Transform",
+    "transform_batch",
+    "transform_sample",
 ]

@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from cvsegguide.data.sample import Sample
+from cvsegguide.data.sample import Batch
 from cvsegguide.data.transforms.base import (
     FULL,
+    Draws,
     Transform,
+    change_some,
+    change_street,
     checked_share,
-    integer,
-    resize,
-    uniform,
+    checked_span,
+    roll_columns,
 )
-from cvsegguide.errors import ConfigurationError
-from cvsegguide.geo import wrap_degrees
 from cvsegguide.geo.filling import filled_up_and_down
-from cvsegguide.geo.panorama import FULL_CIRCLE
 
 
 class LimitFieldOfView(Transform):
@@ -29,9 +29,9 @@ class LimitFieldOfView(Transform):
     Args:
         fov: Smallest and largest horizontal extent in degrees; equal ones need no padding.
         probability: How often.
-        blacken: Blacken the other columns of a full panorama rather than cut them off; the sample
-            keeps its extent and heading, and batches need no padding. For networks that take
-            black columns as not seen (the geometric one).
+        blacken: Blacken the other columns rather than cut them off; the sample keeps its extent
+            and heading, and batches need no padding. For networks that take black columns as not
+            seen (the geometric one).
     """
 
     def __init__(
@@ -40,44 +40,55 @@ class LimitFieldOfView(Transform):
         probability: float = 1.0,
         blacken: bool = False,
     ) -> None:
-        low, high = fov
-        if not 0 < low <= high <= 360:
-            raise ConfigurationError(f"LimitFieldOfView: fov must rise within (0, 360], got {fov}")
-        self.fov = (float(low), float(high))
+        self.fov = checked_span("LimitFieldOfView: fov", fov, 1e-3, 360.0)
         self.probability = checked_share("LimitFieldOfView: probability", probability)
         self.blacken = blacken
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        if uniform(0.0, 1.0, generator) >= self.probability:
-            return sample
-        width = sample.street.shape[-1]
-        wanted = uniform(*self.fov, generator)
-        columns = max(1, round(width * wanted / sample.fov))
-        if columns >= width:
-            return sample
-        street = sample.street
-        if sample.fov >= FULL:
-            first = integer(width, generator)
-            if self.blacken:
-                kept = torch.zeros(width)
-                kept[:columns] = 1.0
-                kept = kept.roll(first)
-                ranges = sample.street_range
-                if ranges is not None:
-                    whole = resize(kept[None, None], (1, ranges.shape[-1]))[0] > 0.999
-                    ranges = ranges * whole
-                return replace(sample, street=sample.street * kept, street_range=ranges)
-            street = torch.cat((street, street), dim=-1)
-        else:
-            first = integer(width - columns + 1, generator)
-        turn = (first + columns / 2 - width / 2) * (sample.fov / width)
-        return replace(
-            sample,
-            street=street[..., first : first + columns].contiguous(),
-            street_range=None,
-            heading=wrap_degrees(sample.heading + turn),
-            fov=sample.fov * columns / width,
-        )
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        count, width = len(batch), batch.street.shape[-1]
+        chosen = draws.choose(self.probability, count).to(batch.fov.device, non_blocking=True)
+        wanted = draws.uniform(*self.fov, count)
+        columns = (width * wanted / batch.fov).round().clamp(1, width)
+        columns = torch.where(chosen, columns, width)
+        places = torch.where(batch.fov >= FULL, width, width - columns + 1)
+        places = torch.where(columns < width, places, 1)
+        first = (draws.uniform(0.0, 1.0, count) * places).floor()
+        if self.blacken:
+            seen = (torch.arange(width, device=first.device) - first[:, None]) % width
+            return _blacken(batch, seen < columns[:, None])
+        if not bool((columns < width).any()):
+            return batch
+        return _cut(batch, first, columns)
+
+
+def _blacken(batch: Batch, seen: Tensor) -> Batch:
+    """Street views without the columns that are not ``seen`` ``(B, w)``."""
+    seen = seen.float()
+
+    def hide(views: Tensor) -> Tensor:
+        shares = functional.interpolate(seen[:, None], views.shape[-1], mode="area")[:, 0]
+        return views * (shares > 0.999).view(len(views), *[1] * (views.dim() - 2), -1)
+
+    return change_street(batch, hide)
+
+
+def _cut(batch: Batch, first: Tensor, columns: Tensor) -> Batch:
+    """``columns`` ``(B,)`` of each view from ``first`` on, centred in the most there are."""
+    width = batch.street.shape[-1]
+    widest = int(columns.max())
+    # Where the cut of each view begins, black columns beside it included.
+    start = first - ((widest - columns) / 2).floor()
+    place = start[:, None] + torch.arange(widest, device=start.device)
+    seen = (place >= first[:, None]) & (place < (first + columns)[:, None])
+    index = (place % width).long()[:, None, None].expand(*batch.street.shape[:3], -1)
+    turn = (start + widest / 2 - width / 2) * (batch.fov / width)
+    return replace(
+        batch,
+        street=batch.street.gather(-1, index) * seen[:, None, None],
+        street_range=None,
+        heading=(batch.heading + turn).remainder(360.0),
+        fov=batch.fov * widest / width,
+    )
 
 
 class LimitVerticalExtent(Transform):
@@ -89,45 +100,35 @@ class LimitVerticalExtent(Transform):
     with ``blacken``.
 
     Args:
-        degrees: Smallest and largest extent that is kept, centred on the horizon.
+        degrees: Smallest and largest extent that is kept, centred on the horizon; a batch that is
+            changed as a whole shares one.
         probability: How often.
     """
 
     def __init__(
         self, degrees: tuple[float, float] = (45.0, 80.0), probability: float = 1.0
     ) -> None:
-        low, high = degrees
-        if not 10 <= low <= high <= 180:  # slivers are not filled
-            raise ConfigurationError(
-                f"LimitVerticalExtent: degrees must rise within 10..180, got {degrees}"
-            )
-        self.degrees = (float(low), float(high))
+        # slivers are not filled
+        self.degrees = checked_span("LimitVerticalExtent: degrees", degrees, 10.0, 180.0)
         self.probability = checked_share("LimitVerticalExtent: probability", probability)
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        if sample.fov < FULL or uniform(0.0, 1.0, generator) >= self.probability:
-            return sample
-        kept = uniform(*self.degrees, generator)
-        street, ranges = within_extent(sample.street, sample.street_range, kept)
-        return replace(sample, street=street, street_range=ranges)
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        chosen = draws.choose(self.probability, len(batch))
+        kept = draws.number(*self.degrees)
+        extent = 360.0 * batch.street.shape[-2] / batch.street.shape[-1]
 
+        def limit(views: Tensor) -> Tensor:
+            if views.dim() == 4:
+                return torch.as_tensor(filled_up_and_down(views, extent, kept))
+            rows = torch.arange(views.shape[-2], device=views.device)
+            elevation = extent * ((rows + 0.5) / len(rows) - 0.5)
+            return views * (elevation.abs() < kept / 2)[:, None]
 
-def within_extent(
-    street: Tensor, ranges: Tensor | None, kept: float
-) -> tuple[Tensor, Tensor | None]:
-    """Full panoramas whose rows beyond ``kept`` degrees are filled, and their ranges without them.
+        def limit_full(views: Tensor) -> Tensor:
+            full = (batch.fov >= FULL).view(-1, *[1] * (views.dim() - 1))
+            return torch.where(full, change_some(views, chosen, limit), views)
 
-    Args:
-        street: ``(..., 3, h, w)``, 360 degrees wide.
-        ranges: ``(..., h', w')`` of the same extent, or None.
-        kept: Degrees from top to bottom, centred on the horizon.
-    """
-    extent = FULL_CIRCLE * street.shape[-2] / street.shape[-1]
-    if ranges is not None:
-        count = ranges.shape[-2]
-        elevation = extent * ((torch.arange(count, device=ranges.device) + 0.5) / count - 0.5)
-        ranges = ranges * (elevation.abs() < kept / 2)[:, None]
-    return filled_up_and_down(street, extent, kept), ranges
+        return change_street(batch, limit_full) if chosen.any() else batch
 
 
 class HeadingJitter(Transform):
@@ -145,22 +146,16 @@ class HeadingJitter(Transform):
         self.degrees = 180.0 * checked_share("HeadingJitter: degrees / 180", degrees / 180.0)
         self.known = known
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        turn = uniform(-self.degrees, self.degrees, generator)
-        if sample.fov < FULL:
-            return sample
-        width = sample.street.shape[-1]
-        columns = round(turn * width / 360.0)
-        heading = sample.heading
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        turn = draws.uniform(-self.degrees, self.degrees, len(batch)) * (batch.fov >= FULL)
+
+        def columns(views: Tensor) -> Tensor:
+            return (turn * views.shape[-1] / 360.0).round().long()
+
+        heading = batch.heading
         if self.known:
-            heading = wrap_degrees(heading + columns * 360.0 / width)
-        # The centre now looks `columns` further clockwise: what was there moves to the left.
-        ranges = sample.street_range
-        if ranges is not None:
-            ranges = torch.roll(ranges, -round(turn * ranges.shape[-1] / 360.0), -1)
-        return replace(
-            sample,
-            street=torch.roll(sample.street, -columns, -1),
-            street_range=ranges,
-            heading=heading,
-        )
+            step = 360.0 / batch.street.shape[-1]
+            heading = (heading + columns(batch.street) * step).remainder(360.0)
+        # The centre now looks further clockwise: what was there moves to the left.
+        batch = change_street(batch, lambda views: roll_columns(views, -columns(views)))
+        return replace(batch, heading=heading)

@@ -9,8 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as photometric
 
-from cvsegguide.data.sample import Sample
-from cvsegguide.data.transforms.base import Transform, checked_share, integer, uniform
+from cvsegguide.data.sample import Batch
+from cvsegguide.data.transforms.base import (
+    Draws,
+    Transform,
+    change_some,
+    checked_share,
+    checked_span,
+)
 from cvsegguide.errors import ConfigurationError
 
 
@@ -38,19 +44,15 @@ class Photometric(Transform):
         self.saturation = checked_share("Photometric: saturation", saturation)
         self.gamma = checked_share("Photometric: gamma", gamma)
         self.hue = checked_share("Photometric: hue", hue, 0.5)
-        if not set(views) <= {"overhead", "street"}:
-            raise ConfigurationError(f"Photometric: views must be overhead, street, got {views}")
-        self.views = tuple(views)
+        self.views = _checked_views("Photometric", views)
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        overhead, street = sample.overhead, sample.street
-        if "overhead" in self.views:
-            overhead = self._change(overhead, generator)
-        if "street" in self.views:
-            street = self._change(street, generator)
-        return replace(sample, overhead=overhead, street=street)
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        return _change_views(batch, self.views, lambda pictures: self._change(pictures, draws))
 
-    def _change(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+    def _change(self, pictures: Tensor, draws: Draws) -> Tensor:
+        return torch.stack([self._change_one(picture, draws) for picture in pictures])
+
+    def _change_one(self, picture: Tensor, draws: Draws) -> Tensor:
         changes: tuple[tuple[float, Callable[..., Tensor]], ...] = (
             (self.brightness, photometric.adjust_brightness),
             (self.contrast, photometric.adjust_contrast),
@@ -58,11 +60,10 @@ class Photometric(Transform):
             (self.gamma, photometric.adjust_gamma),
         )
         for amount, change in changes:
-            factor = uniform(1.0 - amount, 1.0 + amount, generator)
             if amount:
-                picture = change(picture, factor)
+                picture = change(picture, draws.number(1.0 - amount, 1.0 + amount))
         if self.hue:
-            picture = photometric.adjust_hue(picture, uniform(-self.hue, self.hue, generator))
+            picture = photometric.adjust_hue(picture, draws.number(-self.hue, self.hue))
         return picture.clamp(0.0, 1.0)
 
 
@@ -94,117 +95,142 @@ class Appearance(Transform):
     ) -> None:
         self.strength = checked_share("Appearance: strength", strength, 2.0)
         self.probability = checked_share("Appearance: probability", probability)
-        if not set(views) <= {"overhead", "street"}:
-            raise ConfigurationError(f"Appearance: views must be overhead, street, got {views}")
-        self.views = tuple(views)
+        self.views = _checked_views("Appearance", views)
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        overhead, street = sample.overhead, sample.street
-        if "overhead" in self.views:
-            if sample.landcover is not None and self._chosen(generator):
-                overhead = self._tinted(overhead, sample.landcover, generator)
-            overhead = self._change(overhead, generator)
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        landcover = batch.landcover
+        if "overhead" in self.views and landcover is not None:
+            chosen = draws.choose(self.probability, len(batch))
+            overhead = change_some(
+                batch.overhead,
+                chosen,
+                lambda pictures: self._tint(pictures, landcover[chosen.nonzero()[:, 0]], draws),
+            )
+            batch = replace(batch, overhead=overhead)
+        seen = batch.street.amax(dim=(1, 2), keepdim=True) > 0
+        batch = _change_views(batch, self.views, lambda pictures: self._change(pictures, draws))
         if "street" in self.views:
-            seen = street.amax(dim=(0, 1), keepdim=True) > 0
-            street = self._change(street, generator).clamp_min(1e-3) * seen
-        return replace(sample, overhead=overhead, street=street)
+            batch = replace(batch, street=batch.street.clamp_min(1e-3) * seen)
+        return batch
 
-    def _chosen(self, generator: torch.Generator) -> bool:
-        return uniform(0.0, 1.0, generator) < self.probability
-
-    def _tinted(self, picture: Tensor, landcover: Tensor, generator: torch.Generator) -> Tensor:
+    def _tint(self, pictures: Tensor, landcover: Tensor, draws: Draws) -> Tensor:
         """Each class with its own gain and offset per channel."""
-        amount = 0.35 * self.strength
-        gain = 1.0 + amount * (2.0 * torch.rand(256, 3, generator=generator) - 1.0)
-        offset = 0.5 * amount * (2.0 * torch.rand(256, 3, generator=generator) - 1.0)
-        classes = landcover.long()
-        return picture * gain.T[:, classes] + offset.T[:, classes]
+        count, amount = len(pictures), 0.35 * self.strength
+        gain = 1.0 + amount * draws.uniform(-1.0, 1.0, count, 3, 256)
+        offset = 0.5 * amount * draws.uniform(-1.0, 1.0, count, 3, 256)
+        index = landcover.long().flatten(1)[:, None].expand(-1, 3, -1)
+        gain, offset = (table.gather(2, index).view_as(pictures) for table in (gain, offset))
+        return pictures * gain + offset
 
-    def _change(self, picture: Tensor, generator: torch.Generator) -> Tensor:
-        strength = self.strength
-        if self._chosen(generator):
-            picture = self._resolution(picture, generator)
-        if self._chosen(generator):  # colour
-            mean = picture.mean(dim=0, keepdim=True)
-            kept = 1.0 - min(1.0, strength) * uniform(0.0, 1.0, generator)
-            picture = mean + kept * (picture - mean)
-        # exposure and white balance, always
-        gain = 1.0 + 0.3 * strength * (2.0 * torch.rand(3, 1, 1, generator=generator) - 1.0)
-        contrast = math.exp(uniform(-0.5, 0.4, generator) * strength)
-        light = 0.15 * strength * uniform(-1.0, 1.0, generator)
-        middle = picture.mean()
-        picture = (picture - middle) * (contrast * gain) + middle * gain + light
-        if self._chosen(generator):
-            gamma = math.exp(uniform(-0.6, 0.6, generator) * strength)
-            picture = picture.clamp(1e-4, 1.0).pow(gamma)
-        if self._chosen(generator):
-            picture = picture * self._field(picture, generator)
-        if self._chosen(generator):
-            deviation = 0.06 * strength * uniform(0.0, 1.0, generator)
-            picture = picture + deviation * torch.randn(picture.shape, generator=generator)
-        if self._chosen(generator):
-            picture = self._hidden(picture, generator)
-        return picture.clamp(0.0, 1.0)
+    def _change(self, pictures: Tensor, draws: Draws) -> Tensor:
+        def change_at_random(change: Callable[[Tensor, Draws], Tensor]) -> Tensor:
+            chosen = draws.choose(self.probability, len(pictures))
+            return change_some(pictures, chosen, lambda some: change(some, draws))
 
-    def _resolution(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+        pictures = change_at_random(self._change_resolution)
+        pictures = change_at_random(self._lose_color)
+        pictures = self._expose(pictures, draws)
+        pictures = change_at_random(self._change_gamma)
+        pictures = change_at_random(self._shade)
+        pictures = change_at_random(self._add_noise)
+        pictures = change_at_random(self._hide_rectangles)
+        return pictures.clamp(0.0, 1.0)
+
+    def _change_resolution(self, pictures: Tensor, draws: Draws) -> Tensor:
         """Softer or sharper: the picture mixed with a copy of fewer pixels."""
-        factor = uniform(1.3, 1.0 + 2.0 * max(self.strength, 0.15), generator)
-        soft = of_larger_pixels(picture[None], factor, "bilinear")[0]
-        amount = uniform(-0.7, 1.0, generator)  # below 0 the picture is sharpened
-        return picture + amount * (soft - picture)
+        factor = draws.number(1.3, 1.0 + 2.0 * max(self.strength, 0.15))
+        soft = enlarge_pixels(pictures, factor, "bilinear")
+        amount = draws.uniform(-0.7, 1.0, len(pictures), 1, 1, 1)  # below 0 it is sharpened
+        return pictures + amount * (soft - pictures)
 
-    def _field(self, picture: Tensor, generator: torch.Generator) -> Tensor:
-        """A smooth field of factors about 1, ``(3, H, W)``, mostly grey."""
-        rows, columns = (int(torch.randint(2, 6, (), generator=generator)) for _ in range(2))
-        knots = torch.randn(1, 1, rows, columns, generator=generator)
-        knots = knots + 0.3 * torch.randn(1, 3, rows, columns, generator=generator)
-        size = (picture.shape[-2], picture.shape[-1])
+    def _lose_color(self, pictures: Tensor, draws: Draws) -> Tensor:
+        grey = pictures.mean(dim=1, keepdim=True)
+        lost = min(1.0, self.strength) * draws.uniform(0.0, 1.0, len(pictures), 1, 1, 1)
+        return grey + (1.0 - lost) * (pictures - grey)
+
+    def _expose(self, pictures: Tensor, draws: Draws) -> Tensor:
+        """Exposure, contrast and white balance."""
+        strength, count = self.strength, len(pictures)
+        gain = 1.0 + 0.3 * strength * draws.uniform(-1.0, 1.0, count, 3, 1, 1)
+        contrast = torch.exp(strength * draws.uniform(-0.5, 0.4, count, 1, 1, 1))
+        light = 0.15 * strength * draws.uniform(-1.0, 1.0, count, 1, 1, 1)
+        middle = pictures.mean(dim=(1, 2, 3), keepdim=True)
+        return (pictures - middle) * (contrast * gain) + middle * gain + light
+
+    def _change_gamma(self, pictures: Tensor, draws: Draws) -> Tensor:
+        gamma = torch.exp(self.strength * draws.uniform(-0.6, 0.6, len(pictures), 1, 1, 1))
+        return pictures.clamp(1e-4, 1.0).pow(gamma)
+
+    def _shade(self, pictures: Tensor, draws: Draws) -> Tensor:
+        """A smooth field of light, factors about 1, mostly grey."""
+        rows, columns = draws.integer(4) + 2, draws.integer(4) + 2
+        knots = draws.normal(len(pictures), 1, rows, columns)
+        knots = knots + 0.3 * draws.normal(len(pictures), 3, rows, columns)
+        size = (pictures.shape[-2], pictures.shape[-1])
         smooth = functional.interpolate(knots, size=size, mode="bilinear", align_corners=True)
-        return torch.exp(0.2 * self.strength * smooth[0])
+        return pictures * torch.exp(0.2 * self.strength * smooth)
 
-    def _hidden(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+    def _add_noise(self, pictures: Tensor, draws: Draws) -> Tensor:
+        deviation = 0.06 * self.strength * draws.uniform(0.0, 1.0, len(pictures), 1, 1, 1)
+        return pictures + deviation * draws.normal(*pictures.shape)
+
+    def _hide_rectangles(self, pictures: Tensor, draws: Draws) -> Tensor:
         """Up to six rectangles replaced by flat colour with noise."""
-        picture = picture.clone()
-        height, width = picture.shape[-2:]
-        for _ in range(1 + integer(max(1, round(6 * self.strength)), generator)):
-            rows = 1 + integer(max(1, height // 6), generator)
-            columns = 1 + integer(max(1, width // 10), generator)
-            top = integer(height - rows + 1, generator)
-            left = integer(width - columns + 1, generator)
-            colour = torch.rand(3, 1, 1, generator=generator)
-            noise = 0.1 * torch.randn(3, rows, columns, generator=generator)
-            picture[:, top : top + rows, left : left + columns] = colour + noise
-        return picture
+        count, _, height, width = pictures.shape
+        most = max(1, round(6 * self.strength))
+        number = draws.uniform(1.0, most + 1.0, count, 1, 1, 1).floor()
+        down = torch.arange(height, device=pictures.device).view(1, 1, -1, 1) + 0.5
+        across = torch.arange(width, device=pictures.device).view(1, 1, 1, -1) + 0.5
+        owner = torch.zeros((count, 1, height, width), dtype=torch.long, device=pictures.device)
+        for index in range(most):
+            rows = draws.uniform(1.0, 1.0 + max(1, height // 6), count, 1, 1, 1)
+            columns = draws.uniform(1.0, 1.0 + max(1, width // 10), count, 1, 1, 1)
+            top = draws.uniform(0.0, 1.0, count, 1, 1, 1) * (height - rows)
+            left = draws.uniform(0.0, 1.0, count, 1, 1, 1) * (width - columns)
+            inside = (down >= top) & (down < top + rows) & (index < number)
+            inside = inside & (across >= left) & (across < left + columns)
+            owner = owner.masked_fill(inside, index + 1)
+        colours = draws.uniform(0.0, 1.0, count, 3, most + 1)
+        fill = colours.gather(2, owner.flatten(1)[:, None].expand(-1, 3, -1)).view_as(pictures)
+        fill = fill + 0.1 * draws.normal(*pictures.shape)
+        return torch.where(owner > 0, fill, pictures)
 
 
 class Coarsen(Transform):
     """Take the overhead image's detail away, as imagery of larger pixels has it that was enlarged.
 
     Args:
-        factor: Smallest and largest number of pixels that one pixel of the coarser image spans.
+        factor: Smallest and largest number of pixels that one pixel of the coarser image spans; a
+            batch that is changed as a whole shares one.
         probability: How often.
     """
 
     def __init__(self, factor: tuple[float, float] = (1.5, 4.5), probability: float = 0.25) -> None:
-        low, high = factor
-        if not 1.0 <= low <= high:
-            raise ConfigurationError(f"Coarsen: factor must rise from 1 on, got {factor}")
-        self.factor = (float(low), float(high))
+        self.factor = checked_span("Coarsen: factor", factor, 1.0, math.inf)
         self.probability = checked_share("Coarsen: probability", probability)
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        if uniform(0.0, 1.0, generator) >= self.probability:
-            return sample
-        factor = uniform(*self.factor, generator)
-        return replace(sample, overhead=coarsened(sample.overhead[None], factor)[0])
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        chosen = draws.choose(self.probability, len(batch))
+        factor = draws.number(*self.factor)
+
+        def coarsen(pictures: Tensor) -> Tensor:
+            return enlarge_pixels(pictures, factor, "bicubic").clamp(0.0, 1.0)
+
+        return replace(batch, overhead=change_some(batch.overhead, chosen, coarsen))
 
 
-def coarsened(pictures: Tensor, factor: float) -> Tensor:
-    """Pictures ``(B, C, H, W)`` in [0, 1] as :class:`Coarsen` leaves them."""
-    return of_larger_pixels(pictures, factor, "bicubic").clamp(0.0, 1.0)
+def _change_views(batch: Batch, views: Sequence[str], change: Callable[[Tensor], Tensor]) -> Batch:
+    """``change`` of the pictures of some views, each on its own."""
+    return replace(batch, **{view: change(batch[view]) for view in views})
 
 
-def of_larger_pixels(pictures: Tensor, factor: float, mode: str) -> Tensor:
+def _checked_views(name: str, views: Sequence[str]) -> tuple[str, ...]:
+    if not set(views) <= {"overhead", "street"}:
+        raise ConfigurationError(f"{name}: views must be overhead, street, got {views}")
+    return tuple(views)
+
+
+def enlarge_pixels(pictures: Tensor, factor: float, mode: str) -> Tensor:
     """Pictures ``(B, C, H, W)`` with pixels ``factor`` times as large, and back by ``mode``."""
     height, width = pictures.shape[-2:]
     size = (max(1, round(height / factor)), max(1, round(width / factor)))

@@ -7,18 +7,21 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from cvsegguide.data.sample import Sample
+from cvsegguide.data.sample import Batch
 from cvsegguide.data.transforms.base import (
     FULL,
+    Draws,
     Transform,
+    change_overhead,
+    change_some,
+    change_street,
     checked_share,
-    integer,
-    map_overhead,
+    checked_span,
     resize,
-    uniform,
+    roll_columns,
 )
 from cvsegguide.errors import ConfigurationError
-from cvsegguide.geo import Bounds, wrap_degrees
+from cvsegguide.geo import Bounds
 
 
 class Rotate(Transform):
@@ -36,32 +39,32 @@ class Rotate(Transform):
             raise ConfigurationError("Rotate: quarters must not be empty")
         self.quarters = tuple(int(turns) % 4 for turns in quarters)
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        turns = self.quarters[integer(len(self.quarters), generator)]
-        if turns == 0:
-            return sample
-        height, width = sample.overhead.shape[-2:]
-        row, col = sample.row, sample.col
-        for _ in range(turns):
-            row, col = col, height - row
-            height, width = width, height
-        street, ranges, heading = sample.street, sample.street_range, sample.heading
-        grids = [street] if ranges is None else [street, ranges]
-        if sample.fov >= FULL and all(grid.shape[-1] % 4 == 0 for grid in grids):
-            street = torch.roll(street, turns * street.shape[-1] // 4, dims=-1)
-            if ranges is not None:
-                ranges = torch.roll(ranges, turns * ranges.shape[-1] // 4, dims=-1)
-        else:
-            heading = wrap_degrees(heading + 90.0 * turns)
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        turns = torch.tensor(self.quarters)[draws.integers(len(self.quarters), len(batch))]
+        if not turns.any():
+            return batch
+        height, width = batch.overhead.shape[-2:]
+        for turn in (1, 2, 3):
+            batch = change_overhead(
+                batch, turns == turn, lambda raster, turn=turn: torch.rot90(raster, -turn, (-2, -1))
+            )
+        turns = turns.to(batch.position.device, non_blocking=True)
+        row, col = batch.position.unbind(1)
+        rows = torch.stack((row, col, height - row, width - col), 1)
+        cols = torch.stack((col, height - row, width - col, row), 1)
+        position = [places.gather(1, turns[:, None])[:, 0] for places in (rows, cols)]
+        views = [batch.street] if batch.street_range is None else [batch.street, batch.street_range]
+        rolled = batch.fov >= FULL
+        if any(view.shape[-1] % 4 for view in views):
+            rolled = torch.zeros_like(rolled)
+        batch = change_street(
+            batch, lambda view: roll_columns(view, turns * rolled * (view.shape[-1] // 4))
+        )
+        turned = (batch.heading + 90.0 * turns).remainder(360.0)
         return replace(
-            map_overhead(sample, lambda raster: torch.rot90(raster, -turns, dims=(-2, -1))),
-            street=street,
-            street_range=ranges,
-            row=row,
-            col=col,
-            heading=heading,
-            bounds=None,
-            reference=None,
+            batch,
+            position=torch.stack(position, dim=1),
+            heading=torch.where(rolled | (turns == 0), batch.heading, turned),
         )
 
 
@@ -75,17 +78,21 @@ class Mirror(Transform):
     def __init__(self, probability: float = 0.5) -> None:
         self.probability = checked_share("Mirror: probability", probability)
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        if uniform(0.0, 1.0, generator) >= self.probability:
-            return sample
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        chosen = draws.choose(self.probability, len(batch))
+
+        def flip(raster: Tensor) -> Tensor:
+            return raster.flip(-1)
+
+        batch = change_overhead(batch, chosen, flip)
+        batch = change_street(batch, lambda view: change_some(view, chosen, flip))
+        mask = chosen.to(batch.heading.device, non_blocking=True)
+        row, col = batch.position.unbind(1)
+        col = torch.where(mask, batch.overhead.shape[-1] - col, col)
         return replace(
-            map_overhead(sample, lambda raster: raster.flip(-1)),
-            street=sample.street.flip(-1),
-            street_range=None if sample.street_range is None else sample.street_range.flip(-1),
-            col=sample.overhead.shape[-1] - sample.col,
-            heading=wrap_degrees(-sample.heading),
-            bounds=None,
-            reference=None,
+            batch,
+            position=torch.stack((row, col), dim=1),
+            heading=torch.where(mask, (-batch.heading).remainder(360.0), batch.heading),
         )
 
 
@@ -102,40 +109,48 @@ class Crop(Transform):
     """
 
     def __init__(self, scale: tuple[float, float] = (0.7, 1.0), margin: float = 0.02) -> None:
-        low, high = scale
-        if not 0 < low <= high <= 1:
-            raise ConfigurationError(f"Crop: scale must rise within (0, 1], got {scale}")
-        self.scale = (float(low), float(high))
+        self.scale = checked_span("Crop: scale", scale, 1e-3, 1.0)
         self.margin = checked_share("Crop: margin", margin)
 
-    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        height, width = sample.overhead.shape[-2:]
-        share = uniform(*self.scale, generator)
-        rows, cols = max(1, round(height * share)), max(1, round(width * share))
-        top = self._offset(sample.row, height, rows, generator)
-        left = self._offset(sample.col, width, cols, generator)
-        if (rows, cols) == (height, width):
-            return sample
-        size = (height, width)
+    def __call__(self, batch: Batch, draws: Draws) -> Batch:
+        height, width = size = tuple(batch.overhead.shape[-2:])
+        cuts = []
+        for row, col in batch.position.tolist():
+            share = draws.number(*self.scale)
+            rows, cols = max(1, round(height * share)), max(1, round(width * share))
+            top = self._offset(row, height, rows, draws)
+            left = self._offset(col, width, cols, draws)
+            cuts.append((top, left, rows, cols))
+        chosen = torch.tensor([cut[2:] != size for cut in cuts])
+        inner = [cut for cut in cuts if cut[2:] != size]
 
-        def cut(raster: Tensor) -> Tensor:
-            return resize(raster[..., top : top + rows, left : left + cols], size)
+        def cut_out(rasters: Tensor) -> Tensor:
+            return torch.stack(
+                [
+                    resize(raster[..., top : top + rows, left : left + cols], size)
+                    for raster, (top, left, rows, cols) in zip(rasters, inner, strict=True)
+                ]
+            )
 
-        down, across = height / rows, width / cols
-        return replace(
-            map_overhead(sample, cut),
-            row=(sample.row - top) * down,
-            col=(sample.col - left) * across,
-            gsd=sample.gsd / math.sqrt(down * across),
-            bounds=cut_bounds(
-                sample.bounds,
+        table = torch.tensor(cuts, dtype=torch.float64).to(batch.position.device)
+        scale = torch.tensor(size).to(table) / table[:, 2:]
+        position = (batch.position - table[:, :2]) * scale
+        bounds = [
+            cut_bounds(
+                old,
                 (top / height, (top + rows) / height),
                 (left / width, (left + cols) / width),
-            ),
-            reference=None,
+            )
+            for old, (top, left, rows, cols) in zip(batch.bounds, cuts, strict=True)
+        ]
+        return replace(
+            change_overhead(batch, chosen, cut_out),
+            position=position.float(),
+            gsd=(batch.gsd / scale.prod(dim=1).sqrt()).float(),
+            bounds=bounds,
         )
 
-    def _offset(self, position: float, side: int, cut: int, generator: torch.Generator) -> int:
+    def _offset(self, position: float, side: int, cut: int, draws: Draws) -> int:
         margin = self.margin * cut
         low = max(0, math.ceil(position + margin - cut))
         high = min(side - cut, math.floor(position - margin))
@@ -143,15 +158,15 @@ class Crop(Transform):
         high = max(high, 0)
         if high < low:  # nearer to the tile's edge than the margin
             low = high = min(max(low, 0), side - cut)
-        return low + integer(high - low + 1, generator)
+        return low + draws.integer(high - low + 1)
 
 
 def cut_bounds(
     bounds: Bounds | None, rows: tuple[float, float], cols: tuple[float, float]
 ) -> Bounds | None:
     """Bounds of a part of a tile, given as shares of height and width (Web Mercator)."""
-    if bounds is None:
-        return None
+    if bounds is None or (rows, cols) == ((0.0, 1.0), (0.0, 1.0)):
+        return bounds
     top = math.asinh(math.tan(math.radians(bounds.north)))
     bottom = math.asinh(math.tan(math.radians(bounds.south)))
 
