@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.registry import to_config
 
 TAGS = ("geo-localisation", "cross-view", "remote-sensing", "land-cover")
 PLACE = "path/or/owner/name"
@@ -35,7 +36,7 @@ def model_card(model: LocalizationModel, facts: Mapping[str, Any]) -> str:
             network itself are stated.
     """
     facts = dict(facts)
-    config = model.config()
+    config = to_config(model)
     name = str(config["model"])
     header = _header(name, facts)
     results: Sequence[Mapping[str, Any]] = facts.pop("results", [])

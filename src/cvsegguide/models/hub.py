@@ -18,7 +18,7 @@ from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.card import PLACE, model_card
 from cvsegguide.models.construction import parameters_unfilled
 from cvsegguide.models.published import detect, from_published
-from cvsegguide.models.registry import from_config
+from cvsegguide.models.registry import from_config, to_config
 from cvsegguide.progress import enabled
 
 WEIGHTS = "model.safetensors"
@@ -246,7 +246,7 @@ def save_model(
 
     folder = Path(directory)
     # What is refused is refused before anything is written.
-    config = {**model.config(), "cvsegguide_version": __version__}
+    config = {**to_config(model), "cvsegguide_version": __version__}
     texts = {
         CONFIG: json.dumps(config, indent=2) + "\n",
         CARD: model_card(model, card or {}),
@@ -307,6 +307,9 @@ def push_to_hub(
                     shutil.copyfile(folder / part, stage / part)
             else:
                 save_model(_load_folder(folder), stage, card)
+        config = json.loads((stage / CONFIG).read_text(encoding="utf-8"))
+        config.pop("model_file", None)  # a folder of this machine
+        (stage / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         text = (stage / CARD).read_text(encoding="utf-8")
         (stage / CARD).write_text(text.replace(PLACE, repository), encoding="utf-8")
         with _silent_hub():

@@ -5,10 +5,12 @@ A new network is one class and one line in :data:`MODELS`; a new size of one is 
 """
 
 import importlib
+import inspect
 from typing import Any
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.class_path import import_class
 
 MODELS = {
     "mst": ("cvsegguide.models.mst", "MultiScaleTransformer"),
@@ -101,21 +103,44 @@ def create_model(name: str, **overrides: Any) -> LocalizationModel:
 
 
 def from_config(config: dict[str, Any]) -> LocalizationModel:
-    """Build a network from what its :meth:`LocalizationModel.config` returned.
+    """Build a network from what :func:`to_config` returned.
 
     Raises:
-        ConfigurationError: The configuration names no known network, or arguments it lacks.
+        ConfigurationError: The configuration names no known network, or one from outside of the
+            package that cannot be imported here, or arguments that it lacks.
     """
     arguments = dict(config)
-    name = arguments.pop("model", None)
-    if not isinstance(name, str) or name not in MODELS:
+    name, file = arguments.pop("model", None), arguments.pop("model_file", None)
+    if isinstance(name, str) and name in MODELS:
+        module, attribute = MODELS[name]
+        kind = getattr(importlib.import_module(module), attribute)
+    elif isinstance(name, str) and "." in name:
+        kind = import_class(name, LocalizationModel, "model", file)
+    else:
         raise ConfigurationError(f"no network '{name}' (there are {', '.join(MODELS)})")
-    module, attribute = MODELS[name]
     try:
-        model: LocalizationModel = getattr(importlib.import_module(module), attribute)(**arguments)
+        model: LocalizationModel = kind(**arguments)
     except ConfigurationError:
         raise
     except Exception as error:  # torch and timm refuse arguments in many ways
         reason = str(error).strip() or type(error).__name__
         raise ConfigurationError(f"model '{name}': {reason.splitlines()[0]}") from None
     return model
+
+
+def to_config(model: LocalizationModel) -> dict[str, Any]:
+    """What :func:`from_config` rebuilds a network from (JSON types only).
+
+    The constructor's arguments, and as ``model`` the name of its class: that in :data:`MODELS`, or
+    its dotted path. With a path comes the file that it lay in, ``model_file``, for whoever looks
+    for it.
+    """
+    config = model.config()
+    kind = type(model)
+    if MODELS.get(str(config.get("model"))) == (kind.__module__, kind.__qualname__):
+        return config
+    return {
+        **config,
+        "model": f"{kind.__module__}.{kind.__qualname__}",
+        "model_file": inspect.getsourcefile(kind),
+    }
