@@ -20,8 +20,7 @@ from PIL import Image
 
 from cvsegguide.console import exit_status
 from cvsegguide.errors import ConfigurationError, DatasetError
-from cvsegguide.evaluation.cells import with_interval
-from cvsegguide.evaluation.report import write_table
+from cvsegguide.evaluation.report import format_interval, write_table
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.progress import track
 
@@ -80,8 +79,8 @@ def measure(manifest: Path, out: Path, options: argparse.Namespace) -> None:
 
 def cells(gsd: float, position: dict[str, float]) -> list[str]:
     """A row of the table."""
-    errors = [with_interval(position, name) for name in ("median", "mean")]
-    shares = [with_interval(position, name, 1, 100) for name in ("recall_1m", "recall_5m")]
+    errors = [format_interval(position, name) for name in ("median", "mean")]
+    shares = [format_interval(position, name, 1, 100) for name in ("recall_1m", "recall_5m")]
     return [f"{gsd:g}", *errors, *shares]
 
 

@@ -24,9 +24,8 @@ from cvsegguide.console import exit_status
 from cvsegguide.data import Manifest, collate
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.evaluation.bootstrap import percentile_interval
-from cvsegguide.evaluation.cells import signed, with_interval
 from cvsegguide.evaluation.evaluator import Evaluator
-from cvsegguide.evaluation.report import write_table
+from cvsegguide.evaluation.report import format_difference, format_interval, write_table
 from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.models.geometric.network import GeometricModel
 from cvsegguide.models.hub import load_model
@@ -134,10 +133,12 @@ def compare(options: argparse.Namespace) -> None:
     head += ["median more m", "mean more m", "NLL more nats"]
     rows = []
     for name, entry in figures.items():
-        cells = [name, with_interval(entry, "median"), with_interval(entry, "mean")]
-        cells += [with_interval(entry, "recall_5m", 1, 100), f"{entry['nll']:.2f}"]
+        cells = [name, format_interval(entry, "median"), format_interval(entry, "mean")]
+        cells += [format_interval(entry, "recall_5m", 1, 100), f"{entry['nll']:.2f}"]
         more = ("median_more", "mean_more", "nll_more")
-        rows.append(cells + ["-" if name == WHOLE else signed(entry, key) for key in more])
+        rows.append(
+            cells + ["-" if name == WHOLE else format_difference(entry.get(key)) for key in more]
+        )
     write_table(Path(options.out) / "switched_off", figures, (head, rows))
 
 

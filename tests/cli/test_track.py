@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from cvsegguide.cli.main import main
+from cvsegguide.experiments import drives as evaluation
 from cvsegguide.geo import GeoReference
 from cvsegguide.inference.localizer import Localizer
-from cvsegguide.tracking import evaluation
 from helpers.colors import (
     UTM,
     ColorNetwork,

@@ -15,8 +15,7 @@ from rasterio.warp import transform
 from cvsegguide.data import Manifest
 from cvsegguide.data.sample import Sample, collate
 from cvsegguide.data.transforms import Mirror
-from cvsegguide.evaluation.demonstration import measure
-from cvsegguide.evaluation.evaluator import Evaluator
+from cvsegguide.evaluation.evaluator import Evaluator, measure
 from cvsegguide.evaluation.examples import answer
 from cvsegguide.evaluation.posterior import IMPOSSIBLE
 from helpers.models import ColourModel

@@ -1,8 +1,194 @@
-"""Tables in terminals of every width."""
+"""The report: that it holds the figures, its pictures, nothing from elsewhere, and stays small."""
 
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from cvsegguide.evaluation.report import fitted, position_table
+from cvsegguide.data.sample import collate
+from cvsegguide.evaluation.choice import extremes, find_samples, ranked_ids, spread
+from cvsegguide.evaluation.evaluator import Evaluator, measure
+from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
+from cvsegguide.evaluation.report import fit_table, position_table, write_report
+from cvsegguide.evaluation.report_pictures import draw_pictures
+from cvsegguide.viz.report import coverage, draw_calibration, draw_confusion, draw_errors
+from helpers.models import ColourModel
+from helpers.tiny import TinyPairs
+
+EVIL = '<script>alert("1")</script> & | `x`'
+
+
+class Page(HTMLParser):
+    """Collects what a browser would make of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data):
+        self.text += data + "\n"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Figures of a colour model on tiny pairs, with the table, the data set and the model."""
+    folder = tmp_path_factory.mktemp("run")
+    model = ColourModel(overhead_size=(32, 32), street_size=(8, 32))
+    model.anchor = torch.nn.Parameter(torch.zeros(()))
+    dataset = TinyPairs(length=9)
+    evaluator = Evaluator(model.channels)
+    writer = PredictionWriter(folder / "predictions.parquet")
+    for index in range(9):
+        writer.add(measure(model, evaluator, collate([dataset[index]])))
+    writer.close()
+    merge_shards(folder / "predictions.parquet", 1)
+    figures = {
+        **evaluator.compute(), "weights": EVIL, "data": "TinyPairs", "split": "test",
+        "command": ["cvsegguide", "test", "--out", "a b"],
+    }  # fmt: skip
+    return figures, folder / "predictions.parquet", dataset, model
+
+
+@pytest.fixture(scope="module")
+def report(run, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("report")
+    figures, table, dataset, model = run
+    write_report(out, figures, draw_pictures(figures, table, dataset, model))
+    return out
+
+
+def test_the_page_stands_alone(report: Path, run) -> None:
+    text = (report / "report.html").read_text()
+    page = Page(text)
+    assert len(text) < 3_000_000
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert EVIL in page.text
+    assert len(page.sources) == 5
+    for source in page.sources:
+        kind, _, content = source.partition(";base64,")
+        assert kind in ("data:image/png", "data:image/jpeg")
+        picture = Image.open(io.BytesIO(base64.b64decode(content)))
+        assert min(picture.size) > 150
+    position = run[0]["position"]
+    assert f"{position['median']:.2f} m" in page.text
+    assert f"{position['mean_low']:.2f} to {position['mean_high']:.2f}" in page.text
+    assert "land-cover prior" in page.text
+    assert "cvsegguide test --out 'a b'" in page.text
+
+
+def test_the_markdown_shows_the_same_pictures(report: Path) -> None:
+    text = (report / "report.md").read_text()
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert links == [
+        f"pictures/{name}"
+        for name in ("errors.png", "calibration.png", "confusion.png", "best.jpg", "worst.jpg")
+    ]
+    assert all((report / link).is_file() for link in links)
+    assert "<script>" not in text.replace("\\<script\\>", "")
+    assert "| model |" in text
+
+
+def test_without_pictures(run, tmp_path: Path) -> None:
+    write_report(tmp_path, run[0], note="No pictures: <b>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md"]
+    page = Page((tmp_path / "report.html").read_text())
+    assert "img" not in page.tags
+    assert "No pictures: <b>" in page.text
+
+
+def test_the_best_and_the_worst_are_drawn(run) -> None:
+    figures, table, _, model = run
+    shown = []
+
+    class Watched(TinyPairs):
+        def __getitem__(self, index):
+            shown.append(index)
+            return super().__getitem__(index)
+
+    places = list(range(9))[::-1]
+    reverse = Watched(length=9)
+    pictures = draw_pictures(figures, table, reverse, model, places=places)
+    assert [picture.name for picture in pictures][-2:] == ["best.jpg", "worst.jpg"]
+    import pyarrow.parquet as pq
+
+    errors = pq.read_table(table)["error_m"].to_pylist()
+    order = np.argsort(errors, kind="stable").tolist()
+    assert shown[-6:] == [places[i] for i in [*order[:3], *order[::-1][:3]]]
+
+
+def test_the_curve_of_errors() -> None:
+    figure = draw_errors([1.0, 2.0, 4.0, np.nan], {"tile centre": [8.0, 8.0, 8.0, 8.0]})
+    model, centre = figure.axes[0].lines[:2]
+    x, y = model.get_xdata(), model.get_ydata()
+    # A sample without an estimate is never found.
+    assert [y[x <= limit].max() for limit in (0.9, 1.0, 2.0, 5.0)] == [0, 25, 50, 75]
+    assert centre.get_ydata().max() == 100
+
+
+def test_the_curve_of_calibration() -> None:
+    # Of four cameras two lie within the likeliest tenth, one within 60 %, one within 95 %.
+    above = [0.05, 0.09, 0.55, 0.92]
+    assert coverage(above, [0.05, 0.1, 0.6, 0.95]).tolist() == [0, 0.5, 0.75, 1]
+    line = draw_calibration(above).axes[0].lines[1]
+    assert line.get_ydata()[50] == 50
+    assert line.get_ydata()[90] == 75
+    assert line.get_ydata()[-1] == 100
+
+
+def test_confusion_leaves_out_what_does_not_occur() -> None:
+    axes = draw_confusion([[8, 0, 2], [0, 0, 0], [0, 0, 5]], ["a", "b", "c"]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "c"]
+    assert [text.get_text() for text in axes.texts] == ["80", "20", "0", "100"]
+
+
+def test_choices(run) -> None:
+    _, table, dataset, _ = run
+    assert extremes([3.0, 1.0, float("nan"), 2.0], 2, 5) == ([1, 3], [0])
+    assert spread(10, 2) == [2, 7]
+    assert spread(2, 5) == [0, 1]
+    joined = torch.utils.data.ConcatDataset([dataset, TinyPairs(length=3, first=100)])
+    assert find_samples(joined, ["tiny-101", "tiny-8"]) == [10, 8]
+    with pytest.raises(Exception, match="2 samples end so"):
+        find_samples(joined, ["1"])
+    assert len(ranked_ids(table, 2, 1)) == 3
+
+
+def test_a_picture_of_the_worst_case_stays_small(run) -> None:
+    """Noise compresses worst."""
+    figures, table, _, model = run
+
+    class Noise(TinyPairs):
+        def __getitem__(self, index):
+            generator = torch.Generator().manual_seed(index)
+            sample = super().__getitem__(index)
+            size = (3, 256, 256)
+            return replace(
+                sample, overhead=torch.rand(size, generator=generator),
+                street=torch.rand(3, 128, 512, generator=generator), landcover=None,
+            )  # fmt: skip
+
+    model.overhead_size, keep = (256, 256), model.overhead_size
+    try:
+        pictures = draw_pictures(figures, table, Noise(length=9), model)
+    finally:
+        model.overhead_size = keep
+    assert sum(len(picture.content) for picture in pictures) * 4 / 3 < 2_900_000
+
 
 FIGURES = {
     "position": {
@@ -22,7 +208,7 @@ def widest(table: tuple[list[str], list[list[str]]]) -> int:
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_nothing_is_cut(width: int) -> None:
-    head, rows = fitted(position_table(FIGURES), width)
+    head, rows = fit_table(position_table(FIGURES), width)
     assert widest((head, rows)) <= width
     assert head[:3] == ["predictor", "mean m", "median m"]
     assert rows[0][:3] == ["model", "5.81", "1.25"]
@@ -31,5 +217,5 @@ def test_nothing_is_cut(width: int) -> None:
 
 def test_a_wide_terminal_keeps_everything() -> None:
     table = position_table(FIGURES)
-    assert fitted(table, 250) == table
+    assert fit_table(table, 250) == table
     assert table[1][0][1] == "5.81 [2.02, 10.19]"

@@ -26,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make, localise, report."""
     from cvsegguide.errors import ConfigurationError
-    from cvsegguide.evaluation.demonstration import demonstrate
+    from cvsegguide.experiments.demonstration import demonstrate
 
     for name in ("tiles", "samples"):
         if getattr(arguments, name) < 1:
-            raise ConfigurationError(f"--{name} must be at least 1")
+            raise ConfigurationError("must be at least 1", parameter=name)
     demonstrate(
         arguments.out,
         tiles=arguments.tiles,

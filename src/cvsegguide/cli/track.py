@@ -218,9 +218,9 @@ def _print(result: "Track") -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    from cvsegguide.experiments.drives import evaluate, report
     from cvsegguide.inference.localizer import Localizer
     from cvsegguide.io.atomic import write_text
-    from cvsegguide.tracking.evaluation import evaluate, report
 
     if arguments.table is not None:
         raise ConfigurationError("--evaluate: makes its own drives and takes no TABLE")

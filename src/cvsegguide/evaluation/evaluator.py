@@ -19,9 +19,10 @@ from cvsegguide.evaluation.posterior import (
 )
 from cvsegguide.evaluation.segmentation import LandCoverScores
 from cvsegguide.geo import GeoReference, wrap_degrees
-from cvsegguide.landcover import NYC, ClassScheme
+from cvsegguide.inference.prediction import predict
+from cvsegguide.landcover import NYC, ClassScheme, scheme_of
 from cvsegguide.machine import usable_cores
-from cvsegguide.models.base import Prediction
+from cvsegguide.models.base import LocalizationModel, Prediction
 
 Row = dict[str, Any]
 
@@ -204,3 +205,18 @@ def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
         elif isinstance(value, int | float) and math.isfinite(value):
             result[f"{prefix}{name}"] = float(value)
     return result
+
+
+def measure(model: LocalizationModel, evaluator: Evaluator, batch: Batch) -> list[Row]:
+    """Localise a batch with a network in evaluation mode and add it to the figures."""
+    device = next(model.parameters()).device
+    batch = batch.to(device)
+    with torch.inference_mode():
+        prediction = predict(
+            model, batch.overhead, batch.street, batch.heading, batch.fov, batch.landcover
+        )
+        target = None
+        if batch.landcover is not None:
+            lookup = torch.from_numpy(scheme_of(model.channels).channel_lookup).to(device)
+            target = lookup[batch.landcover.long()]
+        return evaluator.update(prediction, model.log_posterior(prediction), batch, target)

@@ -1,6 +1,7 @@
 """The pictures of a report: plots of what was measured, the best and the worst samples."""
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cvsegguide.evaluation.choice import extremes, read_predictions
+from cvsegguide.evaluation.examples import answer
+from cvsegguide.inference.example import Example
+from cvsegguide.viz.comparison import draw_comparison
+from cvsegguide.viz.report import draw_calibration, draw_confusion, draw_errors, render
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -18,6 +23,12 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Samples among the best, and among the worst."""
+
+_SAMPLES = (
+    "Left, the overhead image under the posterior; then the true land cover, and the predicted one "
+    "with the outlines of the 50 % and 90 % highest-density sets. Below, the street view and the "
+    "probabilities of the ranked regions."
+)
 
 
 @dataclass(frozen=True)
@@ -43,14 +54,19 @@ class Picture:
         """As HTML wants it."""
         return "image/jpeg" if self.name.endswith(".jpg") else "image/png"
 
+    @property
+    def base64(self) -> str:
+        """The file as text."""
+        return base64.b64encode(self.content).decode("ascii")
 
-def run_pictures(
+
+def draw_pictures(
     figures: Mapping[str, Any],
     predictions: Path | None = None,
     dataset: "Dataset[Sample] | None" = None,
     model: "LocalizationModel | None" = None,
     scheme: "ClassScheme | None" = None,
-    places: "list[int] | None" = None,
+    places: Sequence[int] | None = None,
     heading_error: float = 0.0,
 ) -> list[Picture]:
     """Draw what there is the matter for.
@@ -67,29 +83,26 @@ def run_pictures(
     Raises:
         CVSegGuideError: The table or a sample cannot be read.
     """
-    from cvsegguide.viz.report import draw_calibration, draw_confusion, draw_errors, rendered
-
     pictures: list[Picture] = []
+    chosen: dict[str, list[Sample]] = {}
     if predictions is not None:
         columns = ("id", "error_m", "mass_above", "row_true", "col_true", "gsd")
         table = read_predictions(predictions, columns)
-        shown = min(SHOWN, -(-len(table["id"]) // 2))  # few samples are shared out
-        best, worst = extremes(table["error_m"], shown, shown)
         baselines = {}
-        if dataset is not None and best:
-            first = dataset[best[0] if places is None else places[best[0]]]
-            height, width = first.overhead.shape[1:]
-            down = np.array(table["row_true"]) - height / 2
-            across = np.array(table["col_true"]) - width / 2
-            inside = (abs(down) <= height / 2) & (abs(across) <= width / 2)
-            if inside.all():  # else the tiles differ in size
-                baselines["tile centre"] = np.hypot(down, across) * np.array(table["gsd"])
+        if dataset is not None and len(table["id"]):
+            shown = min(SHOWN, -(-len(table["id"]) // 2))  # few samples are shared out
+            for name, rows in zip(
+                ("Best", "Worst"), extremes(table["error_m"], shown, shown), strict=True
+            ):
+                chosen[name] = [dataset[row if places is None else places[row]] for row in rows]
+            first = (chosen["Best"] or [dataset[0]])[0]
+            baselines = _centre_errors(table, (first.overhead.shape[1], first.overhead.shape[2]))
         pictures.append(
             Picture(
                 "errors.png",
                 "Errors",
                 "Share of samples whose position error is at most so many metres (logarithmic).",
-                rendered(draw_errors(table["error_m"], baselines)),
+                render(draw_errors(table["error_m"], baselines)),
                 "Position",
             )
         )
@@ -99,7 +112,7 @@ def run_pictures(
                 "Calibration of the posterior",
                 "How many cameras lie in the highest-density set of each mass; on the diagonal "
                 "where the posterior is calibrated, below it where it is too sure.",
-                rendered(draw_calibration(table["mass_above"])),
+                render(draw_calibration(table["mass_above"])),
                 "Position",
             )
         )
@@ -110,45 +123,27 @@ def run_pictures(
                 "confusion.png",
                 "Land cover: what is taken for what",
                 "Per cent of the pixels of each true class.",
-                rendered(draw_confusion(scores["confusion"], scores["classes"])),
+                render(draw_confusion(scores["confusion"], scores["classes"])),
                 "Confusion",
             )
         )
-    if predictions is not None and dataset is not None and model is not None:
-        pictures += _samples(dataset, model, scheme, best, worst, places, heading_error)
+    for name, samples in chosen.items():
+        if model is not None and samples:
+            entries = [
+                Example(sample, [answer(model, sample, "prediction", scheme, heading_error)])
+                for sample in samples
+            ]
+            content = render(draw_comparison(entries), "jpg")
+            pictures.append(Picture(f"{name.lower()}.jpg", f"{name} samples", _SAMPLES, content))
     return pictures
 
 
-def _samples(
-    dataset: "Dataset[Sample]",
-    model: "LocalizationModel",
-    scheme: "ClassScheme | None",
-    best: list[int],
-    worst: list[int],
-    places: "list[int] | None",
-    heading_error: float,
-) -> list[Picture]:
-    from cvsegguide.evaluation.examples import answer
-    from cvsegguide.inference.example import Example
-    from cvsegguide.viz.comparison import draw_comparison
-    from cvsegguide.viz.report import rendered
-
-    what = (
-        "Left, the overhead image under the posterior; then the true land cover, and the predicted "
-        "one with the outlines of the 50 % and 90 % highest-density sets. Below, the street view "
-        "and the probabilities of the ranked regions."
-    )
-    found = []
-    for name, title, rows in (
-        ("best.jpg", "Best samples", best),
-        ("worst.jpg", "Worst samples", worst),
-    ):
-        samples = [dataset[row if places is None else places[row]] for row in rows]
-        entries = [
-            Example(sample, [answer(model, sample, "prediction", scheme, heading_error)])
-            for sample in samples
-        ]
-        if entries:
-            content = rendered(draw_comparison(entries), "jpg")
-            found.append(Picture(name, title, what, content))
-    return found
+def _centre_errors(
+    table: Mapping[str, Sequence[float]], size: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Errors in metres of whoever says the middle of each tile; none where tiles differ in size."""
+    down = np.array(table["row_true"]) - size[0] / 2
+    across = np.array(table["col_true"]) - size[1] / 2
+    if (abs(down) > size[0] / 2).any() or (abs(across) > size[1] / 2).any():
+        return {}
+    return {"tile centre": np.hypot(down, across) * np.array(table["gsd"])}

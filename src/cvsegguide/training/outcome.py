@@ -153,8 +153,7 @@ def report_rows(command: "Command") -> None:
 def report(command: "Command") -> None:
     """Write ``metrics.json`` and the report of ``test`` or ``validate``; print the tables."""
     from cvsegguide.evaluation.published import published_results
-    from cvsegguide.evaluation.report import print_table
-    from cvsegguide.evaluation.report_files import write_report
+    from cvsegguide.evaluation.report import print_report, write_report
 
     source = command.options.weights or command.options.model.weights
     split = "val" if command.subcommand == "validate" else "test"
@@ -174,7 +173,7 @@ def report(command: "Command") -> None:
     if console.settings.json:
         console.show(content)
     else:
-        print_table(content)
+        print_report(content)
     console.note(f"written to {command.out} (the report: {page})")
 
 
@@ -182,12 +181,12 @@ def _pictures(command: "Command", content: dict[str, Any]) -> tuple[list[Any], s
     """Pictures of the report, or why there are none."""
     if command.options.no_pictures:
         return [], ""
-    from cvsegguide.evaluation.report_pictures import run_pictures
+    from cvsegguide.evaluation.report_pictures import draw_pictures
 
     try:
         if command.subcommand != "test":
-            return run_pictures(content), ""
-        return run_pictures(
+            return draw_pictures(content), ""
+        return draw_pictures(
             content,
             command.out / "predictions.parquet",
             command.datamodule.dataset("test"),
@@ -202,9 +201,9 @@ def _pictures(command: "Command", content: dict[str, Any]) -> tuple[list[Any], s
 
 def write_sweep(command: "Command") -> None:
     """Measure narrower views and worse headings; write ``sweep.json``, ``.md`` and ``.png``."""
-    from cvsegguide.evaluation.report import markdown_table, print_one
+    from cvsegguide.evaluation.report import markdown_table, print_table
     from cvsegguide.evaluation.sweeps import Degraded, conditions, sweep_table
-    from cvsegguide.viz.report import draw_sweep, rendered
+    from cvsegguide.viz.report import draw_sweep, render
 
     whole = listed(command.datamodule.datasets["test"])
     results: dict[str, Any] = {}
@@ -224,6 +223,6 @@ def write_sweep(command: "Command") -> None:
         write_text(command.out / "sweep.json", json.dumps(results, indent=2) + "\n")
         write_text(command.out / "sweep.md", markdown_table(*table) + "\n")
         with atomic_path(command.out / "sweep.png") as temporary:
-            temporary.write_bytes(rendered(draw_sweep(results), dpi=150))
+            temporary.write_bytes(render(draw_sweep(results), dpi=150))
         if not console.settings.json:
-            print_one("Field of view and heading", table)
+            print_table("Field of view and heading", table)

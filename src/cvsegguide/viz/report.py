@@ -17,7 +17,7 @@ MODEL, BASELINE, ACCENT = "#7b3fa0", "#8a8a8a", "#1f9d55"
 _SIZE = 8.5
 
 
-def rendered(figure: "Figure", kind: str = "png", dpi: int = 110) -> bytes:
+def render(figure: "Figure", kind: str = "png", dpi: int = 110) -> bytes:
     """A figure as the content of a file; JPEGs at a quality that keeps them small."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -1,4 +1,9 @@
-"""Training and testing the rows of an ablation table, one after another or several at a time."""
+"""Training and testing the rows of an ablation, one after another or several at a time.
+
+Each row is an ordinary run of ``fit``, then one of ``test`` for every test set and knowledge of
+the heading, as processes, in a folder of its own, so that an interrupted ablation goes on where it
+was.
+"""
 
 import glob
 import json
@@ -15,33 +20,25 @@ from typing import Any
 import yaml
 
 from cvsegguide.errors import ConfigurationError, CVSegGuideError
-from cvsegguide.evaluation.ablation_table import (
-    SETTINGS,
-    TablePlan,
-    TableRun,
-    evaluation_entries,
-    heading_error,
-)
+from cvsegguide.experiments.ablation import Plan, Run, heading_error
 from cvsegguide.io.atomic import write_text
 
+SETTINGS = "ablation.yaml"
+"""What a row is trained with, in its folder."""
+
 LOG = "log.txt"
-"""What a row's processes said, in its folder, where several rows run at a time."""
-
-_SIGNALLED = 128
-"""Exit statuses above this say that a signal ended a process."""
-
-Execute = Callable[[list[str], Path], int]
+"""What a row's processes said, in its folder."""
 
 
 class Stopped(CVSegGuideError):
-    """An ablation that was asked to stop."""
+    """An ablation that was asked to stop by the signal ``number``."""
 
     def __init__(self, number: int) -> None:
         super().__init__("stopped on request; the same command goes on from there")
         self.exit_status = 128 + number
 
 
-def evaluations(plan: TablePlan, searching: bool) -> list[tuple[str, str, str]]:
+def evaluations(plan: Plan, searching: bool) -> list[tuple[str, str, str]]:
     """Test set, knowledge of the heading, and folder of the results, in a row's folder.
 
     Args:
@@ -66,24 +63,23 @@ def is_trained(folder: Path) -> bool:
     return (folder / "row.json").is_file() and (folder / "model.safetensors").is_file()
 
 
-def run_table(
-    plan: TablePlan,
+def run_rows(
+    plan: Plan,
     out: Path,
     searching: Mapping[str, bool],
-    execute: Execute,
     say: Callable[[str], None],
     workers: int | None = None,
     jobs: int = 1,
 ) -> list[str]:
     """Train and test every row as far as that has not been done.
 
-    A row that fails is told of and left, the others go on.
+    A row that fails is told of and left, the others go on. SIGINT and SIGTERM let the processes
+    save and stop.
 
     Args:
         plan: What to train.
         out: Folder of the ablation; a row's folder in it has the row's name.
         searching: By the row's name, whether its network searches headings.
-        execute: Runs ``fit`` or ``test`` with its options, given the row's folder.
         say: Tells the user how far it is.
         workers: Processes that read data, for every row; results do not depend on it.
         jobs: Rows that run at a time.
@@ -94,44 +90,23 @@ def run_table(
     Raises:
         ConfigurationError: A row in the folder was made with other settings, or tested on other
             data under the name of a test set.
-        CVSegGuideError: The user asked it to stop.
+        Stopped: The user asked it to stop.
     """
-    runs = plan.rows()
-    failed: list[str] = []
-    texts = {run.name: plan.settings(run) for run in runs}
+    runs = plan.runs()
     for run in runs:
-        folder = out / run.name
-        settings = folder / SETTINGS
-        begun = is_trained(folder) or (folder / "last.ckpt").exists()
-        known = settings.read_text(encoding="utf-8") if begun and settings.exists() else None
-        if known not in (None, texts[run.name]):
-            raise ConfigurationError(
-                f"{folder}: was made with other settings (compare {settings.name}); "
-                "another --out starts afresh"
-            )
-        _check_tests(plan, folder)
+        _check_settings(plan, run, out / run.name)
+    failed: list[str] = []
 
-    def work(number: int, run: TableRun) -> None:
+    def work(number: int, run: Run) -> None:
         label = f"row {number} of {len(runs)}: {run}"
-        folder = out / run.name
         try:
-            _train(plan, run, folder, texts[run.name], workers, execute, lambda: say(label))
-            _test(plan, run, folder, searching[run.variant.name], workers, execute, say, label)
-        except Exception as error:  # hours of other rows must not be lost with it
-            if getattr(error, "exit_status", 0) > _SIGNALLED:
-                raise
-            text = " ".join(str(error).split()) or type(error).__name__
-            failed.append(text if text.startswith(str(run)) else f"{run}: {text}")
-            say(f"{label}: failed: {text}")
+            _train(plan, run, out / run.name, processes, label)
+            _test(plan, run, out / run.name, searching[run.row.name], processes, label)
+        except ConfigurationError as error:  # hours of other rows must not be lost with it
+            failed.append(f"{run}: {error}")
+            say(f"{label}: failed: {error}")
 
-    if jobs == 1:
-        from cvsegguide.data.resident import kept_sets
-
-        with kept_sets():
-            for number, run in enumerate(runs, 1):
-                work(number, run)
-        return failed
-    with ThreadPoolExecutor(jobs) as pool:
+    with Processes(say, workers) as processes, ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(work, number, run) for number, run in enumerate(runs, 1)]
         done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
         for future in waiting:
@@ -141,60 +116,50 @@ def run_table(
     return failed
 
 
-def _check_tests(plan: TablePlan, folder: Path) -> None:
-    """Raise ConfigurationError where results of other data have the name of a test set."""
+def _check_settings(plan: Plan, run: Run, folder: Path) -> None:
+    """Raise ConfigurationError where a folder holds results of other settings or test data."""
+    path = folder / SETTINGS
+    begun = is_trained(folder) or (folder / "last.ckpt").exists()
+    if begun and path.exists() and path.read_text(encoding="utf-8") != plan.settings(run):
+        raise ConfigurationError(
+            f"{folder}: was made with other settings (compare {SETTINGS}); another `out` starts "
+            "afresh"
+        )
     for test in plan.tests:
         settings = folder / f"test-{test.name}.yaml"
         done = any(map(is_tested, folder.glob(f"test/{glob.escape(test.name)}-*")))
         if not done or not settings.is_file():
             continue
         known = yaml.safe_load(settings.read_text("utf-8"))["data"]["test"]
-        if known != yaml.safe_load(yaml.safe_dump(evaluation_entries(plan, test))):
+        if known != yaml.safe_load(yaml.safe_dump(plan.test_entries(test))):
             raise ConfigurationError(
-                f"--test {test.name}: {folder} was tested on other data of that name (compare "
-                f"{settings.name}); give these another (NAME=PATH)"
+                f"{folder} was tested on other data called '{test.name}' (compare "
+                f"{settings.name}); give these another name (NAME=PATH)",
+                parameter="test",
             )
 
 
-def _train(
-    plan: TablePlan,
-    run: TableRun,
-    folder: Path,
-    text: str,
-    workers: int | None,
-    execute: Execute,
-    begin: Callable[[], None],
-) -> None:
+def _train(plan: Plan, run: Run, folder: Path, processes: "Processes", label: str) -> None:
     if is_trained(folder):
         return
-    begin()
-    write_text(folder / SETTINGS, text)
+    write_text(folder / SETTINGS, plan.settings(run))
     resumed = (folder / "last.ckpt").exists()
     start = time.monotonic()
-    options = ["--config", str(folder / SETTINGS), *plan.arguments, "--out", str(folder)]
-    if workers is not None:
-        options += ["--data.num_workers", str(workers)]
-    _successful(execute(["fit", *options, "--resume"], folder), run, folder)
-    seconds = round(time.monotonic() - start, 1)
-    write_text(folder / "row.json", json.dumps({"fit_seconds": None if resumed else seconds}))
+    options = [] if plan.root is None else ["--root", plan.root]
+    options = ["--config", str(folder / SETTINGS), *options, "--out", str(folder), "--resume"]
+    processes.execute(["fit", *options], folder, label)
+    seconds = None if resumed else round(time.monotonic() - start, 1)
+    write_text(folder / "row.json", json.dumps({"fit_seconds": seconds}))
 
 
 def _test(
-    plan: TablePlan,
-    run: TableRun,
-    folder: Path,
-    searching: bool,
-    workers: int | None,
-    execute: Execute,
-    say: Callable[[str], None],
-    label: str,
+    plan: Plan, run: Run, folder: Path, searching: bool, processes: "Processes", label: str
 ) -> None:
-    entries = {test.name: evaluation_entries(plan, test) for test in plan.tests}
-    fault: Exception | None = None
+    entries = {test.name: plan.test_entries(test) for test in plan.tests}
+    fault: ConfigurationError | None = None
     for name, heading, place in evaluations(plan, searching):
         if is_tested(folder / place):
             continue
-        say(f"{label}: testing on {name}, heading {heading}")
         # beside config.yaml, so that `test` finds the run
         content: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
         content["data"]["test"] = entries[name]
@@ -202,25 +167,13 @@ def _test(
         write_text(settings, yaml.safe_dump(content, sort_keys=False))
         options = ["--config", str(settings), "--out", str(folder / place), "--no-pictures"]
         options += ["--model.heading_error", f"{heading_error(heading):g}"]
-        if workers is not None:
-            options += ["--data.num_workers", str(workers)]
         try:
-            _successful(execute(["test", *options], folder), run, folder)
-        except Exception as error:  # the other test sets may do
-            if getattr(error, "exit_status", 0) > _SIGNALLED:
-                raise
+            said = f"{label}: testing on {name}, heading {heading}"
+            processes.execute(["test", *options], folder, said)
+        except ConfigurationError as error:  # the other test sets may do
             fault = fault or error
     if fault is not None:
         raise fault
-
-
-def _successful(status: int, run: TableRun, folder: Path) -> None:
-    if status:
-        said = ""
-        if (folder / LOG).is_file():
-            lines = (folder / LOG).read_text("utf-8", errors="replace").splitlines()
-            said = f": {lines[-1].strip()}" if lines else ""
-        raise ConfigurationError(f"{run}: ended with status {status}{said}")
 
 
 class Processes:
@@ -229,11 +182,20 @@ class Processes:
     As a context it answers SIGINT and SIGTERM: the processes get a SIGTERM, save and stop.
 
     Args:
+        say: Tells the user what begins.
+        workers: Processes that read data, in each; None leaves that to the configuration.
         program: What is run with ``fit`` or ``test`` and their options.
     """
 
-    def __init__(self, program: Sequence[str] = (sys.executable, "-m", "cvsegguide")) -> None:
-        self.program = tuple(program)
+    def __init__(
+        self,
+        say: Callable[[str], None] = print,
+        workers: int | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "cvsegguide"),
+    ) -> None:
+        self._say = say
+        self._program = tuple(program)
+        self._options = [] if workers is None else ["--data.num_workers", str(workers)]
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._signal = 0
@@ -241,35 +203,32 @@ class Processes:
 
     def __enter__(self) -> "Processes":
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._note)
+            self._handlers[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._end()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: object) -> None:
+    def _stop(self, number: int, frame: object) -> None:
         self._signal = number
-        self._end()
-
-    def _end(self) -> None:
         for process in tuple(self._running):
-            if process.poll() is None:
-                process.terminate()
+            process.terminate()
 
-    def execute(self, argv: list[str], folder: Path) -> int:
-        """Run the program with ``argv``; what it says goes to the row's log.
+    def execute(self, argv: list[str], folder: Path, label: str) -> None:
+        """Run the program with ``argv``; what it says goes to the log in ``folder``.
 
         Raises:
+            ConfigurationError: It ended with another status than 0; the message has its last line.
             Stopped: This process was asked to end.
         """
         self._check()
+        self._say(f"{label} ({folder / LOG})")
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOG).open("ab") as log:
             # in a session of its own: a Ctrl-C reaches it once, through this process
             process = subprocess.Popen(
-                [*self.program, *argv],
+                [*self._program, *argv, *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -277,19 +236,18 @@ class Processes:
             )
             with self._lock:
                 self._running.add(process)
+            if self._signal:  # it came while the process was being started
+                process.terminate()
             try:
-                self._end_late(process)
                 status = process.wait()
             finally:
                 with self._lock:
                     self._running.discard(process)
         self._check()
-        return status
-
-    def _end_late(self, process: "subprocess.Popen[bytes]") -> None:
-        """End a process that was being started when the signal came."""
-        if self._signal:
-            process.terminate()
+        if status:
+            lines = (folder / LOG).read_text("utf-8", errors="replace").split("\n")
+            last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+            raise ConfigurationError(f"ended with status {status}: {last}")
 
     def _check(self) -> None:
         if self._signal:

@@ -7,23 +7,20 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cvsegguide.console import done, note
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
-from cvsegguide.data.sample import Batch, collate
+from cvsegguide.data.sample import collate
 from cvsegguide.errors import ConfigurationError
-from cvsegguide.evaluation.evaluator import Evaluator, Row
+from cvsegguide.evaluation.evaluator import Evaluator, Row, measure
 from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
-from cvsegguide.evaluation.report import print_table
-from cvsegguide.evaluation.report_files import write_report
-from cvsegguide.evaluation.report_pictures import run_pictures
+from cvsegguide.evaluation.report import print_report, write_report
+from cvsegguide.evaluation.report_pictures import draw_pictures
 from cvsegguide.inference.localizer import Localizer
-from cvsegguide.inference.prediction import predict
 from cvsegguide.io.atomic import write_text
 from cvsegguide.landcover import scheme_of
-from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.hub import default_weights
 from cvsegguide.progress import track
+from cvsegguide.synth import generate
 
 
 def demonstrate(
@@ -55,9 +52,6 @@ def demonstrate(
     Raises:
         CVSegGuideError: The weights or the folder cannot be used, or the city has no street.
     """
-    from cvsegguide.models.hub import default_weights
-    from cvsegguide.synth import generate
-
     source = default_weights() if model is None else model
     localizer = Localizer.from_pretrained(source)
     out = Path(out)
@@ -71,7 +65,7 @@ def demonstrate(
     dataset = BrooklynQueens(out / "city", labels=("landcover",))
     if len(dataset) == 0:
         raise ConfigurationError(
-            "--tiles: this city has no street; take more tiles or another seed"
+            "this city has no street; take more of them or another `seed`", parameter="tiles"
         )
     step = max(1, -(-len(dataset) // samples))
     chosen = range(step // 2, len(dataset), step) if step > 1 else range(len(dataset))
@@ -80,7 +74,7 @@ def demonstrate(
     start = time.perf_counter()
     evaluator = Evaluator(localizer.model.channels, scheme_of(localizer.model.channels))
     predictions = out / "predictions.parquet"
-    rows = _localised(localizer, evaluator, dataset, chosen, predictions)
+    rows = _localise(localizer, evaluator, dataset, chosen, predictions)
     elapsed = time.perf_counter() - start
     figures: dict[str, Any] = {
         **evaluator.compute(),
@@ -92,19 +86,19 @@ def demonstrate(
     write_text(out / "metrics.json", json.dumps(figures, indent=2) + "\n")
     drawn = []
     if pictures:
-        drawn = run_pictures(figures, predictions, dataset, localizer.model, places=list(chosen))
+        drawn = draw_pictures(figures, predictions, dataset, localizer.model, places=list(chosen))
     report, _ = write_report(out, figures, drawn)
     saved = _save_extremes(localizer, dataset, chosen, [row["error_m"] for row in rows], out)
     if as_json:
         print(json.dumps(figures, indent=2))
     else:
-        print_table(figures)
+        print_report(figures)
         names = ", ".join(str(folder / "figure.png") for folder in saved)
         done(f"Figures: {names}\nReport: {report}")
     return figures
 
 
-def _localised(
+def _localise(
     localizer: Localizer,
     evaluator: Evaluator,
     dataset: BrooklynQueens,
@@ -142,18 +136,3 @@ def _save_extremes(
         result = localizer.localize(overhead, street, heading=sample.heading, fov=sample.fov)
         result.save(out / name, truth=(sample.row, sample.col))
     return [out / name for name in picks]
-
-
-def measure(model: LocalizationModel, evaluator: Evaluator, batch: Batch) -> list[Row]:
-    """Localise a batch with a network in evaluation mode and add it to the figures."""
-    device = next(model.parameters()).device
-    batch = batch.to(device)
-    with torch.inference_mode():
-        prediction = predict(
-            model, batch.overhead, batch.street, batch.heading, batch.fov, batch.landcover
-        )
-        target = None
-        if batch.landcover is not None:
-            lookup = torch.from_numpy(scheme_of(model.channels).channel_lookup).to(device)
-            target = lookup[batch.landcover.long()]
-        return evaluator.update(prediction, model.log_posterior(prediction), batch, target)

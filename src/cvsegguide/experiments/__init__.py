@@ -1,0 +1,1 @@
+"""What is measured with whole runs: ablations, the demonstration, drives."""
