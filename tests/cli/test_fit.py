@@ -16,18 +16,11 @@ from PIL import Image
 
 from cvsegguide.cli.main import main
 from cvsegguide.evaluation.predictions import NEEDS_TRUTH
-from cvsegguide.training.command import Command
+from cvsegguide.models.hub import load_model
 from helpers.brooklyn_queens import make_tree
 from helpers.tiny import write_config
 
 TESTS = Path(__file__).resolve().parents[1]
-EXPORT = Command._export
-
-
-@pytest.fixture(autouse=True)
-def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tiny network has no place in the registry; exporting is tested with a real one."""
-    monkeypatch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run; its configuration is beside it as ``tiny.yaml``."""
     folder = tmp_path_factory.mktemp("trained")
     config = write_config(folder / "tiny.yaml", trainer={"max_epochs": 2})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
-        assert main(["fit", "--config", str(config), "--out", str(folder / "run")]) == 0
+    assert main(["fit", "--config", str(config), "--out", str(folder / "run")]) == 0
     return folder / "run"
 
 
@@ -163,7 +154,7 @@ def test_predict_localises_pairs_whose_place_nobody_knows(
         with_truth += [f"--data.test.{name}", size]
     command = ["test", "--config", str(trained / "config.yaml"), "--out", str(tmp_path / "t")]
     assert main([*command, *with_truth]) == 2
-    assert "street#1: the camera has no position: only `predict`" in error_line(capfd)
+    assert "street#1: the camera has no position: only predict" in error_line(capfd)
 
 
 def test_batch_size_changes_nothing(trained: Path, tmp_path: Path) -> None:
@@ -241,11 +232,9 @@ def test_two_processes_give_the_figures_of_one(trained: Path, tmp_path: Path) ->
 def test_two_processes_train(tmp_path: Path) -> None:
     """Seven validation samples do not divide by two: nobody waits for a batch that never comes."""
     config = write_config(tmp_path / "two.yaml", trainer={"max_epochs": 2})
-    script = tmp_path / "launch.py"
-    script.write_text(SCRIPT)
     done = subprocess.run(
         [
-            *(sys.executable, str(script), "fit", "--config", str(config)),
+            *(sys.executable, "-m", "cvsegguide", "fit", "--config", str(config)),
             *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
             *("--out", str(tmp_path / "run"), "--data.eval_batch_size", "1"),
         ],
@@ -258,17 +247,6 @@ def test_two_processes_train(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "epoch 2/2" in done.stderr
     assert (tmp_path / "run" / "best.ckpt").exists()
-
-
-SCRIPT = """
-import sys
-from cvsegguide.evaluation.predictions import NEEDS_TRUTH
-from cvsegguide.training.command import Command
-Command._export = lambda self: None
-if __name__ == "__main__":
-    from cvsegguide.cli.main import main
-    sys.exit(main(sys.argv[1:]))
-"""
 
 
 def test_best_is_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,7 +375,7 @@ LARGE = "[{class_path: cvsegguide.data.transforms.Crop, init_args: {scale: [3, 4
         (["--config", "tiny.yaml", "--model.network_arguments", "{size: 3}"], "size"),
         (["--config", "tiny.yaml", "--data.batch_size", "0"], "batch_size"),
         (["--config", "tiny.yaml", "--data.train", "null"], "data.train"),
-        (["--config", "tiny.yaml", "--ema", "1.5"], "EMA decay"),
+        (["--config", "tiny.yaml", "--ema", "1.5"], "--ema: must lie"),
         (["--config", "tiny.yaml", "--trainer.accelerator", "abacus"], "abacus"),
         (["--config", "tiny.yaml", "--trainer.devices", "0"], "devices"),
         (["--config", "tiny.yaml", "--trainer.max_epochs", "x"], "max_epochs"),
@@ -439,7 +417,7 @@ def test_a_file_in_the_place_of_the_folder(
     config = write_config(tmp_path / "tiny.yaml")
     weights = [] if command == "fit" else ["--weights", str(trained)]
     assert main([command, "--config", str(config), *weights, "--out", str(out)]) == 2
-    assert f"--out {out}: is a file; results need a folder" in error_line(capfd)
+    assert f"--out: {out} is a file; results need a folder" in error_line(capfd)
     assert out.read_text() == "mine"
 
 
@@ -450,7 +428,7 @@ def test_a_file_in_the_place_of_the_folder(
         (["--weights", "empty"], "empty"),
         (["--weights", "absent.ckpt"], "absent.ckpt"),
         (["--weights", "wrong.ckpt"], "is of another network"),
-        (["--weights", "text.ckpt"], "not a readable checkpoint"),
+        (["--weights", "text.ckpt"], "not a PyTorch checkpoint"),
     ],
 )
 def test_unusable_weights(
@@ -486,7 +464,7 @@ def test_bundled_configurations_and_root(
     assert {config["data"][split]["init_args"]["root"] for split in ("train", "val")} == {"tree"}
     capfd.readouterr()
     assert main(["fit", "--config", "mst-huge-mars", "--root", "tree"]) == 2
-    assert "bundled configuration (featup-brooklyn-queens" in error_line(capfd)
+    assert "bundled configuration of that name (featup-brooklyn-queens" in error_line(capfd)
 
 
 def test_the_test_city_of_a_synthetic_one(
@@ -537,10 +515,8 @@ def test_help(capfd: pytest.CaptureFixture[str], command: str) -> None:
 
 
 def test_weights_without_validation_are_the_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("cvsegguide.training.command.Command._export", EXPORT)
-    monkeypatch.setattr("cvsegguide.models.hub.save_model", lambda *arguments: None)
     for kind, changes in (("best", {}), ("last", {"val": None})):
         config = write_config(
             tmp_path / "tiny.yaml", data={**changes, "test": None}, trainer={"max_epochs": 1}
@@ -548,3 +524,4 @@ def test_weights_without_validation_are_the_last(
         assert main(["fit", "--config", str(config), "--out", str(tmp_path / kind)]) == 0
         path = tmp_path / kind / "model.safetensors"
         assert f"{kind} weights: {path}" in capfd.readouterr().err
+        assert load_model(path.parent).config() == {"width": 8, "guidance": "none"}

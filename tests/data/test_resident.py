@@ -242,7 +242,7 @@ def test_a_label_that_some_pairs_lack_is_left_out() -> None:
 def test_ranges_lie_in_the_canvas_where_the_picture_lies() -> None:
     """What the loss looks up and what the network is shown turn with the heading alike."""
     from cvsegguide.models.geometric.polar import PolarGrid
-    from cvsegguide.training.geometric import range_loss
+    from cvsegguide.training.geometric_loss import range_loss
 
     directions = WIDTH // 4
     grid = PolarGrid(directions=directions, ranges=8)

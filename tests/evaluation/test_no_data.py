@@ -14,7 +14,7 @@ from rasterio.warp import transform
 
 from cvsegguide.data import Manifest
 from cvsegguide.data.sample import Sample, collate
-from cvsegguide.data.transforms import Mirror
+from cvsegguide.data.transforms import Draws, Mirror, transform_sample
 from cvsegguide.evaluation.evaluator import Evaluator, measure
 from cvsegguide.evaluation.examples import answer
 from cvsegguide.evaluation.posterior import IMPOSSIBLE
@@ -70,7 +70,7 @@ def test_pixels_without_data_are_known(manifest: Path) -> None:
     for corner in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
         assert not sample.valid[corner]
     assert sample.valid[SIZE // 2, SIZE // 2]
-    mirrored = Mirror(1.0)(sample, torch.Generator())
+    mirrored = transform_sample(sample, [Mirror(1.0)], Draws(0))
     assert torch.equal(mirrored.valid, sample.valid.flip(-1))
 
 

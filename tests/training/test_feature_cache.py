@@ -33,7 +33,6 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return forward(self, image)
 
     monkeypatch.setattr(VisionTransformerFeatures, "forward", counted)
-    monkeypatch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
     return counts
 
 

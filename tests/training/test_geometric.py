@@ -5,14 +5,15 @@ import math
 import pytest
 import torch
 
-from cvsegguide.data.sample import Batch
+from cvsegguide.data.sample import Batch, collate
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.geometric.network import GeometricModel
 from cvsegguide.models.geometric.polar import PolarGrid
-from cvsegguide.training.geometric import DEPTH_OF_A_WALL, surroundings
-from cvsegguide.training.losses import create_loss
+from cvsegguide.training.geometric_loss import DEPTH_OF_A_WALL, surroundings
 from cvsegguide.training.module import LocalizationTask
+from cvsegguide.training.recipes import create_loss
+from helpers.tiny import TinyNetwork, TinyPairs
 
 GSD = 0.25
 ROAD, BUILDING, GRASS = (
@@ -92,10 +93,11 @@ def test_a_few_steps_bring_the_losses_down_and_find_the_camera() -> None:
     assert (GSD * (found - position).norm(dim=1)).max() < 1.5, found
 
 
-def test_other_networks_are_refused() -> None:
-    loss = create_loss("geometric")
-    with pytest.raises(ConfigurationError, match="geometric network only"):
-        loss(torch.nn.Identity(), None, None, None)  # type: ignore[arg-type]
+def test_networks_without_evidence_are_refused() -> None:
+    pairs = TinyPairs(1)
+    batch, network = collate([pairs[0]]), TinyNetwork()
+    with pytest.raises(ConfigurationError, match="TinyNetwork gives none"):
+        create_loss("geometric")(network, network(batch.overhead, batch.street), batch, None)
 
 
 def test_a_network_without_parts_to_compile_is_named(capfd: pytest.CaptureFixture[str]) -> None:

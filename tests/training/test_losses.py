@@ -10,15 +10,15 @@ from torch.nn import functional
 from cvsegguide.data.sample import Batch, collate
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.training.losses import (
-    CorrectedLoss,
+    PosteriorLoss,
     PublishedLoss,
-    create_loss,
     dice_loss,
     expected_distance,
     gaussian_label,
     landcover_loss,
     position_nll,
 )
+from cvsegguide.training.recipes import create_loss
 from helpers.tiny import TinyNetwork, TinyPairs
 
 
@@ -100,7 +100,7 @@ def batch() -> Batch:
 
 
 def losses_of(
-    loss: CorrectedLoss | PublishedLoss, batch: Batch
+    loss: PosteriorLoss | PublishedLoss, batch: Batch
 ) -> tuple[dict[str, Tensor], TinyNetwork]:
     torch.manual_seed(0)
     network = TinyNetwork()
@@ -118,7 +118,7 @@ def test_published_position_term_trains_nothing(batch: Batch) -> None:
 
 
 def test_corrected_terms_all_train(batch: Batch) -> None:
-    terms, network = losses_of(CorrectedLoss(), batch)
+    terms, network = losses_of(PosteriorLoss(), batch)
     assert set(terms) == {"landcover", "heatmap", "position", "distance"}
     for name, term in terms.items():
         network.zero_grad()
@@ -129,16 +129,16 @@ def test_corrected_terms_all_train(batch: Batch) -> None:
 
 
 def test_weights_scale_and_switch_off(batch: Batch) -> None:
-    plain, _ = losses_of(CorrectedLoss({"position": 1.0}), batch)
-    double, _ = losses_of(CorrectedLoss({"position": 2.0, "heatmap": 0.0}), batch)
+    plain, _ = losses_of(PosteriorLoss({"position": 1.0}), batch)
+    double, _ = losses_of(PosteriorLoss({"position": 2.0, "heatmap": 0.0}), batch)
     assert double["position"].item() == pytest.approx(2 * plain["position"].item())
     assert "heatmap" not in double
 
 
 def test_unknown_terms_and_recipes() -> None:
     with pytest.raises(ConfigurationError, match="no term 'speed'"):
-        CorrectedLoss({"speed": 1.0})
-    with pytest.raises(ConfigurationError, match="losses: must be"):
+        PosteriorLoss({"speed": 1.0})
+    with pytest.raises(ConfigurationError, match="no loss 'wishful'"):
         create_loss("wishful")
     with pytest.raises(ConfigurationError, match="position_sigma_m"):
-        create_loss("corrected", None, 0.0)
+        create_loss("posterior", None, 0.0)

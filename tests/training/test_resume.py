@@ -18,12 +18,6 @@ from helpers.tiny import write_config
 TESTS = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(autouse=True)
-def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These runs end with their checkpoints; exporting is tested elsewhere."""
-    monkeypatch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
-
-
 def trace_callback(path: Path, signal_at: int = 0, number: int = 15) -> list[dict[str, Any]]:
     return [
         {
@@ -69,11 +63,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Uninterrupted runs by kind."""
     folder = tmp_path_factory.mktemp("whole")
     found = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cvsegguide.training.command.Command._export", lambda self: None)
-        for kind, trainer in KINDS.items():
-            assert fit(folder / kind, trainer) == 0
-            found[kind] = folder / kind
+    for kind, trainer in KINDS.items():
+        assert fit(folder / kind, trainer) == 0
+        found[kind] = folder / kind
     return found
 
 
@@ -148,14 +140,8 @@ def test_a_signal_to_the_whole_group(
         data={"num_workers": 2},
         trainer={"max_epochs": 3, "accelerator": "cpu", "logger": False, "callbacks": trace},
     )
-    program = (
-        "import sys\n"
-        "from cvsegguide.cli.main import main\n"
-        "from cvsegguide.training.command import Command\n"
-        "Command._export = lambda self: None\n"
-        "sys.exit(main())"
-    )
-    command = [sys.executable, "-c", program, "fit", "--config", str(config), "--out", str(run)]
+    command = [sys.executable, "-m", "cvsegguide", "fit", "--config", str(config)]
+    command += ["--out", str(run)]
 
     def start(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -209,7 +195,7 @@ def test_damaged_checkpoint(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     last = tmp_path / "run" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:5000])
     assert fit(tmp_path / "run", {"max_epochs": 2}, "--resume") == 2
-    assert "last.ckpt: not a readable checkpoint" in capfd.readouterr().err
+    assert "last.ckpt: damaged or truncated" in capfd.readouterr().err
 
 
 def curves(folder: Path) -> list[dict[str, str]]:

@@ -19,6 +19,7 @@ from cvsegguide.data.configurations import (
     read_configuration,
 )
 from cvsegguide.errors import ConfigurationError
+from cvsegguide.training.options import add_own_options, add_saving_options
 
 _NOISE = (
     ".*does not have many workers.*",
@@ -76,22 +77,10 @@ def add_frequent_arguments(parser: argparse.ArgumentParser, name: str) -> None:
         parser: Takes the options; it completes words and knows how options are written.
         name: The sub-command.
     """
-    parser.add_argument("-c", "--config")
-    parser.add_argument("--root", metavar="DIR")
-    parser.add_argument("--out", metavar="DIR")
-    if name == "fit":
-        parser.add_argument("--resume", action="store_true")
-    else:
-        parser.add_argument("--weights")
-    if name in ("test", "validate"):
-        parser.add_argument("--no-pictures", action="store_true")
-    if name == "predict":
-        parser.add_argument("--pairs")
-    if name == "test":
-        parser.add_argument("--sweep", action="store_true")
-    for option in ("seed_everything", "ema", "save_every_minutes", "save_every_steps"):
-        parser.add_argument(f"--{option}")
-    parser.add_argument("--feature_cache", metavar="DIR")
+    parser.add_argument("-c", "--config", metavar="NAME")
+    parser.add_argument("--seed_everything", type=int)
+    add_own_options(parser, name, text=str)
+    add_saving_options(parser, text=str)
     for option in ("max_epochs", "accelerator", "devices", "precision"):
         parser.add_argument(f"--trainer.{option}")
 

@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchmetrics import Metric
 
-from cvsegguide.evaluation.bootstrap import bootstrap_intervals
-from cvsegguide.evaluation.position import RECALL_THRESHOLDS
-from cvsegguide.evaluation.states import collected
+from cvsegguide.evaluation.streaming import RECALL_THRESHOLDS, SampleMetric, error_figures
 
 CENTRE, UNIFORM, PRIOR = "tile centre", "uniform", "land-cover prior"
 
+RESAMPLES = 1000
+"""Bootstrap resamples behind the intervals."""
 
-class Baselines(Metric):
+
+class Baselines(SampleMetric):
     """Errors of three predictors that never see the street view.
 
     - *tile centre*: the middle of the tile.
@@ -33,18 +33,12 @@ class Baselines(Metric):
         thresholds: Metres of the recalls.
     """
 
-    full_state_update = False
-    is_differentiable = False
-    higher_is_better = False
-    rows: list[Tensor]
-    moments: list[Tensor]
+    columns = ("rows", "moments")
 
     def __init__(self, ids: Sequence[int], thresholds: Sequence[float] = RECALL_THRESHOLDS) -> None:
         super().__init__()
         self.ids = tuple(ids)
         self.thresholds = tuple(thresholds)
-        self.add_state("rows", default=[], dist_reduce_fx="cat")
-        self.add_state("moments", default=[], dist_reduce_fx="cat")
 
     def update(
         self,
@@ -83,24 +77,22 @@ class Baselines(Metric):
                 moments[:, number, 2] = (mask.sum(dim=1) * cols).sum(dim=1)
                 standing[under == value] = number
         fixed = torch.tensor([height, width], device=position.device).expand(count, 2)
-        self.rows.append(
-            torch.cat([position, gsd[:, None], fixed, guess, standing[:, None]], dim=1).float()
-        )
-        self.moments.append(moments.flatten(1))
+        rows = torch.cat([position, gsd[:, None], fixed, guess, standing[:, None]], dim=1)
+        self.add(rows=rows, moments=moments.flatten(1))
 
     def compute(self) -> dict[str, dict[str, float]]:
         """By name of the baseline: ``mean``, ``median``, ``recall_{t}m``, their intervals as
         ``mean_low`` and so on, and ``nll`` (nats) where it has a posterior."""
-        table = collected(self.rows).numpy()
+        table = self.column("rows")
         if not len(table):
             return {}
-        moments = collected(self.moments).numpy().reshape(len(table), len(self.ids), 3)
+        moments = self.column("moments").reshape(len(table), len(self.ids), 3)
         truth, gsd, size, guess = table[:, :2], table[:, 2], table[:, 3:5], table[:, 5:7]
         standing = table[:, 7].astype(int)
 
         def errors(estimate: NDArray[np.float64], chosen: NDArray[np.bool_]) -> dict[str, float]:
             distance = np.linalg.norm(estimate - truth[chosen], axis=1) * gsd[chosen]
-            return self._figures(distance)
+            return error_figures(distance, self.thresholds, RESAMPLES)
 
         every = np.ones(len(table), bool)
         result = {CENTRE: errors(size / 2, every), UNIFORM: errors(guess, every)}
@@ -114,16 +106,6 @@ class Baselines(Metric):
             probability = weights[standing[known]] / total[:, :, 0].sum(axis=1)
             result[PRIOR]["nll"] = float(-np.log(probability).mean())
         return result
-
-    def _figures(self, distance: NDArray[np.float64]) -> dict[str, float]:
-        figures = {"mean": float(distance.mean()), "median": float(np.median(distance))}
-        levels = np.quantile(distance, [0.25, 0.75, 0.9]).tolist()
-        figures.update(zip(("p25", "p75", "p90"), levels, strict=True))
-        for threshold in self.thresholds:
-            figures[f"recall_{threshold:g}m"] = float((distance <= threshold).mean())
-        for name, (low, high) in bootstrap_intervals(distance, self.thresholds).items():
-            figures[f"{name}_low"], figures[f"{name}_high"] = low, high
-        return figures
 
 
 def fit_prior(

@@ -39,7 +39,8 @@ def find_samples(dataset: "Dataset[Sample]", ids: Sequence[str]) -> list[int]:
         if len(alike) != 1:
             fault = "no sample of that name" if not alike else f"{len(alike)} samples end so"
             raise InputError(
-                f"--ids {wanted}: {fault}; the first of {len(names)} is called {names[0]}"
+                f"{wanted}: {fault}; the first of {len(names)} is called {names[0]}",
+                parameter="ids",
             )
         found.append(alike[0])
     return found

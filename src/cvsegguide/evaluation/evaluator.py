@@ -1,6 +1,7 @@
 """All metrics of one run, fed batch by batch."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cvsegguide.data.sample import Batch
-from cvsegguide.evaluation.baselines import Baselines
+from cvsegguide.evaluation.baselines import RESAMPLES, Baselines
 from cvsegguide.evaluation.position import HeadingError, PositionError
 from cvsegguide.evaluation.posterior import (
     PosteriorScores,
@@ -17,11 +18,12 @@ from cvsegguide.evaluation.posterior import (
     SelectiveError,
     read_posterior,
 )
+from cvsegguide.evaluation.regions import true_region
 from cvsegguide.evaluation.segmentation import LandCoverScores
 from cvsegguide.geo import GeoReference, wrap_degrees
+from cvsegguide.inference.posterior import refined_mode
 from cvsegguide.inference.prediction import predict
 from cvsegguide.landcover import NYC, ClassScheme, scheme_of
-from cvsegguide.machine import usable_cores
 from cvsegguide.models.base import LocalizationModel, Prediction
 
 Row = dict[str, Any]
@@ -32,8 +34,6 @@ def estimate_position(log_posterior: Tensor) -> Tensor:
 
     The same estimate as that of :class:`cvsegguide.Localizer`.
     """
-    from cvsegguide.inference.posterior import refined_mode
-
     modes = [refined_mode(scores) for scores in log_posterior.float().cpu().numpy()]
     return torch.tensor(modes, dtype=torch.float32, device=log_posterior.device).reshape(-1, 2)
 
@@ -53,7 +53,7 @@ class Evaluator(nn.Module):
     ) -> None:
         super().__init__()
         self.full = full
-        self.position = PositionError(resamples=1000 if full else 0)
+        self.position = PositionError(resamples=RESAMPLES if full else 0)
         self.heading = HeadingError()
         self.posterior = PosteriorScores()
         self.selective = SelectiveError()
@@ -83,7 +83,7 @@ class Evaluator(nn.Module):
         self.position.update(estimate, batch.position, batch.gsd, batch.heading)
         reading = read_posterior(log_posterior, batch.position, batch.gsd)
         self.posterior.update(reading, height * width)
-        self.selective.update(self.position.error[-1], reading.hdr_area_m2[:, -1])
+        self.selective.update(self.position.last("error"), reading.hdr_area_m2[:, -1])
         if prediction.landcover is not None and target is not None:
             self.landcover.update(prediction.landcover, target)
         columns: dict[str, list[Any]] = {
@@ -92,18 +92,18 @@ class Evaluator(nn.Module):
             "col": estimate[:, 1].tolist(),
             "row_true": batch.position[:, 0].tolist(),
             "col_true": batch.position[:, 1].tolist(),
-            "error_m": self.position.error[-1].tolist(),
+            "error_m": self.position.last("error").tolist(),
             "p_true": reading.p_true.tolist(),
             "nll": reading.nll.tolist(),
             "mass_above": reading.mass_above.tolist(),
             "hdr50_area_m2": reading.hdr_area_m2[:, 0].tolist(),
             "hdr90_area_m2": reading.hdr_area_m2[:, 1].tolist(),
             "gsd": batch.gsd.tolist(),
-            "lateral_m": self.position.lateral[-1].tolist(),
-            "longitudinal_m": self.position.longitudinal[-1].tolist(),
+            "lateral_m": self.position.last("lateral").tolist(),
+            "longitudinal_m": self.position.last("longitudinal").tolist(),
         }
         columns.update(self._coordinates(batch, estimate, (height, width)))
-        heading = getattr(prediction, "heading", None)
+        heading = prediction.heading
         if heading is not None:
             self.heading.update(heading, batch.heading)
             columns["heading_true"] = _from_true_north(batch, batch.heading)
@@ -116,12 +116,10 @@ class Evaluator(nn.Module):
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def _regions(self, log_posterior: Tensor, batch: Batch) -> dict[str, list[Any]]:
-        from cvsegguide.evaluation.regions import true_region
-
         posteriors = log_posterior.exp().cpu().numpy()
         places = batch.position.tolist()
         # Beside a GPU this is what a test waits for; SciPy's filters let other threads run.
-        with ThreadPoolExecutor(min(len(batch), usable_cores(), 8)) as pool:
+        with ThreadPoolExecutor(min(len(batch), os.cpu_count() or 1, 8)) as pool:
             found = list(
                 pool.map(lambda map_, place: true_region(map_, *place), posteriors, places)
             )
@@ -136,21 +134,20 @@ class Evaluator(nn.Module):
 
     @staticmethod
     def _coordinates(batch: Batch, estimate: Tensor, size: tuple[int, int]) -> dict[str, list[Any]]:
-        lons: list[float | None] = []
-        lats: list[float | None] = []
+        places: list[tuple[Any, Any]] = []
         for reference, bounds, (row, col) in zip(
             _references(batch), batch.bounds, estimate.tolist(), strict=True
         ):
             if reference is None and bounds is not None:
                 reference = GeoReference.from_bounds(bounds, *size)
             if reference is None:
-                lons.append(None)
-                lats.append(None)
-                continue
-            lon, lat = reference.resized(*size).rowcol_to_lonlat(row, col)
-            lons.append(float(lon))
-            lats.append(float(lat))
-        return {"lon": lons, "lat": lats}
+                places.append((None, None))
+            else:
+                places.append(reference.resized(*size).rowcol_to_lonlat(row, col))
+        return {
+            name: [None if place[axis] is None else float(place[axis]) for place in places]
+            for axis, name in enumerate(("lon", "lat"))
+        }
 
     def compute(self) -> dict[str, Any]:
         """Figures by group: ``position``, ``heading``, ``posterior``, ``regions``, ``landcover``

@@ -25,41 +25,49 @@ NEEDS_TRUTH = (
 """Columns that are null for a sample whose place nobody knows."""
 
 
+COLUMNS = (
+    ("id", "name of the sample in its data set"),
+    ("row", "estimated row, overhead pixels, centres at +0.5"),
+    ("col", "estimated column"),
+    ("row_true", "true row"),
+    ("col_true", "true column"),
+    ("error_m", "distance between the two in metres on the ground"),
+    ("p_true", "probability mass of the pixel that the camera is in"),
+    ("nll", "-log p_true, nats"),
+    ("mass_above", "mass of all pixels likelier than the true one"),
+    ("hdr50_area_m2", "area of the 50 % highest-density set"),
+    ("hdr90_area_m2", "area of the 90 % highest-density set"),
+    ("gsd", "metres per overhead pixel"),
+    ("lateral_m", "part of the error across the view's heading"),
+    ("longitudinal_m", "part of the error along the view's heading"),
+    ("lon", "estimated longitude, degrees, null without bounds"),
+    ("lat", "estimated latitude"),
+    ("heading", "estimated heading, degrees, null when not estimated"),
+    (
+        "heading_true",
+        "true heading, degrees, to compare with the estimate: null, like it, when the model is "
+        "given the heading instead of estimating it",
+    ),
+    ("region_rank_true", "rank of the camera's region, 0 when in none"),
+    ("region_p_true", "probability of that region"),
+    ("region_p", "probabilities of the ranked regions"),
+)
+"""Columns of ``predictions.parquet`` and their meanings."""
+
+
 def schema() -> Any:
-    """Columns of ``predictions.parquet`` (a ``pyarrow.Schema``), each with its meaning."""
+    """The columns as a ``pyarrow.Schema``, each with its meaning; double where nothing else is."""
     import pyarrow as pa
 
-    def column(name: str, kind: Any, meaning: str) -> Any:
-        return pa.field(name, kind, metadata={"description": meaning})
-
+    kinds = {
+        "id": pa.string(),
+        "region_rank_true": pa.int64(),
+        "region_p": pa.list_(pa.float64()),
+    }
     return pa.schema(
         [
-            column("id", pa.string(), "name of the sample in its data set"),
-            column("row", pa.float64(), "estimated row, overhead pixels, centres at +0.5"),
-            column("col", pa.float64(), "estimated column"),
-            column("row_true", pa.float64(), "true row"),
-            column("col_true", pa.float64(), "true column"),
-            column("error_m", pa.float64(), "distance between the two in metres on the ground"),
-            column("p_true", pa.float64(), "probability mass of the pixel that the camera is in"),
-            column("nll", pa.float64(), "-log p_true, nats"),
-            column("mass_above", pa.float64(), "mass of all pixels likelier than the true one"),
-            column("hdr50_area_m2", pa.float64(), "area of the 50 % highest-density set"),
-            column("hdr90_area_m2", pa.float64(), "area of the 90 % highest-density set"),
-            column("gsd", pa.float64(), "metres per overhead pixel"),
-            column("lateral_m", pa.float64(), "part of the error across the view's heading"),
-            column("longitudinal_m", pa.float64(), "part of the error along the view's heading"),
-            column("lon", pa.float64(), "estimated longitude, degrees, null without bounds"),
-            column("lat", pa.float64(), "estimated latitude"),
-            column("heading", pa.float64(), "estimated heading, degrees, null when not estimated"),
-            column(
-                "heading_true",
-                pa.float64(),
-                "true heading, degrees, to compare with the estimate: null, like it, when the "
-                "model is given the heading instead of estimating it",
-            ),
-            column("region_rank_true", pa.int64(), "rank of the camera's region, 0 when in none"),
-            column("region_p_true", pa.float64(), "probability of that region"),
-            column("region_p", pa.list_(pa.float64()), "probabilities of the ranked regions"),
+            pa.field(name, kinds.get(name, pa.float64()), metadata={"description": meaning})
+            for name, meaning in COLUMNS
         ]
     )
 

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from cvsegguide.inference.regions import regions
+
 
 def true_region(
     posterior: NDArray[np.floating], row: float, col: float
@@ -17,8 +19,6 @@ def true_region(
         ``(rank, probability, probabilities)``: rank 0 and probability 0 when the position lies in
         no region.
     """
-    from cvsegguide.inference.regions import regions
-
     height, width = posterior.shape
     y, x = min(max(int(row), 0), height - 1), min(max(int(col), 0), width - 1)
     found = regions(posterior)

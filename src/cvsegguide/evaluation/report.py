@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cvsegguide.evaluation.position import RECALL_THRESHOLDS
+from cvsegguide.evaluation.streaming import RECALL_THRESHOLDS
 from cvsegguide.io.atomic import atomic_path, write_text
 
 if TYPE_CHECKING:

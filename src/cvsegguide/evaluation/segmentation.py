@@ -19,7 +19,6 @@ class LandCoverScores(Metric):
 
     full_state_update = False
     is_differentiable = False
-    higher_is_better = True
     confusion: Tensor
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -1,5 +1,7 @@
 """A data set from a configuration of ``test``, or from what lies in a folder."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,8 @@ def open_dataset(
 
     Args:
         config: YAML file, or name of a bundled configuration; its ``data.SPLIT`` is opened.
-        root: Folder of the data; see :func:`recognised` for what it means without ``config``.
+        root: Folder of the data; see :func:`recognise_dataset` for what it means without
+            ``config``.
         split: ``train``, ``val``, ``test`` or ``predict``.
         changes: Constructor arguments to change, as text.
 
@@ -33,9 +36,9 @@ def open_dataset(
     if config is not None:
         entries = _configured(config, root, split)
     elif root is not None:
-        entries = [recognised(Path(root))]
+        entries = [recognise_dataset(Path(root))]
     else:
-        raise ConfigurationError("--root, --config: one of them has to name the data")
+        raise ConfigurationError("`root` or `config` has to name the data")
     return open_entries(entries, split, changes)
 
 
@@ -64,7 +67,7 @@ def open_entries(
     return ConcatDataset(opened)
 
 
-def recognised(root: Path) -> Entry:
+def recognise_dataset(root: Path) -> Entry:
     """The data set that a folder or file holds, as an entry of a configuration.
 
     - a file: a manifest;
@@ -86,63 +89,77 @@ def recognised(root: Path) -> Entry:
         arguments = {"root": str(root), "area": "same", "split": "test"}
         return {"class_path": "cvsegguide.data.Vigor", "init_args": arguments}
     fault = "holds none of the known data sets" if root.is_dir() else "no such folder or file"
-    raise DatasetError(f"{root}: {fault}; name a configuration (--config)")
+    raise DatasetError(f"{root}: {fault}; name a configuration (`config`)")
 
 
 def _configured(config: str, root: str | None, split: str) -> list[Entry]:
     data = read_configuration(config).get("data")
     if not isinstance(data, dict):
-        raise ConfigurationError(f"--config {config}: has no data")
+        raise ConfigurationError(f"{config}: has no data", parameter="config")
     if split == "predict" and data.get("predict") is None:
         split = "test"
     given = data.get(split)
     if not given:
-        raise ConfigurationError(f"--config {config}: has no data.{split}")
+        raise ConfigurationError(f"{config}: has no data.{split}", parameter="config")
     entries = as_list(given)
     if any(not isinstance(entry, dict) or "class_path" not in entry for entry in entries):
-        raise ConfigurationError(f"--config {config}: data.{split} names no class_path")
+        raise ConfigurationError(f"{config}: data.{split} names no class_path", parameter="config")
     entries = [{**entry, "init_args": dict(entry.get("init_args") or {})} for entry in entries]
-    if root is not None:
-        folder = folders_below(data, root).get(split, root)
-        for entry in entries:
-            path = entry["init_args"].get("path")
-            if path is None:
-                entry["init_args"]["root"] = folder
-            else:  # a manifest: the file itself, or the folder that holds one of that name
-                given = Path(root)
-                entry["init_args"]["path"] = str(
-                    given if given.is_file() else given / Path(str(path)).name
-                )
+    for arguments in (entry["init_args"] for entry in entries if root is not None):
+        if arguments.get("path") is None:
+            arguments["root"] = folders_below(data, str(root)).get(split, root)
+        else:  # a manifest: the file itself, or the folder that holds one of that name
+            named = Path(str(root))
+            known = Path(str(arguments["path"])).name
+            arguments["path"] = str(named if named.is_file() else named / known)
     return entries
 
 
-def _instance(entry: Entry, changes: Mapping[str, Any]) -> Any:
-    import json
-    import re
+class FaultFinder:
+    """Mixed into a parser of jsonargparse: remembers what classes find fault with when made.
 
+    jsonargparse wraps their errors in its own, and of several types that a value may have it keeps
+    the first one's error, which need not be the telling one.
+
+    Attributes:
+        faults: The errors of ours, in order.
+    """
+
+    watched: tuple[type, ...] = ()
+    faults: tuple[CVSegGuideError, ...] = ()
+
+    def instantiate(self, *args: Any, **kwargs: Any) -> Any:
+        """As jsonargparse's, with an eye on :attr:`watched`."""
+        self.faults = ()
+
+        def make(kind: type, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return kind(*args, **kwargs)
+            except CVSegGuideError as error:
+                self.faults += (error,)
+                raise
+
+        makers = [(make, kind, True) for kind in self.watched]
+        return super().instantiate(*args, **{"instantiators": makers, **kwargs})  # type: ignore[misc]
+
+
+def _instance(entry: Entry, changes: Mapping[str, Any]) -> Any:
     from jsonargparse import ArgumentError, ArgumentParser
 
     from cvsegguide.data.dataset import CrossViewDataset
 
-    parser = ArgumentParser(exit_on_error=False)
-    faults: list[CVSegGuideError] = []
+    class Parser(FaultFinder, ArgumentParser):
+        watched = (CrossViewDataset,)
 
-    def make(kind: type, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return kind(*args, **kwargs)
-        except CVSegGuideError as error:
-            faults.append(error)  # jsonargparse wraps it
-            raise
-
+    parser = Parser(exit_on_error=False)
     parser.add_subclass_arguments(CrossViewDataset, "data")
     options = [f"--data.{key}={value}" for key, value in changes.items()]
     try:
         content = parser.parse_args([f"--data={json.dumps(entry)}", *options])
-        made = parser.instantiate(content, instantiators=[(make, CrossViewDataset, True)])
-        return made.data
+        return parser.instantiate(content).data
     except (ArgumentError, ValueError, TypeError) as error:
-        if faults:
-            raise faults[0] from None
+        if parser.faults:
+            raise parser.faults[0] from None
         reason = " ".join(str(error).split())
         # What jsonargparse tried besides, and where in its tables, is of no use.
         reason = re.sub(r"^.*?Problem with given class_path '[^']*': ", "", reason)

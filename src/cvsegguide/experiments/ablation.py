@@ -16,7 +16,7 @@ import yaml
 
 from cvsegguide.data.configurations import as_list, folders_below
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
-from cvsegguide.evaluation.sources import recognised
+from cvsegguide.evaluation.sources import recognise_dataset
 from cvsegguide.experiments.ablation_table import Row, Table
 from cvsegguide.training.losses import create_loss
 from cvsegguide.training.networks import build_network
@@ -83,7 +83,7 @@ def find_test_set(option: str) -> TestSet:
         raise ConfigurationError(
             f"'{name}' of {option} cannot name a folder (NAME=PATH)", parameter="test"
         )
-    return TestSet(name, (recognised(place),))
+    return TestSet(name, (recognise_dataset(place),))
 
 
 def configured_test_set(base: Mapping[str, Any], root: str | None) -> TestSet:

@@ -175,7 +175,9 @@ class ExportedGeometricModel(GeometricModel):
         others = torch.where(chosen, NEVER, cells).logsumexp(dim=1, keepdim=True)
         heatmap = torch.logaddexp(heatmap, _enlarged(others))
         log = mass.log_softmax(dim=1)
-        return GeometricPrediction(above.full_landcover(), heatmap, None, log, above, around)
+        return GeometricPrediction(
+            above.full_landcover(), heatmap, None, log, overhead=above, street=around
+        )
 
 
 def _pooled(features: Tensor, weight: Tensor) -> Tensor:

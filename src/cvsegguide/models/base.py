@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from cvsegguide.lanes import MOST, each, parts
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.heads.pixel import one_hot_guidance
 from cvsegguide.models.outputs import joined
+
+if TYPE_CHECKING:
+    from cvsegguide.models.geometric.polar import PolarGrid
 
 
 @lru_cache(maxsize=16)
@@ -34,6 +37,28 @@ def by_channel(image: Tensor, *values: tuple[float, ...]) -> list[Tensor]:
 
 
 @dataclass
+class Evidence:
+    """What a network's score rests on, for losses that teach the parts (the geometric loss).
+
+    Attributes:
+        prior: ``(B, 1, h, w)`` scores of a camera standing there, from what is there.
+        landcover: ``(B, K, h, w)`` scores of the overhead land cover, at any size.
+        visibility: ``(B, 1, R, D)`` logits of the place in this direction and range being seen.
+        street_landcover: ``(B, K, R, D)`` scores of the land cover that the street view shows.
+        rows: ``(B, R, rows, D)``: for each range bin, the logarithm of the share of attention that
+            each row of a column of the street view gets; or None.
+        grid: The polar grid of R ranges and D directions.
+    """
+
+    prior: Tensor
+    landcover: Tensor
+    visibility: Tensor
+    street_landcover: Tensor
+    rows: Tensor | None
+    grid: "PolarGrid"
+
+
+@dataclass
 class Prediction:
     """Output of a localisation network for B pairs.
 
@@ -44,12 +69,17 @@ class Prediction:
         heading: ``(B,)`` degrees by which the camera's heading differs from the one that the
             street canvas was made with, or None where the heading was taken as given.
         heading_log: ``(B, K)`` log-probabilities of the K rotations that were tried, or None.
+        joint: ``(B, K, h, w)`` unnormalised log-probabilities of heading and place, while training
+            with several headings; else None.
+        evidence: What led to it, for losses; None for networks that have no such parts.
     """
 
     landcover: Tensor | None
     heatmap: Tensor
     heading: Tensor | None = None
     heading_log: Tensor | None = None
+    joint: Tensor | None = None
+    evidence: Evidence | None = None
 
 
 class LocalizationModel(nn.Module):
@@ -67,6 +97,7 @@ class LocalizationModel(nn.Module):
         channels: Names of the land-cover channels of the output, in order.
         searches_headings: Whether :meth:`forward` can try rotations of the street view.
         adapts_temperature: Whether :meth:`adapt_temperature` can be set.
+        default_loss: Name of the loss that it is trained with where none is named.
         any_size: A number when overhead inputs may have any size of which it is a divisor, at
             ``gsd``; None where only tiles of ``overhead_size`` mean what was trained.
         most_lanes: How many threads may compute with it at once, see
@@ -76,6 +107,7 @@ class LocalizationModel(nn.Module):
     searches_headings: bool = False
     adapts_temperature: bool = False
     any_size: int | None = None
+    default_loss: str = "posterior"
     most_lanes: int = 1
     overhead_size: tuple[int, int]
     street_size: tuple[int, int]

@@ -64,6 +64,14 @@ class AdaptiveTemperature:
     after: float
     samples: int
 
+    def __str__(self) -> str:
+        return (
+            f"log-probabilities times (g / {self.peak:.3g})^{self.power:g} where the best place "
+            f"exceeds the mean by g nats, from {self.samples} validation samples, as they are and "
+            "made unfamiliar twice: mean difference between coverage and mass "
+            f"{self.before:.3f} before, {self.after:.3f} after"
+        )
+
 
 def made_unfamiliar(batches: Iterable[Batch]) -> Iterator[Batch]:
     """Each batch three times: as it is, its overhead pictures of another look, and of none known.

@@ -1,7 +1,6 @@
 """Checkpoint files that are whole, on whatever disk."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from cvsegguide.errors import CheckpointError, InputError, TrainingError
 from cvsegguide.io.atomic import atomic_path
+from cvsegguide.io.checkpoints import read_checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -33,29 +33,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Read tensors and plain values, never code; raises CheckpointError when unusable."""
-        return _read(path)
+        return read_training_checkpoint(path)
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read_training_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of a training checkpoint, on the CPU.
 
     Raises:
         CheckpointError: There is none, or it is damaged or unsafe.
     """
-    content = _read(path)
-    if "state_dict" not in content:
+    content = read_checkpoint(path)
+    if not isinstance(content, dict) or "state_dict" not in content:
         raise CheckpointError(f"{path}: not a training checkpoint (it has no 'state_dict')")
-    return content
-
-
-def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    if not Path(path).is_file():
-        raise CheckpointError(f"{path}: there is no such checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: not a readable checkpoint ({reason})") from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: not a checkpoint (it holds a {type(content).__name__})")
     return content

@@ -1,26 +1,28 @@
 """``fit``, ``validate``, ``test`` and ``predict`` through LightningCLI.
 
 What surrounds it: :mod:`options`, :mod:`construction` of data sets, :mod:`runs` for the folder,
-:mod:`trainers`, and :mod:`outcome` for what is written at the end.
+:mod:`trainers`, and for what is written at the end :mod:`outcome` and :mod:`reports`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from cvsegguide.data.configurations import SPLITS, as_list
 from cvsegguide.data.datamodule import DataModule
 from cvsegguide.errors import CheckpointError, ConfigurationError
+from cvsegguide.models.class_path import add_working_directory
 from cvsegguide.progress import enabled
-from cvsegguide.training import outcome
 from cvsegguide.training.callbacks.record import RunRecord
-from cvsegguide.training.callbacks.resume import LAST
 from cvsegguide.training.checkpoint_io import AtomicCheckpointIO
-from cvsegguide.training.construction import FaultFindingParser, cause, explained
+from cvsegguide.training.construction import FaultFindingParser, explain_missing_test, find_cause
 from cvsegguide.training.module import LocalizationTask
 from cvsegguide.training.options import (
+    LAST,
     SUBCOMMANDS,
     TRAINER_DEFAULTS,
     add_config_option,
@@ -30,7 +32,8 @@ from cvsegguide.training.options import (
     trainer_arguments,
     usage,
 )
-from cvsegguide.training.runs import find_place, listed, load_task_weights, one_line
+from cvsegguide.training.outcome import export
+from cvsegguide.training.runs import Run, find_place, load_task_weights, one_line
 from cvsegguide.training.trainers import automatic_precision, default_callbacks, default_logger
 
 
@@ -90,8 +93,16 @@ class Command(LightningCLI):
         add_shared_options(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse what the caller gave, whatever ``sys.argv`` says."""
-        self.config = parser.parse_args(args)
+        """Parse what the caller gave, whatever ``sys.argv`` says.
+
+        A class that the configuration names may lie in the working directory.
+        """
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError:
+            if not add_working_directory():
+                raise
+            self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
         """Checkpoints do not change the configuration."""
@@ -117,9 +128,7 @@ class Command(LightningCLI):
         """
         data, needed = self.options.data, data_sets_needed(str(self.subcommand), self.options)
         idle = {
-            name: data[name]
-            for name in ("train", "val", "test", "predict")
-            if name not in needed and data.get(name) is not None
+            name: data[name] for name in SPLITS if name not in needed and data.get(name) is not None
         }
         for name in idle:
             data[name] = None
@@ -128,10 +137,10 @@ class Command(LightningCLI):
         except ValueError as error:
             parsers = (self.parser, self._parser(self.subcommand))
             faults = [fault for parser in parsers for fault in getattr(parser, "faults", ())]
-            fault = faults[0] if faults else cause(error)
+            fault = faults[0] if faults else find_cause(error)
             if fault is None:
                 raise
-            raise explained(fault, self.options, needed) from None
+            raise explain_missing_test(fault, self.options, needed) from None
         finally:
             for name, dataset in idle.items():
                 data[name] = dataset
@@ -145,8 +154,8 @@ class Command(LightningCLI):
         fit = self.subcommand == "fit"
         if config.get("logger") in (None, True):
             config["logger"] = default_logger(self.out) if fit else False
-        config["plugins"] = [*listed(config.get("plugins")), AtomicCheckpointIO()]
-        config["callbacks"] = [*listed(config.get("callbacks")), *self._callbacks(config)]
+        config["plugins"] = [*as_list(config.get("plugins")), AtomicCheckpointIO()]
+        config["callbacks"] = [*as_list(config.get("callbacks")), *self._callbacks(config)]
         config["enable_checkpointing"] = fit
         config["enable_model_summary"] = False
         if config.get("enable_progress_bar") is None:
@@ -155,7 +164,7 @@ class Command(LightningCLI):
             return self.trainer_class(**config)
         except (ValueError, TypeError, ImportError, RuntimeError) as error:
             # Lightning raises all of these for a device, precision or strategy that is not there.
-            raise ConfigurationError(f"trainer: {one_line(error)}") from None
+            raise ConfigurationError(one_line(error), parameter="trainer") from None
 
     def _callbacks(self, config: Mapping[str, Any]) -> list[Callback]:
         callbacks = default_callbacks(str(self.subcommand), self.options, config, self.out)
@@ -169,23 +178,35 @@ class Command(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if self.weights is not None:
             load_task_weights(self.model, self.weights)
-        data = self.datamodule
+        run = Run(
+            subcommand,
+            self.options,
+            self.argv,
+            self.out,
+            self.model,
+            self.trainer,
+            self.datamodule,
+        )
         if subcommand == "fit":
             self._fit()
-            return
-        if subcommand == "predict":
-            self.trainer.predict(self.model, datamodule=data, return_predictions=False)
             if self.trainer.is_global_zero:
-                outcome.report_rows(self)
+                export(run)
+            return
+        from cvsegguide.training.reports import report, report_rows, write_sweep  # figures
+
+        if subcommand == "predict":
+            self.trainer.predict(self.model, datamodule=run.datamodule, return_predictions=False)
+            if self.trainer.is_global_zero:
+                report_rows(run)
             return
         evaluate = self.trainer.test if subcommand == "test" else self.trainer.validate
         if subcommand == "validate":
             self.model.validation = self.model.evaluation
-        evaluate(self.model, datamodule=data, verbose=False)
+        evaluate(self.model, datamodule=run.datamodule, verbose=False)
         if self.trainer.is_global_zero:
-            outcome.report(self)
+            report(run)
         if subcommand == "test" and self.options.sweep:
-            outcome.write_sweep(self)
+            write_sweep(run, self.instantiate_trainer)
 
     def _fit(self) -> None:
         last = self.out / LAST
@@ -198,8 +219,3 @@ class Command(LightningCLI):
                     f"{last}: is of another network ({one_line(error)})"
                 ) from None
             raise
-        if self.trainer.is_global_zero:
-            self._export()
-
-    def _export(self) -> None:
-        outcome.export(self)

@@ -129,14 +129,15 @@ class CachedFeatures(Callback):
         for transform in getattr(data, "transforms", ()):
             if not isinstance(transform, Rotate | Mirror):
                 raise ConfigurationError(
-                    f"feature_cache: {type(transform).__name__} makes a new picture every time, "
-                    "whose features are never met again; take it out of data.transforms, or leave "
-                    "the cache out"
+                    f"{type(transform).__name__} makes a new picture every time, whose features "
+                    "are never met again; take it out of data.transforms, or leave the cache out",
+                    parameter="feature_cache",
                 )
         views = list(_frozen(pl_module))
         if not views:
             raise ConfigurationError(
-                "feature_cache: the network has no frozen backbone whose features could be kept"
+                "the network has no frozen backbone whose features could be kept",
+                parameter="feature_cache",
             )
         for view in views:
             view.cached = self.cache

@@ -1,10 +1,11 @@
-"""Losses, each matched to what it is given.
+"""Losses: what a recipe is, the terms that recipes share, and two recipes.
 
-Two recipes. ``corrected`` is the default: cross-entropy and Dice on land-cover scores, binary
-cross-entropy of the heatmap's scores against the sightline map, and a position loss that has a
-gradient: the cross-entropy of the posterior with a narrow Gaussian at the camera, and the expected
-distance to it. ``published`` is the recipe of Xavier et al. (2025), kept to compare against: its
-position term goes through an arg max and therefore trains nothing.
+A recipe is a sub-class of :class:`LocalizationLoss`. ``posterior`` fits every network:
+cross-entropy and Dice on land-cover scores, binary cross-entropy of the heatmap against the
+sightline map, and a position loss that has a gradient: the cross-entropy of the posterior with a
+narrow Gaussian at the camera, and the expected distance to it. ``published`` is the recipe of
+Xavier et al. (2025), kept to compare against: its position term goes through an arg max and
+therefore trains nothing.
 """
 
 import math
@@ -129,23 +130,35 @@ class LocalizationLoss(nn.Module):
     """Turns a prediction and its batch into named, weighted losses.
 
     Sub-classes are recipes; :meth:`forward` returns the terms already weighted, and the trainer
-    minimises their sum.
+    minimises their sum. One outside of the package is named by its dotted path, ``losses:
+    my_losses.Mine`` in a configuration.
 
     Args:
-        weights: Factor by term; terms that it leaves out keep their default.
+        weights: Factor by term; terms that it leaves out keep that of :attr:`defaults`. 0 switches
+            a term off.
+        sigma_m: Standard deviation in metres of the Gaussian label of the position.
+
+    Attributes:
+        defaults: The terms of the recipe and their factors.
+
+    Raises:
+        ConfigurationError: There is no such term, or the deviation is not above 0.
     """
 
     defaults: Mapping[str, float] = {}
 
-    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+    def __init__(self, weights: Mapping[str, float] | None = None, sigma_m: float = 0.5) -> None:
         super().__init__()
         unknown = sorted(set(weights or {}) - set(self.defaults))
         if unknown:
             raise ConfigurationError(
-                f"loss_weights: there is no term '{unknown[0]}' (there are "
-                f"{', '.join(self.defaults)})"
+                f"there is no term '{unknown[0]}' (there are {', '.join(self.defaults)})",
+                parameter="loss_weights",
             )
+        if not sigma_m > 0:
+            raise ConfigurationError(f"must be above 0, got {sigma_m}", "position_sigma_m")
         self.weights = {**self.defaults, **(weights or {})}
+        self.sigma_m = sigma_m
 
     def forward(
         self,
@@ -164,28 +177,24 @@ class LocalizationLoss(nn.Module):
         """
         raise NotImplementedError
 
+    def weighted(self, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The terms times their factors, without those that are switched off."""
+        return {
+            name: self.weights[name] * term for name, term in terms.items() if self.weights[name]
+        }
+
+    def position_label(self, batch: Batch, scores: Tensor) -> Tensor:
+        """The label of the position on the grid of ``scores`` ``(B, h, w)``, see
+        :func:`gaussian_label`; the grid covers the overhead tile."""
+        scale = scores.shape[-1] / batch.overhead.shape[-1]
+        size = (scores.shape[-2], scores.shape[-1])
+        return gaussian_label(batch.position * scale, size, self.sigma_m / batch.gsd * scale)
+
 
 class PosteriorLoss(LocalizationLoss):
-    """A recipe whose position term compares the posterior with a Gaussian label.
+    """The recipe for every network; see the module's docstring.
 
-    Args:
-        weights: See :class:`LocalizationLoss`.
-        sigma_m: Standard deviation in metres of the label.
-    """
-
-    def __init__(self, weights: Mapping[str, float] | None = None, sigma_m: float = 0.5) -> None:
-        super().__init__(weights)
-        if not sigma_m > 0:
-            raise ConfigurationError(f"position_sigma_m: must be above 0, got {sigma_m}")
-        self.sigma_m = sigma_m
-
-
-class CorrectedLoss(PosteriorLoss):
-    """The default recipe; see the module's docstring.
-
-    Args:
-        weights: Factors of ``landcover``, ``heatmap``, ``position``, ``distance``.
-        sigma_m: Standard deviation in metres of the label of the position term.
+    Its terms are ``landcover``, ``heatmap``, ``position``, ``distance``.
     """
 
     defaults: Mapping[str, float] = {
@@ -203,26 +212,18 @@ class CorrectedLoss(PosteriorLoss):
         landcover: Tensor | None,
     ) -> dict[str, Tensor]:
         """See :meth:`LocalizationLoss.forward`."""
-        losses: dict[str, Tensor] = {}
-        weights = self.weights
-        if prediction.landcover is not None and landcover is not None and weights["landcover"]:
-            losses["landcover"] = weights["landcover"] * landcover_loss(
-                prediction.landcover, landcover
-            )
-        if batch.sightline is not None and weights["heatmap"]:
-            losses["heatmap"] = weights["heatmap"] * functional.binary_cross_entropy_with_logits(
+        terms: dict[str, Tensor] = {}
+        if prediction.landcover is not None and landcover is not None:
+            terms["landcover"] = landcover_loss(prediction.landcover, landcover)
+        if batch.sightline is not None:
+            terms["heatmap"] = functional.binary_cross_entropy_with_logits(
                 prediction.heatmap[:, 0].float(), batch.sightline
             )
         log_posterior = model.log_posterior(prediction).float()
-        if weights["position"]:
-            size = (log_posterior.shape[-2], log_posterior.shape[-1])
-            label = gaussian_label(batch.position, size, self.sigma_m / batch.gsd)
-            losses["position"] = weights["position"] * position_nll(log_posterior, label)
-        if weights["distance"]:
-            losses["distance"] = weights["distance"] * expected_distance(
-                log_posterior, batch.position
-            )
-        return losses
+        label = self.position_label(batch, log_posterior)
+        terms["position"] = position_nll(log_posterior, label)
+        terms["distance"] = expected_distance(log_posterior, batch.position)
+        return self.weighted(terms)
 
 
 class PublishedLoss(LocalizationLoss):
@@ -231,7 +232,7 @@ class PublishedLoss(LocalizationLoss):
     Cross-entropy plus Dice, 5 x binary cross-entropy with logits against the sightline map, and
     10 x the squared distance between the maxima of heatmap and sightline, whose gradient is zero
     everywhere. With ``variant="published"`` the network hands it sigmoids where it expects
-    scores, as the original did.
+    scores, as the original did. There is no label of the position: ``sigma_m`` means nothing.
     """
 
     defaults: Mapping[str, float] = {"landcover": 1.0, "heatmap": 5.0, "position": 10.0}
@@ -243,26 +244,26 @@ class PublishedLoss(LocalizationLoss):
         batch: Batch,
         landcover: Tensor | None,
     ) -> dict[str, Tensor]:
-        """See :meth:`LocalizationLoss.forward`."""
+        """See :meth:`LocalizationLoss.forward`.
+
+        Raises:
+            ConfigurationError: The data set yields no sightline maps.
+        """
         if batch.sightline is None:
             raise ConfigurationError(
-                "losses: 'published' needs sightline maps, and the data set yields none"
+                "'published' needs sightline maps, and the data set yields none", "losses"
             )
-        losses: dict[str, Tensor] = {}
+        terms: dict[str, Tensor] = {}
         if prediction.landcover is not None and landcover is not None:
-            losses["landcover"] = self.weights["landcover"] * landcover_loss(
-                prediction.landcover, landcover
-            )
+            terms["landcover"] = landcover_loss(prediction.landcover, landcover)
         heatmap = prediction.heatmap[:, 0].float()
-        losses["heatmap"] = self.weights["heatmap"] * functional.binary_cross_entropy_with_logits(
-            heatmap, batch.sightline
-        )
+        terms["heatmap"] = functional.binary_cross_entropy_with_logits(heatmap, batch.sightline)
         with torch.no_grad():
             offset = _maximum(heatmap) - _maximum(batch.sightline)
             # In units of the tile, so that the constant does not drown the other figures.
             distance = (offset / torch.tensor(heatmap.shape[-2:], device=offset.device)).square()
-        losses["position"] = self.weights["position"] * distance.mean()
-        return losses
+        terms["position"] = distance.mean()
+        return self.weighted(terms)
 
 
 def _maximum(values: Tensor) -> Tensor:
@@ -270,20 +271,3 @@ def _maximum(values: Tensor) -> Tensor:
     index = values.flatten(1).argmax(dim=1)
     width = values.shape[-1]
     return torch.stack([index // width, index % width], dim=1).float()
-
-
-def create_loss(
-    recipe: str, weights: Mapping[str, float] | None = None, sigma_m: float = 0.5
-) -> LocalizationLoss:
-    """The loss called ``corrected``, ``geometric`` or ``published``."""
-    if recipe == "geometric":
-        from cvsegguide.training.geometric import GeometricLoss
-
-        return GeometricLoss(weights, sigma_m)
-    if recipe == "corrected":
-        return CorrectedLoss(weights, sigma_m)
-    if recipe == "published":
-        return PublishedLoss(weights)
-    raise ConfigurationError(
-        f"losses: must be 'corrected', 'geometric' or 'published', got '{recipe}'"
-    )

@@ -18,9 +18,9 @@ from cvsegguide.inference.prediction import predict
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.headings import FINE_STEP, heading_grid
-from cvsegguide.training.losses import create_loss
 from cvsegguide.training.networks import build_network
 from cvsegguide.training.optimisation import create_optimizer, create_schedule
+from cvsegguide.training.recipes import create_loss
 from cvsegguide.training.seeding import mixed_seed, seed_everywhere
 
 MONITOR = "val/error_median_m"
@@ -35,14 +35,19 @@ class LocalizationTask(LightningModule):
 
     Args:
         network: Name of a model configuration (``mst``, ``mst-small``, ``featup``, ...) or the
-            dotted path of a :class:`~cvsegguide.models.base.LocalizationModel`.
+            dotted path of a :class:`~cvsegguide.models.base.LocalizationModel`, whose file may lie
+            in the working directory.
         network_arguments: What to change in the configuration; constructor arguments.
         weights: Weights to start from: anything that ``Localizer.from_pretrained`` reads. The
             network then comes from there, and ``network`` is not looked at.
-        losses: ``corrected``, ``geometric`` for the geometric network, or ``published`` for the
-            recipe of the original system.
+        losses: ``posterior``, ``geometric`` for networks that give evidence, or ``published`` for
+            the recipe of the original system; or the dotted path of a
+            :class:`~cvsegguide.training.losses.LocalizationLoss`, alone or as ``{class_path: path,
+            init_args: {...}}``. By default what the network is made for
+            (:attr:`LocalizationModel.default_loss`).
         loss_weights: Factors of single terms; see :mod:`cvsegguide.training.losses`.
-        position_sigma_m: Width of the label of the position loss, metres.
+        position_sigma_m: Width of the label of the position loss, metres (by default the loss's
+            own, 0.5).
         learning_rate: Peak learning rate of AdamW.
         weight_decay: Decay of matrices; vectors do not decay.
         schedule: ``cosine`` (down to ``final_factor`` at the last step) or ``constant``.
@@ -69,9 +74,9 @@ class LocalizationTask(LightningModule):
         network: str = "mst-small",
         network_arguments: dict[str, Any] | None = None,
         weights: str | None = None,
-        losses: Literal["corrected", "geometric", "published"] = "corrected",
+        losses: str | dict[str, Any] | None = None,
         loss_weights: dict[str, float] | None = None,
-        position_sigma_m: float = 0.5,
+        position_sigma_m: float | None = None,
         learning_rate: float = 3e-4,
         weight_decay: float = 0.05,
         schedule: Literal["cosine", "constant"] = "cosine",
@@ -85,9 +90,11 @@ class LocalizationTask(LightningModule):
     ) -> None:
         super().__init__()
         if not learning_rate > 0:
-            raise ConfigurationError(f"learning_rate: must be above 0, got {learning_rate}")
+            raise ConfigurationError(f"must be above 0, got {learning_rate}", "learning_rate")
         if warmup_steps < 0:
-            raise ConfigurationError(f"warmup_steps: must not be negative, got {warmup_steps}")
+            raise ConfigurationError(f"must not be negative, got {warmup_steps}", "warmup_steps")
+        if not 0.0 <= heading_error <= 180.0:
+            raise ConfigurationError(f"must lie in 0..180, got {heading_error}", "heading_error")
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.schedule = schedule
@@ -95,8 +102,6 @@ class LocalizationTask(LightningModule):
         self.final_factor = final_factor
         self.seed = seed
         self.heading_turns = heading_turns
-        if not 0.0 <= heading_error <= 180.0:
-            raise ConfigurationError(f"heading_error: must lie in 0..180, got {heading_error}")
         self.heading_error = heading_error
         self.compiled = compiled
         seed_everywhere(mixed_seed(seed, 0x1A17))
@@ -105,10 +110,13 @@ class LocalizationTask(LightningModule):
         self.scheme = ClassScheme.from_file(class_scheme) if class_scheme else scheme_of(channels)
         if tuple(self.scheme.channels) != tuple(channels):
             raise ConfigurationError(
-                f"class scheme '{self.scheme.name}' has the channels "
-                f"{', '.join(self.scheme.channels)}, the network {', '.join(self.network.channels)}"
+                f"'{self.scheme.name}' has the channels {', '.join(self.scheme.channels)}, the "
+                f"network {', '.join(self.network.channels)}",
+                parameter="class_scheme",
             )
-        self.loss = create_loss(losses, loss_weights, position_sigma_m)
+        recipe = losses or self.network.default_loss
+        self.loss = create_loss(recipe, loss_weights, position_sigma_m)
+        self.loss_name = str(recipe if isinstance(recipe, str) else recipe.get("class_path"))
         self.validation = Evaluator(self.network.channels, self.scheme, full=False)
         self.evaluation = Evaluator(self.network.channels, self.scheme)
         self.figures: dict[str, Any] = {}
@@ -119,14 +127,8 @@ class LocalizationTask(LightningModule):
         """Run the network on a batch of samples as data sets yield them."""
         heading, search = batch.heading, None
         if self.heading_error and not self.training:
-            heading = (
-                heading + compass_errors(batch.id, self.heading_error).to(heading)
-            ).remainder(360.0)
+            heading = heading + compass_errors(batch.id, self.heading_error).to(heading)
             search = heading_grid(self.heading_error, heading.device)
-        if self.network.guidance == "truth" and batch.landcover is None:
-            raise ConfigurationError(
-                "guidance: 'truth' needs land cover, and the data set yields none"
-            )
         if not self.network.searches_headings:
             search = None
         elif self.training:
@@ -180,7 +182,9 @@ class LocalizationTask(LightningModule):
         prediction = self(batch)
         terms = self.loss(self.network, prediction, batch, self.target(batch))
         if not terms:
-            raise ConfigurationError("losses: every term is switched off or lacks its labels")
+            raise ConfigurationError(
+                "every term is switched off or lacks its labels", parameter="losses"
+            )
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             raise self._not_finite(batch, terms)
@@ -278,4 +282,4 @@ def _check_positions(batch: Batch) -> None:
     unknown = ~torch.isfinite(batch.position).all(dim=1)
     if unknown.any():
         name = batch.id[int(unknown.int().argmax())]
-        raise ConfigurationError(f"{name}: the camera has no position: only `predict` takes that")
+        raise ConfigurationError(f"{name}: the camera has no position: only predict takes that")

@@ -1,11 +1,13 @@
 """The network that a configuration names."""
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.class_path import import_class
+from cvsegguide.models.hub import load_model
+from cvsegguide.models.registry import create_model
 
 
 def build_network(
@@ -24,26 +26,11 @@ def build_network(
         CheckpointError: The weights are unusable.
     """
     if weights is not None:
-        from cvsegguide.models.hub import load_model
-
         return load_model(weights).train()
-    factory: Any
-    if "." in name:
-        module_name, _, class_name = name.rpartition(".")
-        try:
-            factory = getattr(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError) as error:
-            raise ConfigurationError(f"network: '{name}' cannot be imported ({error})") from None
-    else:
-        from cvsegguide.models.registry import create_model
-
-        def factory(**overrides: Any) -> LocalizationModel:
-            return create_model(name, **overrides)
-
+    given = dict(arguments or {})
+    if "." not in name:
+        return create_model(name, **given)
     try:
-        network = factory(**dict(arguments or {}))
+        return import_class(name, LocalizationModel, "network")(**given)
     except TypeError as error:
-        raise ConfigurationError(f"network '{name}': {error}") from None
-    if not isinstance(network, LocalizationModel):
-        raise ConfigurationError(f"network: '{name}' is no LocalizationModel")
-    return network
+        raise ConfigurationError(f"'{name}': {error}", parameter="network") from None

@@ -1,12 +1,13 @@
 """The options of ``fit``, ``validate``, ``test`` and ``predict`` beside Lightning's."""
 
-from argparse import SUPPRESS
-from typing import Any
+from argparse import SUPPRESS, ArgumentParser
+from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
-from lightning.pytorch.cli import LightningArgumentParser
+if TYPE_CHECKING:
+    from lightning.pytorch.cli import LightningArgumentParser
 
-from cvsegguide.training.callbacks.resume import LAST
+LAST = "last.ckpt"
+"""The checkpoint that a run is resumed from."""
 
 SUBCOMMANDS = {
     "fit": ("Train a model.", ("train", "val")),
@@ -48,8 +49,10 @@ def usage(subcommand: str) -> str:
     )
 
 
-def add_config_option(parser: LightningArgumentParser) -> None:
+def add_config_option(parser: ArgumentParser) -> None:
     """``--config``, the first option of all."""
+    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
+
     parser.add_argument(
         "-c",
         "--config",
@@ -60,18 +63,24 @@ def add_config_option(parser: LightningArgumentParser) -> None:
     )
 
 
-def add_own_options(parser: LightningArgumentParser, subcommand: str) -> None:
-    """What people need most, and what only one sub-command knows."""
+def add_own_options(parser: ArgumentParser, subcommand: str, text: Any = str | None) -> None:
+    """What people need most, and what only one sub-command knows.
+
+    Args:
+        parser: Takes the options.
+        subcommand: Whose.
+        text: Type of an option that is a word or nothing; argparse knows no unions.
+    """
     parser.add_argument(
         "--root",
-        type=str | None,
+        type=text,
         default=SUPPRESS,
         metavar="DIR",
         help="Folder of the data, for every data set of the configuration.",
     )
     parser.add_argument(
         "--out",
-        type=str | None,
+        type=text,
         default=None,
         metavar="DIR",
         help="Folder of the run or of the results (default: runs/NAME after the configuration; "
@@ -86,7 +95,7 @@ def add_own_options(parser: LightningArgumentParser, subcommand: str) -> None:
     else:
         parser.add_argument(
             "--weights",
-            type=str | None,
+            type=text,
             default=None,
             metavar="RUN",
             help="What to evaluate: folder of a run, its .ckpt, or anything that "
@@ -101,7 +110,7 @@ def add_own_options(parser: LightningArgumentParser, subcommand: str) -> None:
     if subcommand == "predict":
         parser.add_argument(
             "--pairs",
-            type=str | None,
+            type=text,
             default=SUPPRESS,
             metavar="TABLE",
             help="The pairs to localise: a manifest, CSV or (Geo)Parquet, whose rows need not "
@@ -115,10 +124,15 @@ def add_own_options(parser: LightningArgumentParser, subcommand: str) -> None:
         )
 
 
-def add_shared_options(parser: LightningArgumentParser) -> None:
+def add_shared_options(parser: "LightningArgumentParser") -> None:
     """Options that every sub-command knows, so that one YAML file serves all."""
     for target in ("model.seed", "data.seed"):
         parser.link_arguments("seed_everything", target, compute_fn=int)
+    add_saving_options(parser)
+
+
+def add_saving_options(parser: ArgumentParser, text: Any = str | None) -> None:
+    """Averaging and saving; ``text`` as for :func:`add_own_options`."""
     group = parser.add_argument_group("averaging and saving")
     group.add_argument(
         "--ema",
@@ -140,7 +154,7 @@ def add_shared_options(parser: LightningArgumentParser) -> None:
     )
     group.add_argument(
         "--feature_cache",
-        type=str | None,
+        type=text,
         default=None,
         metavar="DIR",
         help="Folder that `fit` keeps the features of a frozen backbone in, to compute them "

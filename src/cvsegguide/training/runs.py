@@ -6,16 +6,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Trainer
+
+from cvsegguide.data.configurations import as_list
+from cvsegguide.data.datamodule import DataModule
 from cvsegguide.errors import CheckpointError, ConfigurationError
 from cvsegguide.training.callbacks.record import RECORD
-from cvsegguide.training.callbacks.resume import LAST
-from cvsegguide.training.checkpoint_io import read_checkpoint
+from cvsegguide.training.checkpoint_io import read_training_checkpoint
 from cvsegguide.training.module import LocalizationTask
+from cvsegguide.training.options import LAST
 
 BEST = "best.ckpt"
 """The epoch with the lowest validation median error."""
 
 _MODEL_WEIGHTS = re.compile(r"--model\.weights(=|$)")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sub-command that has run, for what is written at its end.
+
+    Attributes:
+        subcommand: Its name.
+        options: Its options.
+        argv: Its command line, as the user wrote it.
+        out: Folder of the run or of the results.
+        task: The network and how it is trained.
+        trainer: What ran it.
+        datamodule: Its data.
+    """
+
+    subcommand: str
+    options: Any
+    argv: Sequence[str]
+    out: Path
+    task: LocalizationTask
+    trainer: Trainer
+    datamodule: DataModule
+
+    def data_name(self, split: str) -> str:
+        """What the data sets of a split are called, for people."""
+        entries = as_list(self.options.data.get(split))
+        names = [str(entry.class_path).rsplit(".", 1)[-1] for entry in entries if entry]
+        return ", ".join(names) or "unknown"
 
 
 @dataclass(frozen=True)
@@ -39,11 +72,9 @@ def find_place(subcommand: str, options: Any, argv: Sequence[str] = ()) -> Place
         ConfigurationError: No weights are named, or two, or the folder holds a run already.
         CheckpointError: The weights are not there.
     """
-    if options.get("root") is not None:
-        raise ConfigurationError("root: belongs on the command line, --root DIR")
-    if options.get("pairs") is not None:
-        raise ConfigurationError("pairs: belongs on the command line, --pairs TABLE")
-    weights: Path | None = None
+    for name in ("root", "pairs"):
+        if options.get(name) is not None:
+            raise ConfigurationError("belongs on the command line", parameter=name)
     config = _config_file(options)
     name = config.stem if config else "run"
     run = config.parent if config and (config.parent / RECORD).exists() else None
@@ -51,66 +82,64 @@ def find_place(subcommand: str, options: Any, argv: Sequence[str] = ()) -> Place
         out = _folder(Path(options.out or run or Path("runs") / name))
         if (out / LAST).exists() and not options.resume:
             raise ConfigurationError(
-                f"{out}: holds a run already: --resume goes on with it, another --out starts afresh"
+                f"{out}: holds a run already: `resume` goes on with it, another `out` starts afresh"
             )
         return Place(out, None)
-    source = options.weights
-    given = options.model.weights if any(_MODEL_WEIGHTS.match(word) for word in argv) else None
-    if given is not None and source not in (None, given):
-        raise ConfigurationError(
-            f"--weights {source}, --model.weights {given}: give one of them, what is evaluated"
-        )
-    if run is not None and source is None:
-        source = options.weights = given
-    if source is None and run is not None:  # model.weights is what the run started from
-        source = options.weights = str(run)
-    if source is None and options.model.weights is None:
-        raise ConfigurationError(
-            f"--weights: say which weights to {subcommand} (folder of a run, .ckpt, or a name)"
-        )
-    home = Path("results") / name
-    if source is not None:
-        path = Path(source)
-        if path.is_dir() and not (path / "model.safetensors").exists():
-            found = [path / file for file in (BEST, LAST) if (path / file).exists()]
-            if not found:
-                raise CheckpointError(
-                    f"{path}: holds neither model.safetensors nor {BEST} nor {LAST}"
-                )
-            path = found[0]
-        if path.suffix == ".ckpt":
-            if not path.is_file():
-                raise CheckpointError(f"{path}: there is no such checkpoint")
-            weights = path
-        else:
-            options.model.weights = source
-        if Path(source).exists():
-            folder = Path(source) if Path(source).is_dir() else Path(source).parent
-            home = folder / subcommand
+    source = _source(subcommand, options, argv, run)
+    if source is None:  # the weights that the configuration itself names
+        return Place(_folder(Path(options.out or Path("results") / name)), None)
+    path = Path(source)
+    folder = path if path.is_dir() else path.parent
+    home = folder / subcommand if path.exists() else Path("results") / name
+    weights = _checkpoint(path)
+    if weights is None:
+        options.model.weights = source
     return Place(_folder(Path(options.out or home)), weights)
+
+
+def _source(subcommand: str, options: Any, argv: Sequence[str], run: Path | None) -> str | None:
+    """What is evaluated; None: what the configuration names."""
+    given = options.model.weights if any(_MODEL_WEIGHTS.match(word) for word in argv) else None
+    if given is not None and options.weights not in (None, given):
+        raise ConfigurationError(
+            f"{options.weights}, and `model.weights` {given}: give one of them, what is evaluated",
+            parameter="weights",
+        )
+    if run is not None and options.weights is None:
+        # model.weights of a run's configuration is what it started from
+        options.weights = given or str(run)
+    if options.weights is None and options.model.weights is None:
+        raise ConfigurationError(
+            f"say which weights to {subcommand} (folder of a run, .ckpt, or a name)",
+            parameter="weights",
+        )
+    source: str | None = options.weights
+    return source
+
+
+def _checkpoint(path: Path) -> Path | None:
+    """The training checkpoint that a source is or holds; None for weights of another kind."""
+    if path.is_dir() and not (path / "model.safetensors").exists():
+        found = [path / file for file in (BEST, LAST) if (path / file).exists()]
+        if not found:
+            raise CheckpointError(f"{path}: holds neither model.safetensors nor {BEST} nor {LAST}")
+        return found[0]
+    if path.suffix != ".ckpt":
+        return None
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such checkpoint")
+    return path
 
 
 def _folder(out: Path) -> Path:
     if out.exists() and not out.is_dir():
-        raise ConfigurationError(f"--out {out}: is a file; results need a folder")
+        raise ConfigurationError(f"{out} is a file; results need a folder", parameter="out")
     return out
 
 
 def _config_file(options: Any) -> Path | None:
     configs = options.get("config") or []
     return Path(str(getattr(configs[0], "relative", configs[0]))) if configs else None
-
-
-def listed(value: Any) -> list[Any]:
-    """A list of what may be one thing, several or none."""
-    return [] if value is None else list(value) if isinstance(value, list) else [value]
-
-
-def data_name(options: Any, split: str) -> str:
-    """What the data sets of a split are called, for people."""
-    given = options.data.get(split)
-    names = [str(entry.class_path).rsplit(".", 1)[-1] for entry in listed(given) if entry]
-    return ", ".join(names) or "unknown"
 
 
 def one_line(error: BaseException) -> str:
@@ -127,7 +156,7 @@ def load_task_weights(task: LocalizationTask, path: Path) -> None:
     prefix = "network."
     state = {
         name.removeprefix(prefix): value
-        for name, value in read_checkpoint(path)["state_dict"].items()
+        for name, value in read_training_checkpoint(path)["state_dict"].items()
         if name.startswith(prefix)
     }
     try:

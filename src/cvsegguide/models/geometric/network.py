@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.lanes import MOST
-from cvsegguide.models.base import LocalizationModel, Prediction
+from cvsegguide.models.base import Evidence, LocalizationModel, Prediction
 from cvsegguide.models.convolutions import suits
 from cvsegguide.models.geometric import quick
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
@@ -53,13 +53,10 @@ class GeometricPrediction(Prediction):
     Attributes:
         overhead: The overhead branch's output.
         street: The street branch's output.
-        joint: ``(B, K, H, W)`` unnormalised log-probabilities of heading and position, while
-            training with several headings.
     """
 
     overhead: OverheadFeatures | None = None
     street: StreetFeatures | None = None
-    joint: Tensor | None = None
 
 
 class GeometricModel(LocalizationModel):
@@ -103,6 +100,7 @@ class GeometricModel(LocalizationModel):
     adapts_temperature = True
     any_size = 32
     most_lanes = MOST
+    default_loss = "geometric"
     coordinates: Tensor
     reach: Tensor
     mean: Tensor
@@ -254,14 +252,22 @@ class GeometricModel(LocalizationModel):
         else:
             turns = headings.to(self.coordinates)
         products, seen = self._products(above, around, turns, landcover)
+        evidence = Evidence(
+            above.prior,
+            above.landcover,
+            around.visibility,
+            around.landcover,
+            around.rows,
+            self.grid,
+        )
         if self.training:
             joint = self._scores(above, products, seen, 2)
             heatmap = joint.logsumexp(dim=1, keepdim=True)
             kept = None if headings is None else joint
-            return GeometricPrediction(cover, heatmap, None, None, above, around, kept)
+            return GeometricPrediction(cover, heatmap, None, None, kept, evidence, above, around)
         if headings is None:
             heatmap = self._scores(above, products, seen, CELL)
-            return GeometricPrediction(cover, heatmap, None, None, above, around)
+            return GeometricPrediction(cover, heatmap, None, None, None, evidence, above, around)
         sharp = self.search_sharpness if len(turns) > 1 else 1.0
         cells = self._scores(above, products, seen, 1) * sharp
         mass = cells.flatten(2).logsumexp(dim=2)
@@ -275,7 +281,8 @@ class GeometricModel(LocalizationModel):
             ).logsumexp(dim=1, keepdim=True)
             heatmap = torch.logaddexp(heatmap, _enlarge(others, CELL))
         log = mass.log_softmax(dim=1)
-        return GeometricPrediction(cover, heatmap, best_heading(log, turns), log, above, around)
+        best = best_heading(log, turns)
+        return GeometricPrediction(cover, heatmap, best, log, None, evidence, above, around)
 
     def encode_overhead(self, overhead: Tensor) -> OverheadFeatures:
         """``(B, 3, H, W)`` in [0, 1] to the overhead branch's output."""

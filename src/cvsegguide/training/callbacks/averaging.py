@@ -23,7 +23,7 @@ class EMA(WeightAveraging):
 
     def __init__(self, decay: float = 0.999) -> None:
         if not 0.0 <= decay < 1.0:
-            raise ConfigurationError(f"EMA decay: must lie in [0, 1), got {decay}")
+            raise ConfigurationError(f"must lie in [0, 1), got {decay}", parameter="ema")
         super().__init__(use_buffers=False, multi_avg_fn=_Average(decay))
 
 

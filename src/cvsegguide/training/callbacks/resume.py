@@ -11,8 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loops.loop import _Loop
 
 from cvsegguide.errors import ConfigurationError, CVSegGuideError
-
-LAST = "last.ckpt"
+from cvsegguide.training.options import LAST
 
 
 class Interrupted(CVSegGuideError):
@@ -39,7 +38,9 @@ class LastCheckpoint(Callback):
 
     def __init__(self, directory: str, every_minutes: float = 10.0, every_steps: int = 0) -> None:
         if every_minutes < 0 or every_steps < 0:
-            raise ConfigurationError("saving: every_minutes and every_steps must not be negative")
+            raise ConfigurationError(
+                "`save_every_minutes`, `save_every_steps`: must not be negative"
+            )
         self.path = Path(directory) / LAST
         self.every_minutes = every_minutes
         self.every_steps = every_steps
@@ -129,7 +130,7 @@ class LastCheckpoint(Callback):
         if self._any(trainer, bool(self._signal)):
             raise Interrupted(
                 f"stopped on request at step {trainer.global_step}; {self.path} goes on from there "
-                "(--resume)",
+                "(`resume`)",
                 self._signal or signal.SIGTERM,
             )
 

@@ -18,16 +18,8 @@ from cvsegguide.data.sample import Batch
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.geometric.network import GeometricModel, GeometricPrediction
-from cvsegguide.models.geometric.overhead import OverheadFeatures
 from cvsegguide.models.geometric.polar import PolarGrid
-from cvsegguide.training.losses import (
-    IGNORED,
-    PosteriorLoss,
-    gaussian_label,
-    landcover_loss,
-    position_nll,
-)
+from cvsegguide.training.losses import IGNORED, LocalizationLoss, landcover_loss, position_nll
 
 HALF_BIN = 0.75
 """Range bins by which a row's distance may differ from a bin that it belongs to."""
@@ -36,13 +28,11 @@ DEPTH_OF_A_WALL = 2.0
 """Metres into an obstacle that still count as seen: its face."""
 
 
-class GeometricLoss(PosteriorLoss):
+class GeometricLoss(LocalizationLoss):
     """Posterior, prior, visibility, and land cover of both branches.
 
-    Args:
-        weights: Factors of ``position``, ``landcover``, ``prior``, ``visibility``,
-            ``street_landcover``, ``range``.
-        sigma_m: Standard deviation in metres of the label of the position term.
+    Its terms are ``position``, ``landcover``, ``prior``, ``visibility``, ``street_landcover``,
+    ``range``; those whose labels a data set lacks are left out.
     """
 
     defaults: Mapping[str, float] = {
@@ -61,54 +51,58 @@ class GeometricLoss(PosteriorLoss):
         batch: Batch,
         landcover: Tensor | None,
     ) -> dict[str, Tensor]:
-        """See :meth:`LocalizationLoss.forward`."""
-        if not isinstance(model, GeometricModel) or not isinstance(prediction, GeometricPrediction):
-            raise ConfigurationError("losses: 'geometric' trains the geometric network only")
-        above, around = prediction.overhead, prediction.street
-        assert above is not None
-        assert around is not None
-        width = batch.overhead.shape[-1]
+        """See :meth:`LocalizationLoss.forward`.
+
+        Raises:
+            ConfigurationError: The network gives no evidence (``Prediction.evidence``).
+        """
+        evidence = prediction.evidence
+        if evidence is None:
+            raise ConfigurationError(
+                f"'geometric' needs a network that gives evidence, and {type(model).__name__} "
+                "gives none",
+                parameter="losses",
+            )
         if prediction.joint is None:
             log_posterior = model.log_posterior(prediction).float()
         else:
             # the first of the headings is the true one
             joint = prediction.joint.float()
             log_posterior = joint.flatten(1).log_softmax(dim=1).view_as(joint)[:, 0]
-        losses = {"position": position_nll(log_posterior, self._label(batch, log_posterior, width))}
-        prior = above.prior[:, 0].float()
+        label = self.position_label(batch, log_posterior)
+        terms = {"position": position_nll(log_posterior, label)}
+        prior = evidence.prior[:, 0].float()
         log_prior = prior.flatten(1).log_softmax(dim=1).view_as(prior)
-        losses["prior"] = position_nll(log_prior, self._label(batch, prior, width))
+        terms["prior"] = position_nll(log_prior, self.position_label(batch, prior))
         if landcover is not None:
-            losses["landcover"] = landcover_loss(above.landcover, self._thinned(above, landcover))
-            target, visible, known = surroundings(landcover, batch.position, batch.gsd, model.grid)
-            losses["visibility"] = _masked_mean(
+            thinned = _thinned(landcover, evidence.landcover.shape[-1])
+            terms["landcover"] = landcover_loss(evidence.landcover, thinned)
+            grid = evidence.grid
+            target, visible, known = surroundings(landcover, batch.position, batch.gsd, grid)
+            terms["visibility"] = _masked_mean(
                 functional.binary_cross_entropy_with_logits(
-                    around.visibility[:, 0].float(), visible.float(), reduction="none"
+                    evidence.visibility[:, 0].float(), visible.float(), reduction="none"
                 ),
                 known,
             )
-            losses["street_landcover"] = functional.cross_entropy(
-                around.landcover.float(),
-                torch.where(visible & known, target, IGNORED),
+            seen = visible & known & (target != IGNORED)
+            terms["street_landcover"] = functional.cross_entropy(
+                evidence.street_landcover.float(),
+                torch.where(seen, target, IGNORED),
                 ignore_index=IGNORED,
                 reduction="sum",
-            ) / (visible & known & (target != IGNORED)).sum().clamp(min=1)
-        if batch.street_range is not None and around.rows is not None:
-            losses["range"] = range_loss(around.rows, batch.street_range, batch.heading, model.grid)
-        return {name: self.weights[name] * value for name, value in losses.items()}
+            ) / seen.sum().clamp(min=1)
+        if batch.street_range is not None and evidence.rows is not None:
+            ranges = batch.street_range
+            terms["range"] = range_loss(evidence.rows, ranges, batch.heading, evidence.grid)
+        return self.weighted(terms)
 
-    def _label(self, batch: Batch, scores: Tensor, width: int) -> Tensor:
-        """The label of the position on the grid of ``scores`` ``(B, h, w)``."""
-        scale = scores.shape[-1] / width
-        size = (scores.shape[-2], scores.shape[-1])
-        return gaussian_label(batch.position * scale, size, self.sigma_m / batch.gsd * scale)
 
-    @staticmethod
-    def _thinned(above: OverheadFeatures, landcover: Tensor) -> Tensor:
-        """One pixel of each block that the branch has logits for, any of them."""
-        step = landcover.shape[-1] // above.landcover.shape[-1]
-        first, second = torch.randint(step, (2,)).tolist()
-        return landcover[..., first::step, second::step]
+def _thinned(landcover: Tensor, width: int) -> Tensor:
+    """One pixel, any, of each block of ``(B, H, W)`` land cover that is one of ``width``."""
+    step = landcover.shape[-1] // width
+    first, second = torch.randint(step, (2,)).tolist()
+    return landcover[..., first::step, second::step]
 
 
 def range_loss(rows: Tensor, ranges: Tensor, heading: Tensor, grid: PolarGrid) -> Tensor:
