@@ -1,6 +1,5 @@
-"""Views over photographs and maps, and tiles of other resolutions, at a tiny size."""
+"""Views over photographs and maps, at a tiny size."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from PIL import Image
 
 from cvsegguide.data import Manifest
-from cvsegguide.synth.generation import generate
 from helpers.scripts import load
 
 
@@ -98,53 +96,3 @@ def test_report_of_a_test(maps: Path, tmp_path: Path, capsys) -> None:
     assert found["views"] == 2
     assert found["error"]["mean"][0] == pytest.approx(metrics["position"]["mean"], abs=1e-3)
     assert Image.open(result / "worst.jpg").size[0] > 1000
-
-
-def test_tiles_of_other_resolutions(tmp_path: Path) -> None:
-    script = load("resolutions")
-    generate(tmp_path / "city", 1, 3, town=1, workers=1)
-    table = tmp_path / "city/brooklyn/manifest.csv"
-    count = len(table.read_text().splitlines()) - 1
-    original = Manifest(table)
-    for gsd, side in ((0.45, 129), (0.113, 512)):
-        path = script.resampled(table, gsd, tmp_path / f"{gsd}", 0)
-        with path.open() as file:
-            row = next(csv.DictReader(file))
-        assert abs(Image.open(row["overhead"]).width - side) <= 1
-        dataset = Manifest(path)
-        assert len(dataset) == count
-        one, two = original[0], dataset[0]
-        assert (one.row, one.col) == pytest.approx((two.row, two.col), abs=1e-3)
-        assert two.gsd == pytest.approx(0.2262, rel=2e-3)
-        assert float((one.overhead - two.overhead).abs().mean()) < 0.06
-
-
-def test_the_table_of_resolutions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    script = load("resolutions")
-    measured: list[Path] = []
-
-    def measure(manifest: Path, out: Path, options: object) -> None:
-        measured.append(manifest)
-        figures: dict[str, float] = {}
-        for name, value in (("median", 0.2), ("mean", 4), ("recall_1m", 0.9), ("recall_5m", 0.95)):
-            figures |= {name: value, f"{name}_low": value / 2, f"{name}_high": value}
-        out.mkdir(parents=True)
-        content = {"position": figures, "posterior": {"nll": 3.0}, "command": []}
-        (out / "metrics.json").write_text(json.dumps(content))
-
-    monkeypatch.setattr(script, "resampled", lambda table, gsd, out, limit: out / "manifest.csv")
-    monkeypatch.setattr(script, "measure", measure)
-    command = ["manifest.csv", "--out", str(tmp_path), "--gsd", "0.11", "0.9"]
-    for _ in range(2):
-        assert script.main(command) == 0
-        shown = capsys.readouterr().out
-        cells = "0.20 [0.10, 0.20] | 4.00 [2.00, 4.00] | 90.0 [45.0, 90.0] | 95.0 [47.5, 95.0] |"
-        assert shown.splitlines()[2:] == [f"| 0.11 | {cells}", f"| 0.9 | {cells}"]
-        assert (tmp_path / "resolutions.md").read_text() == shown
-    found = json.loads((tmp_path / "resolutions.json").read_text())
-    assert found["0.9"]["posterior"] == {"nll": 3.0}
-    assert measured == [tmp_path / f"{gsd}" / "manifest.csv" for gsd in ("0.11", "0.9")]
-    assert script.main([*command, "5"]) == 2
-    assert "resolutions: error: --gsd: must lie in 0.02..3" in capsys.readouterr().err

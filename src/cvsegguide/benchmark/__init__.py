@@ -1,1 +1,1 @@
-"""Speed and memory of the project's parts, as ratios measured side by side in one run."""
+"""Speed and memory of what people run, on this machine."""

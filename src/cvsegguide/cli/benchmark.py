@@ -1,29 +1,21 @@
-"""``cvsegguide benchmark [NAME ...]``: the project's speed and memory figures on this machine."""
+"""``cvsegguide benchmark [NAME ...]``: speed and memory on this machine."""
 
 import argparse
 import json
-import os
-import platform
-import time
 from collections.abc import Sequence
-from importlib import metadata
+from dataclasses import asdict
 from typing import Any
 
-from cvsegguide import __version__
-from cvsegguide.console import detail, note
-from cvsegguide.errors import ConfigurationError
-from cvsegguide.machine import processor_name, usable_cores
-
-LIBRARIES = ("torch", "torchvision", "timm", "lightning", "numpy", "numba", "rasterio", "pillow")
+from cvsegguide import console
+from cvsegguide.benchmark.subjects import SUBJECTS, tasks
+from cvsegguide.errors import ConfigurationError, first_sentence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    from cvsegguide.benchmark.registry import SUBJECTS
-
     parser.description = (
-        "Measure speed and memory, each beside a reference in the same run "
-        f"(medians after warm-up). Names: {', '.join(SUBJECTS)}; all of them by default."
+        "Measure speed and memory: medians after a run that warms up. "
+        f"Names: {', '.join(SUBJECTS)}; by default all, and gpu where there is one."
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
@@ -32,49 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="FILE.json", help="also write the JSON to a file, anew after each name"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="threads that PyTorch may use")
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count seconds of this process on a core, not of the clock on the wall: for machines "
-        "that others use; with --threads 1 (waiting, other processes' work and disks do not count)",
-    )
-    parser.add_argument(
-        "--plot",
-        metavar="DIR",
-        help="instead, draw how time and memory grow with tile size, batch, raster area and number "
-        "of tiles: growth.png and growth.json",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print; exit status 0, or 1 where something could not be measured."""
-    from cvsegguide.benchmark import registry
+    for name in arguments.names:
+        if name not in SUBJECTS:
+            known = ", ".join(SUBJECTS)
+            raise ConfigurationError(f"there is no benchmark '{name}' (there are: {known})")
+    import torch
 
-    names = arguments.names or list(registry.SUBJECTS)
-    for name in names:
-        if name not in registry.SUBJECTS:
-            raise ConfigurationError(
-                f"there is no benchmark '{name}' (there are: {', '.join(registry.SUBJECTS)})"
-            )
     if arguments.threads is not None:
         if arguments.threads < 1:
-            raise ConfigurationError("--threads must be at least 1")
-        import torch
-
+            raise ConfigurationError("must be at least 1", "threads")
         torch.set_num_threads(arguments.threads)
-    if arguments.cpu_time:
-        registry.clock = time.process_time
-    if arguments.plot:
-        if arguments.names:
-            raise ConfigurationError("--plot measures growth and takes no names")
-        from cvsegguide.benchmark.growth import draw
-
-        for line in draw(arguments.plot, machine(), quick=arguments.quick):
-            print(line)
-        return 0
-    report = _measure(names, arguments)
+    everything = [name for name in SUBJECTS if name != "gpu" or torch.cuda.is_available()]
+    report = _measure(arguments.names or everything, arguments)
     if arguments.json:
-        print(json.dumps(report, indent=2))
+        console.show(report)
     else:
         _print_table(report)
     return 1 if report["failures"] else 0
@@ -82,56 +49,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measure(names: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure one name after the other; a file of ``--out`` has what there is after each."""
-    from cvsegguide.benchmark import registry
+    from cvsegguide.benchmark.measurement import machine, measure
     from cvsegguide.io.atomic import write_text
 
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
-    seconds: dict[str, float] = {}
     report = {
         "machine": machine(),
         "quick": arguments.quick,
-        "clock": "processor" if arguments.cpu_time else "wall",
         "measurements": rows,
         "failures": failures,
-        "seconds": seconds,
     }
     for name in names:
-        note(f"measuring {name} ...")
-        start = time.perf_counter()
+        console.note(f"measuring {name} ...")
         try:
-            for measurement in registry.run(name, quick=arguments.quick):
-                rows.append({"subject": name, **measurement.row()})
-                detail(f"{measurement.name}: {measurement.value:.4g} {measurement.unit}")
+            for task in tasks(name, arguments.quick):
+                for measured in measure(task):
+                    rows.append({"subject": name, **asdict(measured)})
+                    console.detail(f"{measured.name}: {measured.value:.4g} {measured.unit}")
         except Exception as error:  # one subject's fault must not lose the others
-            reason = (str(error).strip() or "no message").splitlines()[0]
-            failures.append({"subject": name, "error": f"{type(error).__name__}: {reason}"})
-            note(f"{name} failed: {failures[-1]['error']}")
-        seconds[name] = round(time.perf_counter() - start, 1)
+            reason = f"{type(error).__name__}: {first_sentence(str(error)) or 'no message'}"
+            failures.append({"subject": name, "error": reason})
+            console.note(f"{name} failed: {reason}")
         if arguments.out:
             write_text(arguments.out, json.dumps(report, indent=2) + "\n")
-    note(f"measured in {sum(seconds.values()):.0f} s")
     return report
-
-
-def machine() -> dict[str, Any]:
-    """Processor, cores, memory, and the versions of the libraries that matter for speed."""
-    import torch
-
-    memory = None
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
-    return {
-        "processor": processor_name(),
-        "cores": usable_cores(),
-        "memory_gib": memory,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch_threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "cvsegguide": __version__,
-        **{name: metadata.version(name) for name in LIBRARIES},
-    }
 
 
 def _print_table(report: dict[str, Any]) -> None:
@@ -140,21 +82,13 @@ def _print_table(report: dict[str, Any]) -> None:
 
     host = report["machine"]
     table = Table(
+        title="medians",
         caption=f"{host['processor']}, {host['cores']} cores, {host['torch_threads']} threads, "
-        f"torch {host['torch']}, Python {host['python']}, {report['clock']} time",
-        title="medians, each beside its reference from the same run",
+        f"GPU {host['gpu'] or 'none'}, torch {host['torch']}, Python {host['python']}",
     )
-    for title in ("what", "value", "reference", "ratio", "reference is", "note"):
-        table.add_column(title, justify="right" if title in ("value", "ratio") else "left")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    table.add_column("note")
     for row in report["measurements"]:
-        reference = "" if row["reference"] is None else f"{row['reference']:.4g} {row['unit']}"
-        ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g}"
-        table.add_row(
-            row["name"],
-            f"{row['value']:.4g} {row['unit']}",
-            reference,
-            ratio,
-            row["reference_name"],
-            row["note"],
-        )
+        table.add_row(row["name"], f"{row['value']:.4g} {row['unit']}", row["note"])
     Console().print(table)
