@@ -1,5 +1,6 @@
 """What every localisation network has in common."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +12,14 @@ from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC
-from cvsegguide.lanes import MOST, each, parts
-from cvsegguide.models.convolutions import suits
 from cvsegguide.models.heads.pixel import one_hot_guidance
-from cvsegguide.models.outputs import joined
 
 if TYPE_CHECKING:
     from cvsegguide.models.geometric.polar import PolarGrid
 
 
 @lru_cache(maxsize=16)
-def _kept_constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+def _cached_constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
         return torch.tensor(values, device=device, dtype=dtype)[:, None, None]
 
@@ -29,10 +27,10 @@ def _kept_constant(values: tuple[float, ...], device: torch.device, dtype: torch
 def by_channel(image: Tensor, *values: tuple[float, ...]) -> list[Tensor]:
     """Constants ``(C, 1, 1)`` beside ``image``.
 
-    On CUDA they are kept: bringing one there waits for the device, which a graph cannot record.
+    On CUDA they are cached: bringing one there waits for the device, which a graph cannot record.
     """
-    if image.is_cuda and type(image) is Tensor and not torch.compiler.is_compiling():
-        return [_kept_constant(each, image.device, image.dtype) for each in values]
+    if image.is_cuda and not torch.compiler.is_compiling():
+        return [_cached_constant(each, image.device, image.dtype) for each in values]
     return [image.new_tensor(each)[:, None, None] for each in values]
 
 
@@ -82,11 +80,25 @@ class Prediction:
     evidence: Evidence | None = None
 
 
+@dataclass
+class Tile:
+    """What networks keep of overhead tiles that have no branch of their own for them.
+
+    Attributes:
+        overhead: ``(B, 3, H, W)``, as :meth:`LocalizationModel.forward` takes it.
+        landcover: ``(B, H, W)`` or None.
+    """
+
+    overhead: Tensor
+    landcover: Tensor | None = None
+
+
 class LocalizationModel(nn.Module):
     """A pure network from a pair of images to land cover and a localisation heatmap.
 
-    Subclasses set the attributes below in their constructor and implement :meth:`forward`;
-    training, inference and export know nothing else about them.
+    Subclasses set the attributes below in their constructor and implement :meth:`forward`,
+    :meth:`log_posterior`, :meth:`segment` and :meth:`config`. Training, inference, tracking and
+    export know nothing else about them.
 
     Attributes:
         overhead_size: ``(H, W)`` of the overhead input in pixels.
@@ -97,18 +109,19 @@ class LocalizationModel(nn.Module):
         channels: Names of the land-cover channels of the output, in order.
         searches_headings: Whether :meth:`forward` can try rotations of the street view.
         adapts_temperature: Whether :meth:`adapt_temperature` can be set.
-        default_loss: Name of the loss that it is trained with where none is named.
         any_size: A number when overhead inputs may have any size of which it is a divisor, at
             ``gsd``; None where only tiles of ``overhead_size`` mean what was trained.
-        most_lanes: How many threads may compute with it at once, see
-            :func:`cvsegguide.lanes.lanes_for`.
+        default_loss: Name of the loss that it is trained with where none is named.
+        cell: Overhead pixels a side of a cell of :meth:`joint`.
+        joint_radius: Cells around a place on which a score of :meth:`joint` depends.
     """
 
     searches_headings: bool = False
     adapts_temperature: bool = False
     any_size: int | None = None
     default_loss: str = "posterior"
-    most_lanes: int = 1
+    cell: int = 1
+    joint_radius: int = 0
     overhead_size: tuple[int, int]
     street_size: tuple[int, int]
     street_extent: tuple[float, float]
@@ -117,31 +130,81 @@ class LocalizationModel(nn.Module):
     channels: tuple[str, ...]
 
     def forward(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+        self,
+        overhead: Tensor,
+        street: Tensor,
+        landcover: Tensor | None = None,
+        headings: Tensor | None = None,
     ) -> Prediction:
         """Localise B street views in B overhead tiles.
-
-        Networks that search headings (:attr:`searches_headings`) take a fourth argument
-        ``headings``, ``(K,)`` degrees: how far the camera's heading may lie from the one that the
-        canvas was made with, each as probable.
 
         Args:
             overhead: ``(B, 3, H, W)`` float32 in [0, 1], RGB, north up.
             street: ``(B, 3, h, w)`` float32 in [0, 1], RGB, centre column looking north.
             landcover: ``(B, H, W)`` class ids 1..8, needed when ``guidance`` is ``"truth"``.
+            headings: ``(K,)`` degrees: how far the camera's heading may lie further clockwise than
+                the canvas was made with, each as probable. For networks that search headings
+                (:attr:`searches_headings`); others are given None.
         """
         raise NotImplementedError
+
+    def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> Any:
+        """What does not depend on the street view; arguments as of :meth:`forward`.
+
+        ``encode_tile(overhead[:1])``, then :meth:`match_tile` for each batch of street views,
+        localises them all in one tile. By default nothing is computed ahead.
+
+        Returns:
+            A dataclass of tensors, or None, whose last two dimensions are rows and columns of the
+            tile at some size.
+        """
+        return Tile(overhead, landcover)
+
+    def match_tile(self, tile: Any, street: Tensor, headings: Tensor | None = None) -> Prediction:
+        """Localise B street views, each in its tile of :meth:`encode_tile` or all in one.
+
+        Args:
+            tile: B tiles or one.
+            street, headings: As in :meth:`forward`.
+        """
+        given = [
+            None if part is None else part.expand(street.shape[0], *part.shape[1:])
+            for part in (tile.overhead, tile.landcover)
+        ]
+        prediction: Prediction = self(given[0], street, given[1], headings)
+        return prediction
+
+    def joint(
+        self, tile: Any, street: Tensor, headings: Tensor, known: Tensor | None = None
+    ) -> Tensor:
+        """Scores of heading and place, for networks that search headings.
+
+        Args:
+            tile: B tiles or one, of :meth:`encode_tile`.
+            street: ``(B, 3, h, w)``, as in :meth:`forward`.
+            headings: ``(K,)`` degrees further clockwise than the canvas was made with.
+            known: ``(H / cell, W / cell)`` bool, cells that have imagery; None: all.
+
+        Returns:
+            ``(B, K, H / cell, W / cell)`` unnormalised log-probabilities of the camera standing in
+            the centre of a cell.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no scores of headings and places")
+
+    def prepare_inference(self) -> "LocalizationModel":
+        """The network as it is fastest where nothing is trained, in evaluation mode.
+
+        By default itself; or a copy that gives the same answers and is not to be trained.
+        """
+        return self.eval()
+
+    def prepare_export(self) -> nn.Module:
+        """A copy in float32 on the CPU, in evaluation mode, that can be traced into a graph."""
+        return copy.deepcopy(self).cpu().float().eval().requires_grad_(False)
 
     def segment(self, overhead: Tensor) -> Tensor:
         """Land-cover scores ``(B, C, H, W)`` of ``(B, 3, H, W)`` overhead tiles alone."""
         raise NotImplementedError
-
-    def segment_coarsely(self, overhead: Tensor) -> Tensor | None:
-        """Scores ``(B, C, H / 2, W / 2)`` of which :meth:`segment` gives a bilinear enlargement.
-
-        None where a network computes them at every pixel.
-        """
-        return None
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
         """Log-probability ``(B, H, W)`` of the camera standing in each overhead pixel."""
@@ -186,7 +249,11 @@ class LocalizationModel(nn.Module):
         raise ConfigurationError(f"{type(self).__name__} does not weigh how far a match stands out")
 
     def config(self) -> dict[str, Any]:
-        """Constructor arguments that rebuild this network (JSON types only)."""
+        """Constructor arguments that rebuild this network (JSON types only).
+
+        Networks of the package have their name under ``"model"``. A network from elsewhere leaves
+        that out, and is recorded by the dotted path of its class.
+        """
         raise NotImplementedError
 
 
@@ -203,7 +270,6 @@ class PairModel(LocalizationModel):
 
     name = ""
     stride = 1
-    most_lanes = MOST
 
     def __init__(
         self,
@@ -313,23 +379,15 @@ class PairModel(LocalizationModel):
         return (image - mean) / deviation
 
     def forward(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+        self,
+        overhead: Tensor,
+        street: Tensor,
+        landcover: Tensor | None = None,
+        headings: Tensor | None = None,
     ) -> Prediction:
-        """See :meth:`LocalizationModel.forward`; of batches, parts go side by side on a CPU."""
+        """See :meth:`LocalizationModel.forward`; ``headings`` is None."""
         self.check_inputs(overhead, street)
-        given = [overhead, street] if landcover is None else [overhead, street, landcover]
-        some = [slice(None)]
-        if suits(overhead, street) and all(len(image) == len(street) for image in given):
-            some = parts(len(street), len(street), self.most_lanes)
-        if len(some) < 2:
-            return self.match_pairs(*given)
-        return joined(each(lambda part: self.match_pairs(*(x[part] for x in given)), some))
-
-    def match_pairs(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
-    ) -> Prediction:
-        """:meth:`forward` of some pairs of a batch, or of all of them."""
-        raise NotImplementedError
+        return self.match_tile(self.encode_tile(overhead, landcover), street)
 
     def guidance_channels(
         self, logits: Tensor | None, landcover: Tensor | None, overhead: Tensor

@@ -4,7 +4,8 @@ Xavier et al. 2025, doi 10.1016/j.birob.2024.100208; the features are DINO ViT-S
 is FeatUp's stack of joint bilateral upsamplers. See docs/models.md for the two variants.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,13 +13,11 @@ from torch import Tensor, nn
 
 from cvsegguide.models.backbones import create_backbone
 from cvsegguide.models.base import PairModel, Prediction, by_channel
-from cvsegguide.models.heads.by_rows import HeadByRows
 from cvsegguide.models.heads.pixel import ChannelNorm, PixelHead
 from cvsegguide.models.heads.similarity import PooledSimilarity
-from cvsegguide.models.linear import fast_paths, replace_linear_layers
 from cvsegguide.models.mst import INITIAL_SCALE
 from cvsegguide.models.tile import EncodedTile, shared_by
-from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack, size_of
+from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack
 
 
 class UpsampledFeatures(nn.Module):
@@ -49,7 +48,6 @@ class UpsampledFeatures(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = create_backbone(backbone, pretrained, arguments)
-        replace_linear_layers(self.backbone)
         self.norm = ChannelNorm(self.backbone.width)
         steps = self.backbone.patch_size.bit_length() - 1
         if 2**steps != self.backbone.patch_size:
@@ -238,13 +236,6 @@ class FeatUpModel(PairModel):
         """See :meth:`LocalizationModel.config`."""
         return {**super().config(), **self._arguments}
 
-    def encode_overhead(self, overhead: Tensor) -> Tensor:
-        """``(B, C, H, W)`` features."""
-        learns = not self.frozen or self.trained_upsampler
-        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
-            features: Tensor = self.overhead(self.normalise(overhead))
-        return features
-
     def encode_street(self, street: Tensor) -> Tensor:
         """``(B, C, 1, 1)`` descriptor."""
         view = self.overhead if self.street is None else self.street
@@ -257,118 +248,69 @@ class FeatUpModel(PairModel):
 
     def landcover_logits(self, overhead: Tensor) -> Tensor:
         """See :meth:`PairModel.landcover_logits`."""
-        assert self.landcover_head is not None
-        if self._by_rows():
-            low, kernels = self._low(overhead)
-            logits, _ = self.rows(low, kernels, with_lengths=False)
-            assert logits is not None
-            return logits
-        plain: Tensor = self.landcover_head(self.encode_overhead(overhead))
-        return plain
-
-    def match_pairs(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
-    ) -> Prediction:
-        """See :meth:`PairModel.match_pairs`."""
-        if self._by_rows():
-            return self.match_tile(self.encode_tile(overhead, landcover), street)
-        features = self.encode_overhead(overhead)
-        logits = None
-        if self.predicts_landcover:
-            assert self.landcover_head is not None
-            logits = self.landcover_head(features)
-        guidance = self.guidance_channels(logits, landcover, overhead)
-        cosine: Tensor = self.similarity(features, self.encode_street(street))
-        return self._decode(cosine, logits, guidance)
+        logits = self._read_features(*self._low_features(overhead), lengths=False)[0]
+        assert logits is not None
+        return logits
 
     def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> EncodedTile:
-        """All that does not depend on the street view; arguments as of :meth:`forward`.
-
-        Without gradients. One tile may be matched with many street views:
-        ``encode_tile(overhead[:1])``, then :meth:`match_tile` for each batch of them.
-        """
-        with torch.no_grad():
-            low, kernels = self._low(overhead)
-            logits, lengths = self.rows(low, kernels, with_landcover=self.predicts_landcover)
-            guidance = self.guidance_channels(logits, landcover, overhead)
+        """See :meth:`LocalizationModel.encode_tile`."""
+        low, kernels = self._low_features(overhead)
+        logits, lengths = self._read_features(low, kernels, landcover=self.predicts_landcover)
+        guidance = self.guidance_channels(logits, landcover, overhead)
         return EncodedTile(logits, guidance, [low], [lengths], kernels)
 
-    def match_tile(self, tile: EncodedTile, street: Tensor) -> Prediction:
-        """Localise ``(B, 3, h, w)`` street views, each in its tile or all in one."""
-        with torch.no_grad():
-            count, low = street.shape[0], tile.maps[0]
-            direction, offset = self.similarity.direction(self.encode_street(street))
-            product = self.overhead.upsampler.projected(low, tile.kernels, direction)
-            lengths = tile.inverse_lengths[0].view(-1, 1, *product.shape[2:])
-            cosine = (product + offset[:, None, None, None]) * lengths
-            guidance = None if tile.guidance is None else shared_by(tile.guidance, count)
-            landcover = None if tile.landcover is None else shared_by(tile.landcover, count)
-            return self._decode(cosine, landcover, guidance)
-
-    def _decode(
-        self, cosine: Tensor, landcover: Tensor | None, guidance: Tensor | None
+    def match_tile(
+        self, tile: EncodedTile, street: Tensor, headings: Tensor | None = None
     ) -> Prediction:
-        x = cosine * self.log_scale.exp() if self.variant == "corrected" else cosine
+        """See :meth:`LocalizationModel.match_tile`; ``headings`` is None."""
+        count, low = street.shape[0], tile.maps[0]
+        direction, offset = self.similarity.direction(self.encode_street(street))
+        product = self.overhead.upsampler.project(low, tile.kernels, direction)
+        x = ((product + offset[:, None, None]) * tile.inverse_lengths[0])[:, None]
+        if self.variant == "corrected":
+            x = x * self.log_scale.exp()
+        guidance = None if tile.guidance is None else shared_by(tile.guidance, count)
+        landcover = None if tile.landcover is None else shared_by(tile.landcover, count)
         heatmap: Tensor = self.fusion(x if guidance is None else torch.cat([x, guidance], dim=1))
         return self.prediction(landcover, heatmap + x if self.variant == "corrected" else heatmap)
 
-    def _by_rows(self) -> bool:
-        """Whether to finish the heads row by row: the plain path stands for everything else."""
-        return not torch.is_grad_enabled() and fast_paths() and not self.overhead.upsampler.training
-
-    def _low(self, overhead: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _low_features(self, overhead: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Features before upsampling, and the upsampler's window weights."""
         image = self.normalise(overhead)
-        low = self.overhead.features(image)
-        return low, self.overhead.upsampler.kernels(low, image)
+        with self._gradients():
+            low = self.overhead.features(image)
+            return low, self.overhead.upsampler.kernels(low, image)
 
-    def rows(
-        self,
-        low: Tensor,
-        kernels: list[Tensor],
-        with_landcover: bool = True,
-        with_lengths: bool = True,
+    def _gradients(self) -> AbstractContextManager[Any]:
+        """Whether what belongs to the upsampled features is to have gradients."""
+        learns = not self.frozen or self.trained_upsampler
+        return torch.set_grad_enabled(torch.is_grad_enabled() and learns)
+
+    def _read_features(
+        self, low: Tensor, kernels: list[Tensor], landcover: bool = True, lengths: bool = True
     ) -> tuple[Tensor | None, Tensor]:
-        """Land cover and inverse lengths of the projections, without the map of features.
-
-        The map at full size is made a few rows at a time, without the residual convolution, which
-        goes into the weights of what reads it.
+        """What the heads make of the upsampled features, which pass in bands.
 
         Args:
-            low: ``(B, C, h, w)`` features before upsampling.
-            kernels: The upsampler's window weights of every step.
-            with_landcover, with_lengths: What is wanted.
+            low, kernels: Of :meth:`_low_features`.
+            landcover, lengths: What is wanted.
 
         Returns:
-            ``(B, classes, H, W)`` logits or None, and ``(B, H W)`` (nothing in it unless wanted).
+            ``(B, classes, H, W)`` logits or None, and inverse lengths of the projections
+            ``(B, H, W)`` (nothing in it unless wanted).
         """
-        upsampler, head = self.overhead.upsampler, self.landcover_head
-        height, width = size_of(kernels[-1])
-        lengths = low.new_empty(len(low), height * width)
-        square = self.similarity.square_of(*upsampler.folded(*self.similarity.projection))
-        covers: list[Tensor] = []
-        maps = upsampler.maps(low, kernels)
-        for begin, group in () if maps is None else maps:
-            for image, features in enumerate(group, begin):
-                places = features.flatten(0, 1)
-                if with_landcover and head is not None:
-                    whole = HeadByRows(head, (height, width), upsampler.folded)
-                    whole.add(0, places)
-                    covers.append(whole.result())
-                if with_lengths:
-                    lengths[image] = square(places)
-        for image in range(len(low) if maps is None else 0):
-            sink = None
-            if with_landcover and head is not None:
-                sink = HeadByRows(head, (height, width), upsampler.folded)
-            for top, features in upsampler.rows(low[image], [kernel[image] for kernel in kernels]):
-                places = features.reshape(-1, features.shape[-1])
-                if sink is not None:
-                    sink.add(top, places)
-                if with_lengths:
-                    begin = top * width
-                    lengths[image, begin : begin + len(places)] = square(places)
-            if sink is not None:
-                covers.append(sink.result())
-        if with_lengths:
-            lengths = lengths.clamp_min_(1e-12).rsqrt_()
-        return torch.cat(covers) if covers else None, lengths
+        head = self.landcover_head if landcover else None
+        squared_length = self.similarity.squared_length() if lengths else None
+        trained = torch.is_grad_enabled()
+        with self._gradients():
+            bands: Iterable[Tensor] = self.overhead.upsampler.bands(low, kernels)
+            if trained:
+                bands = list(bands)  # now, under these
+        found, squares = [], []
+        for band in bands:
+            if head is not None:
+                found.append(head.enter(band.movedim(-1, 1)))
+            if squared_length is not None:
+                squares.append(squared_length(band))
+        inverse = torch.cat(squares, dim=1).clamp_min(1e-12).rsqrt() if squares else low.new_empty(0)
+        return None if head is None else head.leave(found), inverse

@@ -148,13 +148,8 @@ class MultiScaleTransformer(PairModel):
             if 0 < level < len(maps):
                 x = head(torch.cat([self._up(x), maps[level]], dim=1))
             else:
-                x = self._on_enlarged(head, x) if level else head(x)
+                x = head(x, doubled=level > 0)
         return x
-
-    def _on_enlarged(self, head: PixelHead, x: Tensor) -> Tensor:
-        if self.variant == "published":
-            return head.on_nearest(x)
-        return head.on_linear(x)
 
     def decode_heatmap(
         self,
@@ -191,18 +186,8 @@ class MultiScaleTransformer(PairModel):
         """See :meth:`PairModel.landcover_logits`."""
         return self.decode_landcover(self.encode_overhead(overhead))
 
-    def match_pairs(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
-    ) -> Prediction:
-        """See :meth:`PairModel.match_pairs`."""
-        return self.match_tile(self.encode_tile(overhead, landcover), street)
-
     def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> EncodedTile:
-        """All that does not depend on the street view; arguments as of :meth:`forward`.
-
-        One tile may be matched with many street views: ``encode_tile(overhead[:1])``, then
-        :meth:`match_tile` for each batch of them.
-        """
+        """See :meth:`LocalizationModel.encode_tile`."""
         maps = self.encode_overhead(overhead)
         logits = self.decode_landcover(maps) if self.predicts_landcover else None
         guidance = self.guidance_channels(logits, landcover, overhead)
@@ -212,8 +197,10 @@ class MultiScaleTransformer(PairModel):
         ]
         return EncodedTile(logits, guidance, maps, lengths)
 
-    def match_tile(self, tile: EncodedTile, street: Tensor) -> Prediction:
-        """Localise ``(B, 3, h, w)`` street views, each in its tile or all in one."""
+    def match_tile(
+        self, tile: EncodedTile, street: Tensor, headings: Tensor | None = None
+    ) -> Prediction:
+        """See :meth:`LocalizationModel.match_tile`; ``headings`` is None."""
         count = street.shape[0]  # not len(), which export takes for a constant
         guidance = None if tile.guidance is None else shared_by(tile.guidance, count)
         descriptors = self.encode_street(street)

@@ -13,7 +13,7 @@ class EncodedTile:
         landcover: Land-cover logits ``(B, C, H, W)``, or None.
         guidance: What the heatmap decoder sees of the land cover ``(B, C, H, W)``, or None.
         maps: Feature maps ``(B, C, h, w)`` that street views are compared with, coarsest first.
-        inverse_lengths: Inverse length ``(B, h w)`` of each map's projected features.
+        inverse_lengths: Inverse length ``(B, h, w)`` of each map's projected features.
         kernels: Window weights of the upsampler's steps, where the network has one.
     """
 

@@ -13,9 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.models.convolutions import patch_projection
-from cvsegguide.models.linear import Linear, fast_paths, linear
-
 
 class DynamicPositionBias(nn.Module):
     """Attention bias ``(heads, G * G, G * G)`` of a group, a small network of relative offsets."""
@@ -49,26 +46,8 @@ class GroupAttention(nn.Module):
             raise ValueError(f"{dim} channels cannot be shared by {heads} attention heads")
         self.heads = heads
         self.pos = DynamicPositionBias(max(dim // 4 // 4, 1), heads)
-        self.qkv = Linear(dim, 3 * dim)
-        self.proj = Linear(dim, dim)
-        self._known: tuple[tuple[object, ...], Tensor] | None = None
-
-    def bias(self, group: int) -> Tensor:
-        """The position bias ``(1, heads, G * G, G * G)``; kept until a parameter changes.
-
-        It is a function of the parameters alone. Gradients, tracing and export compute it afresh.
-        """
-        parameters = list(self.pos.parameters())
-        if torch.is_grad_enabled() or not fast_paths() or any(p.is_inference() for p in parameters):
-            fresh: Tensor = self.pos(group)
-            return fresh[None]
-        key = (group, *((p.device, p.dtype, p.data_ptr(), p._version) for p in parameters))
-        if self._known is None or self._known[0] != key:
-            kind = "cuda" if any(p.is_cuda for p in parameters) else "cpu"
-            exact = torch.autocast(kind, enabled=False)  # passes of any precision read it
-            with torch.inference_mode(False), torch.no_grad(), exact:
-                self._known = key, self.pos(group)[None].contiguous()
-        return self._known[1]
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, group: int, absent: Tensor | None = None) -> Tensor:
         """Attend.
@@ -81,7 +60,7 @@ class GroupAttention(nn.Module):
         count, length, dim = x.shape
         qkv = self.qkv(x).reshape(count, length, 3, self.heads, dim // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        bias = self.bias(group)
+        bias = self.pos(group)[None]
         if absent is not None:
             bias = bias.masked_fill(absent[:, None, None, :], -1e4)
         x = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
@@ -94,11 +73,11 @@ class Mlp(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = Linear(dim, hidden)
-        self.fc2 = Linear(hidden, dim)
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.fc2(linear(x, self.fc1.weight, self.fc1.bias, gelu=True))
+        result: Tensor = self.fc2(F.gelu(self.fc1(x)))
         return result
 
 
@@ -168,7 +147,7 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """``(B, 3, H, W)`` to ``(B, H / 4, W / 4, C)``."""
-        x = torch.cat([patch_projection(image, projection) for projection in self.projs], dim=1)  # type: ignore[arg-type]
+        x = torch.cat([projection(image) for projection in self.projs], dim=1)
         tokens: Tensor = self.norm(x.permute(0, 2, 3, 1))
         return tokens
 

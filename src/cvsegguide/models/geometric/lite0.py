@@ -13,9 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.models.geometric.fused import convolve, folded, fused
-from cvsegguide.models.geometric.residual import inverted_residual
-from cvsegguide.models.geometric.trained import SIX, convolved, norm_clip, trained
+from cvsegguide.models.geometric.layers import Foldable
 
 STAGES = (
     # kernel, stride, expansion, channels, blocks
@@ -40,12 +38,9 @@ class SameConv(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         if self.stride[0] == 1:
             return super().forward(features)
-        return F.conv2d(self.padded(features), self.weight, None, self.stride, 0, 1, self.groups)
-
-    def padded(self, features: Tensor) -> Tensor:
-        """``features`` as a stride of two wants them."""
         spare = self.kernel_size[0] - 2
-        return F.pad(features, (spare // 2, spare - spare // 2) * 2)
+        features = F.pad(features, (spare // 2, spare - spare // 2) * 2)
+        return F.conv2d(features, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 def _convolution(
@@ -58,23 +53,10 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3)
 
 
-def _normed(
-    features: Tensor,
-    convolution: SameConv,
-    norm: nn.BatchNorm2d,
-    clip: float = 0.0,
-    added: Tensor | None = None,
-) -> Tensor:
-    """Where :func:`~cvsegguide.models.geometric.fused.fused` allows it: all in one call."""
-    weight, bias = folded(convolution, norm)
-    if convolution.stride[0] == 1:
-        return convolve(features, weight, bias, convolution, relu=clip, added=added)
-    features = convolution.padded(features)
-    return convolve(features, weight, bias, convolution, padding=0, relu=clip)
-
-
-class Separable(nn.Module):
+class Separable(Foldable):
     """A convolution by channel, and one across them: the first block."""
+
+    pairs = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
@@ -84,17 +66,14 @@ class Separable(nn.Module):
         self.bn2 = _norm(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        if fused(self, features):
-            return _normed(_normed(features, self.conv_dw, self.bn1, 6.0), self.conv_pw, self.bn2)
-        if trained(features, self.bn1, self.bn2):
-            convolutions = (None, self.conv_dw, self.conv_pw)
-            return inverted_residual(features, convolutions, (None, self.bn1, self.bn2))
         result: Tensor = self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(features)))))
         return result
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(Foldable):
     """Wider, filtered by channel, narrower (Sandler et al. 2018)."""
+
+    pairs = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, ratio: int) -> None:
         super().__init__()
@@ -108,31 +87,28 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor) -> Tensor:
-        if fused(self, features):
-            wide = _normed(features, self.conv_pw, self.bn1, 6.0)
-            wide = _normed(wide, self.conv_dw, self.bn2, 6.0)
-            return _normed(wide, self.conv_pwl, self.bn3, added=features if self.adds else None)
-        if trained(features, self.bn1, self.bn2, self.bn3):
-            convolutions = (self.conv_pw, self.conv_dw, self.conv_pwl)
-            return inverted_residual(
-                features, convolutions, (self.bn1, self.bn2, self.bn3), self.adds
-            )
         wide = F.relu6(self.bn1(self.conv_pw(features)))
         result: Tensor = self.bn3(self.conv_pwl(F.relu6(self.bn2(self.conv_dw(wide)))))
         return result + features if self.adds else result
 
 
-class Lite0Encoder(nn.Module):
+class Lite0Encoder(Foldable):
     """A pyramid of five levels, strides 2 to 32, of the widths :data:`WIDTHS`.
 
     It takes images normalised as ``(image - 0.45) / 0.25``, like every encoder of this network.
 
     Args:
         levels: How many of the five, finest first.
+
+    Attributes:
+        widths: Of the maps that it returns.
     """
+
+    pairs = (("conv_stem", "bn1"),)
 
     def __init__(self, levels: int = 5) -> None:
         super().__init__()
+        self.widths = WIDTHS[:levels]
         self.conv_stem = _convolution(3, _STEM, 3, 2)
         self.bn1 = _norm(_STEM)
         stages, inputs = [], _STEM
@@ -152,13 +128,7 @@ class Lite0Encoder(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """``(B, 3, H, W)`` to one map a level, finest (half size) first."""
         image = image * 0.5 - 0.1  # (x - 0.5) / 0.5 of the image itself
-        if fused(self, image):
-            features = _normed(image, self.conv_stem, self.bn1, 6.0)
-        elif trained(image, self.bn1):
-            features = self.conv_stem.padded(image)
-            features = norm_clip(convolved(features, self.conv_stem, (0, 0)), self.bn1, SIX)
-        else:
-            features = F.relu6(self.bn1(self.conv_stem(image)))
+        features = F.relu6(self.bn1(self.conv_stem(image)))
         maps = []
         for index, stage in enumerate(self.blocks):
             features = stage(features)

@@ -1,7 +1,7 @@
 """The geometric network: land cover, geometry and their agreement in one posterior."""
 
+import copy
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,28 +10,25 @@ from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
-from cvsegguide.lanes import MOST
 from cvsegguide.models.base import Evidence, LocalizationModel, Prediction
-from cvsegguide.models.convolutions import suits
-from cvsegguide.models.geometric import quick
+from cvsegguide.models.geometric.layers import fold_all_norms
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 from cvsegguide.models.geometric.matching import (
-    correlation,
-    image_of,
-    trained_correlation,
-    transform_map,
+    conjugate_spectrum,
+    correlate,
+    scores_at,
+    weight_inside,
 )
-from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadFeatures
+from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadFeatures, enlarge
 from cvsegguide.models.geometric.polar import (
     PolarGrid,
     template_coordinates,
-    to_metric_each,
-    turned,
+    to_metric,
+    turn_coordinates,
 )
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
 from cvsegguide.models.headings import best_heading
-from cvsegguide.models.linear import fast_paths
-from cvsegguide.models.outputs import changed
+from cvsegguide.models.outputs import change_tensors
 
 CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
@@ -39,24 +36,8 @@ CLASSES = tuple(NYC_CLASSES.channels)
 LIKELY_HEADINGS = 8
 """Of the headings tried, so many are computed between the cells; the others at cells only."""
 
-HEADINGS_AT_ONCE = 16
-"""Templates that are made at a time, at most."""
-
-SPECTRA_AT_ONCE = 32e6
-"""Bytes that the templates' spectra may take at a time on a CPU, where more is slower."""
-
-
-@dataclass
-class GeometricPrediction(Prediction):
-    """A prediction with what led to it.
-
-    Attributes:
-        overhead: The overhead branch's output.
-        street: The street branch's output.
-    """
-
-    overhead: OverheadFeatures | None = None
-    street: StreetFeatures | None = None
+SPECTRA_AT_ONCE = {"cpu": 8e6, "cuda": 1e9}
+"""Bytes that spectra of templates may take at a time without gradients; on a CPU more is slower."""
 
 
 class GeometricModel(LocalizationModel):
@@ -99,10 +80,10 @@ class GeometricModel(LocalizationModel):
     searches_headings = True
     adapts_temperature = True
     any_size = 32
-    most_lanes = MOST
     default_loss = "geometric"
+    cell = CELL
     coordinates: Tensor
-    reach: Tensor
+    within_reach: Tensor
     mean: Tensor
     search_sharpness: Tensor
     temperature_peak: Tensor
@@ -194,23 +175,21 @@ class GeometricModel(LocalizationModel):
             tuple(street_depths),
             camera_height,
         )
-        self.cell = gsd * CELL
-        self.radius = round(template_radius / self.cell)
+        self.joint_radius = round(template_radius / (gsd * CELL))
         self.agreement = nn.Parameter(torch.eye(classes) - 1.0 / classes)
         self.log_scale = nn.Parameter(torch.tensor(1.0))
         self.log_agreement = nn.Parameter(torch.tensor(-1.0))
         self.exponent = nn.Parameter(torch.tensor(0.5))
         self.prior_weight = nn.Parameter(torch.tensor(1.0))
         with torch.device("cpu"):  # constants, also where the network is built without storage
-            coordinates, distance = template_coordinates(self.grid, self.radius, self.cell)
+            coordinates, distance = template_coordinates(self.grid, self.joint_radius, gsd * CELL)
             mean = torch.full((1, 3, 1, 1), 0.45)
         self.register_buffer("coordinates", coordinates, persistent=False)
-        self.register_buffer("reach", (distance <= template_radius).float(), persistent=False)
+        self.register_buffer("within_reach", (distance <= template_radius).float(), persistent=False)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("search_sharpness", torch.tensor(1.0))
         self.register_buffer("temperature_peak", torch.tensor(1.0))
         self.register_buffer("temperature_power", torch.tensor(0.0))
-        self._taps: quick.Taps | None = None
 
     def forward(
         self,
@@ -218,263 +197,161 @@ class GeometricModel(LocalizationModel):
         street: Tensor,
         landcover: Tensor | None = None,
         headings: Tensor | None = None,
-    ) -> GeometricPrediction:
+    ) -> Prediction:
         """See :meth:`LocalizationModel.forward`; the street view's black columns are not seen.
 
         While training, the heatmap has half the size of the overhead image, and so has the land
         cover.
         """
-        above = self.encode_overhead(overhead)
-        around = self.encode_street(street)
-        return self.predict(above, around, landcover, headings)
+        return self.match_tile(self.encode_tile(overhead, landcover), street, headings)
 
-    def predict(
-        self,
-        above: OverheadFeatures,
-        around: StreetFeatures,
-        landcover: Tensor | None = None,
-        headings: Tensor | None = None,
-    ) -> GeometricPrediction:
-        """Localise street views in tiles, both encoded.
+    def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> OverheadFeatures:
+        """See :meth:`LocalizationModel.encode_tile`."""
+        tile: OverheadFeatures = self.overhead_branch(self._normalise(overhead))
+        if self.guidance == "truth":
+            if landcover is None:
+                raise ConfigurationError("guidance 'truth' needs the land cover")
+            tile.truth = landcover
+        return tile
 
-        Args:
-            above: B tiles, or one for all street views.
-            around: B street views.
-            landcover, headings: As in :meth:`forward`.
-        """
-        if self.training and torch.is_autocast_enabled("cpu") and not above.features.is_cuda:
-            with torch.autocast("cpu", enabled=False):  # sums of many cells: as in evaluation
-                above, around = changed(above, Tensor.float), changed(around, Tensor.float)
-                return self.predict(above, around, landcover, headings)
-        cover = above.landcover if self.training else above.full_landcover()
-        if headings is None:
-            turns = above.features.new_zeros(1, dtype=torch.float32)
-        else:
-            turns = headings.to(self.coordinates)
-        products, seen = self._products(above, around, turns, landcover)
+    def match_tile(
+        self, tile: OverheadFeatures, street: Tensor, headings: Tensor | None = None
+    ) -> Prediction:
+        """See :meth:`LocalizationModel.match_tile`."""
+        view = self.encode_street(street)
+        device = view.features.device.type
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):  # sums of many cells
+                wide, seen = (change_tensors(each, _to_float) for each in (tile, view))
+                return self._match(wide, seen, headings)
+        return self._match(tile, view, headings)
+
+    def _match(
+        self, tile: OverheadFeatures, view: StreetFeatures, headings: Tensor | None
+    ) -> Prediction:
+        cover = tile.landcover if self.training else tile.full_landcover()
+        cover = cover.expand(view.features.shape[0], -1, -1, -1)
         evidence = Evidence(
-            above.prior,
-            above.landcover,
-            around.visibility,
-            around.landcover,
-            around.rows,
-            self.grid,
+            tile.prior, tile.landcover, view.visibility, view.landcover, view.rows, self.grid
         )
+        turns = self.coordinates.new_zeros(1) if headings is None else headings
+        turns = turns.to(self.coordinates)
+        images, seen = self._correlations(tile, view, turns)
         if self.training:
-            joint = self._scores(above, products, seen, 2)
+            joint = self._scores(tile, images, seen, 2)
             heatmap = joint.logsumexp(dim=1, keepdim=True)
-            kept = None if headings is None else joint
-            return GeometricPrediction(cover, heatmap, None, None, kept, evidence, above, around)
+            given = None if headings is None else joint
+            return Prediction(cover, heatmap, joint=given, evidence=evidence)
         if headings is None:
-            heatmap = self._scores(above, products, seen, CELL)
-            return GeometricPrediction(cover, heatmap, None, None, None, evidence, above, around)
-        sharp = self.search_sharpness if len(turns) > 1 else 1.0
-        cells = self._scores(above, products, seen, 1) * sharp
+            return Prediction(cover, self._scores(tile, images, seen, CELL), evidence=evidence)
+        sharp = self.search_sharpness if turns.shape[0] > 1 else 1.0
+        cells = self._scores(tile, images, seen, 1) * sharp
         mass = cells.flatten(2).logsumexp(dim=2)
-        likely = mass.topk(min(LIKELY_HEADINGS, len(turns)), dim=1).indices
+        likely = mass.topk(min(LIKELY_HEADINGS, turns.shape[0]), dim=1).indices
         chosen = torch.arange(len(mass), device=mass.device)[:, None]
-        fine = self._scores(above, products[chosen, likely], seen[chosen, likely], CELL) * sharp
+        fine = self._scores(tile, images[chosen, likely], seen[chosen, likely], CELL) * sharp
         heatmap = fine.logsumexp(dim=1, keepdim=True)
-        if likely.shape[1] < len(turns):
+        if likely.shape[1] < turns.shape[0]:
             others = cells.scatter(
                 1, likely[:, :, None, None].expand(-1, -1, *cells.shape[2:]), -torch.inf
             ).logsumexp(dim=1, keepdim=True)
-            heatmap = torch.logaddexp(heatmap, _enlarge(others, CELL))
+            heatmap = torch.logaddexp(heatmap, enlarge(others, CELL))
         log = mass.log_softmax(dim=1)
-        best = best_heading(log, turns)
-        return GeometricPrediction(cover, heatmap, best, log, None, evidence, above, around)
+        return Prediction(cover, heatmap, best_heading(log, turns), log, evidence=evidence)
 
-    def encode_overhead(self, overhead: Tensor) -> OverheadFeatures:
-        """``(B, 3, H, W)`` in [0, 1] to the overhead branch's output."""
-        features: OverheadFeatures = self.overhead_branch((overhead - self.mean) / 0.25)
-        return features
+    def joint(
+        self, tile: OverheadFeatures, street: Tensor, headings: Tensor, known: Tensor | None = None
+    ) -> Tensor:
+        """See :meth:`LocalizationModel.joint`.
+
+        Unknown cells hold the mean of the others, which a centred network takes as nothing.
+        """
+        if known is not None and self.centred and not bool(known.all()):
+            tile = tile.with_mean_where_unknown(known)
+        view, turns = self.encode_street(street), headings.to(self.coordinates)
+        return self._scores(tile, *self._correlations(tile, view, turns), 1) * self.search_sharpness
 
     def encode_street(self, street: Tensor) -> StreetFeatures:
         """``(B, 3, h, w)`` in [0, 1], zeros where not seen, to the street branch's output."""
         seen = (street.amax(dim=(1, 2), keepdim=True) > 0).to(street.dtype)
         seen = seen.expand(-1, -1, street.shape[-2], -1)
-        features: StreetFeatures = self.street_branch((street - self.mean) / 0.25 * seen, seen)
+        features: StreetFeatures = self.street_branch(self._normalise(street) * seen, seen)
         return features
 
-    def encode_tile(
-        self, overhead: Tensor, landcover: Tensor | None = None
-    ) -> tuple[OverheadFeatures, Tensor | None]:
-        """All that does not depend on the street view; arguments as of :meth:`forward`."""
-        return self.encode_overhead(overhead), landcover
+    def _normalise(self, image: Tensor) -> Tensor:
+        return (image - self.mean) / 0.25
 
-    def match_tile(
-        self,
-        tile: tuple[OverheadFeatures, Tensor | None],
-        street: Tensor,
-        headings: Tensor | None = None,
-    ) -> GeometricPrediction:
-        """Localise ``(B, 3, h, w)`` street views, each in its tile or all in one."""
-        above, landcover = tile
-        return self.predict(above, self.encode_street(street), landcover, headings)
-
-    def joint(
-        self,
-        above: OverheadFeatures,
-        around: StreetFeatures,
-        headings: Tensor,
-        landcover: Tensor | None = None,
-    ) -> Tensor:
-        """Unnormalised log-probabilities of heading and place.
-
-        Args:
-            above: B tiles, or one for all street views.
-            around: B street views.
-            headings: ``(K,)`` degrees further clockwise than the canvas was made with.
-            landcover: As in :meth:`forward`.
+    def _correlations(
+        self, tile: OverheadFeatures, view: StreetFeatures, turns: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What :meth:`_scores` takes.
 
         Returns:
-            ``(B, K, H / 4, W / 4)``, for the camera in the centres of cells of :attr:`cell`
-            metres.
+            ``(B, K, P, Q)`` of :func:`correlate`, and seen weights ``(B, K, H / 4, W / 4)``.
         """
-        products, seen = self._products(above, around, headings.to(self.coordinates), landcover)
-        return self._scores(above, products, seen, 1) * self.search_sharpness
+        spectrum = tile.cache.get("spectrum")
+        if spectrum is None:
+            spectrum = conjugate_spectrum(self._maps(tile), self.joint_radius)
+            if not torch.is_grad_enabled():
+                tile.cache["spectrum"] = spectrum
+        size = (tile.features.shape[-2], tile.features.shape[-1])
+        polar = self._polar(view)
+        groups: tuple[Tensor, ...] = (turns,)
+        if not torch.is_grad_enabled() and len(turns) > 1:
+            one = 8 * polar.shape[0] * spectrum[0].numel()
+            limit = SPECTRA_AT_ONCE.get(spectrum.device.type, 1e9)
+            groups = torch.split(turns, max(1, int(limit / one)))
+        images, weights = [], []
+        for group in groups:
+            metric = to_metric(polar, turn_coordinates(self.coordinates, group, self.grid))
+            weight = metric[:, :, -1:] * self.within_reach
+            images.append(correlate(spectrum, metric[:, :, :-1] * weight, size))
+            weights.append(weight_inside(weight[:, :, 0], size))
+        return torch.cat(images, dim=1), torch.cat(weights, dim=1).clamp_min(1.0)
 
-    def _products(
-        self,
-        above: OverheadFeatures,
-        around: StreetFeatures,
-        turns: Tensor,
-        landcover: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """What :meth:`_image` makes scores of, and seen weights ``(B, K, H / 4, W / 4)``."""
-        if not self.training and quick.applies(around.features):
-            return self._quick_products(above, around, turns, landcover)
-        maps = self._maps(above, landcover)
-        size = (maps.shape[-2], maps.shape[-1])
-        everywhere = maps.new_ones(1, 1, *size)
-        trained = self.training and fast_paths()  # otherwise the gradients are PyTorch's own
-        if not trained:
-            spectrum = transform_map(maps, self.radius)
-            inside = transform_map(everywhere, self.radius)
-        polar = self._polar(around)
-        products, weights = [], []
-        at_once = HEADINGS_AT_ONCE
-        if not self.training and maps.device.type == "cpu":
-            one = len(polar) * maps.shape[1] * spectrum[0, 0].numel() * 8
-            at_once = max(1, min(at_once, int(SPECTRA_AT_ONCE / one)))
-        for group in torch.split(turns, at_once):
-            coordinates = turned(self.coordinates, group, self.grid)
-            metric = to_metric_each(polar, coordinates)  # (B, K, C + 1, S, S)
-            weight = metric[:, :, -1:] * self.reach
-            template = metric[:, :, :-1] * weight
-            if not trained:
-                products.append(correlation(spectrum, template, size))
-                shown = image_of(correlation(inside, weight, size), size, self.radius)
-            elif suits(maps, template):
-                products.append(trained_correlation(maps, template, self.radius))
-                shown = quick.inside(weight[:, :, 0], size)
-            else:
-                product = trained_correlation(maps, template, self.radius)
-                products.append(torch.fft.rfft2(product))
-                image = trained_correlation(everywhere, weight, self.radius)
-                shown = image_of(torch.fft.rfft2(image), size, self.radius)
-            weights.append(shown)
-        seen = torch.cat(weights, dim=1).clamp_min(1.0)
-        return torch.cat(products, dim=1), seen
-
-    def _quick_products(
-        self,
-        above: OverheadFeatures,
-        around: StreetFeatures,
-        turns: Tensor,
-        landcover: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """The same on a CPU where nothing is trained; what it makes of a tile it keeps."""
-        size = (above.features.shape[-2], above.features.shape[-1])
-        kept: dict[Any, Tensor] = {}
-        if self.guidance != "truth":
-            kept = above.kept.setdefault((self.guidance, self.centred, self.radius), kept)
-        if self.pooled or self.guidance == "none":
-            polar = self._polar(around).permute(0, 2, 3, 1).contiguous()
-        else:
-            polar = self._polar_table(around)
-        if self._taps is None:
-            with torch.inference_mode(False):
-                self._taps = quick.Taps(self.grid, self.coordinates, self.reach)
-        images, seen = quick.correlations(
-            lambda: self._maps(above, landcover), kept, size, polar, self._taps, turns.tolist()
-        )
-        return images, seen.clamp_min(1.0)
-
-    def _polar(self, around: StreetFeatures) -> Tensor:
+    def _polar(self, view: StreetFeatures) -> Tensor:
         """The template's channels and its weight on the polar grid, ``(B, C + 1, R, D)``."""
-        polar = torch.cat((self._channels(around), self._weight(around)), dim=1).float()
+        described = view.features * self.log_scale.exp()
+        if self.guidance != "none":
+            seen = view.landcover.detach().softmax(dim=1)
+            agreement = torch.einsum("bkrd,kc->bcrd", seen, self.agreement)
+            described = torch.cat((described, agreement * self.log_agreement.exp()), dim=1)
+        weight = self._weight(view)
         if self.pooled:
-            weight = polar[:, -1:]
-            mean = (polar[:, :-1] * weight).sum(dim=(2, 3), keepdim=True)
+            mean = (described * weight).sum(dim=(2, 3), keepdim=True)
             mean = mean / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
-            polar = torch.cat((mean.expand_as(polar[:, :-1]), weight), dim=1)
-        return polar
+            described = mean.expand_as(described)
+        return torch.cat((described, weight), dim=1).float()
 
-    def _polar_table(self, around: StreetFeatures) -> Tensor:
-        """:meth:`_polar` as ``(B, R, D, C + 1)``, written in place."""
-        features = around.features.permute(0, 2, 3, 1)
-        count, classes = features.shape[-1], around.landcover.shape[1]
-        table = features.new_empty(*features.shape[:3], count + classes + 1)
-        torch.mul(features, self.log_scale.exp(), out=table[..., :count])
-        agreement = self.agreement * self.log_agreement.exp()
-        shares = around.landcover.softmax(dim=1).flatten(2).transpose(1, 2)
-        table[..., count:-1] = (shares @ agreement).view(*features.shape[:3], -1)
-        table[..., -1:] = self._weight(around).permute(0, 2, 3, 1)
-        return table
-
-    def _image(self, products: Tensor, size: tuple[int, int], fine: int) -> Tensor:
-        """Scores ``(B, K, fine * H / 4, fine * W / 4)`` from spectra or images."""
-        if products.is_complex():
-            return image_of(products, size, self.radius, fine)
-        return quick.image_of(products, size, self.radius, fine)
-
-    def _weight(self, around: StreetFeatures) -> Tensor:
+    def _weight(self, view: StreetFeatures) -> Tensor:
         """How much each direction and range counts, ``(B, 1, R, D)``."""
         if self.visibility:
-            return around.visibility.sigmoid()
-        return torch.ones_like(around.visibility)
+            return view.visibility.sigmoid()
+        return torch.ones_like(view.visibility)
 
-    def _scores(self, above: OverheadFeatures, products: Tensor, seen: Tensor, fine: int) -> Tensor:
+    def _scores(self, tile: OverheadFeatures, images: Tensor, seen: Tensor, fine: int) -> Tensor:
         """Log-probabilities ``(B, K, fine * H / 4, fine * W / 4)`` but for a constant."""
         size = (seen.shape[-2], seen.shape[-1])
-        position = self._image(products, size, fine)
-        weight = seen ** (-self.exponent)
+        position = scores_at(images, size, self.joint_radius, fine)
+        scores = position * enlarge(seen ** (-self.exponent), fine)
         if not self.prior:
-            return position * _enlarge(weight, fine)
-        if not self.training and quick.applies(position):
-            if ("prior", fine) not in above.kept:
-                above.kept["prior", fine] = _enlarge(above.prior, fine)
-            prior = above.kept["prior", fine] * self.prior_weight
-            return torch.addcmul(prior, position, _enlarge(weight, fine))
-        prior = self.prior_weight * above.prior.float()
-        return position * _enlarge(weight, fine) + _enlarge(prior, fine)
+            return scores
+        return scores + enlarge(self.prior_weight * tile.prior.float(), fine)
 
-    def _maps(self, above: OverheadFeatures, landcover: Tensor | None) -> Tensor:
+    def _maps(self, tile: OverheadFeatures) -> Tensor:
         """``(B, C, H / 4, W / 4)``, to correlate with templates."""
         if self.guidance == "none":
-            return self._centre(above.features)
-        size = (above.features.shape[-2], above.features.shape[-1])
-        if self.guidance == "truth":
-            if landcover is None:
-                raise ValueError("guidance 'truth' needs the land cover")
-            index = landcover.long() - 1
+            return self._centre(tile.features)
+        if tile.truth is not None:
+            index = tile.truth.long() - 1
             one_hot = F.one_hot(index.clamp_min(0), len(CLASSES)).permute(0, 3, 1, 2)
             known = one_hot * (index >= 0)[:, None]
-            classes = F.adaptive_avg_pool2d(known.to(above.features.dtype), size)
+            size = (tile.features.shape[-2], tile.features.shape[-1])
+            classes = F.adaptive_avg_pool2d(known.to(tile.features.dtype), size)
         else:
             # probabilities detached: agreement explains, it must not bend the segmentation
-            classes = F.avg_pool2d(above.landcover.detach().softmax(dim=1), CELL // 2)
-        return self._centre(torch.cat((above.features, classes), dim=1))
-
-    def _channels(self, around: StreetFeatures) -> Tensor:
-        """``(B, C, R, D)``, what a template has for each channel of the maps."""
-        features = around.features * self.log_scale.exp()
-        if self.guidance == "none":
-            return features
-        seen = around.landcover.detach().softmax(dim=1)
-        agreement = torch.einsum("bkrd,kc->bcrd", seen, self.agreement)
-        return torch.cat((features, agreement * self.log_agreement.exp()), dim=1)
+            classes = F.avg_pool2d(tile.landcover.detach().softmax(dim=1), CELL // 2)
+        return self._centre(torch.cat((tile.features, classes), dim=1))
 
     def _centre(self, maps: Tensor) -> Tensor:
         if not self.centred:
@@ -483,11 +360,14 @@ class GeometricModel(LocalizationModel):
         return F.pad(inner - inner.mean(dim=(2, 3), keepdim=True), (1, 1, 1, 1))
 
     def segment(self, overhead: Tensor) -> Tensor:
-        return self.overhead_branch.segment((overhead - self.mean) / 0.25)
+        """See :meth:`LocalizationModel.segment`."""
+        return self.overhead_branch.segment(self._normalise(overhead))
 
-    def segment_coarsely(self, overhead: Tensor) -> Tensor | None:
-        """See :meth:`LocalizationModel.segment_coarsely`."""
-        return self.overhead_branch.segment_coarsely((overhead - self.mean) / 0.25)
+    def prepare_inference(self) -> "GeometricModel":
+        """See :meth:`LocalizationModel.prepare_inference`."""
+        model = copy.deepcopy(self).eval().requires_grad_(False)
+        fold_all_norms(model)
+        return model
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
         """See :meth:`LocalizationModel.log_posterior` and :meth:`adapt_temperature`."""
@@ -528,7 +408,5 @@ class GeometricModel(LocalizationModel):
         return dict(self._config)
 
 
-def _enlarge(maps: Tensor, factor: int) -> Tensor:
-    if factor == 1:
-        return maps
-    return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)
+def _to_float(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value

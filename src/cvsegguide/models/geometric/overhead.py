@@ -1,18 +1,13 @@
 """The overhead branch: features at cells of four pixels, land cover at every second pixel."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.lanes import each
-from cvsegguide.models.convolutions import suits
-from cvsegguide.models.geometric.fused import fused, parted
-from cvsegguide.models.geometric.layers import Encoder, Head, Merge, Residual, unit
-from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
-from cvsegguide.models.outputs import joined
+from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit
+from cvsegguide.models.geometric.lite0 import Lite0Encoder
 
 CELL = 4
 """Pixels a side of a cell."""
@@ -26,25 +21,42 @@ class OverheadFeatures:
         features: ``(B, C, H / 4, W / 4)``, unit length over channels.
         landcover: ``(B, K, H / 2, W / 2)`` logits per land-cover class.
         prior: ``(B, 1, H / 4, W / 4)`` logits of a camera standing there, from what is there.
+        truth: ``(B, H, W)`` ids of the true land cover, for networks that it guides.
+        cache: What matching made of the tile, for the next street view. No field of the dataclass:
+            copies begin without.
     """
 
     features: Tensor
     landcover: Tensor
     prior: Tensor
+    truth: Tensor | None = None
 
     def __post_init__(self) -> None:
-        self.kept: dict[Any, Any] = {}
-        """What matching made of the tile, for the next street view. Not a field: a copy of the
-        features with others among them starts without."""
+        self.cache: dict[str, Tensor] = {}
 
     def full_landcover(self) -> Tensor:
         """``(B, K, H, W)`` logits at every pixel."""
-        if not (suits(self.landcover, self.landcover) and not torch.is_grad_enabled()):
-            return _enlarged(self.landcover)
-        if "landcover" not in self.kept:
-            self.kept["landcover"] = _enlarged(self.landcover)
-        full: Tensor = self.kept["landcover"]
+        full = self.cache.get("landcover")
+        if full is None:
+            full = enlarge(self.landcover, 2)
+            if not torch.is_grad_enabled():
+                self.cache["landcover"] = full
         return full
+
+    def with_mean_where_unknown(self, known: Tensor) -> "OverheadFeatures":
+        """Features and land cover of cells without imagery replaced by the mean of the others.
+
+        Args:
+            known: ``(H / 4, W / 4)`` bool.
+        """
+
+        def fill(values: Tensor, mask: Tensor) -> Tensor:
+            mean = (values * mask).sum(dim=(2, 3), keepdim=True) / mask.sum().clamp_min(1)
+            return torch.where(mask, values, mean)
+
+        fine = known.repeat_interleave(2, dim=0).repeat_interleave(2, dim=1)
+        shares = fill(self.landcover.softmax(dim=1), fine)
+        return replace(self, features=fill(self.features, known), landcover=shares.log())
 
 
 class OverheadBranch(nn.Module):
@@ -68,35 +80,31 @@ class OverheadBranch(nn.Module):
         encoder: str = "plain",
     ) -> None:
         super().__init__()
-        given = widths
-        self.encoder: nn.Module
+        self.encoder: Encoder | Lite0Encoder
         if encoder == "lite0":
             self.encoder = Lite0Encoder(len(widths))
-            given = WIDTHS[: len(widths)]
         else:
             self.encoder = Encoder(3, widths, depths, circular=False)
+        given = self.encoder.widths
         coarse = (*widths[:-1], given[-1])
         self.merges = nn.ModuleList(
             Merge(coarse[level + 1], given[level], widths[level])
             for level in reversed(range(len(widths) - 1))
         )
-        self.project = nn.Sequential(Residual(widths[1]), Head(widths[1], features))
+        self.project = nn.Sequential(Residual(widths[1]), nn.Conv2d(widths[1], features, 1))
         self.landcover = nn.Sequential(
-            unit(nn.Conv2d(widths[0], widths[0], 3, padding=1, bias=False)),
-            Head(widths[0], classes),
+            Unit(nn.Conv2d(widths[0], widths[0], 3, padding=1, bias=False)),
+            nn.Conv2d(widths[0], classes, 1),
         )
         self.prior = nn.Sequential(
-            unit(nn.Conv2d(classes, 16, 5, padding=2, bias=False)),
-            unit(nn.Conv2d(16, 16, 5, padding=2, bias=False)),
-            Head(16, 1),
+            Unit(nn.Conv2d(classes, 16, 5, padding=2, bias=False)),
+            Unit(nn.Conv2d(16, 16, 5, padding=2, bias=False)),
+            nn.Conv2d(16, 1, 1),
         )
         self.to(memory_format=torch.channels_last)  # a third faster on CPUs
 
     def forward(self, image: Tensor) -> OverheadFeatures:
         """``(B, 3, H, W)``, normalised, sides multiples of 32."""
-        if fused(self, image) and len(parts := parted(image)) > 1:
-            some: list[OverheadFeatures] = each(lambda part: self(image[part]), parts)
-            return joined(some)
         landcover, quarter = self._decoded(image)
         # the prior explains positions by land cover; it must not bend the segmentation
         prior = self.prior(F.avg_pool2d(landcover.detach().softmax(dim=1), 2))
@@ -104,12 +112,8 @@ class OverheadBranch(nn.Module):
         return OverheadFeatures(features, landcover, prior)
 
     def segment(self, image: Tensor) -> Tensor:
-        """Land cover alone, ``(B, K, H, W)`` logits as of ``full_landcover``."""
-        return _enlarged(self.segment_coarsely(image))
-
-    def segment_coarsely(self, image: Tensor) -> Tensor:
-        """The same before it is enlarged, ``(B, K, H / 2, W / 2)``."""
-        return self._decoded(image)[0]
+        """Land cover alone, ``(B, K, H, W)`` logits."""
+        return enlarge(self._decoded(image)[0], 2)
 
     def _decoded(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Land cover at half size, and the decoder's map at a quarter."""
@@ -124,5 +128,8 @@ class OverheadBranch(nn.Module):
         return self.landcover(decoded), quarter
 
 
-def _enlarged(landcover: Tensor) -> Tensor:
-    return F.interpolate(landcover, scale_factor=2, mode="bilinear", align_corners=False)
+def enlarge(maps: Tensor, factor: int) -> Tensor:
+    """``(B, C, H, W)``, ``factor`` times as large, bilinearly."""
+    if factor == 1:
+        return maps
+    return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)

@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvsegguide.models.geometric.trained import resampled, trained
-
 
 @dataclass(frozen=True)
 class PolarGrid:
@@ -48,17 +46,13 @@ class PolarGrid:
         return (turns * self.directions + self.directions / 2 - 0.5) % self.directions
 
 
-def template_coordinates(
-    grid: PolarGrid, radius: int, cell: float, turn: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def template_coordinates(grid: PolarGrid, radius: int, cell: float) -> tuple[Tensor, Tensor]:
     """Where in the polar grid each cell of a metric template lies.
 
     Args:
         grid: The polar grid.
         radius: The template has ``2 * radius + 1`` cells a side; the camera stands in the middle.
         cell: Side of a cell in metres.
-        turn: Degrees by which the camera's heading lies further clockwise than the polar grid
-            takes it.
 
     Returns:
         ``(S, S, 2)`` coordinates for :func:`to_metric` and ``(S, S)`` distances in metres.
@@ -69,85 +63,49 @@ def template_coordinates(
     distance = torch.hypot(south, east)
     azimuth = torch.atan2(east.expand_as(distance), -south.expand_as(distance))
     # one column of padding on either side closes the circle
-    columns = grid.direction_of(azimuth - math.radians(turn)) + 1.0
+    columns = grid.direction_of(azimuth) + 1.0
     rows = grid.bin_of(distance)
     x = columns / (grid.directions + 1) * 2 - 1
     y = rows / (grid.ranges - 1) * 2 - 1
     return torch.stack((x, y), dim=-1), distance
 
 
-def turned(coordinates: Tensor, turn: Tensor, grid: PolarGrid) -> Tensor:
+def turn_coordinates(coordinates: Tensor, turns: Tensor, grid: PolarGrid) -> Tensor:
     """Coordinates of :func:`template_coordinates` for other headings.
 
     Args:
-        coordinates: ``(S, S, 2)`` with ``turn`` 0.
-        turn: ``(K,)`` degrees.
+        coordinates: ``(S, S, 2)``.
+        turns: ``(K,)`` degrees by which the camera's heading lies further clockwise than the polar
+            grid takes it.
         grid: The polar grid.
 
     Returns:
         ``(K, S, S, 2)``.
     """
     columns = (coordinates[..., 0] + 1) / 2 * (grid.directions + 1) - 1.0
-    columns = columns - turn[:, None, None] * (grid.directions / 360.0)
+    columns = columns - turns[:, None, None] * (grid.directions / 360.0)
     x = (columns.remainder(grid.directions) + 1.0) / (grid.directions + 1) * 2 - 1
     return torch.stack((x, coordinates[..., 1].expand_as(x)), dim=-1)
 
 
 def to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
-    """Resample polar features to a metric template, bilinearly.
+    """Resample polar features to metric templates, bilinearly.
 
     Args:
         polar: ``(B, C, R, D)``.
-        coordinates: ``(S, S, 2)`` of :func:`template_coordinates`, or ``(B, S, S, 2)``.
+        coordinates: ``(K, S, S, 2)`` of :func:`turn_coordinates`.
 
     Returns:
-        ``(B, C, S, S)``; beyond the last range bin it holds the last bin's value (mask it by
+        ``(B, K, C, S, S)``; beyond the last range bin it holds the last bin's value (mask it by
         distance).
     """
+    batch, count = polar.shape[0], coordinates.shape[0]
     closed = torch.cat((polar[..., -1:], polar, polar[..., :1]), dim=-1)
-    grid = coordinates.expand(len(polar), *coordinates.shape[-3:])
-    return F.grid_sample(closed, grid, mode="bilinear", padding_mode="border", align_corners=True)
-
-
-def to_metric_each(polar: Tensor, coordinates: Tensor) -> Tensor:
-    """:func:`to_metric` of each polar grid at each heading.
-
-    Args:
-        polar: ``(B, C, R, D)``.
-        coordinates: ``(K, S, S, 2)`` of :func:`turned`.
-
-    Returns:
-        ``(B, K, C, S, S)``.
-    """
-    count = len(coordinates)
-    if trained(polar):
-        taps = _taps(coordinates, (polar.shape[-2], polar.shape[-1]))
-        template = resampled(polar, *taps)
-        return template.view(*template.shape[:3], *coordinates.shape[1:3])
-    metric = to_metric(
-        polar[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1),
-        coordinates.repeat(len(polar), 1, 1, 1),
+    metric = F.grid_sample(
+        closed[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1),
+        coordinates.repeat(batch, 1, 1, 1),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
     )
-    return metric.view(len(polar), count, *metric.shape[1:])
-
-
-def _taps(coordinates: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The four places of the polar grid, and their shares, of each cell: ``(K, S * S, 4)``."""
-    ranges, directions = size
-    x = (coordinates[..., 0] + 1) / 2 * (directions + 1) - 1.0
-    y = ((coordinates[..., 1] + 1) / 2 * (ranges - 1)).clamp(0, ranges - 1)
-    left, upper = x.floor(), y.floor().clamp_max(ranges - 2)
-    right_share, lower_share = x - left, y - upper
-    column = left.int().remainder(directions)
-    after = (column + 1).remainder(directions)
-    start = upper.int() * directions
-    places = (start + column, start + after, start + directions + column)
-    upper_share = 1 - lower_share
-    shares = (
-        upper_share * (1 - right_share),
-        upper_share * right_share,
-        lower_share * (1 - right_share),
-        lower_share * right_share,
-    )
-    every = torch.stack((*places, start + directions + after), dim=-1)
-    return every.flatten(1, 2), torch.stack(shares, dim=-1).flatten(1, 2)
+    return metric.unflatten(0, (batch, count))

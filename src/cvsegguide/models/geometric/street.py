@@ -7,26 +7,17 @@ lifting image columns to polar rays (Sarlin et al. 2023a, b).
 """
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.lanes import each
-from cvsegguide.models.geometric.fused import convolve, fused, kept, parted
-from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit, convolution, unit
+from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit, convolution
 from cvsegguide.models.geometric.polar import PolarGrid
-from cvsegguide.models.geometric.trained import product, trained
-from cvsegguide.models.linear import linear
-from cvsegguide.models.outputs import joined
 
 INNER = 48
 """Channels of the polar grid before the heads."""
-
-_DIRECTIONS = 16
-"""Columns that a CPU attends to at a time, so that their shares stay in its cache."""
 
 
 @dataclass
@@ -71,70 +62,25 @@ class ColumnAttention(nn.Module):
         """``(B, channels, rows, D)`` to ``(B, heads * values, R, D)``.
 
         While training also the first head's logarithmic shares, ``(B, R, rows, D)``.
+
+        What attention gathers are features, and values are made of those alone: values are linear
+        in the features, shares sum to one, and there are fewer range bins than rows.
         """
-        if fused(self, columns):
-            return self._gathered_first(columns), None
-        if self.training and trained(columns):
-            return self._gathered_first_in_training(columns)
-        values = self.values(columns).unflatten(1, (self.heads, -1))
-        logits = self.logits(columns).unflatten(1, (self.heads, self.ranges))
-        # (B, heads, R, rows, D); down the columns while they lie side by side
-        logits = logits + self.bias[..., None].to(logits.dtype)
-        share = logits.softmax(dim=-2).to(values.dtype)
-        first = logits[:, 0].float().log_softmax(dim=-2) if self.training else None
-        gathered: Tensor = share.permute(0, 1, 4, 2, 3) @ values.permute(0, 1, 4, 3, 2)
-        return gathered.permute(0, 1, 4, 3, 2).flatten(1, 2), first
-
-    def _gathered_first(self, columns: Tensor) -> Tensor:
-        """The same: what attention gathers are features, and values are made of those alone.
-
-        Values are linear in the features and shares sum to one; there are fewer range bins than
-        rows. Directions come first, so that each is a product of small matrices.
-        """
-        queries, bias, values, shift = kept(
-            self,
-            (self.logits.weight, self.bias, self.values.weight, self._shift()),
-            self._by_direction,
+        channels, width = columns.shape[1], columns.shape[3]
+        features = columns.permute(0, 3, 2, 1).flatten(0, 1)  # (B D, rows, C)
+        queries = self.logits.weight.view(1, self.heads * self.ranges, channels)
+        queries = queries.expand(features.shape[0], -1, -1)
+        logits = torch.baddbmm(self.bias.flatten(0, 1), queries, features.transpose(1, 2))
+        gathered = (logits.softmax(dim=-1).to(features.dtype) @ features).unflatten(
+            1, (self.heads, self.ranges)
         )
-        batch, channels, rows, directions = columns.shape
-        features = columns.permute(0, 3, 2, 1).reshape(-1, rows, channels)
-        gathered = features.new_empty(len(features), len(queries), channels)
-        for some, result in zip(
-            torch.split(features, _DIRECTIONS), torch.split(gathered, _DIRECTIONS), strict=True
-        ):
-            every = queries.expand(len(some), -1, -1)
-            share = torch.baddbmm(bias, every, some.transpose(1, 2)).softmax(dim=-1)
-            torch.bmm(share, some, out=result)
-        lifted = linear(gathered.view(-1, self.heads * channels), values, shift)
-        return lifted.view(batch, directions, self.ranges, -1).permute(0, 3, 2, 1)
-
-    def _gathered_first_in_training(self, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with gradients, all directions at once."""
-        queries, bias, values, shift = self._by_direction()
-        batch, channels, rows, directions = columns.shape
-        features = columns.permute(0, 3, 2, 1).reshape(-1, rows, channels)
-        every = queries.expand(len(features), -1, -1)
-        logits = torch.baddbmm(bias, every, features.transpose(1, 2))
-        gathered = torch.bmm(logits.softmax(dim=-1), features)
-        lifted = linear(gathered.view(-1, self.heads * channels), values, shift)
-        polar = lifted.view(batch, directions, self.ranges, -1).permute(0, 3, 2, 1)
-        first = logits.view(batch, directions, self.ranges, self.heads, rows)[..., 0, :]
-        return polar, first.float().log_softmax(dim=-1).permute(0, 2, 3, 1)
-
-    def _by_direction(self) -> tuple[Tensor, ...]:
-        """Queries and bias with heads inside range bins, all heads' values as one matrix."""
-        queries = self.logits.weight.view(self.heads, self.ranges, -1)
-        values = self.values.weight.view(self.heads, -1, queries.shape[-1])
-        return (
-            queries.transpose(0, 1).flatten(0, 1).contiguous(),
-            self.bias.transpose(0, 1).flatten(0, 1).contiguous(),
-            torch.block_diag(*values),  # type: ignore[no-untyped-call]
-            self._shift(),
-        )
-
-    def _shift(self) -> Tensor:
-        assert self.values.bias is not None
-        return self.values.bias
+        values = self.values.weight.view(self.heads, -1, channels)
+        lifted = torch.einsum("nhrc,hvc->nrhv", gathered, values).flatten(2) + self.values.bias
+        polar = lifted.unflatten(0, (-1, width)).permute(0, 3, 2, 1)
+        if not self.training:
+            return polar, None
+        first = logits[:, : self.ranges].float().log_softmax(dim=-1)
+        return polar, first.unflatten(0, (-1, width)).permute(0, 2, 3, 1)
 
 
 class StreetBranch(nn.Module):
@@ -178,7 +124,7 @@ class StreetBranch(nn.Module):
         self.attention = ColumnAttention(widths[1], INNER // 2, bias)
         self.register_buffer("elevation", elevation / 45.0, persistent=False)
         self.refine = nn.Sequential(
-            unit(convolution(INNER + 1, INNER, circular=True)),
+            Unit(convolution(INNER + 1, INNER, circular=True)),
             Residual(INNER, circular=True),
         )
         self.project = nn.Conv2d(INNER, features, 1)
@@ -193,16 +139,11 @@ class StreetBranch(nn.Module):
             seen: ``(B, 1, h, w)``, 1 where the picture shows something.
         """
         batch, _, height, width = image.shape
-        if fused(self, image) and len(parts := parted(image)) > 1:
-            some: list[StreetFeatures] = each(lambda part: self(image[part], seen[part]), parts)
-            return joined(some)
         vertical = F.interpolate(
             self.elevation.view(1, 1, -1, 1), size=(height, 1), mode="bilinear"
         )
         image = torch.cat((image, seen, vertical.expand(batch, 1, height, width)), dim=1)
-        if fused(self, image):
-            image = image.contiguous(memory_format=torch.channels_last)
-        maps = self.encoder(image)
+        maps = self.encoder(image.contiguous(memory_format=torch.channels_last))
         decoded = maps[-1]
         for merge, fine in zip(self.merges, reversed(maps[1:-1]), strict=True):
             decoded = merge(decoded, fine)
@@ -210,53 +151,12 @@ class StreetBranch(nn.Module):
         polar, rows = self.attention(self.columns(decoded, fine))
         # how far away a bin is, for the convolutions that follow
         distance = torch.linspace(-1, 1, self.grid.ranges, device=polar.device, dtype=polar.dtype)
-        distance = distance.view(1, 1, -1, 1)
-        if fused(self, polar):
-            first, second = self.refine
-            assert isinstance(first, Unit)
-            polar = second(first.after_wrapping(_beside(polar, distance)))
-        else:
-            distance = distance.expand(batch, 1, -1, polar.shape[-1])
-            polar = self.refine(torch.cat((polar, distance), dim=1))
+        distance = distance.view(1, 1, -1, 1).expand(batch, 1, -1, polar.shape[-1])
+        polar = self.refine(torch.cat((polar, distance), dim=1))
         shown = F.adaptive_avg_pool2d(seen, (1, polar.shape[-1]))
-        features, landcover, visibility = self._heads(polar)
-        visibility = visibility + torch.log(shown + 1e-4)
-        return StreetFeatures(F.normalize(features, dim=1), landcover, visibility, rows)
-
-    def _heads(self, polar: Tensor) -> tuple[Tensor, ...]:
-        """Features, land cover and visibility of the polar grid."""
-        heads = (self.project, self.landcover, self.visibility)
-        if self.training and trained(polar):
-            weight, bias = (torch.cat(each) for each in zip(*_parameters(heads), strict=True))
-            joint = product(polar, weight, bias)
-            return torch.split(joint, [head.out_channels for head in heads], dim=1)
-        if not fused(self, polar):
-            return tuple(head(polar) for head in heads)
-        weights = [head.weight for head in heads]
-        biases = [head.bias for head in heads if head.bias is not None]
-        weight, bias = kept(
-            self, (*weights, *biases), lambda: (torch.cat(weights), torch.cat(biases))
-        )
-        joint = convolve(polar, weight, bias, self.project)
-        return tuple(torch.split(joint, [len(each) for each in weights], dim=1))
-
-
-def _parameters(heads: Iterable[nn.Conv2d]) -> Iterator[tuple[Tensor, Tensor]]:
-    for head in heads:
-        assert head.bias is not None
-        yield head.weight, head.bias
-
-
-def _beside(polar: Tensor, distance: Tensor) -> Tensor:
-    """``(B, C, R, D)`` and another channel ``(1, 1, R, 1)`` in one copy, columns wrapped by one."""
-    batch, channels, ranges, directions = polar.shape
-    both = polar.new_empty(batch, ranges, directions + 2, channels + 1)
-    pixels = polar.permute(0, 2, 3, 1)
-    both[:, :, 1:-1, :-1] = pixels
-    both[:, :, 0, :-1] = pixels[:, :, -1]
-    both[:, :, -1, :-1] = pixels[:, :, 0]
-    both[..., -1] = distance[:, 0]
-    return both.permute(0, 3, 1, 2)
+        visibility = self.visibility(polar) + torch.log(shown + 1e-4)
+        features = F.normalize(self.project(polar), dim=1)
+        return StreetFeatures(features, self.landcover(polar), visibility, rows)
 
 
 def _initial_attention(grid: PolarGrid, elevation: Tensor, camera_height: float) -> Tensor:

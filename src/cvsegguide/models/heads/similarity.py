@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.models.linear import fast_paths, linear
-
 
 class PooledSimilarity(nn.Module):
     """Project both views, pool the street view, compare.
@@ -43,22 +41,19 @@ class PooledSimilarity(nn.Module):
             ``(B, 1, H, W)`` cosines.
         """
         direction, offset = self.direction(pooled)
-        count, channels, height, width = overhead.shape
-        places = overhead.permute(0, 2, 3, 1).reshape(count, height * width, channels)
-        if count == 1:
-            product = direction @ places[0].T
-        else:
-            product = (places @ direction[:, :, None])[..., 0]
+        overhead = overhead.expand(pooled.shape[0], -1, -1, -1)
+        product = torch.einsum("bchw,bc->bhw", overhead, direction)
         if inverse_length is None:
             inverse_length = self.inverse_length(overhead)
-        cosine = (product + offset[:, None]) * inverse_length
-        return cosine.reshape(-1, 1, height, width)
+        return ((product + offset[:, None, None]) * inverse_length)[:, None]
 
     def inverse_length(self, overhead: Tensor) -> Tensor:
-        """One over the length of each place's projection ``(B, H W)``, from ``(B, C, H, W)``."""
-        count, channels = overhead.shape[:2]
-        places = overhead.permute(0, 2, 3, 1).reshape(count, -1, channels)
-        return torch.rsqrt(self.square(places).clamp_min(1e-12))
+        """One over the length of each place's projection, ``(B, H, W)``, from ``(B, C, H, W)``."""
+        places = overhead.movedim(1, -1)
+        if overhead.shape[2] * overhead.shape[3] < overhead.shape[1]:  # cheaper for few places
+            square = F.linear(places, self.overhead.weight.flatten(1), self.overhead.bias)
+            return torch.rsqrt(square.square().sum(-1).clamp_min(1e-12))
+        return torch.rsqrt(self.squared_length()(places).clamp_min(1e-12))
 
     def direction(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """What the product with the descriptor is in terms of the overhead features.
@@ -74,30 +69,9 @@ class PooledSimilarity(nn.Module):
         assert bias is not None
         return descriptor @ self.overhead.weight.flatten(1), descriptor @ bias
 
-    @property
-    def projection(self) -> tuple[Tensor, Tensor]:
-        """Weight ``(D, C)`` and bias ``(D,)`` of the overhead features' projection."""
+    def squared_length(self) -> Callable[[Tensor], Tensor]:
+        """The function of features ``(..., C)`` that gives their projections' squared lengths."""
         assert self.overhead.bias is not None
-        return self.overhead.weight.flatten(1), self.overhead.bias
-
-    def square(self, places: Tensor) -> Tensor:
-        """Squared length ``(...)`` of the projections of features ``(..., C)``."""
-        weight, bias = self.projection
-        descriptor_channels, channels = weight.shape
-        count = places.numel() // channels
-        # Few places: the projection itself is cheaper than the Gram matrix.
-        few = fast_paths() and count * (descriptor_channels - channels) < weight.numel()
-        if few:
-            return linear(places, weight, bias).square().sum(-1)
-        return self.square_of(weight, bias)(places)
-
-    @staticmethod
-    def square_of(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
-        """The function of ``(..., C)`` that gives squared lengths of ``weight x + bias``."""
-        gram, both = linear(weight.t(), weight.t()), 2 * (bias @ weight)
-        constant = bias @ bias
-
-        def square(places: Tensor) -> Tensor:
-            return (places * linear(places, gram, both)).sum(-1) + constant
-
-        return square
+        weight, bias = self.overhead.weight.flatten(1), self.overhead.bias
+        gram, both, constant = weight.T @ weight, 2 * (bias @ weight), bias @ bias
+        return lambda places: (places * F.linear(places, gram, both)).sum(-1) + constant
