@@ -5,6 +5,7 @@ Results go to stdout; everything else goes to stderr through here. The command l
 """
 
 import os
+import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,3 +103,22 @@ def exit_status(program: str, work: Callable[[], object]) -> int:
         complain("error", str(error), program)
         return error.exit_status
     return 0
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """As the system calls it, such as ``AMD EPYC 9B45``."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

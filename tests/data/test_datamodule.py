@@ -20,7 +20,6 @@ from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import Crop, HeadingJitter, LimitFieldOfView, Photometric, Rotate
 from cvsegguide.errors import ConfigurationError, DatasetError, InputError, TrainingError
 from cvsegguide.geo import Bounds
-from cvsegguide.lanes import using_threads
 from helpers.brooklyn_queens import make_tree
 
 
@@ -54,8 +53,10 @@ class Numbers(CrossViewDataset):
 
 @pytest.fixture
 def _one_thread() -> Iterator[None]:
-    with using_threads(1):
-        yield
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def ids(loader: BatchLoader, epoch: int = 0) -> list[list[str]]:

@@ -14,7 +14,6 @@ from PIL import Image
 import cvsegguide
 from cvsegguide.cli.main import main
 from cvsegguide.errors import CheckpointError
-from cvsegguide.export import bilateral
 from cvsegguide.export.description import Description
 from cvsegguide.export.headings import best_headings, heading_rotations
 from cvsegguide.export.localizer import ArrayBlender, OnnxLocalizer, enlarged
@@ -25,7 +24,6 @@ from cvsegguide.inference.localizer import Localizer
 from cvsegguide.inference.windows import Blender
 from cvsegguide.models import create_model, save_model
 from cvsegguide.models.headings import best_heading, heading_grid
-from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack
 
 NAMES = ("mst-tiny", "featup-tiny", "geometric-tiny")
 
@@ -307,19 +305,6 @@ def test_a_file_with_other_answers_is_not_left(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="not written: heatmap differs"):
         write_program(model, tmp_path / "network.pt2", "tiny")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("size", [(4, 4), (2, 8)])
-def test_the_upsampler_by_tiles(size):
-    torch.manual_seed(0)
-    stack = JointBilateralStack(12, 3).eval()
-    guidance = torch.rand(2, 3, size[0] * 8, size[1] * 8)
-    source = torch.randn(2, 12, *size)
-    tiled = bilateral.ExportedStack(stack, size)
-    with torch.no_grad():
-        assert (tiled(source, guidance) - stack(source, guidance)).abs().max() < 1e-5
-        difference = tiled.pooled(source, guidance) - stack.pooled(source, guidance)
-        assert difference.abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("error", [0.0, 1.0, 7.0, 45.0, 180.0])

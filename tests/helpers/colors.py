@@ -6,6 +6,7 @@ colours knows everything; what it says of a picture is as good as the picture's 
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from torch.nn import functional
 from cvsegguide.geo import GeoReference
 from cvsegguide.landcover import NYC
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.geometric.overhead import OverheadFeatures
 
 GSD = 0.5
 CELL = 2.0
@@ -30,6 +30,14 @@ UTM = GeoReference(
 )
 
 
+@dataclass
+class ColorTile:
+    """Colours of cells, ``(B, 3, H / 4, W / 4)`` in 0..255, and zeros at every second pixel."""
+
+    cells: Tensor
+    finer: Tensor
+
+
 class ColorNetwork(LocalizationModel):
     """Compares colours.
 
@@ -39,8 +47,9 @@ class ColorNetwork(LocalizationModel):
         period: Rows look alike every so many cells; 0: never.
     """
 
-    radius = 3
-    cell = CELL
+    searches_headings = True
+    cell = 4
+    joint_radius = 3
 
     def __init__(self, sharpness: float = 1.5, period: int = 0) -> None:
         super().__init__()
@@ -54,28 +63,32 @@ class ColorNetwork(LocalizationModel):
         self.period = period
         self.passed = 0
 
-    def encode_overhead(self, overhead: Tensor) -> OverheadFeatures:
+    def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> ColorTile:
         self.passed += len(overhead)
-        cells = functional.avg_pool2d(overhead, 4) * 255
-        half = overhead.new_zeros(len(overhead), 8, overhead.shape[2] // 2, overhead.shape[3] // 2)
-        return OverheadFeatures(cells[:, :2], half, torch.zeros_like(cells[:, :1]))
+        finer = torch.zeros_like(overhead[:, :1, ::2, ::2])
+        return ColorTile(functional.avg_pool2d(overhead, 4) * 255, finer)
 
     def encode_street(self, street: Tensor) -> Tensor:
         return street.amax(dim=(2, 3)) * 255
 
     def joint(
-        self, above: OverheadFeatures, around: Tensor, headings: Tensor, landcover: Any = None
+        self, tile: ColorTile, street: Tensor, headings: Tensor, known: Tensor | None = None
     ) -> Tensor:
-        down = above.features[:, 0] - around[:, 0, None, None]
+        around = self.encode_street(street)
+        down = tile.cells[:, 0] - around[:, 0, None, None]
         if self.period:
             down = (down + self.period / 2) % self.period - self.period / 2
-        right = above.features[:, 1] - around[:, 1, None, None]
+        right = tile.cells[:, 1] - around[:, 1, None, None]
         turn = (headings / 360 * 256 - around[:, 2] + 128) % 256 - 128
         squares = (down**2 + right**2)[:, None] + (turn[None, :, None, None] / 8) ** 2
         return -squares / (2 * self.sharpness**2)
 
     def forward(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+        self,
+        overhead: Tensor,
+        street: Tensor,
+        landcover: Tensor | None = None,
+        headings: Tensor | None = None,
     ) -> Prediction:
         around = self.encode_street(street)
         down, right = ((overhead[:, i] * 255 - around[:, i, None, None]) for i in (0, 1))
@@ -92,12 +105,7 @@ class ColorNetwork(LocalizationModel):
 class FlatNetwork(ColorNetwork):
     """The same without a way to tell headings apart."""
 
-    joint = None  # type: ignore[assignment]
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "joint":
-            raise AttributeError(name)
-        return super().__getattribute__(name)
+    searches_headings = False
 
 
 def overhead_image(cells: int = CELLS) -> NDArray[np.uint8]:

@@ -14,7 +14,6 @@ from cvsegguide.inference.segmentation import OVERLAP, segment_array, segment_fi
 from cvsegguide.inference.windows import Blender, lattice, taper, window_starts
 from cvsegguide.io.rasters import open_raster
 from cvsegguide.landcover import NYC
-from cvsegguide.lanes import using_threads
 from cvsegguide.models.registry import create_model
 from helpers.models import PROTOTYPES, ColourModel
 
@@ -263,25 +262,6 @@ def test_borders_stay_where_they_are_when_resampled():
     assert abs(first - 160).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["geometric-tiny", "mst-tiny"])
-def test_threads_do_not_change_the_classes(tmp_path, name):
-    """Windows side by side on two threads, in one batch after the other on one."""
-    torch.manual_seed(4)
-    model = create_model(name).eval()
-    for parameter in model.parameters():  # untrained, and yet not of one opinion
-        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
-    image = np.random.default_rng(2).integers(0, 256, (300, 520, 3), np.uint8)
-    transform = Affine(model.gsd, 0, 587000, 0, -model.gsd, 4511000)
-    path = write(tmp_path / "image.tif", image, transform)
-    found = []
-    for threads in (1, 2):
-        with using_threads(threads), open_raster(path) as raster:
-            found.append(segment_array(model, raster, CPU, NYC, panel=256))
-    assert len(np.unique(found[0])) > 1
-    # scores of two thread counts may differ in their last bits, and with them what they nearly tie
-    assert (found[0] != found[1]).mean() < 1e-4
-
-
 def test_half_precision_is_that_of_the_convolutions():
     """``--precision bf16`` on a CPU: what the network computes in, not what is said of it."""
     model = create_model("geometric-tiny").eval()
@@ -292,16 +272,14 @@ def test_half_precision_is_that_of_the_convolutions():
     assert {scores.dtype for scores in seen} == {torch.bfloat16}
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_classes_are_those_of_blended_scores_of_the_whole_network(threads):
+def test_classes_are_those_of_blended_scores_of_the_whole_network():
     """Chosen before the enlargement where a window is alone, blended after it where not."""
     torch.manual_seed(4)
     model = create_model("geometric-tiny").eval()
     for parameter in model.parameters():
         parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
     image = np.random.default_rng(2).integers(0, 256, (150, 260, 3), np.uint8)
-    with using_threads(threads):
-        found = Localizer(model, device="cpu").segment(image, gsd=model.gsd)
+    found = Localizer(model, device="cpu").segment(image, gsd=model.gsd)
     size, _ = windows(model, (150, 260))
     blender = Blender(len(model.channels), (150, 260), size, CPU)
     padded = np.pad(image, ((0, 64), (0, 64), (0, 0)), constant_values=127)

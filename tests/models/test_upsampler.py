@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvsegguide.models.upsamplers import joint_bilateral
 from cvsegguide.models.upsamplers.joint_bilateral import (
     JointBilateralStack,
     JointBilateralUpsampler,
@@ -32,6 +31,13 @@ def oracle(step: JointBilateralUpsampler, source: Tensor, guidance: Tensor) -> T
     return torch.einsum("bcphw,bphw->bchw", patches, kernel)
 
 
+def enlarge(step: JointBilateralUpsampler, source: Tensor, guidance: Tensor) -> Tensor:
+    """``(B, C, 2 h, 2 w)`` as the step has it."""
+    size = (2 * source.shape[2], 2 * source.shape[3])
+    kernel = step.kernel(F.adaptive_avg_pool2d(guidance, size))
+    return step.enlarge(source.movedim(1, -1), kernel).movedim(-1, 1)
+
+
 @pytest.fixture
 def step() -> JointBilateralUpsampler:
     torch.manual_seed(0)
@@ -42,16 +48,14 @@ def step() -> JointBilateralUpsampler:
     return module
 
 
-@pytest.mark.parametrize("chunk", [1, 1 << 20])
-def test_step_equals_formula(
-    step: JointBilateralUpsampler, chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(joint_bilateral, "CHUNK_BYTES", chunk)
+@pytest.mark.parametrize("repeats", [1, 1800])
+def test_step_equals_formula(step: JointBilateralUpsampler, repeats: int) -> None:
+    """Also where the result is too large to be made at once."""
     source, guidance = torch.randn(2, 5, 6, 8), torch.rand(2, 3, 48, 64)
     with torch.no_grad():
-        torch.testing.assert_close(
-            step(source, guidance), oracle(step, source, guidance), atol=1e-5, rtol=0
-        )
+        found = enlarge(step, source.repeat(1, repeats, 1, 1), guidance)
+        expected = oracle(step, source, guidance).repeat(1, repeats, 1, 1)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_windows_in_mixed_precision(step: JointBilateralUpsampler) -> None:
@@ -72,7 +76,7 @@ def test_windows_of_any_radius(radius: int) -> None:
     source, guidance = torch.randn(1, 3, 16, 8), torch.rand(1, 3, 32, 16)
     with torch.no_grad():
         expected = oracle(module, source, guidance)
-        torch.testing.assert_close(module(source, guidance), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(enlarge(module, source, guidance), expected, atol=1e-5, rtol=0)
 
 
 def test_gradients_equal_those_of_formula(step: JointBilateralUpsampler) -> None:
@@ -80,7 +84,7 @@ def test_gradients_equal_those_of_formula(step: JointBilateralUpsampler) -> None
     guidance = torch.rand(2, 3, 16, 24)
     probe = torch.randn(2, 5, 8, 12)
     inputs = [source, *step.parameters()]
-    ours = torch.autograd.grad((step(source, guidance) * probe).sum(), inputs)
+    ours = torch.autograd.grad((enlarge(step, source, guidance) * probe).sum(), inputs)
     theirs = torch.autograd.grad((oracle(step, source, guidance) * probe).sum(), inputs)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)

@@ -25,12 +25,12 @@ def test_blocks_join_without_a_seam(mosaic):
     blocks = Blocks(ColorNetwork(), mosaic, CPU, 64.0)
     above, known = blocks.features(Box(5, 11, 90, 77))
 
-    assert above.features.shape == (1, 2, 85, 66)
-    assert above.landcover.shape == (1, 8, 170, 132)
+    assert above.cells.shape == (1, 3, 85, 66)
+    assert above.finer.shape == (1, 1, 170, 132)
     assert known.all()
     rows, cols = torch.arange(5, 90.0)[:, None], torch.arange(11, 77.0)
-    torch.testing.assert_close(above.features[0, 0], rows.expand(85, 66), atol=1e-3, rtol=0)
-    torch.testing.assert_close(above.features[0, 1], cols.expand(85, 66), atol=1e-3, rtol=0)
+    torch.testing.assert_close(above.cells[0, 0], rows.expand(85, 66), atol=1e-3, rtol=0)
+    torch.testing.assert_close(above.cells[0, 1], cols.expand(85, 66), atol=1e-3, rtol=0)
 
 
 def test_each_block_is_encoded_once_while_it_is_in_memory(mosaic):
@@ -63,11 +63,10 @@ def test_cells_beyond_the_imagery_are_not_known():
     with open_mosaic(image, 0.5, own_gsd=0.5) as mosaic:
         blocks = Blocks(ColorNetwork(), mosaic, CPU, 64.0)
         assert blocks.extent == Box(0, 0, 30, 30)
-        above, known = blocks.features(Box(0, 0, 40, 40))
+        _, known = blocks.features(Box(0, 0, 40, 40))
 
     assert known[:30, :30].all()
     assert not known[30:].any()
-    assert not above.features[..., 30:, :].any()
 
 
 def test_the_geometric_network_scores_a_window_as_it_scores_a_tile():
@@ -90,12 +89,12 @@ def test_the_geometric_network_scores_a_window_as_it_scores_a_tile():
         mean = np.rint(image.reshape(-1, 3).mean(axis=0)).astype(np.uint8)
         window[:32] = window[96:] = mean
         window[:, :32] = window[:, 96:] = mean
-        above = model.encode_overhead(torch.from_numpy(window).permute(2, 0, 1)[None] / 255.0)
+        above = model.encode_tile(torch.from_numpy(window).permute(2, 0, 1)[None] / 255.0)
         for name in ("features", "prior"):
             setattr(above, name, getattr(above, name)[..., 8:24, 8:24])
         above.landcover = above.landcover[..., 16:48, 16:48]
-        around = model.encode_street(torch.from_numpy(view).permute(2, 0, 1)[None] / 255.0)
-        expected = model.joint(above, around, torch.tensor(headings))[0]
+        street = torch.from_numpy(view).permute(2, 0, 1)[None] / 255.0
+        expected = model.joint(above, street, torch.tensor(headings))[0]
 
     assert found.shape == (3, 16, 16)
     torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-4)
@@ -126,12 +125,10 @@ def test_turning_the_street_view_turns_the_scores():
 
 
 class Levels(ColorNetwork):
-    """Scores that are the features themselves, relative to their mean over the window."""
+    """Scores that are the features themselves, relative to their mean over the known cells."""
 
-    centred = True
-
-    def joint(self, above, around, headings, landcover=None):
-        level = above.features[:, :1] - above.features[:, :1].mean()
+    def joint(self, tile, street, headings, known=None):
+        level = tile.cells[:, :1] - tile.cells[:, :1][..., known].mean()
         return level.expand(1, len(headings), *level.shape[2:])
 
 

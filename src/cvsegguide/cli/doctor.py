@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cvsegguide import __version__, console
-from cvsegguide.machine import processor_name, usable_cores
+from cvsegguide.console import processor_name, usable_cores
 
 State = Literal["ok", "absent", "weak", "broken"]
 """``absent``: optional and not there; ``weak``: works, but slower or less than it could."""

@@ -14,12 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cvsegguide.models.base import Prediction
 from cvsegguide.models.geometric.matching import padded_size
-from cvsegguide.models.geometric.network import (
-    LIKELY_HEADINGS,
-    GeometricModel,
-    GeometricPrediction,
-)
+from cvsegguide.models.geometric.network import LIKELY_HEADINGS, GeometricModel
 from cvsegguide.models.geometric.overhead import CELL, OverheadFeatures
 from cvsegguide.models.geometric.street import StreetFeatures
 
@@ -71,7 +68,7 @@ class Transforms(nn.Module):
         )
 
     def inverse(self, spectrum: Complex, fine: int) -> Tensor:
-        """See :func:`cvsegguide.models.geometric.matching.image_of`."""
+        """See :func:`cvsegguide.models.geometric.matching.scores_at`."""
         rows, cols = self._pair(f"inverse_{fine}_0"), self._pair(f"inverse_{fine}_1")
         real, imaginary = spectrum
         down_real = rows[0] @ real - rows[1] @ imaginary
@@ -106,7 +103,7 @@ def _inverse_matrix(places: Tensor, whole: int, axis: int) -> Complex:
 
 
 def correlated(spectrum: Complex, template: Complex) -> Complex:
-    """See :func:`cvsegguide.models.geometric.matching.correlation`."""
+    """See :func:`cvsegguide.models.geometric.matching.correlate`."""
     real, imaginary = (part.unsqueeze(1) for part in spectrum)
     other_real, other_imaginary = template
     return (
@@ -123,24 +120,17 @@ class ExportedGeometricModel(GeometricModel):
     def prepare(self) -> None:
         """Make the constants, once the size of the overhead image is settled."""
         height, width = (side // CELL for side in self.overhead_size)
-        self.transforms = Transforms((height, width), self.radius)
+        self.transforms = Transforms((height, width), self.joint_radius)
 
-    def predict(
-        self,
-        above: OverheadFeatures,
-        around: StreetFeatures,
-        landcover: Tensor | None = None,
-        headings: Tensor | None = None,
-    ) -> GeometricPrediction:
-        """See :meth:`GeometricModel.predict`; the heading itself is left to the caller."""
+    def _match(
+        self, above: OverheadFeatures, around: StreetFeatures, headings: Tensor | None
+    ) -> Prediction:
+        """See :meth:`GeometricModel.match_tile`; the heading itself is left to the caller."""
         assert headings is not None
-        maps = self._maps(above, landcover)
+        maps = self._maps(above)
         spectrum = self.transforms(maps, "map")
         inside = self.transforms(torch.ones_like(maps[:1, :1]), "map")
-        described, shown = self._channels(around), self._weight(around)
-        if self.pooled:
-            described = _pooled(described, shown)
-        polar = torch.cat((described, shown), dim=1)
+        polar = self._polar(around)
 
         coordinates = _turned(self.coordinates, headings, self.grid.directions)
         pairs = (polar.shape[0], headings.shape[0])
@@ -152,7 +142,7 @@ class ExportedGeometricModel(GeometricModel):
             (coordinates[None] * each).reshape(-1, *coordinates.shape[1:]),
         )
         metric = metric.reshape(*pairs, *metric.shape[1:])
-        weight = metric[:, :, -1:] * self.reach
+        weight = metric[:, :, -1:] * self.within_reach
         template = self.transforms(metric[:, :, :-1] * weight, "template")
         product = correlated(spectrum, template)
         seen = correlated(inside, self.transforms(weight, "template"))
@@ -175,16 +165,7 @@ class ExportedGeometricModel(GeometricModel):
         others = torch.where(chosen, NEVER, cells).logsumexp(dim=1, keepdim=True)
         heatmap = torch.logaddexp(heatmap, _enlarged(others))
         log = mass.log_softmax(dim=1)
-        return GeometricPrediction(
-            above.full_landcover(), heatmap, None, log, overhead=above, street=around
-        )
-
-
-def _pooled(features: Tensor, weight: Tensor) -> Tensor:
-    """The mean over all directions and ranges, everywhere."""
-    mean = (features * weight).sum(dim=(2, 3), keepdim=True)
-    mean = mean / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-6)
-    return mean * torch.ones_like(weight)
+        return Prediction(above.full_landcover(), heatmap, None, log)
 
 
 def _to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
@@ -196,7 +177,7 @@ def _to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
 
 
 def _turned(coordinates: Tensor, turns: Tensor, directions: int) -> Tensor:
-    """See :func:`cvsegguide.models.geometric.polar.turned`."""
+    """See :func:`cvsegguide.models.geometric.polar.turn_coordinates`."""
     columns = (coordinates[..., 0] + 1) / 2 * (directions + 1) - 1.0
     columns = columns - turns[:, None, None] * (directions / 360.0)
     x = (columns.remainder(directions) + 1.0) / (directions + 1) * 2 - 1

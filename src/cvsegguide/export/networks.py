@@ -1,6 +1,5 @@
 """Networks in a form that can be written as a graph: tensors in, tensors out, any batch."""
 
-import copy
 from typing import Any
 
 import torch
@@ -9,11 +8,9 @@ from torch import Tensor, nn
 from cvsegguide import __version__
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.export import description as names
-from cvsegguide.export.bilateral import ExportedStack
 from cvsegguide.export.description import Description
 from cvsegguide.landcover import scheme_of
 from cvsegguide.models.base import LocalizationModel
-from cvsegguide.models.heads.similarity import PooledSimilarity
 
 
 class ExportedNetwork(nn.Module):
@@ -96,15 +93,9 @@ def exportable(model: LocalizationModel) -> LocalizationModel:
     """A copy in evaluation mode on the CPU whose parts can all be written into a graph."""
     from cvsegguide.export.geometric import ExportedGeometricModel
     from cvsegguide.models.backbones.crossformer import CrossFormer
-    from cvsegguide.models.featup import FeatUpModel
     from cvsegguide.models.geometric.network import GeometricModel
 
-    model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
-    for part in model.modules():
-        if type(part) is PooledSimilarity:
-            part.__class__ = _AnyBatchSimilarity
-    if isinstance(model, FeatUpModel):
-        _replace_upsamplers(model)
+    model: Any = model.prepare_export()
     if type(model) is GeometricModel:
         model.__class__ = ExportedGeometricModel
         assert isinstance(model, ExportedGeometricModel)
@@ -112,48 +103,6 @@ def exportable(model: LocalizationModel) -> LocalizationModel:
     if any(isinstance(part, CrossFormer) for part in model.modules()):
         _fix_position_biases(model)
     return model
-
-
-class _AnyBatchSimilarity(PooledSimilarity):
-    """The similarity in one form whatever the batch: the other chooses the cheapest."""
-
-    def forward(
-        self, overhead: Tensor, pooled: Tensor, inverse_length: Tensor | None = None
-    ) -> Tensor:
-        direction, offset = self.direction(pooled)
-        channels, height, width = overhead.shape[1:]
-        places = overhead.permute(0, 2, 3, 1).reshape(-1, height * width, channels)
-        product = (places @ direction[:, :, None])[..., 0] + offset[:, None]
-        cosine = product * torch.rsqrt(self.square(places).clamp_min(1e-12))
-        return cosine.reshape(-1, 1, height, width)
-
-    def square(self, places: Tensor) -> Tensor:
-        return self.square_of(*self.projection)(places)
-
-
-class _ExportedUpsampler(nn.Module):
-    """The upsampler of either view; the street view's is only ever pooled."""
-
-    def __init__(self, stack: Any, overhead: tuple[int, int], street: tuple[int, int]) -> None:
-        super().__init__()
-        self.above = ExportedStack(stack, overhead)
-        self.around = ExportedStack(stack, street)
-
-    def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
-        result: Tensor = self.above(source, guidance)
-        return result
-
-    def pooled(self, source: Tensor, guidance: Tensor) -> Tensor:
-        return self.around.pooled(source, guidance)
-
-
-def _replace_upsamplers(model: Any) -> None:
-    sizes = [
-        (size[0] // model.stride, size[1] // model.stride)
-        for size in (model.overhead_size, model.street_size)
-    ]
-    for view in model.views:
-        view.upsampler = _ExportedUpsampler(view.upsampler, *sizes)
 
 
 class _Constant(nn.Module):

@@ -21,7 +21,6 @@ from cvsegguide.export.description import Description
 from cvsegguide.export.networks import ExportedNetwork, describe
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.models.base import LocalizationModel
-from cvsegguide.models.linear import plain_path
 
 OPSET = 18
 """Version of the ONNX operators: ONNX Runtime 1.14 and later read it."""
@@ -151,7 +150,7 @@ def _program(network: ExportedNetwork) -> Any:
         dimensions[names.HEADINGS] = {0: torch.export.Dim("headings", min=1, max=4096)}
     example = network.example(3)
     try:
-        with torch.no_grad(), plain_path():
+        with torch.no_grad():
             return torch.export.export(
                 network,
                 tuple(example.values()),

@@ -17,9 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.linear import fast_paths
-from cvsegguide.models.outputs import changed
-from cvsegguide.models.triton_support import kernels_of
+from cvsegguide.models.outputs import change_tensors
 
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
 """What :func:`autocast` takes."""
@@ -92,10 +90,6 @@ def _light_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     dtype = torch.get_autocast_dtype("cuda")
-    kernel = _norm_kernel(x, tuple(shape))
-    if kernel is not None and weight is not None and bias is not None:
-        result: Tensor = kernel.layer_norm(x, weight, bias, eps, dtype)
-        return result
     with torch.autocast("cuda", enabled=False):
         return F.layer_norm(
             x.to(dtype),
@@ -104,16 +98,6 @@ def _light_norm(
             None if bias is None else bias.to(dtype),
             eps,
         )
-
-
-def _norm_kernel(x: Tensor, shape: tuple[int, ...]) -> Any:
-    """The module of the Triton kernel that can take ``x``, else None."""
-    if not (fast_paths() and x.is_cuda and not torch.is_grad_enabled()):
-        return None
-    if shape != tuple(x.shape[-1:]):
-        return None
-    module = kernels_of("cvsegguide.models.layer_norm_kernel", x.device)
-    return module if module is not None and shape[0] <= module.MOST_CHANNELS else None
 
 
 def _by_depth(
@@ -190,7 +174,7 @@ class Recorded:
             if place is not None:
                 place.copy_(value)
         graph.replay()
-        return changed(result, torch.clone)
+        return change_tensors(result, torch.clone)
 
     def _run(self, *inputs: Tensor | None) -> Any:
         device = next((value.device for value in inputs if value is not None), None)
@@ -222,21 +206,16 @@ class _Accelerated:
     def __init__(self, model: LocalizationModel, dtype: torch.dtype | None) -> None:
         self._model = model
         self._forward, self._segment = Recorded(model, dtype), Recorded(model.segment, dtype)
-        self._coarsely = Recorded(model.segment_coarsely, dtype)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def __call__(self, *inputs: Tensor | None) -> Prediction:
-        prediction: Prediction = changed(self._forward(*inputs), _wide)
+        prediction: Prediction = change_tensors(self._forward(*inputs), _wide)
         return prediction
 
     def segment(self, overhead: Tensor) -> Tensor:
         return _wide(self._segment(overhead))
-
-    def segment_coarsely(self, overhead: Tensor) -> Tensor | None:
-        scores: Tensor | None = changed(self._coarsely(overhead), _wide)
-        return scores
 
 
 def _wide(value: Tensor) -> Tensor:

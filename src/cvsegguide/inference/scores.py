@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -41,37 +40,6 @@ class Scores:
         return best_channel(self.part(rows, columns)).cpu()
 
 
-class CoarseScores(Scores):
-    """Scores of a window at every second pixel, to be enlarged bilinearly; on a CPU.
-
-    Args:
-        values: ``(C, H / 2, W / 2)`` float32.
-    """
-
-    def __init__(self, values: Tensor) -> None:
-        super().__init__(values)
-        self.shape = (2 * values.shape[1], 2 * values.shape[2])
-
-    def part(self, rows: slice, columns: slice) -> Tensor:
-        """See :meth:`Scores.part`."""
-        down, across = (_around(*each) for each in zip((rows, columns), self.shape, strict=True))
-        coarse = self._values[None, :, down, across]
-        fine = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)[0]
-        top, left = 2 * down.start, 2 * across.start
-        return fine[:, rows.start - top : rows.stop - top, columns.start - left :][
-            ..., : columns.stop - columns.start
-        ]
-
-    def best(self, rows: slice, columns: slice) -> Tensor:
-        """See :meth:`Scores.best`."""
-        return best_enlarged(self._values)[rows, columns]
-
-
-def _around(pixels: slice, side: int) -> slice:
-    """Coarse pixels from which those fine ones are interpolated."""
-    return slice(max(0, pixels.start // 2 - 1), min(side // 2, -(-pixels.stop // 2) + 1))
-
-
 def best_channel(scores: Tensor) -> Tensor:
     """Each pixel's best channel of ``(C, H, W)``: ``(H, W)`` uint8.
 
@@ -95,34 +63,6 @@ def _best_of_planes(scores: Tensor, room: Tensor) -> Tensor:
     behind = torch.sub(scores, scores.amax(dim=0), out=room)
     first = -torch.arange(float(len(behind))).view(-1, 1, 1)
     return torch.add(first, behind, alpha=_STEEP, out=behind).amax(dim=0).neg_()
-
-
-def best_enlarged(coarse: Tensor) -> Tensor:
-    """Each pixel's best channel where scores are enlarged to twice the size.
-
-    The enlargement is that of :func:`torch.nn.functional.interpolate`, ``"bilinear"`` with
-    ``align_corners=False``: a quarter of the farther neighbour and three of the nearer, and none
-    beyond the border.
-
-    Args:
-        coarse: ``(C, H, W)`` float32 on a CPU.
-
-    Returns:
-        ``(2 * H, 2 * W)`` uint8, as of :func:`best_channel`.
-    """
-    channels, height, width = coarse.shape
-    source = F.pad(coarse[None], (1, 1, 1, 1), mode="replicate")[0].contiguous()
-    rows = source.new_empty(channels, height, 2, width + 2)
-    for side in (0, 1):
-        near, far = source[:, 1:-1], source[:, 2 * side : 2 * side + height]
-        torch.lerp(near, far, 0.25, out=rows[:, :, side])
-    high = rows.view(channels, 2 * height, width + 2)
-    best = torch.empty(2 * height, width, 2, dtype=torch.uint8)
-    scores = source.new_empty(channels, 2 * height, width)
-    for side in (0, 1):
-        torch.lerp(high[..., 1:-1], high[..., 2 * side : 2 * side + width], 0.25, out=scores)
-        best[..., side] = _best_of_planes(scores, scores)
-    return best.view(2 * height, 2 * width)
 
 
 def landcover_ids(

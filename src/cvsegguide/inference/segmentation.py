@@ -10,7 +10,6 @@ of its own.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,12 +23,11 @@ from torch import Tensor
 import cvsegguide
 from cvsegguide.errors import CheckpointError, InputError
 from cvsegguide.inference.panels import TILE, Panel, PanelRows, RowImage, ScoredWindow, WindowGrid
-from cvsegguide.inference.scores import CoarseScores, Scores, class_names
+from cvsegguide.inference.scores import Scores, class_names
 from cvsegguide.inference.windows import batches, taper, to_bytes, window_starts
 from cvsegguide.io.geotiff import create_geotiff
 from cvsegguide.io.rasters import Raster, resample
 from cvsegguide.landcover import ClassScheme
-from cvsegguide.lanes import cancel, lanes_for, submit, working
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.progress import track
 
@@ -168,20 +166,18 @@ class _Work:
     @torch.inference_mode()
     def run(self, write: Callable[[NDArray[np.uint8], int, int], None]) -> None:
         """Compute everything; ``write(ids, top, left)`` is called in a thread, in order."""
-        lanes = self._lanes()
         with (
-            working(lanes),
             ThreadPoolExecutor(1, "reading") as reader,
             ThreadPoolExecutor(1, "writing") as writer,
         ):
             pending: list[Future[None]] = []
             rows: PanelRows | None = None
-            for job, found in self._computed(self._jobs(reader, lanes), lanes):
+            for job in self._jobs(reader):
                 if rows is None or rows.panel is not job.panel:
                     rows = PanelRows(self._grid, job.panel)
                 if job.first:
                     rows.keep(job.part)
-                for window in found:
+                for window in self._segment(job):
                     rows.add(window)
                 if not job.last:
                     continue
@@ -194,14 +190,7 @@ class _Work:
             for future in pending:
                 future.result()
 
-    def _lanes(self) -> int:
-        """How many lanes windows go down."""
-        if self._device.type != "cpu":
-            return 1
-        count = sum(len(panel.starts) for panel in self._panels) * len(self._grid.rows)
-        return lanes_for(count, self._model.most_lanes)
-
-    def _jobs(self, reader: ThreadPoolExecutor, lanes: int) -> Iterator["_Job"]:
+    def _jobs(self, reader: ThreadPoolExecutor) -> Iterator["_Job"]:
         """Groups of windows in order, one without any for rows that have none; read as drawn."""
         todo = [(panel, row) for panel in self._panels for row in range(len(self._grid.rows))]
 
@@ -222,30 +211,9 @@ class _Work:
             columns = [start - panel.starts[0] for start in panel.starts]
             # A window without data has no pixel that anyone will see.
             wanted = [left for left in columns if part.seen[left : left + width].any()]
-            share = -(-len(wanted) // lanes)  # so that none idles
-            at_once = max(1, min(self._batch_size // lanes, share))
-            groups = list(batches(wanted, at_once)) or [[]]
+            groups = list(batches(wanted, self._batch_size)) or [[]]
             for number, group in enumerate(groups):
                 yield _Job(panel, row, part, group, number == 0, number + 1 == len(groups))
-
-    def _computed(
-        self, jobs: Iterator["_Job"], lanes: int
-    ) -> Iterator[tuple["_Job", list[ScoredWindow]]]:
-        """Jobs and their results in order; side by side in lanes, a few ahead."""
-        if lanes < 2:
-            yield from ((job, self._segment(job)) for job in jobs)
-            return
-        waiting: deque[tuple[_Job, Future[list[ScoredWindow]]]] = deque()
-        try:
-            for job in jobs:
-                waiting.append((job, submit(self._segment, job, lanes)))
-                if len(waiting) > 2 * lanes:
-                    done, future = waiting.popleft()
-                    yield done, future.result()
-            for done, future in waiting:
-                yield done, future.result()
-        finally:
-            cancel(future for _, future in waiting)
 
     def _segment(self, job: "_Job") -> list[ScoredWindow]:
         """Pass a group of windows through the network."""
@@ -263,17 +231,12 @@ class _Work:
 
     def _scores(self, windows: Tensor) -> list[Scores]:
         """What the network says of a batch of windows."""
-        found: Tensor | None = None
-        kind: type[Scores] = CoarseScores
-        if windows.device.type == "cpu" and self._grid.direct:
-            found = self._model.segment_coarsely(windows)
-        if found is None:
-            found, kind = self._model.segment(windows), Scores
+        found = self._model.segment(windows)
         if not bool(found.sum(dtype=torch.float32).isfinite()):
             raise CheckpointError(
                 "the model's scores of land cover are not numbers; its weights are damaged"
             )
-        return [kind(values.float()) for values in found]
+        return [Scores(values.float()) for values in found]
 
     def _batch(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Images ``(H, W, 3)`` as the network takes them."""

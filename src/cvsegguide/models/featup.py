@@ -274,6 +274,18 @@ class FeatUpModel(PairModel):
         heatmap: Tensor = self.fusion(x if guidance is None else torch.cat([x, guidance], dim=1))
         return self.prediction(landcover, heatmap + x if self.variant == "corrected" else heatmap)
 
+    def prepare_export(self) -> nn.Module:
+        """See :meth:`LocalizationModel.prepare_export`.
+
+        The copy has run once, so that the constants of its sizes are known to the tracer.
+        """
+        model = super().prepare_export()
+        images = [torch.zeros(1, 3, *size) for size in (self.overhead_size, self.street_size)]
+        landcover = torch.ones(1, *self.overhead_size, dtype=torch.long)
+        with torch.no_grad():
+            model(*images, landcover)
+        return model
+
     def _low_features(self, overhead: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Features before upsampling, and the upsampler's window weights."""
         image = self.normalise(overhead)
@@ -312,5 +324,7 @@ class FeatUpModel(PairModel):
                 found.append(head.enter(band.movedim(-1, 1)))
             if squared_length is not None:
                 squares.append(squared_length(band))
-        inverse = torch.cat(squares, dim=1).clamp_min(1e-12).rsqrt() if squares else low.new_empty(0)
+        inverse = (
+            torch.cat(squares, dim=1).clamp_min(1e-12).rsqrt() if squares else low.new_empty(0)
+        )
         return None if head is None else head.leave(found), inverse

@@ -9,9 +9,7 @@ from torch import Tensor
 Output = TypeVar("Output")
 
 
-def change_tensors(
-    value: Output, change: Callable[[Tensor], Tensor]
-) -> Output:
+def change_tensors(value: Output, change: Callable[[Tensor], Tensor]) -> Output:
     """``value`` with ``change`` of every tensor in it; lists and tuples are gone through, too."""
     every: Any = value
     if isinstance(every, Tensor):

@@ -1,7 +1,7 @@
 """The overhead branch over a mosaic of any size: block by block, each once, in bounded memory."""
 
 from collections import OrderedDict
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cvsegguide.inference.windows import to_tensor
 from cvsegguide.io.rasters import filled
-from cvsegguide.models.geometric.overhead import CELL, OverheadFeatures
+from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.tracking.belief import Box
 from cvsegguide.tracking.mosaic import Mosaic
 
@@ -25,7 +25,7 @@ class Blocks:
     maps without borders.
 
     Args:
-        model: Has ``encode_overhead`` and ``overhead_size``.
+        model: Has ``encode_tile`` and ``overhead_size``.
         mosaic: The imagery.
         memory: Megabytes that blocks may take; those not used for longest go first.
 
@@ -43,10 +43,10 @@ class Blocks:
         self.side = tuple(max(CELL, side - 2 * HALO) // CELL for side in self.size)
         self.extent = cells_of(mosaic)
         self.encoded = 0
-        self._blocks: OrderedDict[tuple[int, int], tuple[OverheadFeatures, Tensor]] = OrderedDict()
+        self._blocks: OrderedDict[tuple[int, int], tuple[Any, Tensor]] = OrderedDict()
         self._bytes = 0.0
 
-    def features(self, box: Box) -> tuple[OverheadFeatures, Tensor]:
+    def features(self, box: Box) -> tuple[Any, Tensor]:
         """The overhead features of a window of cells, and which of the cells have data.
 
         Args:
@@ -65,15 +65,17 @@ class Blocks:
             box.bottom - rows[0] * height,
             box.right - cols[0] * width,
         )
+        first = lines[0][0][0]
         joined = {
-            entry.name: _join([[getattr(block, entry.name) for block, _ in line] for line in lines],
-                              inner, height)
-            for entry in fields(lines[0][0][0])
-        }  # fmt: skip
+            name: _join(
+                [[getattr(block, name) for block, _ in line] for line in lines], inner, height
+            )
+            for name in _names(first)
+        }
         valid = _join([[known[None, None] for _, known in line] for line in lines], inner, height)
-        return OverheadFeatures(**joined), valid[0, 0]
+        return replace(first, **joined), valid[0, 0]
 
-    def _block(self, i: int, j: int) -> tuple[OverheadFeatures, Tensor]:
+    def _block(self, i: int, j: int) -> tuple[Any, Tensor]:
         if (i, j) in self._blocks:
             self._blocks.move_to_end((i, j))
             return self._blocks[i, j]
@@ -85,25 +87,23 @@ class Blocks:
             self._bytes -= _size(oldest)
         return block
 
-    def _encode(self, i: int, j: int) -> tuple[OverheadFeatures, Tensor]:
+    def _encode(self, i: int, j: int) -> tuple[Any, Tensor]:
         height, width = self.side
         image, valid = self.mosaic.read(
             i * height * CELL - HALO, j * width * CELL - HALO, *self.size
         )
-        above = self.model.encode_overhead(to_tensor(filled(image, valid), self.device))
+        above = self.model.encode_tile(to_tensor(filled(image, valid), self.device))
         self.encoded += 1
         inner = Box(HALO // CELL, HALO // CELL, HALO // CELL + height, HALO // CELL + width)
         known = torch.from_numpy(valid).to(self.device)
         known = known.view(self.size[0] // CELL, CELL, self.size[1] // CELL, CELL)
         share = known.float().mean(dim=(1, 3))[_of(inner, 1)] >= 0.5
         cut = {}
-        for entry in fields(above):
-            values = getattr(above, entry.name)
+        for name in _names(above):
+            values = getattr(above, name)
             part = values[..., *_of(inner, values.shape[-2] * CELL // self.size[0])]
-            if entry.name == "features":
-                part = part * share
-            cut[entry.name] = part.contiguous().clone()
-        return OverheadFeatures(**cut), share
+            cut[name] = part.contiguous().clone()
+        return replace(above, **cut), share
 
 
 def cells_of(mosaic: Mosaic) -> Box:
@@ -125,6 +125,11 @@ def _join(lines: list[list[Tensor]], inner: Box, cells: int) -> Tensor:
     return whole[..., *_of(inner, scale)]
 
 
-def _size(block: tuple[OverheadFeatures, Tensor]) -> float:
-    tensors = [getattr(block[0], entry.name) for entry in fields(block[0])] + [block[1]]
+def _names(tile: Any) -> list[str]:
+    """Fields of an encoded tile that hold tensors."""
+    return [entry.name for entry in fields(tile) if getattr(tile, entry.name) is not None]
+
+
+def _size(block: tuple[Any, Tensor]) -> float:
+    tensors = [getattr(block[0], name) for name in _names(block[0])] + [block[1]]
     return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors))

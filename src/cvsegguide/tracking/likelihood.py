@@ -1,8 +1,7 @@
 """What a frame says of every state: a network's scores on the grid of a belief."""
 
-import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,10 @@ from cvsegguide.geo.panorama import canvas_of_picture
 from cvsegguide.inference.windows import Blender, lattice, to_tensor
 from cvsegguide.io.rasters import filled
 from cvsegguide.models.base import LocalizationModel, Prediction
-from cvsegguide.models.geometric.overhead import CELL, OverheadFeatures
+from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.tracking.belief import Box
 from cvsegguide.tracking.blocks import Blocks, cells_of
 from cvsegguide.tracking.mosaic import Mosaic
-
-_WORKING_MEMORY = 3e8
-"""Bytes that the transforms of a group of headings may take."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class JointLikelihood(Likelihood):
     """Position and heading by a network that matches geometry.
 
     Args:
-        model: Has ``encode_overhead``, ``encode_street`` and ``joint``.
+        model: Searches headings.
         mosaic: The imagery.
         memory: Megabytes of overhead features that are kept.
     """
@@ -99,23 +95,16 @@ class JointLikelihood(Likelihood):
 
     def _answer(self, query: Query) -> Tensor:
         box = query.box
-        around = self.model.encode_street(_canvas(self.model, query, 0.0, self.device))
-        wide = box.grown(self.model.radius).within(self.extent)
-        above, known = self.blocks.features(wide)
-        if getattr(self.model, "centred", False) and not bool(known.all()):
-            above = _mean_where_unknown(above, known)
+        street = _canvas(self.model, query, 0.0, self.device)
+        wide = box.grown(self.model.joint_radius).within(self.extent)
+        tile, known = self.blocks.features(wide)
         inner = (
             slice(box.top - wide.top, box.bottom - wide.top),
             slice(box.left - wide.left, box.right - wide.left),
         )
         turns = torch.tensor(query.headings, dtype=torch.float32, device=self.device)
-        area = math.prod(side + self.model.radius for side in wide.shape)
-        group = max(1, int(_WORKING_MEMORY / (area * 24)))
-        parts = [
-            self.model.joint(above, around, some)[0][:, *inner]
-            for some in torch.split(turns, group)
-        ]
-        return torch.cat(parts).masked_fill(~known[inner], -torch.inf)
+        scores = self.model.joint(tile, street, turns, known)[0][:, *inner]
+        return scores.masked_fill(~known[inner], -torch.inf)
 
     def known(self, box: Box) -> Tensor:
         return self.blocks.features(box)[1]
@@ -224,7 +213,7 @@ def choose_likelihood(
     model: LocalizationModel, mosaic: Mosaic, device: torch.device, memory: float
 ) -> Likelihood:
     """Position and heading where the network can tell headings apart, else position alone."""
-    if all(hasattr(model, name) for name in ("encode_overhead", "encode_street", "joint")):
+    if model.searches_headings:
         return JointLikelihood(model, mosaic, device, memory)
     return PositionLikelihood(model, mosaic, device)
 
@@ -249,19 +238,6 @@ def tempered(scores: Tensor, temper: float, doubt: float) -> Tensor:
         return torch.ones_like(scores)
     share = flat.double().softmax(dim=0) * count
     return ((1 - doubt) * share + doubt).to(scores.dtype).view_as(scores)
-
-
-def _mean_where_unknown(above: OverheadFeatures, known: Tensor) -> OverheadFeatures:
-    """Cells without data hold the mean of the others, which a centred network takes as nothing."""
-
-    def filled_in(values: Tensor, mask: Tensor) -> Tensor:
-        mean = (values * mask).sum(dim=(2, 3), keepdim=True) / mask.sum().clamp_min(1)
-        return torch.where(mask, values, mean)
-
-    scale = above.landcover.shape[-1] // known.shape[-1]
-    fine = known.repeat_interleave(scale, dim=0).repeat_interleave(scale, dim=1)
-    shares = filled_in(above.landcover.softmax(dim=1), fine)
-    return replace(above, features=filled_in(above.features, known), landcover=shares.log())
 
 
 def _canvas(model: LocalizationModel, query: Query, heading: float, device: torch.device) -> Tensor:

@@ -10,15 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cvsegguide.models.geometric import matching, quick
 from cvsegguide.models.geometric.matching import (
-    correlation,
-    image_of,
-    padded_size,
-    trained_correlation,
-    transform_map,
+    conjugate_spectrum,
+    correlate,
+    scores_at,
+    weight_inside,
 )
-from cvsegguide.models.geometric.polar import PolarGrid, template_coordinates, to_metric, turned
+from cvsegguide.models.geometric.polar import (
+    PolarGrid,
+    template_coordinates,
+    to_metric,
+    turn_coordinates,
+)
 
 GSD = 0.25
 CELL = 4
@@ -69,11 +72,11 @@ def estimate(
     """Position of the best score, in pixels."""
     maps = F.avg_pool2d(F.one_hot(classes, 4).permute(2, 0, 1)[None].float(), CELL)
     size = (maps.shape[-2], maps.shape[-1])
-    spectrum, inside = transform_map(maps, RADIUS), transform_map(torch.ones(1, 1, *size), RADIUS)
+    spectrum = conjugate_spectrum(maps, RADIUS)
     coordinates, _ = template_coordinates(grid, RADIUS, GSD * CELL)
-    metric = to_metric(torch.cat((polar * weight, weight))[None], coordinates)[:, None]
-    score = image_of(correlation(spectrum, metric[:, :, :-1], size), size, RADIUS, CELL)
-    seen = image_of(correlation(inside, metric[:, :, -1:], size), size, RADIUS)
+    metric = to_metric(torch.cat((polar * weight, weight))[None], coordinates[None])
+    score = scores_at(correlate(spectrum, metric[:, :, :-1], size), size, RADIUS, CELL)
+    seen = weight_inside(metric[:, :, -1], size)
     # a few cells that agree in a corner are no evidence
     seen = F.interpolate(seen.clamp_min(0.3 * float(metric[:, :, -1].sum())), scale_factor=CELL)
     index = int((score / seen).argmax())
@@ -113,18 +116,18 @@ def test_a_turned_street_view_fits_the_turned_overhead() -> None:
     assert GSD * math.dist(found, (col, SIZE - row)) < 1.0
 
 
-def correlate(maps: Tensor, template: Tensor, fine: int = 1) -> Tensor:
+def score(maps: Tensor, template: Tensor, fine: int = 1) -> Tensor:
     """``(B, fine * H, fine * W)`` of maps and templates ``(B, C, S, S)``."""
     radius, size = template.shape[-1] // 2, (maps.shape[-2], maps.shape[-1])
-    product = correlation(transform_map(maps, radius), template[:, None], size)
-    return image_of(product, size, radius, fine)[:, 0]
+    images = correlate(conjugate_spectrum(maps, radius), template[:, None], size)
+    return scores_at(images, size, radius, fine)[:, 0]
 
 
 def test_correlation_equals_the_sum_it_stands_for() -> None:
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(2, 3, 20, 24, generator=generator)
     template = torch.randn(2, 3, 11, 11, generator=generator)
-    scores = correlate(maps, template)
+    scores = score(maps, template)
     for i, j in ((0, 0), (7, 11), (19, 23), (2, 21)):
         expected = torch.zeros(2)
         for di in range(-5, 6):
@@ -142,7 +145,7 @@ def test_between_the_cells_a_smooth_correlation_is_what_its_formula_says(fine: i
     maps = torch.exp(-((rows - row) ** 2 + (cols - col) ** 2) / (2 * width**2))[None, None]
     template = torch.zeros(1, 1, 11, 11)
     template[0, 0, 5, 5] = 1.0  # the camera's own cell: the scores are the map itself
-    scores = correlate(maps, template, fine)
+    scores = score(maps, template, fine)
     places = [(torch.arange(n * fine) + 0.5) / fine - 0.5 for n in (24, 20)]
     expected = torch.exp(
         -((places[0][:, None] - row) ** 2 + (places[1][None] - col) ** 2) / (2 * width**2)
@@ -156,50 +159,43 @@ def test_a_camera_that_looks_elsewhere_is_found_by_turning() -> None:
     row, col = cameras(classes, 1, 4)[0]
     polar, _ = street_view(classes, row, col, grid)
     coordinates, _ = template_coordinates(grid, RADIUS, GSD * CELL)
-    straight = to_metric(polar[None], coordinates)
-    rolled = polar.roll(-grid.directions // 4, -1)[None]
-    back = to_metric(rolled, turned(coordinates, torch.tensor([90.0]), grid))
+    turns = turn_coordinates(coordinates, torch.tensor([0.0, 90.0]), grid)
+    straight = to_metric(polar[None], turns[:1])
+    back = to_metric(polar.roll(-grid.directions // 4, -1)[None], turns[1:])
     assert torch.allclose(straight, back, atol=1e-4)
-    exact, _ = template_coordinates(grid, RADIUS, GSD * CELL, turn=33.0)
-    assert torch.allclose(
-        to_metric(polar[None], exact),
-        to_metric(polar[None], turned(coordinates, torch.tensor([33.0]), grid)),
-        atol=1e-2,
-    )
 
 
 def test_a_template_larger_than_the_map_is_cut_off() -> None:
     maps, template = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 15, 15)
-    scores = correlate(maps, template)
+    scores = score(maps, template)
     assert torch.allclose(scores, torch.full((1, 4, 4), 16.0), atol=1e-4)
 
 
+def test_weight_inside_is_the_correlation_with_a_map_of_ones() -> None:
+    weight = torch.rand(2, 1, 7, 7, generator=torch.Generator().manual_seed(1))
+    expected = score(torch.ones(1, 1, 12, 10).expand(2, -1, -1, -1), weight)
+    assert torch.allclose(weight_inside(weight[:, 0], (12, 10)), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("maps", [1, 2])
-def test_quick_gradients_are_the_plain_ones(maps: int) -> None:
+def test_gradients_of_scores(maps: int) -> None:
+    """Against differences, in places between the cells."""
     generator = torch.Generator().manual_seed(1)
-    overhead = torch.randn(maps, 3, 12, 10, generator=generator, requires_grad=True)
-    template = torch.randn(2, 4, 3, 7, 7, generator=generator, requires_grad=True)
-    weight = torch.randn(2, 4, 24, 20, generator=generator)
-    plain = correlation(transform_map(overhead, 3), template, (12, 10))
-    quickly = trained_correlation(overhead, template, 3)
-    assert torch.allclose(plain, torch.fft.rfft2(quickly), atol=1e-4)
-    first_scores = image_of(plain, (12, 10), 3, 2)
-    second_scores = quick.image_of(quickly, (12, 10), 3, 2)
-    assert torch.allclose(first_scores, second_scores, atol=1e-4)
-    for scores in (first_scores, second_scores):
-        (scores * weight).sum().backward()
-        found = (overhead.grad, template.grad)
-        overhead.grad = template.grad = None
-        if scores is first_scores:
-            expected = found
-    # what a GPU takes, which does all templates at a time
-    at_once: Tensor = matching._Correlation.apply(overhead, template, padded_size((12, 10), 3))
-    assert torch.allclose(at_once, quickly, atol=1e-4)
-    (quick.image_of(at_once, (12, 10), 3, 2) * weight).sum().backward()
-    gradients = zip(expected, found, (overhead.grad, template.grad), strict=True)
-    for first, second, third in gradients:
-        assert first is not None
-        assert second is not None
-        assert third is not None
-        assert torch.allclose(first, second, atol=1e-3)
-        assert torch.allclose(first, third, atol=1e-3)
+    overhead = torch.randn(maps, 2, 6, 4, generator=generator, requires_grad=True)
+    template = torch.randn(2, 3, 2, 5, 5, generator=generator, requires_grad=True)
+    weight = torch.randn(2, 3, 12, 8, generator=generator)
+
+    def total() -> Tensor:
+        images = correlate(conjugate_spectrum(overhead, 2), template, (6, 4))
+        return (scores_at(images, (6, 4), 2, 2) * weight).sum()
+
+    for leaf, gradient in zip(
+        (overhead, template), torch.autograd.grad(total(), (overhead, template)), strict=True
+    ):
+        step = torch.randn(leaf.shape, generator=generator)
+        with torch.no_grad():
+            leaf += step  # the scores are linear in each
+            after = total()
+            leaf -= step
+            difference = after - total()
+        assert torch.isclose((gradient * step).sum(), difference, rtol=1e-3, atol=1e-2)

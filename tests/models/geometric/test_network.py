@@ -65,7 +65,7 @@ def test_guidance_modes() -> None:
         first = model(overhead, street, landcover).heatmap
         second = model(overhead, street, landcover.flip(-1)).heatmap
     assert not torch.allclose(first, second)
-    with pytest.raises(ValueError, match="land cover"):
+    with pytest.raises(ConfigurationError, match="land cover"):
         model(overhead, street)
     with pytest.raises(ConfigurationError, match="guidance is 'maybe'"):
         create_model("geometric-tiny", guidance="maybe")
@@ -101,10 +101,10 @@ def test_what_the_whole_tile_shares_tells_nothing_of_the_place(centred: bool) ->
     model = create_model("geometric-tiny", centred=centred).eval()
     overhead, street = pair(1)
     with torch.no_grad():
-        above, around = model.encode_overhead(overhead), model.encode_street(street)
+        above = model.encode_tile(overhead)
 
         def heatmap(features: torch.Tensor) -> torch.Tensor:
-            return model.predict(replace(above, features=features), around).heatmap
+            return model.match_tile(replace(above, features=features), street).heatmap
 
         expected = heatmap(above.features)
         rim = torch.nn.functional.pad(
@@ -128,3 +128,38 @@ def test_a_pooled_street_view_does_not_know_where_north_is() -> None:
         first = model(overhead, street).heatmap
         turned = model(overhead, street.roll(40, dims=-1)).heatmap
     assert torch.allclose(first, turned, atol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", ["plain", "lite0"])
+def test_prepared_for_inference_it_answers_the_same(encoder: str) -> None:
+    torch.manual_seed(6)
+    model = create_model("geometric-tiny", overhead_encoder=encoder)
+    images = pair(4)
+    with torch.no_grad():
+        for _ in range(3):
+            model(*images)  # norms that have seen something
+        for part in model.modules():
+            if isinstance(part, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+                torch.nn.init.normal_(part.bias)
+        expected = model.eval()(*images)
+        prepared = model.prepare_inference()
+        found = prepared(*images)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in prepared.modules())
+    assert any(isinstance(part, torch.nn.BatchNorm2d) for part in model.modules())
+    torch.testing.assert_close(found.heatmap, expected.heatmap, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.landcover, expected.landcover, rtol=1e-3, atol=1e-3)
+
+
+def test_one_tile_serves_many_street_views() -> None:
+    torch.manual_seed(7)
+    model = create_model("geometric-tiny").eval()
+    overhead, street = pair(3)
+    with torch.no_grad():
+        tile = model.encode_tile(overhead[:1])
+        for headings in (None, torch.tensor([0.0, 90.0, 200.0])):
+            expected = model(overhead[:1].expand(3, -1, -1, -1), street, None, headings)
+            for _ in range(2):  # the second time from what is cached
+                found = model.match_tile(tile, street, headings)
+                torch.testing.assert_close(found.heatmap, expected.heatmap, rtol=1e-4, atol=1e-4)
+                torch.testing.assert_close(found.landcover, expected.landcover)

@@ -50,7 +50,9 @@ class Foldable(nn.Module):
         """Do so, in place, for good. The module is in evaluation mode."""
         for convolution, norm in self.pairs:
             setattr(
-                self, convolution, fuse_conv_bn_eval(getattr(self, convolution), getattr(self, norm))
+                self,
+                convolution,
+                fuse_conv_bn_eval(getattr(self, convolution), getattr(self, norm)),
             )
             setattr(self, norm, nn.Identity())
 

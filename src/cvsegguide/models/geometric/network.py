@@ -185,7 +185,9 @@ class GeometricModel(LocalizationModel):
             coordinates, distance = template_coordinates(self.grid, self.joint_radius, gsd * CELL)
             mean = torch.full((1, 3, 1, 1), 0.45)
         self.register_buffer("coordinates", coordinates, persistent=False)
-        self.register_buffer("within_reach", (distance <= template_radius).float(), persistent=False)
+        self.register_buffer(
+            "within_reach", (distance <= template_radius).float(), persistent=False
+        )
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("search_sharpness", torch.tensor(1.0))
         self.register_buffer("temperature_peak", torch.tensor(1.0))
@@ -264,10 +266,10 @@ class GeometricModel(LocalizationModel):
     ) -> Tensor:
         """See :meth:`LocalizationModel.joint`.
 
-        Unknown cells hold the mean of the others, which a centred network takes as nothing.
+        Unknown cells tell nothing: they hold zeros, or the mean of the others in a centred network.
         """
-        if known is not None and self.centred and not bool(known.all()):
-            tile = tile.with_mean_where_unknown(known)
+        if known is not None and not bool(known.all()):
+            tile = tile.without_unknown(known, self.centred)
         view, turns = self.encode_street(street), headings.to(self.coordinates)
         return self._scores(tile, *self._correlations(tile, view, turns), 1) * self.search_sharpness
 

@@ -43,16 +43,19 @@ class OverheadFeatures:
                 self.cache["landcover"] = full
         return full
 
-    def with_mean_where_unknown(self, known: Tensor) -> "OverheadFeatures":
-        """Features and land cover of cells without imagery replaced by the mean of the others.
+    def without_unknown(self, known: Tensor, mean: bool) -> "OverheadFeatures":
+        """The same without what is in cells that have no imagery.
 
         Args:
             known: ``(H / 4, W / 4)`` bool.
+            mean: Put the mean of the others there, of the land cover, too; else zeros.
         """
+        if not mean:
+            return replace(self, features=self.features * known)
 
         def fill(values: Tensor, mask: Tensor) -> Tensor:
-            mean = (values * mask).sum(dim=(2, 3), keepdim=True) / mask.sum().clamp_min(1)
-            return torch.where(mask, values, mean)
+            others = (values * mask).sum(dim=(2, 3), keepdim=True) / mask.sum().clamp_min(1)
+            return torch.where(mask, values, others)
 
         fine = known.repeat_interleave(2, dim=0).repeat_interleave(2, dim=1)
         shares = fill(self.landcover.softmax(dim=1), fine)

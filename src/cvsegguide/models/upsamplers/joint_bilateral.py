@@ -5,8 +5,8 @@ Fu et al., "FeatUp: A model-agnostic framework for features at any resolution", 
 
 A step enlarges a map bicubically to twice its size and takes a sum over each pixel's own window of
 7 x 7. The reference needs a compiled extension for that. Both are linear in the map, and neighbours
-lean on nearly the same low-resolution pixels: a block of 8 x 8 results on a patch of 10 x 10. So the
-window weights of a block are brought back through the bicubic enlargement (it is separable: two
+lean on nearly the same low-resolution pixels: a block of 8 x 8 results on a patch of 10 x 10. So
+the window weights of a block are brought back through the bicubic enlargement (it is separable: two
 products with matrices of 7 x 10), and its results are one product of 64 x 100 with 100 x channels.
 The enlarged map is never made. On CUDA, without gradients and where Triton is there, kernels of
 :mod:`cvsegguide.models.upsamplers.triton_kernels` do the same.
@@ -73,8 +73,6 @@ def _taps(
         pixels = first[:, None] + torch.arange(patch)
         own = pixels.repeat_interleave(block, dim=0)
         weights = leaning.gather(2, own[:, None, :].expand(-1, diameter, -1))
-        if not torch.allclose(weights.sum(2), leaning.sum(2)):
-            raise AssertionError("a patch is too small for its block")
         return weights.unflatten(0, (-1, block)).to(device, dtype), pixels.to(device)
 
 
@@ -184,61 +182,61 @@ class JointBilateralUpsampler(nn.Module):
             folded = kernels.fold(kernel, self.radius, source.dtype)
             yield from torch.split(kernels.enlarge(source, folded, self.radius), rows, dim=1)
             return
-        like: tuple[torch.device, torch.dtype] = (source.device, source.dtype)
-        vertical, lines = _taps(height, self.radius, *like)
-        horizontal, columns = _taps(width, self.radius, *like)
+        vertical, lines = _taps(height, self.radius, source.device, source.dtype)
+        horizontal, columns = _taps(width, self.radius, source.device, source.dtype)
         blocks = rows // vertical.shape[1]
         patches = source.index_select(2, columns.flatten()).unflatten(2, columns.shape)
-        window = kernel.to(source.dtype).unflatten(1, (self.diameter, self.diameter))
         for some, down, part in zip(
             torch.split(lines, blocks),
             torch.split(vertical, blocks),
-            torch.split(window, blocks * vertical.shape[1], dim=3),
+            torch.split(kernel, blocks * vertical.shape[1], dim=2),
             strict=True,
         ):
-            yield self._band(patches, some, down, horizontal, part)
+            lean = self._leanings(part, down, horizontal)  # (B, Y, X, y x, q p)
+            near = patches.index_select(1, some.flatten()).unflatten(1, some.shape)
+            near = near.permute(0, 1, 3, 4, 2, 5).flatten(3, 4)  # (B, Y, X, q p, C)
+            result = (lean @ near).unflatten(3, (down.shape[1], horizontal.shape[1]))
+            yield result.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
-    def _band(
-        self, patches: Tensor, lines: Tensor, vertical: Tensor, horizontal: Tensor, window: Tensor
-    ) -> Tensor:
-        """Rows of blocks of :meth:`bands`.
+    def _leanings(self, kernel: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+        """How results of blocks lean on the low-resolution pixels of their patches.
 
         Args:
-            patches: ``(B, h, blocks, patch, C)`` low-resolution pixels.
-            lines, vertical: Those of :func:`_taps` for the rows.
-            horizontal: ``(blocks, block, d, patch)``.
-            window: ``(B, d, d, rows, 2 w)``.
+            kernel: ``(B, d * d, rows, 2 w)`` window weights.
+            vertical, horizontal: Of :func:`_taps`, ``(blocks, block, d, patch)`` of the rows and
+                of the columns.
+
+        Returns:
+            ``(B, blocks, blocks, block * block, patch * patch)``: rows before columns, but columns
+            of a patch before its rows.
         """
-        batch = patches.shape[0]
         (count, down), (beside, across) = vertical.shape[:2], horizontal.shape[:2]
-        tall, wide, diameter = vertical.shape[3], horizontal.shape[3], self.diameter
-        # window rows i, columns j, results (Y y, X x), pixels (p, q) of the patch
+        window = kernel.to(vertical.dtype).unflatten(1, (self.diameter, self.diameter))
+        # window rows i and columns j, results (y, x), patches' columns q and rows p
         lean = window.permute(4, 0, 3, 1, 2).flatten(1, 3) @ horizontal.flatten(0, 1)
-        lean = lean.view(beside * across, batch, count * down, diameter, wide)
+        lean = lean.unflatten(1, (-1, count * down, self.diameter))  # (x, B, y, i, q)
         lean = lean.permute(2, 1, 0, 4, 3).flatten(1, 3) @ vertical.flatten(0, 1)
-        lean = lean.view(count, down, batch, beside, across, wide * tall)
-        lean = lean.permute(2, 0, 3, 1, 4, 5).reshape(-1, down * across, wide * tall)
-        near = patches.index_select(1, lines.flatten()).unflatten(1, lines.shape)
-        near = near.permute(0, 1, 3, 4, 2, 5).reshape(-1, wide * tall, patches.shape[-1])
-        result = torch.bmm(lean, near).view(batch, count, beside, down, across, -1)
-        return result.transpose(2, 3).reshape(batch, count * down, beside * across, -1)
+        lean = lean.view(count, down, -1, beside, across, horizontal.shape[3] * vertical.shape[3])
+        return lean.permute(2, 0, 3, 1, 4, 5).flatten(3, 4)
 
     def enlarge(self, source: Tensor, kernel: Tensor) -> Tensor:
         """``(B, h, w, C)`` to ``(B, 2 h, 2 w, C)``; see :meth:`bands`."""
         return torch.cat(list(self.bands(source, kernel)), dim=1)
 
     def transposed(self, values: Tensor, kernel: Tensor) -> Tensor:
-        """The transpose of :meth:`enlarge` for ``(B, H, W, 1)``: to ``(B, h, w, 1)``.
-
-        Without gradients.
-        """
-        with torch.inference_mode(False), torch.enable_grad():
-            shape = (values.shape[0], values.shape[1] // 2, values.shape[2] // 2, 1)
-            probe = torch.zeros(shape, device=values.device, dtype=values.dtype)
-            probe.requires_grad_()
-            enlarged = self.enlarge(probe, kernel.detach().clone())
-            result: Tensor = torch.autograd.grad(enlarged, probe, values.detach().clone())[0]
-        return result
+        """The transpose of :meth:`enlarge` for one channel: ``(B, 2 h, 2 w)`` to ``(B, h, w)``."""
+        height, width = values.shape[1] // 2, values.shape[2] // 2
+        vertical, lines = _taps(height, self.radius, values.device, values.dtype)
+        horizontal, columns = _taps(width, self.radius, values.device, values.dtype)
+        lean = self._leanings(kernel, vertical, horizontal)
+        blocks = values.unflatten(2, (-1, horizontal.shape[1]))
+        blocks = blocks.unflatten(1, (-1, vertical.shape[1])).transpose(2, 3).flatten(3)
+        back = (blocks[:, :, :, None] @ lean)[:, :, :, 0]  # (B, Y, X, q p)
+        back = back.unflatten(3, (horizontal.shape[3], -1)).permute(0, 1, 4, 2, 3)
+        # patches overlap: each pixel's parts are summed
+        across = F.one_hot(columns.flatten(), width).to(values.dtype)
+        down = F.one_hot(lines.flatten(), height).to(values.dtype)
+        return down.T @ (back.flatten(3).flatten(1, 2) @ across)
 
 
 class JointBilateralStack(nn.Module):
@@ -319,9 +317,11 @@ class JointBilateralStack(nn.Module):
             ``(B, H, W)``.
         """
         mixed, bias = self._mixed(source)
-        product = torch.einsum("bc,bchw->bhw", direction, mixed.expand(len(direction), -1, -1, -1))
-        shared = len(kernels[0]) == 1
+        product = torch.einsum(
+            "bc,bchw->bhw", direction, mixed.expand(direction.shape[0], -1, -1, -1)
+        )
         # the same weights for all: then they are channels
+        shared = kernels[0].shape[0] != direction.shape[0]
         low = product.movedim(0, -1)[None] if shared else product[..., None]
         for step, kernel in zip(self._steps(), kernels, strict=True):
             low = step.enlarge(low, kernel)
@@ -338,9 +338,9 @@ class JointBilateralStack(nn.Module):
         with torch.no_grad():
             kernels = self.kernels(source, guidance)
         height, width = (side << len(kernels) for side in source.shape[2:])
-        weight = source.new_full((source.shape[0], height, width, 1), 1 / (height * width))
+        weight = source.new_full((source.shape[0], height, width), 1 / (height * width))
         for step, kernel in zip(reversed(self._steps()), reversed(kernels), strict=True):
             weight = step.transposed(weight, kernel)
-        mean = (source * weight.movedim(-1, 1)).sum(dim=(2, 3), keepdim=True)
+        mean = (source * weight[:, None]).sum(dim=(2, 3), keepdim=True)
         mixed, bias = self._mixed(mean)
         return mixed + bias[:, None, None]
