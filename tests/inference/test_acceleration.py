@@ -1,7 +1,5 @@
 """Precision on its way from the command line to the products, and what goes along with it."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -136,30 +134,6 @@ def test_patches_by_depth_and_light_norms(monkeypatch):
     assert other.shape == (1, 5, 8, 8)
     assert light.dtype == torch.bfloat16
     torch.testing.assert_close(light.float(), expected, rtol=0.03, atol=0.03)
-
-
-def test_light_norms_are_the_kernels_where_it_takes_them(monkeypatch):
-    taken = []
-
-    def kernel(x, weight, bias, eps, dtype):
-        taken.append((tuple(x.shape), dtype, eps))
-        return nn.functional.layer_norm(x, weight.shape, weight, bias, eps).to(dtype)
-
-    given = SimpleNamespace(layer_norm=kernel)
-    monkeypatch.setattr(acceleration, "_norm_kernel", lambda x, shape: given)
-    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: True)
-    monkeypatch.setattr(torch, "get_autocast_dtype", lambda device: torch.bfloat16)
-    rows = torch.randn(5, 16)
-    with torch.inference_mode(), acceleration._Light():
-        ours = nn.LayerNorm(16, eps=1e-3)(rows)
-        nn.LayerNorm(16, elementwise_affine=False)(rows)  # has no weight for it
-    assert taken == [((5, 16), torch.bfloat16, 1e-3)]
-    assert ours.dtype == torch.bfloat16
-
-
-def test_norms_of_a_cpu_are_not_the_kernels():
-    with torch.no_grad():
-        assert acceleration._norm_kernel(torch.randn(5, 16), (16,)) is None
 
 
 def test_without_a_gpu_nothing_is_recorded():
