@@ -19,7 +19,7 @@ def test_kernels_compile_without_a_cache(tmp_path: Path) -> None:
     for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir())]:
         (folder / "__pycache__").touch()
     program = (
-        "import cvsegguide.synth.noise, cvsegguide.data._visibility as module\n"
+        "import cvsegguide.synth.noise, cvsegguide.geo._visibility as module\n"
         "print(module.__file__)\n"
     )
     nowhere = {"HOME": os.devnull, "XDG_CACHE_HOME": f"{os.devnull}/x", "PYTHONPATH": str(tmp_path)}

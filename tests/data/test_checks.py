@@ -17,6 +17,7 @@ from cvsegguide.errors import DatasetError
 from helpers.brooklyn_queens import make_tree, panorama_name, tile_lonlat
 
 TILE = "19/154514/197033"
+OUTSIDE = "the camera lies outside the overhead image, at row {:.1f}, column {:.1f} of 64 x 64"
 
 
 @pytest.fixture
@@ -371,7 +372,7 @@ def test_findings_name_the_line_of_the_file(tmp_path: Path) -> None:
     assert {(item.kind, item.path, item.detail) for item in check(path).findings} == {
         ("missing", "absent.jpg", "line 5 (and 1 more): no such file"),
         ("duplicate", "pairs.csv", "line 6: the same pair as line 5"),
-        ("outside", "pairs.csv", "line 6: camera at row 99.0, column 9.0 of 64 x 64"),
+        ("outside", "pairs.csv", "line 6, column 'row': " + OUTSIDE.format(99, 9)),
         ("duplicate", "pairs.csv", "line 7: the same pair as line 3"),
     }
 
@@ -403,7 +404,7 @@ def test_manifest_of_geotiffs(tmp_path: Path) -> None:
     )
     report = check(path)
     assert found(report) == {"outside": ["pairs.csv"]}
-    assert report.findings[0].detail == "line 3: camera at row 32.1, column 96.1 of 64 x 64"
+    assert report.findings[0].detail == "line 3, column 'lon': " + OUTSIDE.format(32.1, 96.1)
     truncate(tmp_path / "tile.tif")
     assert list(found(check(path)).values()) == [["tile.tif"]]
 

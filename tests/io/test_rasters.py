@@ -14,12 +14,8 @@ from rasterio.control import GroundControlPoint
 from cvsegguide.errors import ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import Bounds, GeoReference, tile_bounds
 from cvsegguide.io.geotiff import create_geotiff, write_geotiff
-from cvsegguide.io.rasters import (
-    open_raster,
-    read_landcover,
-    read_overhead,
-    resample,
-)
+from cvsegguide.io.rasters import open_raster, read_landcover, read_overhead
+from cvsegguide.io.resampling import resample
 from cvsegguide.io.vectors import geojson_polygons, write_geojson
 from cvsegguide.landcover import NYC
 
@@ -82,7 +78,7 @@ def test_slippy_names(tmp_path):
     assert overhead.reference.bounds == pytest.approx(tile_bounds(19, 154514, 197033), abs=1e-9)
     assert overhead.gsd == pytest.approx(0.2262, abs=2e-4)
     # Whoever says otherwise is believed: the name may be a coincidence.
-    with pytest.warns(InferenceWarning, match=r"--gsd 2 .* 19/154514/197033, .* no place"):
+    with pytest.warns(InferenceWarning, match=r"gsd 2 .* 19/154514/197033, .* no place"):
         assert read_overhead(path, gsd=2.0).reference is None
     assert read_overhead(path, bounds=(0, 0, 1e-3, 1e-3)).reference.bounds.west == 0
 
@@ -91,9 +87,9 @@ def test_bounds_override_the_file_and_gsd_must_agree(tmp_path):
     path = write(tmp_path / "a.tif", BANDS)
     assert read_overhead(path, bounds=(1, 2, 1.001, 2.001)).reference.bounds.west == 1
     assert read_overhead(path, gsd=0.51).gsd == pytest.approx(0.5, rel=1e-3)
-    with pytest.raises(ConfigurationError, match=r"a\.tif: --gsd 1 contradicts the file"):
+    with pytest.raises(ConfigurationError, match=r"a\.tif: gsd 1 contradicts the file"):
         read_overhead(path, gsd=1.0)
-    with pytest.raises(ConfigurationError, match="contradicts --bounds"):
+    with pytest.raises(ConfigurationError, match="contradicts bounds"):
         read_overhead(RGB, gsd=1.0, bounds=(1, 2, 1.001, 2.001))
 
 

@@ -245,7 +245,7 @@ def _out_of_sight(result: Localization) -> NDArray[np.bool_] | None:
     ids, obstacles = result.landcover, result.scheme.obstacles
     if result.pixel_size is None or not np.isin(ids, obstacles).any():
         return None
-    from cvsegguide.data.sightlines import sightline
+    from cvsegguide.geo.sightline import sightline
 
     step = max(1, math.ceil(max(ids.shape) / PREVIEW_SIDE))
     ids = np.ascontiguousarray(ids[::step, ::step])

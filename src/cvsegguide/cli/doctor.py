@@ -378,7 +378,7 @@ def _kernels() -> str:
     import numba
     import numpy as np
 
-    from cvsegguide.data.sightlines import sightline
+    from cvsegguide.geo.sightline import sightline
 
     ids = np.zeros((16, 16), np.uint8)
     ids[:, 8] = 5

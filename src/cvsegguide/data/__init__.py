@@ -13,7 +13,7 @@ _LAZY = {
     "Vigor": "cvsegguide.data.vigor",
     "collate": "cvsegguide.data.sample",
     "link_panoramas": "cvsegguide.data.linking",
-    "sightline": "cvsegguide.data.sightlines",
+    "sightline": "cvsegguide.geo.sightline",
 }
 
 __all__ = [
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from cvsegguide.data.sample import Batch as Batch
     from cvsegguide.data.sample import Sample as Sample
     from cvsegguide.data.sample import collate as collate
-    from cvsegguide.data.sightlines import sightline as sightline
     from cvsegguide.data.vigor import Vigor as Vigor
+    from cvsegguide.geo.sightline import sightline as sightline
 
 
 def __getattr__(name: str) -> Any:

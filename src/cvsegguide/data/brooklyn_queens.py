@@ -46,15 +46,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cvsegguide.data.city_lists import (
-    chosen,
-    first_tiles,
-    link,
+    choose_pairs,
+    places_in_tile,
+    read_city,
     read_headings,
     read_index,
-    read_panoramas,
-    read_tiles,
 )
-from cvsegguide.data.dataset import CrossViewDataset, packed, require_folder
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.decode import (
     decode_ids,
     decode_range,
@@ -62,6 +60,7 @@ from cvsegguide.data.decode import (
     nearest,
     read_sparse,
 )
+from cvsegguide.data.lists import pack_names, refuse, require_folder
 from cvsegguide.data.sample import Sample
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.geo import Bounds, tile_gsd
@@ -134,9 +133,13 @@ class BrooklynQueens(CrossViewDataset):
     ) -> None:
         super().__init__(overhead_size, street_size, street_extent)
         if city not in ("brooklyn", "queens"):
-            raise ConfigurationError(f"city: must be 'brooklyn' or 'queens', got '{city}'")
+            raise ConfigurationError(
+                f"must be 'brooklyn' or 'queens', got '{city}'", parameter="city"
+            )
         if sightlines not in ("compute", "read"):
-            raise ConfigurationError(f"sightlines: must be 'compute' or 'read', got '{sightlines}'")
+            raise ConfigurationError(
+                f"must be 'compute' or 'read', got '{sightlines}'", parameter="sightlines"
+            )
         self.city = city
         self.folder = require_folder(root, "the root of Brooklyn & Queens") / city
         require_folder(self.folder, f"the city '{city}' of Brooklyn & Queens")
@@ -144,20 +147,21 @@ class BrooklynQueens(CrossViewDataset):
         self.sightlines = sightlines
         self.sigma = sigma
 
-        lines = None if index is None else read_index(Path(index))
-        tiles_needed = views_needed = None
-        if lines is not None and all(len(parts) == 2 for _, parts in lines):
-            tiles_needed = {parts[0] for _, parts in lines}
-            views_needed = {parts[1] for _, parts in lines}
-        names, self.bounds, self._slippy = read_tiles(self.folder, tiles_needed)
-        panoramas, self.lonlat = read_panoramas(self.folder, views_needed)
-        self.tiles = packed(names)
-        self.panoramas = packed(panoramas)
-        self.pairs = link(self.bounds, self.lonlat)
-        self._first_tile = first_tiles(self.pairs, len(panoramas))
-        self._headings = read_headings(self.folder, panoramas)
+        lines = None if index is None else read_index(Path(index), refuse())
+        needed = None
+        if lines is not None and all(len(names) == 2 for _, names in lines):
+            needed = {name for _, names in lines for name in names}
+        lists = read_city(self.folder, refuse(needed))
+        self.tiles = pack_names(lists.tiles)
+        self.panoramas = pack_names(lists.panoramas)
+        self.bounds, self.lonlat, self._slippy = lists.bounds, lists.lonlat, lists.slippy
+        self.pairs = lists.pairs
+        self._first_tile = np.full(len(lists.panoramas), -1, np.int32)
+        # of repeated places the last assignment stays
+        self._first_tile[self.pairs[::-1, 1]] = self.pairs[::-1, 0]
+        self._headings = read_headings(self.folder, lists.panoramas, refuse())
         if index is not None and lines is not None:
-            self.pairs = chosen(Path(index), lines, self.pairs, names, panoramas)
+            self.pairs = choose_pairs(Path(index), lines, lists)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -169,7 +173,7 @@ class BrooklynQueens(CrossViewDataset):
         overhead = self._overhead(self.folder / "overhead" / "images" / name)
         street = self._street(self.folder / "streetview" / "images" / view)
         height, width = overhead.shape[1:]
-        row, col = self._fractions(tile, panorama)
+        row, col = self._place(tile, panorama)
         row, col = row * height, col * width
         landcover, sightline, labels = self._read_labels(
             name, self._depth(tile, panorama), (height, width), row, col
@@ -202,7 +206,7 @@ class BrooklynQueens(CrossViewDataset):
         In pixels of ``overhead_size``, or of 256 x 256 where that is None.
         """
         tile, panorama = self.pairs[self._checked_index(index)]
-        row, col = self._fractions(int(tile), int(panorama))
+        row, col = self._place(int(tile), int(panorama))
         size = self.overhead_size or _NATIVE
         return row * size, col * size
 
@@ -214,12 +218,10 @@ class BrooklynQueens(CrossViewDataset):
             self.folder / "streetview" / "images" / self.panoramas[panorama].decode(),
         )
 
-    def _fractions(self, tile: int, panorama: int) -> tuple[float, float]:
-        """Position in the tile, 0 to 1 from the north and from the west (Web Mercator)."""
-        west, south, east, north = self.bounds[tile]
-        lon, lat = self.lonlat[panorama]
-        top, bottom, y = np.arcsinh(np.tan(np.radians([north, south, lat])))
-        return float((top - y) / (top - bottom)), float((lon - west) / (east - west))
+    def _place(self, tile: int, panorama: int) -> tuple[float, float]:
+        """Position in the tile, 0 to 1 from the north and from the west."""
+        row, col = places_in_tile(self.bounds[tile], self.lonlat[panorama])
+        return float(row), float(col)
 
     def _gsd(self, tile: int, width: int) -> float:
         west, south, east, north = self.bounds[tile]
@@ -237,7 +239,7 @@ class BrooklynQueens(CrossViewDataset):
         for kind in labels:
             if kind not in LABELS:
                 raise ConfigurationError(
-                    f"labels: unknown kind '{kind}' (there are {', '.join(LABELS)})"
+                    f"unknown kind '{kind}' (there are {', '.join(LABELS)})", parameter="labels"
                 )
         return tuple(labels)
 
@@ -286,7 +288,7 @@ class BrooklynQueens(CrossViewDataset):
         return sightline_path(self.folder, self.panoramas[panorama].decode(), name)
 
     def _sightline(self, cover: NDArray[np.uint8], row: float, col: float) -> NDArray[np.float32]:
-        from cvsegguide.data.sightlines import sightline
+        from cvsegguide.geo.sightline import sightline
 
         height, width = cover.shape
         # The bounds are closed: a camera on the southern or eastern edge counts as the last pixel.

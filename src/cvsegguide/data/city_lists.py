@@ -1,251 +1,254 @@
-"""The lists of a city in the layout of Brooklyn & Queens: names, bounds, places, chosen pairs.
+"""The lists of a city in the layout of Brooklyn & Queens: names, bounds, places, chosen pairs."""
 
-Read strictly: a line that cannot be used is an error that names it. Only where somebody says which
-names are needed (a cleaned index) are faults that concern the others passed over.
-"""
-
-from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.data.dataset import parse_numbers, read_lines
-from cvsegguide.data.linking import link_table
+from cvsegguide.data.linking import LinkTable, link_table
+from cvsegguide.data.lists import AddFinding, parse_numbers, read_names, read_rows
 from cvsegguide.errors import DatasetError
 from cvsegguide.geo import parse_tile_name, tile_bounds
 
 _TOLERANCE = 0.02
 """Share of a tile by which ``bboxes.txt`` may differ from the slippy name."""
 
+_NAME_TOLERANCE = 1e-5
+"""Degrees by which ``locations.txt`` may differ from a panorama's name."""
 
-def read_tiles(
-    folder: Path, needed: Collection[str] | None = None
-) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
-    """Names, bounds ``(N, 4)``, and which names are slippy, of the tiles of one city's folder.
+Box = tuple[float, ...]
+
+
+@dataclass
+class City:
+    """One city's tiles and panoramas, and which lies in which.
+
+    Attributes:
+        folder: Of the city.
+        tiles, panoramas: Names in the order of the ``images.txt`` files, each once.
+        bounds: ``(N, 4)`` degrees, NaN where unknown.
+        slippy: ``(N,)`` whether a tile's name is ``z/x/y``.
+        boxes: Names in ``bboxes.txt`` with their line and, where it could be read, the box.
+        lonlat: ``(M, 2)`` degrees, NaN where unknown.
+        decimals: Places to which bounds are rounded before linking; None: they are exact.
+    """
+
+    folder: Path
+    tiles: list[str]
+    panoramas: list[str]
+    bounds: NDArray[np.float64]
+    slippy: NDArray[np.bool_]
+    boxes: dict[str, tuple[int, Box | None]]
+    lonlat: NDArray[np.float64]
+    decimals: int | None = field(default=None)
+
+    @cached_property
+    def table(self) -> LinkTable:
+        """Panoramas of each tile, of those whose place is known."""
+        bounds = self.bounds if self.decimals is None else np.round(self.bounds, self.decimals)
+        # A tile or panorama without a place becomes one that nothing can meet.
+        unknown, lost = (np.isnan(table).any(axis=1) for table in (bounds, self.lonlat))
+        bounds, lonlat = bounds.copy(), self.lonlat.copy()
+        bounds[unknown], lonlat[lost] = -1e9, 1e9
+        return link_table(bounds, lonlat)
+
+    @cached_property
+    def pairs(self) -> NDArray[np.int32]:
+        """``(K, 2)``: tile and panorama of each link, in the order of tiles, then panoramas."""
+        tiles = np.repeat(np.arange(len(self.tiles)), self.table.counts)
+        return np.stack([tiles, self.table.indices], axis=1).astype(np.int32)
+
+    def names(self) -> dict[str, list[str]]:
+        """Tile -> names of its panoramas, sorted: the form in which links are published."""
+        return {
+            tile: sorted(self.panoramas[view] for view in views)
+            for tile, views in zip(self.tiles, self.table, strict=True)
+        }
+
+
+def places_in_tile(bounds: NDArray[np.float64], lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where points lie in a tile, 0 to 1 from its north and its west edge.
+
+    Tiles are Web Mercator: even in longitude and in the Mercator ordinate.
+
+    Args:
+        bounds: ``(4,)`` west, south, east, north.
+        lonlat: ``(..., 2)``.
+
+    Returns:
+        ``(..., 2)`` shares of height and width.
+    """
+    west, south, east, north = bounds
+    top, bottom = np.arcsinh(np.tan(np.radians([north, south])))
+    rows = (top - np.arcsinh(np.tan(np.radians(lonlat[..., 1])))) / (top - bottom)
+    return np.stack([rows, (lonlat[..., 0] - west) / (east - west)], axis=-1)
+
+
+def read_city(folder: Path, add: AddFinding) -> City:
+    """Read the lists of one city's folder.
 
     Bounds follow from the slippy name; ``bboxes.txt`` is checked against it, to 2 % of a tile.
-    Where a name is not slippy, ``bboxes.txt`` gives the bounds.
+    Where a name is not slippy, ``bboxes.txt`` gives the bounds. Without ``locations.txt`` the
+    positions of panoramas come from their names.
 
     Args:
         folder: The city's folder.
-        needed: Names of tiles whose place must be known. The bounds of others that are missing,
-            malformed or contradicted become NaN. None: all are needed.
-
-    Raises:
-        DatasetError: A list is missing or malformed, or a box contradicts the name of its tile.
+        add: Takes what is wrong.
     """
-    names = _names(folder / "overhead" / "images.txt", needed)
+    listed = folder / "overhead" / "images.txt"
+    tiles, _ = read_names(listed, add)
+    if not tiles:
+        add("malformed", listed, "lists no files")
     path = folder / "overhead" / "bboxes.txt"
-    boxes = _read_boxes(path, needed) if path.exists() else None
-    bounds = np.full((len(names), 4), np.nan)
-    slippy = np.zeros(len(names), np.bool_)
-    for row, name in enumerate(names):
-        try:
-            bounds[row], slippy[row] = _tile_place(folder / "overhead", row, name, boxes)
-        except DatasetError:
-            if needed is None or name in needed:
-                raise
-    return names, bounds, slippy
-
-
-def _tile_place(
-    folder: Path, row: int, name: str, boxes: dict[str, tuple[int, tuple[float, ...]]] | None
-) -> tuple[tuple[float, ...], bool]:
-    """Bounds of one tile, and whether its name is slippy."""
-    path = folder / "bboxes.txt"
-    box = None
-    if boxes is not None:
-        if name not in boxes:
-            raise DatasetError(f"{path}: no line for the tile '{name}'")
-        number, box = boxes[name]
-    tile = parse_tile_name(name)
-    if tile is not None:
-        exact = west, south, east, north = tuple(tile_bounds(*tile))
-        if box is not None:
+    boxes = _read_boxes(path, add) if path.exists() else {}
+    bounds = np.full((len(tiles), 4), np.nan)
+    slippy = np.zeros(len(tiles), np.bool_)
+    for row, name in enumerate(tiles):
+        tile = parse_tile_name(name)
+        line, box = boxes.get(name, (0, None))
+        if tile is not None:
+            bounds[row], slippy[row] = tile_bounds(*tile), True
+        elif box is not None:
+            bounds[row] = box
+        if not line and path.exists():
+            add("malformed", path, f"no line for the tile '{name}'", name)
+        elif not line and tile is None:
+            detail = f"'{name}' is no slippy tile name (z/x/y.jpg), and there is no bboxes.txt"
+            add("malformed", listed, detail, name)
+        elif box is not None and tile is not None:
+            west, south, east, north = bounds[row]
             allowed = _TOLERANCE * np.array([east - west, north - south] * 2)
-            if (np.abs(np.array(box) - exact) > allowed).any():
-                raise DatasetError(
-                    f"{path}: line {number}: the box of '{name}' is not that of the tile "
+            if (np.abs(np.array(box) - bounds[row]) > allowed).any():
+                detail = (
+                    f"line {line}: the box of '{name}' is not that of the tile "
                     f"(west {west:.6f}, south {south:.6f}, east {east:.6f}, north {north:.6f})"
                 )
-        return exact, True
-    if box is None:
-        raise DatasetError(
-            f"{folder / 'images.txt'}: line {row + 1}: '{name}' is no slippy "
-            "tile name (z/x/y.jpg), and there is no bboxes.txt"
-        )
-    return box, False
+                add("contradiction", path, detail, name)
+    panoramas, lonlat = _read_places(folder / "streetview", add)
+    return City(folder, list(tiles), panoramas, bounds, slippy, boxes, lonlat)
 
 
-def read_panoramas(
-    folder: Path, needed: Collection[str] | None = None
-) -> tuple[list[str], NDArray[np.float64]]:
-    """Names and ``(M, 2)`` longitude, latitude of the panoramas of one city's folder.
-
-    Without ``locations.txt`` the positions come from the names.
-
-    Args:
-        folder: The city's folder.
-        needed: Names of panoramas whose place must be known. The places of others that are
-            malformed become NaN. None: all are needed.
-
-    Raises:
-        DatasetError: A list is missing or malformed, or the two are of different length.
-    """
-    listed = folder / "streetview" / "images.txt"
-    names = _names(listed, needed)
-    path = folder / "streetview" / "locations.txt"
-    if path.exists():
-        lines = read_lines(path)
-        if needed is not None:  # blank lines count in neither list, as in ``data check``
-            lines = [line for line in lines if line]
-        elif len(lines) != len(names):
-            raise DatasetError(
-                f"{path}: has {len(lines)} lines, but {listed.name} has {len(names)}"
-            )
-        fields = [line.replace(",", " ").split() for line in lines]
-        fields = (fields + [[]] * len(names))[: len(names)]
-    else:
-        path = listed
-        fields = [Path(name).stem.split("_") for name in names]
-    lonlat = np.full((len(names), 2), np.nan)
-    for row, parts in enumerate(fields):
+def _read_boxes(path: Path, add: AddFinding) -> dict[str, tuple[int, Box | None]]:
+    boxes: dict[str, tuple[int, Box | None]] = {}
+    for line, text in read_rows(path, add):
+        name, *fields = (part.strip() for part in text.split(","))
+        box = None
         try:
-            lat, lon = parse_numbers(path, row + 1, parts, 2)
-            if not (-90 <= lat <= 90 and -180 <= lon <= 180):
-                raise DatasetError(
-                    f"{path}: line {row + 1}: no latitude,longitude: {lat:g},{lon:g}"
-                )
-        except DatasetError:
-            if needed is None or names[row] in needed:
-                raise
+            lat, lon, other_lat, other_lon = parse_numbers(fields, 4)
+            if lat == other_lat or lon == other_lon:
+                raise ValueError(f"the box of '{name}' has no area")
+            lats, lons = sorted((lat, other_lat)), sorted((lon, other_lon))
+            box = (lons[0], lats[0], lons[1], lats[1])
+        except ValueError as error:
+            add("malformed", path, f"line {line}: {error}", name)
+        boxes[name] = line, box
+    return boxes
+
+
+def _read_places(folder: Path, add: AddFinding) -> tuple[list[str], NDArray[np.float64]]:
+    """Names and ``(M, 2)`` longitude, latitude of a city's panoramas."""
+    listed, path = folder / "images.txt", folder / "locations.txt"
+    names, count = read_names(listed, add)
+    if not names:
+        add("malformed", listed, "lists no files")
+    lonlat = np.full((len(names), 2), np.nan)
+    lines = read_rows(path, add) if path.exists() else None
+    if lines is not None and len(lines) != count:
+        add("malformed", path, f"has {len(lines)} lines, but {listed.name} has {count}", "")
+    for row, (name, place) in enumerate(names.items()):
+        try:
+            named = parse_numbers(Path(name).stem.split("_"), 2)
+        except ValueError:
+            named = ()
+        if lines is None:
+            if not named:
+                detail = f"no place in the name '{name[:80]}', and there is no {path.name}"
+                add("malformed", listed, detail, name)
+            lonlat[row] = named[::-1] or np.nan
+            continue
+        if place >= len(lines):
+            continue
+        line, text = lines[place]
+        try:
+            lat, lon = parse_numbers(text.replace(",", " ").split(), 2)
+            if abs(lat) > 90 or abs(lon) > 180:
+                raise ValueError(f"no latitude,longitude: {lat:g},{lon:g}")
+        except ValueError as error:
+            add("malformed", path, f"line {line}: {error}", name)
             continue
         lonlat[row] = lon, lat
-    return names, lonlat
+        if named and np.abs(np.subtract(named, (lat, lon))).max() > _NAME_TOLERANCE:
+            detail = f"line {line}: ({lat}, {lon}) is not the place in the name '{name}'"
+            add("contradiction", path, detail, name)
+    return list(names), lonlat
 
 
-def read_headings(folder: Path, names: list[str]) -> NDArray[np.float64] | None:
+def read_headings(folder: Path, names: list[str], add: AddFinding) -> NDArray[np.float64] | None:
     """``(M,)`` azimuths of the panoramas' centre columns in degrees, where the folder says them.
 
     A synthetic city does, in ``streetview/truth.csv`` (columns ``name``, without suffix,
     ``heading`` and ``fov``); the published set does not, and there the centre column looks north.
-
-    Raises:
-        DatasetError: The table is malformed, lacks a panorama, or lists views of less than 360
-            degrees.
+    Views of less than 360 degrees are none that this layout can describe.
     """
     path = folder / "streetview" / "truth.csv"
     if not path.exists():
         return None
-    header, *lines = read_lines(path) or [""]
+    (_, header), *lines = read_rows(path, add) or [(1, "")]
     columns = header.split(",")
     wanted = ("name", "heading", "fov")
     if missing := [name for name in wanted if name not in columns]:
-        raise DatasetError(f"{path}: line 1: no column '{missing[0]}'")
-    place = [columns.index(name) for name in wanted]
+        add("malformed", path, f"line 1: no column '{missing[0]}'")
     headings: dict[str, float] = {}
-    for number, line in enumerate(lines, 2):
-        fields = line.split(",")
-        if len(fields) != len(columns):
-            raise DatasetError(
-                f"{path}: line {number}: {len(fields)} fields, but {len(columns)} columns"
-            )
-        name, *texts = (fields[column] for column in place)
-        heading, fov = parse_numbers(path, number, texts, 2)
-        if fov != 360.0:
-            raise DatasetError(
-                f"{path}: line {number}: '{name}' shows {fov:g} degrees, no whole panorama; read "
-                "this city by its manifest.csv (Manifest)"
-            )
-        headings[name] = heading
+    for number, text in lines:
+        fields = dict(zip(columns, text.split(","), strict=False))
+        name, heading, fov = (fields.get(column, "") for column in wanted)
+        try:
+            headings[name], extent = parse_numbers((heading, fov), 2)
+            if extent != 360.0:
+                raise ValueError(
+                    f"'{name}' shows {extent:g} degrees, no whole panorama; read this city by its "
+                    "manifest.csv (Manifest)"
+                )
+        except ValueError as error:
+            add("malformed", path, f"line {number}: {error}")
     for row, name in enumerate(names, 1):
         if name.rpartition(".")[0] not in headings:
-            raise DatasetError(f"{path}: no line for line {row} of images.txt, '{name[:80]}'")
-    return np.array([headings[name.rpartition(".")[0]] for name in names])
+            add("malformed", path, f"no line for line {row} of images.txt, '{name[:80]}'", name)
+    return np.array([headings.get(name.rpartition(".")[0], np.nan) for name in names])
 
 
-def _names(path: Path, needed: Collection[str] | None) -> list[str]:
-    names = read_lines(path)
-    if needed is not None:
-        names = [name for name in names if name]
-    for number, name in enumerate(names, 1):
-        faulty = not name or Path(name).is_absolute() or ".." in Path(name).parts
-        if faulty and (needed is None or name in needed):
-            raise DatasetError(f"{path}: line {number}: '{name[:80]}' is no file name")
-    if not names:
-        raise DatasetError(f"{path}: lists no files")
-    return names
-
-
-def _read_boxes(
-    path: Path, needed: Collection[str] | None
-) -> dict[str, tuple[int, tuple[float, ...]]]:
-    boxes: dict[str, tuple[int, tuple[float, ...]]] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        name, *fields = (part.strip() for part in line.split(","))
-        try:
-            lat, lon, other_lat, other_lon = parse_numbers(path, number, fields, 4)
-            lats, lons = sorted((lat, other_lat)), sorted((lon, other_lon))
-            if lats[0] == lats[1] or lons[0] == lons[1]:
-                raise DatasetError(f"{path}: line {number}: the box of '{name}' has no area")
-        except DatasetError:
-            if needed is None or name in needed:
-                raise
-            continue
-        boxes[name] = (number, (lons[0], lats[0], lons[1], lats[1]))
-    return boxes
-
-
-def link(bounds: NDArray[np.float64], lonlat: NDArray[np.float64]) -> NDArray[np.int32]:
-    """``(K, 2)`` pairs of tile and panorama, of those whose place is known."""
-    rows, views = (np.flatnonzero(~np.isnan(table).any(axis=1)) for table in (bounds, lonlat))
-    table = link_table(bounds[rows], lonlat[views])
-    tiles = np.repeat(rows, table.counts)
-    return np.stack([tiles, views[table.indices]], axis=1).astype(np.int32)
-
-
-def first_tiles(pairs: NDArray[np.int32], panoramas: int) -> NDArray[np.int32]:
-    """``(M,)``: the first tile that each panorama lies in, -1 where there is none."""
-    first = np.full(panoramas, -1, np.int32)
-    first[pairs[::-1, 1]] = pairs[::-1, 0]  # of repeated places the last assignment stays
-    return first
-
-
-def read_index(path: Path) -> list[tuple[int, list[str]]]:
+def read_index(path: Path, add: AddFinding) -> list[tuple[int, list[str]]]:
     """Numbers of the lines of an index file (from 1) and the names in them."""
-    lines = enumerate(read_lines(path), 1)
-    parts = [(n, [part.strip() for part in line.partition("#")[0].split(",")]) for n, line in lines]
+    rows = read_rows(path, add)
+    parts = [(n, [part.strip() for part in line.partition("#")[0].split(",")]) for n, line in rows]
     return [(number, names) for number, names in parts if names != [""]]
 
 
-def chosen(
-    path: Path,
-    lines: list[tuple[int, list[str]]],
-    pairs: NDArray[np.int32],
-    tiles: list[str],
-    panoramas: list[str],
-) -> NDArray[np.int32]:
-    """Pairs that an index file chooses, in their own order."""
-    # A name that is listed again counts at its first place, as ``data check`` has it.
-    tile_rows = {name: row for row, name in reversed(list(enumerate(tiles)))}
-    panorama_rows = {name: row for row, name in reversed(list(enumerate(panoramas)))}
-    keep_tile = np.zeros(len(tiles), np.bool_)
-    keep_panorama = np.zeros(len(panoramas), np.bool_)
-    keep_pair = set()
+def choose_pairs(path: Path, lines: list[tuple[int, list[str]]], city: City) -> NDArray[np.int32]:
+    """Pairs that an index file chooses, in their own order.
+
+    Raises:
+        DatasetError: A line names nothing of the city.
+    """
+    tiles = {name: row for row, name in enumerate(city.tiles)}
+    panoramas = {name: row for row, name in enumerate(city.panoramas)}
+    keep: tuple[list[int], list[int], list[int]] = ([], [], [])
     for number, names in lines:
-        if len(names) == 1 and names[0] in tile_rows:
-            keep_tile[tile_rows[names[0]]] = True
-        elif len(names) == 1 and names[0] in panorama_rows:
-            keep_panorama[panorama_rows[names[0]]] = True
-        elif len(names) == 2 and names[0] in tile_rows and names[1] in panorama_rows:
-            keep_pair.add((tile_rows[names[0]], panorama_rows[names[1]]))
+        tile, view = tiles.get(names[0]), panoramas.get(names[-1])
+        if len(names) == 1 and tile is not None:
+            keep[0].append(tile)
+        elif len(names) == 1 and view is not None:
+            keep[1].append(view)
+        elif len(names) == 2 and tile is not None and view is not None:
+            keep[2].append(tile * len(panoramas) + view)
         else:
             raise DatasetError(
                 f"{path}: line {number}: '{','.join(names)[:120]}' is neither a tile nor a "
                 "panorama of the city, nor a pair of them"
             )
-    keep = keep_tile[pairs[:, 0]] | keep_panorama[pairs[:, 1]]
-    if keep_pair:
-        keep |= np.array([(int(tile), int(view)) in keep_pair for tile, view in pairs])
-    return pairs[keep]
+    tile_of, view_of = city.pairs.astype(np.int64).T
+    codes = (tile_of, view_of, tile_of * len(panoramas) + view_of)
+    chosen = [np.isin(code, wanted) for code, wanted in zip(codes, keep, strict=True)]
+    return city.pairs[np.any(chosen, axis=0)]

@@ -1,17 +1,13 @@
-"""What the data sets share: how pictures are sized, and how lists of names are read."""
+"""What the data sets share: how pictures are sized, and what can be asked."""
 
-from os import PathLike, fspath
-from pathlib import Path
-from typing import Any
+from os import PathLike
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from cvsegguide.data.decode import decode_rgb, decode_street, rgb_tensor
 from cvsegguide.data.sample import Sample
-from cvsegguide.errors import ConfigurationError, DatasetError
+from cvsegguide.errors import ConfigurationError
 
 Root = str | PathLike[str]
 
@@ -38,21 +34,28 @@ class CrossViewDataset(Dataset[Sample]):
         street_extent: float | None = 90.0,
     ) -> None:
         if overhead_size is not None and overhead_size < 1:
-            raise ConfigurationError(f"overhead_size: must be positive, got {overhead_size}")
+            raise ConfigurationError(
+                f"must be positive, got {overhead_size}", parameter="overhead_size"
+            )
         if street_size is not None:
             street_size = (int(street_size[0]), int(street_size[1]))
             if min(street_size) < 1:
-                raise ConfigurationError(f"street_size: must be positive, got {street_size}")
+                raise ConfigurationError(
+                    f"must be positive, got {street_size}", parameter="street_size"
+                )
             vertical = 360.0 * street_size[0] / street_size[1]
             if street_extent is None:
                 street_extent = vertical
             elif abs(street_extent - vertical) > 360.0 / street_size[1]:
                 raise ConfigurationError(
-                    f"street_size: {street_size} spans {vertical:g} degrees vertically, but "
-                    f"street_extent is {street_extent:g}"
+                    f"{street_size} spans {vertical:g} degrees vertically, but `street_extent` is "
+                    f"{street_extent:g}",
+                    parameter="street_size",
                 )
         if street_extent is not None and not 0 < street_extent <= 180:
-            raise ConfigurationError(f"street_extent: must lie in (0, 180], got {street_extent}")
+            raise ConfigurationError(
+                f"must lie in (0, 180], got {street_extent}", parameter="street_extent"
+            )
         self.overhead_size = overhead_size
         self.street_size = street_size
         self.street_extent = street_extent
@@ -81,51 +84,3 @@ class CrossViewDataset(Dataset[Sample]):
         if not -count <= index < count:
             raise IndexError(f"there are {count} samples, no sample {index}")
         return index % count
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file without blanks at their ends; trailing empty lines are dropped.
-
-    Raises:
-        DatasetError: The file is missing or not UTF-8.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from None
-    lines = [line.strip() for line in lines]
-    while lines and not lines[-1]:
-        lines.pop()
-    return lines
-
-
-def parse_numbers(path: Path, number: int, fields: list[str], columns: int) -> tuple[float, ...]:
-    """Finite numbers out of the fields of line ``number`` (from 1) of a text file.
-
-    Raises:
-        DatasetError: There are not ``columns`` of them, or one is no finite number.
-    """
-    try:
-        values = tuple(float(field) for field in fields)
-    except ValueError:
-        values = ()
-    if len(values) != columns or not np.isfinite(values).all():
-        raise DatasetError(
-            f"{path}: line {number}: expected {columns} numbers, got '{','.join(fields)[:80]}'"
-        )
-    return values
-
-
-def packed(names: list[str]) -> NDArray[Any]:
-    """Names as one array of fixed width: small, and shared by worker processes without copies."""
-    return np.array([name.encode() for name in names], dtype=np.bytes_)
-
-
-def require_folder(path: Root, what: str) -> Path:
-    """``path`` as a Path; raises :class:`DatasetError` when it is no folder."""
-    folder = Path(fspath(path)).expanduser()
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder ({what})")
-    return folder

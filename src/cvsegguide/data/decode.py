@@ -12,12 +12,13 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from scipy import sparse
 from torch import Tensor
 
 from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.errors import InputError
-from cvsegguide.io.images import read_image
+from cvsegguide.io.images import read_image, reason
 
 Path = str | PathLike[str]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -90,7 +91,7 @@ def picture_size(path: Path) -> tuple[int, int]:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except Exception as error:
-        raise BrokenFileError(path, _reason(error)) from None
+        raise BrokenFileError(path, reason(error)) from None
     return (width, height) if turned else (height, width)
 
 
@@ -148,7 +149,7 @@ def decode_ids(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
                 raise ValueError(f"holds no class ids (its pixels are {image.mode})")
             values = np.array(image)
     except Exception as error:
-        raise BrokenFileError(path, _reason(error)) from None
+        raise BrokenFileError(path, reason(error)) from None
     if values.dtype != np.uint8:
         if values.min() < 0 or values.max() > 255:
             raise BrokenFileError(path, f"class id {values.max()} does not lie in 0..255")
@@ -170,7 +171,7 @@ def decode_unit(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.f
                 raise ValueError(f"is no grey picture (its pixels are {image.mode})")
             values = np.asarray(image, dtype=np.float32) / np.float32(65535 if deep else 255)
     except Exception as error:
-        raise BrokenFileError(path, _reason(error)) from None
+        raise BrokenFileError(path, reason(error)) from None
     if size is not None and values.shape != size:
         picture = Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BILINEAR)
         values = np.array(picture, dtype=np.float32)
@@ -205,7 +206,7 @@ def decode_range(
                 raise ValueError(f"holds no depth (its pixels are {image.mode})")
             values = np.asarray(image, dtype=np.float32) / np.float32(100)
     except Exception as error:
-        raise BrokenFileError(path, _reason(error)) from None
+        raise BrokenFileError(path, reason(error)) from None
     height, width = values.shape
     high, wide = picture_size(street)
     if 2 * abs(height * wide - width * high) > wide:  # more than half a row
@@ -235,28 +236,24 @@ def read_sparse(path: Path) -> NDArray[np.float32]:
     """
     try:
         with np.load(path, allow_pickle=False) as entries:
-            names = set(entries.files)
-            shape = tuple(int(side) for side in entries["shape"])
+            rows, cols = (
+                entries["coords"] if "coords" in entries else (entries["row"], entries["col"])
+            )
+            height, width = map(int, entries["shape"])
+            if not 0 < height * width <= 1 << 28:
+                raise ValueError(f"shape {height} x {width} is no raster's")
             data = np.asarray(entries["data"], dtype=np.float32)
-            fill = float(entries["fill_value"]) if "fill_value" in names else 0.0
-            if "coords" in names:
-                rows, cols = entries["coords"]
-            else:
-                rows, cols = entries["row"], entries["col"]
-            if len(shape) != 2 or not 0 < shape[0] * shape[1] <= 1 << 28:
-                raise ValueError(f"shape {shape} is no raster's")
-            dense = np.zeros(shape, np.float32)
-            np.add.at(dense, (rows, cols), data)
-            if fill:
-                untouched = np.ones(shape, bool)
+            dense = sparse.coo_array((data, (rows, cols)), shape=(height, width)).toarray()
+            if entries.get("fill_value"):
+                untouched = np.ones(dense.shape, bool)
                 untouched[rows, cols] = False
-                dense[untouched] = fill
+                dense[untouched] = entries["fill_value"]
     except KeyError as error:
         missing = str(error).strip("'\"").split(" ")[0]
         raise BrokenFileError(path, f"no sparse array: it has no entry '{missing}'") from None
     except (OSError, ValueError, IndexError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise BrokenFileError(path, f"no sparse array ({_reason(error)})") from None
-    return dense
+        raise BrokenFileError(path, f"no sparse array ({reason(error)})") from None
+    return np.asarray(dense)
 
 
 def nearest(values: NDArray[Scalar], size: tuple[int, int] | None) -> NDArray[Scalar]:
@@ -272,12 +269,3 @@ def rgb_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     """``(h, w, 3)`` uint8 to ``(3, h, w)`` float32 in [0, 1]."""
     planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
     return planes.to(torch.float32).div_(255)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image in a format that can be read"
-    text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
-    return text.splitlines()[0][:160]

@@ -1,58 +1,23 @@
-"""Trees in the layout of Brooklyn & Queens, as preparation sees them: cities, links, positions."""
+"""Trees in the layout of Brooklyn & Queens, as preparation sees them: cities and their links."""
 
+import gzip
 import json
-from dataclasses import dataclass
+import zlib
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cvsegguide.data.city_lists import read_panoramas, read_tiles
-from cvsegguide.data.linking import LinkTable, link_table
+from cvsegguide.data.city_lists import City, read_city
+from cvsegguide.data.lists import refuse
 from cvsegguide.errors import DatasetError, InputError
+from cvsegguide.io.pickles import load_plain_pickle
 
 LIST = Path("overhead") / "images.txt"
 """The file that makes a folder a city."""
 
 DECIMALS = 6
 """Places to which positions and boxes of Brooklyn & Queens were published."""
-
-
-@dataclass(frozen=True)
-class CityLinks:
-    """One city's tiles and panoramas and which lies in which.
-
-    Attributes:
-        tiles, panoramas: Names in the order of the ``images.txt`` files.
-        bounds: ``(N, 4)`` degrees; lonlat: ``(M, 2)`` degrees.
-        table: Panoramas of each tile.
-    """
-
-    tiles: list[str]
-    panoramas: list[str]
-    bounds: NDArray[np.float64]
-    lonlat: NDArray[np.float64]
-    table: LinkTable
-
-    def names(self) -> dict[str, list[str]]:
-        """Tile -> names of its panoramas, sorted: the form in which links are published."""
-        return {
-            tile: sorted(self.panoramas[view] for view in views)
-            for tile, views in zip(self.tiles, self.table, strict=True)
-        }
-
-    def positions(self, tile: int, views: NDArray[np.int64]) -> NDArray[np.float64]:
-        """``(K, 2)``: place of panoramas in a tile, 0 to 1 from its north and its west edge.
-
-        Tiles are Web Mercator: even in longitude and in the Mercator ordinate.
-        """
-        west, south, east, north = self.bounds[tile]
-        lon, lat = self.lonlat[views].T
-        top, bottom = np.arcsinh(np.tan(np.radians([north, south])))
-        rows = (top - np.arcsinh(np.tan(np.radians(lat)))) / (top - bottom)
-        return np.stack([rows, (lon - west) / (east - west)], axis=1)
 
 
 def city_folders(root: str | PathLike[str], city: str | None = None) -> dict[str, Path]:
@@ -82,8 +47,8 @@ def city_folders(root: str | PathLike[str], city: str | None = None) -> dict[str
     return found
 
 
-def link_city(folder: Path, decimals: int | None = None) -> CityLinks:
-    """Link one city's panoramas to its tiles.
+def link_city(folder: Path, decimals: int | None = None) -> City:
+    """One city, its panoramas linked to its tiles.
 
     Args:
         folder: The city's folder.
@@ -94,10 +59,7 @@ def link_city(folder: Path, decimals: int | None = None) -> CityLinks:
     Raises:
         DatasetError: A list is missing or malformed.
     """
-    tiles, bounds, _ = read_tiles(folder)
-    panoramas, lonlat = read_panoramas(folder)
-    linked = bounds if decimals is None else np.round(bounds, decimals)
-    return CityLinks(tiles, panoramas, bounds, lonlat, link_table(linked, lonlat))
+    return replace(read_city(folder, refuse()), decimals=decimals)
 
 
 def read_links(path: str | PathLike[str]) -> dict[str, list[str]]:
@@ -112,16 +74,11 @@ def read_links(path: str | PathLike[str]) -> dict[str, list[str]]:
     path = Path(path)
     links: Any
     if path.suffix in (".pkl", ".pickle"):
-        from cvsegguide.io.pickles import load_plain_pickle
-
         links = load_plain_pickle(path)
     else:
-        import gzip
-        import zlib
-
         try:
-            opener = gzip.open if path.suffix == ".gz" else open
-            with opener(path, "rt", encoding="utf-8") as file:
+            open_text = gzip.open if path.suffix == ".gz" else open
+            with open_text(path, "rt", encoding="utf-8") as file:
                 links = json.load(file)
         except (OSError, EOFError, ValueError, zlib.error, RecursionError) as error:
             raise InputError(f"{path}: not readable as JSON ({error})") from None

@@ -1,4 +1,4 @@
-"""The table of a manifest: its columns, the rules that need no picture, the names of its rows.
+"""The table of a manifest: its columns and the names of its rows.
 
 :mod:`cvsegguide.data.manifest` says what the columns mean.
 """
@@ -8,41 +8,129 @@ import json
 import math
 import struct
 from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.errors import DatasetError, InputError
+from cvsegguide.data.lists import pack_names
+from cvsegguide.errors import DatasetError
 from cvsegguide.geo import Bounds
+from cvsegguide.io.images import reason
+
+if TYPE_CHECKING:
+    import pandas
 
 REQUIRED = ("overhead", "street")
 NUMBERS = ("lon", "lat", "row", "col", "heading", "fov", "gsd", "west", "south", "east", "north")
 WORDS = ("landcover", "split", "id")
 
-LIMITS = {
-    "lon": (-180.0, 180.0),
-    "lat": (-90.0, 90.0),
-    "fov": (0.01, 360.0),
-    "gsd": (1e-6, 1e6),
-}
-"""Smallest and largest number in a column."""
-
-ASPECT = 0.02
-"""Resizing may stretch one side of a pixel against the other by this much."""
+GROUPS = (("lon", "lat"), ("row", "col"), ("west", "south", "east", "north"))
+"""Columns whose cells are given together or not at all."""
 
 
-def read_table(path: Path) -> tuple[dict[str, list[str]], dict[str, NDArray[np.float64]]]:
-    """Columns of words, and columns of numbers with NaN in empty cells."""
-    frame, words = read_words(path)
-    numbers = {
-        column: _numbers(path, column, list(frame[column])) for column in NUMBERS if column in frame
-    }
-    return words, numbers
+class AddFault(Protocol):
+    """Takes one thing that is wrong with a row."""
+
+    def __call__(self, kind: str, row: int, column: str, detail: str) -> None:
+        """Take it; ``kind`` is a key of :data:`cvsegguide.data.checks.KINDS`."""
 
 
-def read_words(path: Path) -> tuple[dict[str, list[Any]], dict[str, list[str]]]:
+@dataclass
+class Table:
+    """The rows of a manifest.
+
+    Attributes:
+        path: The file.
+        words: Cells by column, stripped: paths, split and id.
+        numbers: Numbers by column, NaN where a cell is empty or faulty.
+        ids: The name of each row.
+        rows: Its number in the file, from 0.
+    """
+
+    path: Path
+    words: dict[str, NDArray[Any]]
+    numbers: dict[str, NDArray[np.float64]]
+    ids: NDArray[Any]
+    rows: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def select(self, rows: NDArray[np.intp]) -> "Table":
+        """Some of the rows."""
+        return Table(
+            self.path,
+            {column: cells[rows] for column, cells in self.words.items()},
+            {column: cells[rows] for column, cells in self.numbers.items()},
+            self.ids[rows],
+            self.rows[rows],
+        )
+
+    def word(self, column: str, row: int) -> str:
+        """A cell; empty where there is no such column."""
+        return str(self.words[column][row].decode()) if column in self.words else ""
+
+    def number(self, column: str, row: int, default: float = math.nan) -> float:
+        """A number, ``default`` where the cell is empty."""
+        value = float(self.numbers[column][row]) if column in self.numbers else math.nan
+        return default if math.isnan(value) else value
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """All numbers of a column, NaN where there is none."""
+        return self.numbers.get(name, np.full(len(self), np.nan))
+
+    def file(self, column: str, row: int) -> Path:
+        """The file that a cell names."""
+        return self.path.parent / self.word(column, row)
+
+    def bounds(self, row: int) -> Bounds | None:
+        """Bounds of the overhead image, where the table gives them."""
+        box = Bounds(*(self.number(side, row) for side in GROUPS[2]))
+        return None if any(map(math.isnan, box)) else box
+
+    def place(self, row: int) -> str:
+        """Where a row stands, as messages say it."""
+        return place_of(self.path, int(self.rows[row]), self._lines)
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        return line_numbers(self.path)
+
+
+def read_table(path: Path, add: AddFault) -> Table:
+    """Read a table and the numbers in it.
+
+    Raises:
+        DatasetError: The file is no table, or has no columns ``overhead`` and ``street``.
+    """
+    frame, words = _read_words(path)
+    ids = pack_names(_name_rows(words))
+    packed = {column: pack_names(cells) for column, cells in words.items()}
+    table = Table(path, packed, {}, ids, np.arange(len(ids)))
+    for column in NUMBERS:
+        if column not in frame:
+            continue
+        values = table.numbers[column] = np.full(len(ids), np.nan)
+        for row, cell in enumerate(frame[column]):
+            if is_empty(cell):
+                continue
+            try:
+                value = float(cell)
+            except (TypeError, ValueError):
+                add("malformed", row, column, f"'{str(cell)[:40]}' is no number")
+                continue
+            if math.isfinite(value):
+                values[row] = value
+            else:
+                add("malformed", row, column, f"'{str(cell)[:40]}' is not finite")
+    return table
+
+
+def _read_words(path: Path) -> tuple[dict[str, list[Any]], dict[str, list[str]]]:
     """All columns of a table as they are, and those of words, stripped.
 
     Raises:
@@ -62,25 +150,29 @@ def read_words(path: Path) -> tuple[dict[str, list[Any]], dict[str, list[str]]]:
     return frame, words
 
 
-def _read_frame(path: Path) -> dict[str, list[Any]]:
+def read_csv(path: Path) -> "pandas.DataFrame":
+    """A CSV file, every cell as it stands."""
     import pandas
 
+    return pandas.read_csv(
+        path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"
+    )
+
+
+def _read_frame(path: Path) -> dict[str, list[Any]]:
     if not path.is_file():
         raise DatasetError(f"{path}: no such file")
     suffix = path.suffix.lower()
     try:
         if suffix == ".csv":
-            table = pandas.read_csv(
-                path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"
-            )
+            table = read_csv(path)
             return {str(name).strip(): list(table[name]) for name in table}
         if suffix in (".parquet", ".geoparquet", ".pq"):
             return _read_parquet(path)
     except DatasetError:
         raise
     except Exception as error:  # a parser may fail in any way on what is no table
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else repr(error)
-        raise DatasetError(f"{path}: not a readable table ({reason})") from None
+        raise DatasetError(f"{path}: not a readable table ({reason(error)})") from None
     raise DatasetError(f"{path}: a manifest is a .csv or .parquet file, not '{path.suffix}'")
 
 
@@ -133,86 +225,11 @@ def _to_wgs84(
 
 
 def is_empty(cell: Any) -> bool:
+    """Whether a cell says nothing."""
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 
-def _numbers(path: Path, column: str, cells: list[Any]) -> NDArray[np.float64]:
-    values = np.full(len(cells), np.nan)
-    for row, cell in enumerate(cells):
-        if is_empty(cell):
-            continue
-        try:
-            values[row] = float(cell)
-        except (TypeError, ValueError):
-            raise _bad(path, row, column, f"'{str(cell)[:40]}' is no number") from None
-        if not math.isfinite(values[row]):
-            raise _bad(path, row, column, f"'{str(cell)[:40]}' is not finite")
-    return values
-
-
-def check_cells(
-    path: Path,
-    words: dict[str, list[str]],
-    numbers: dict[str, NDArray[np.float64]],
-    rows: NDArray[np.intp],
-    positions: bool = True,
-) -> None:
-    """Every rule that needs no picture, so that a run does not fail after an hour."""
-
-    def column(name: str) -> NDArray[np.float64]:
-        return numbers.get(name, np.full(len(words["overhead"]), np.nan))
-
-    for name in REQUIRED:
-        for row in rows:
-            if not words[name][row]:
-                raise _bad(path, row, name, "is empty")
-    for name, (low, high) in LIMITS.items():
-        values = column(name)[rows]
-        wrong = (values < low) | (values > high)
-        if wrong.any():
-            row = rows[int(np.flatnonzero(wrong)[0])]
-            raise _bad(path, row, name, f"{column(name)[row]:g} lies outside {low:g}..{high:g}")
-    groups = (("lon", "lat"), ("row", "col"), ("west", "south", "east", "north"))
-    for group in groups:
-        missing = np.isnan(np.stack([column(name)[rows] for name in group]))
-        partly = missing.any(axis=0) & ~missing.all(axis=0)
-        if partly.any():
-            first = int(np.flatnonzero(partly)[0])
-            name = group[int(np.flatnonzero(missing[:, first])[0])]
-            raise _bad(path, rows[first], name, f"is empty, but {' and '.join(group)} go together")
-    nowhere = np.isnan(column("lon")[rows]) & np.isnan(column("row")[rows])
-    if positions and nowhere.any():
-        row = rows[int(np.flatnonzero(nowhere)[0])]
-        raise _bad(
-            path,
-            row,
-            "lon",
-            "the camera has no position: give lon, lat or row, col (or "
-            "positions: optional, for predict)",
-        )
-    for row in rows:
-        sides = [column(name)[row] for name in groups[2]]
-        if not math.isnan(sides[0]):
-            try:
-                Bounds(*map(float, sides)).validated()
-            except InputError as error:
-                raise _bad(path, row, "west", str(error)) from None
-
-
-def unique_names(path: Path, words: dict[str, list[str]], rows: NDArray[np.intp]) -> list[str]:
-    """The id of every row of the table; those of ``rows`` are unique."""
-    names = row_names(words)
-    seen: dict[str, int] = {}
-    for row in rows:
-        name = names[row]
-        if name in seen:
-            other = place_of(path, seen[name])
-            raise _bad(path, row, "id", f"'{name[:80]}' is the name of {other} too")
-        seen[name] = int(row)
-    return names
-
-
-def row_names(words: dict[str, list[str]]) -> list[str]:
+def _name_rows(words: dict[str, list[str]]) -> list[str]:
     """The id of each row of a table: as given, or made from the path of the street view."""
     views = Counter(words["street"])
     given = words.get("id", [""] * len(words["street"]))
@@ -222,16 +239,6 @@ def row_names(words: dict[str, list[str]]) -> list[str]:
         made = str(PurePath(view).with_suffix("")) if PurePath(view).name else view
         names.append(name or made + repeated)
     return names
-
-
-def is_square(pixel: tuple[float, float], shape: tuple[int, int]) -> bool:
-    """Whether an image is a square on the ground, and so can be resized to one.
-
-    Args:
-        pixel: ``(height, width)`` of a pixel in metres.
-        shape: ``(H, W)``.
-    """
-    return abs((pixel[0] * shape[0]) / (pixel[1] * shape[1]) - 1) <= ASPECT
 
 
 def place_of(path: Path, row: int, lines: list[int] | None = None) -> str:
@@ -266,7 +273,3 @@ def line_numbers(path: Path) -> list[int]:
     except (OSError, ValueError, csv.Error):
         pass  # of no table, or none any more: the caller counts rows
     return numbers[1:]
-
-
-def _bad(path: Path, row: int, column: str, fault: str) -> DatasetError:
-    return DatasetError(f"{path}: {place_of(path, int(row))}, column '{column}': {fault}")

@@ -39,8 +39,6 @@ ones agree with the coordinates in the file names to 0.6 m. Some semi-positives 
 camera: such pairs are left out and counted.
 """
 
-import hashlib
-import logging
 import math
 from collections.abc import Sequence
 from os import PathLike
@@ -48,31 +46,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cvsegguide.data.dataset import (
-    CrossViewDataset,
-    packed,
-    parse_numbers,
-    read_lines,
-    require_folder,
-)
+from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.decode import decode_rgb, rgb_tensor
+from cvsegguide.data.lists import pack_names, refuse, require_folder
 from cvsegguide.data.sample import Sample
-from cvsegguide.errors import ConfigurationError, DatasetError, InputError
+from cvsegguide.data.vigor_lists import (
+    SIZE,
+    list_panoramas,
+    panorama_lonlat,
+    read_lines,
+    read_validation,
+    satellite_lonlat,
+)
+from cvsegguide.errors import ConfigurationError
 from cvsegguide.geo import Bounds
 from cvsegguide.geo.bounds import EARTH_RADIUS
-from cvsegguide.io.atomic import write_text
 
 if TYPE_CHECKING:
     import pandas
-
-logger = logging.getLogger(__name__)
-
-SIZE = 640
-"""Side of a satellite tile, in whose pixels the offsets are given."""
 
 GSD = {"NewYork": 0.113248, "Seattle": 0.100817, "SanFrancisco": 0.118141, "Chicago": 0.111262}
 """Metres per pixel of the 640 x 640 tiles of each city."""
@@ -81,7 +75,6 @@ CITIES = tuple(sorted(GSD))
 CROSS_AREA = {"train": ("NewYork", "Seattle"), "test": ("Chicago", "SanFrancisco")}
 """Cities of the cross-area protocol."""
 
-VALIDATION_SHARE = 0.2
 _FOLDERS = {"corrected": "splits__corrected", "original": "splits"}
 
 
@@ -134,7 +127,8 @@ class Vigor(CrossViewDataset):
         super().__init__(overhead_size, street_size, street_extent)
         if overhead_gsd is not None and not (overhead_gsd > 0 and overhead_size):
             raise ConfigurationError(
-                f"overhead_gsd: must be positive, with an overhead_size, got {overhead_gsd:g}"
+                f"must be positive, with an overhead_size, got {overhead_gsd:g}",
+                parameter="overhead_gsd",
             )
         self.overhead_gsd = overhead_gsd
         for name, value, allowed in (
@@ -144,7 +138,7 @@ class Vigor(CrossViewDataset):
             ("pairs", pairs, ("positive", "semi-positive", "all")),
         ):
             if value not in allowed:
-                raise ConfigurationError(f"{name}: must be one of {allowed}, got '{value}'")
+                raise ConfigurationError(f"must be one of {allowed}, got '{value}'", parameter=name)
         self.root = require_folder(root, "the root of VIGOR")
         self.area, self.split = area, split
         part = "test" if split == "test" else "train"
@@ -153,7 +147,8 @@ class Vigor(CrossViewDataset):
             unknown = [city for city in cities if city not in members]
             if unknown:
                 raise ConfigurationError(
-                    f"cities: {unknown[0]} is not among those of this split ({', '.join(members)})"
+                    f"{unknown[0]} is not among those of this split ({', '.join(members)})",
+                    parameter="cities",
                 )
             members = tuple(city for city in members if city in cities)
         self.cities = members
@@ -162,37 +157,36 @@ class Vigor(CrossViewDataset):
         suffix = "__corrected" if labels == "corrected" else ""
         folder = self.root / _FOLDERS[labels]
         originals = [folder / city / f"{stem}{suffix}.txt" for city in members]
-        read = [
-            _read_labels(path.with_name(f"{path.stem}.cleaned.txt") if cleaned else path)
-            for path in originals
-        ]
-        panoramas = [name for names, _, _, _ in read for name in names]
-        city_of = np.repeat(np.arange(len(members)), [len(names) for names, _, _, _ in read])
-        satellites = [name for _, names, _, _ in read for name in names]
-        first = np.cumsum([0] + [len(names) for names, _, _, _ in read])
-        links = np.concatenate(
-            [
-                np.add(table, [start, 0, 0])
-                for start, (_, _, table, _) in zip(first, read, strict=False)
-            ]
-        )
-        offsets = np.concatenate([offset for _, _, _, offset in read])
-        base = np.cumsum([0] + [len(names) for _, names, _, _ in read])
-        links[:, 1] += base[city_of[links[:, 0]]]
+        panoramas: list[str] = []
+        satellites: dict[tuple[int, str], int] = {}
+        rows: list[tuple[int, int, int]] = []
+        offsets: list[tuple[float, ...]] = []
+        cities_of: list[int] = []
+        for number, path in enumerate(originals):
+            path = path.with_name(f"{path.stem}.cleaned.txt") if cleaned else path
+            for line in read_lines(path, refuse()):
+                for rank, tile in enumerate(line.tiles):
+                    place = satellites.setdefault((number, tile), len(satellites))
+                    rows.append((len(panoramas), place, rank))
+                offsets += line.offsets
+                panoramas.append(line.panorama)
+                cities_of.append(number)
+        links = np.array(rows, np.int32).reshape(-1, 3)
+        city_of = np.array(cities_of, np.int8)
 
         keep = np.ones(len(links), np.bool_)
         if pairs != "all":
             keep &= (links[:, 2] == 0) == (pairs == "positive")
         if split != "test":
-            place = self.root / "cvsegguide_splits" if split_folder is None else Path(split_folder)
+            lists = self.root / "cvsegguide_splits" if split_folder is None else Path(split_folder)
             # Cleaned lists are a part of the originals, from which the panoramas are chosen.
-            all_names = _listed(originals) if cleaned else panoramas
-            validation = _validation(
-                place / f"val_{area}_seed{seed}.txt", all_names, seed, keep=cities is None
+            every = [name for path in originals for name in list_panoramas(path)]
+            validation = read_validation(
+                lists / f"val_{area}_seed{seed}.txt", every, seed, keep=cities is None
             )
             chosen = np.array([name in validation for name in panoramas], np.bool_)
             keep &= chosen[links[:, 0]] == (split == "val")
-        rowcol = np.stack([SIZE / 2 + offsets[:, 0], SIZE / 2 - offsets[:, 1]], axis=1)
+        rowcol = SIZE / 2 + np.array(offsets).reshape(-1, 2) * (1.0, -1.0)
         inside = ((rowcol >= 0) & (rowcol <= SIZE)).all(axis=1)
         if overhead_gsd is not None:
             own = np.array([GSD[city] for city in members])[city_of[links[:, 0]]]
@@ -201,11 +195,11 @@ class Vigor(CrossViewDataset):
         self.left_out = int((keep & ~inside).sum())
         keep &= inside
 
-        self._links = links[keep].astype(np.int32)
+        self._links = links[keep]
         self._rowcol = rowcol[keep]
-        self._panoramas = packed(panoramas)
-        self._satellites = packed(satellites)
-        self._city_of = city_of.astype(np.int8)
+        self._panoramas = pack_names(panoramas)
+        self._satellites = pack_names([name for _, name in satellites])
+        self._city_of = city_of
 
     def __len__(self) -> int:
         return len(self._links)
@@ -273,7 +267,7 @@ class Vigor(CrossViewDataset):
             side = self.overhead_gsd * (self.overhead_size or SIZE)
         north = math.degrees(side / 2 / EARTH_RADIUS)
         east = north / math.cos(math.radians(lat))
-        return Bounds(lon - east, lat - north, lon + east, lat + north).validated(name)
+        return Bounds(lon - east, lat - north, lon + east, lat + north)
 
     @property
     def table(self) -> "pandas.DataFrame":
@@ -325,103 +319,3 @@ def _centred(path: Path, scale: float, size: int) -> Tensor:
     )
     canvas[edges[1] : edges[1] + down, edges[0] : edges[0] + across] = np.asarray(shown)
     return rgb_tensor(canvas)
-
-
-def panorama_lonlat(name: str) -> tuple[float, float]:
-    """``(lon, lat)`` out of ``ID,lat,lon,.jpg``; ValueError when there are none."""
-    parts = name.split(",")
-    if len(parts) < 3:
-        raise ValueError(f"no coordinates in '{name}'")
-    return _on_earth(parts[2], parts[1])
-
-
-def satellite_lonlat(name: str) -> tuple[float, float]:
-    """``(lon, lat)`` of a tile's centre out of ``satellite_lat_lon.png``; ValueError as above."""
-    _, lat, lon = name.rsplit(".", 1)[0].split("_")
-    return _on_earth(lon, lat)
-
-
-def _on_earth(lon: str, lat: str) -> tuple[float, float]:
-    place = float(lon), float(lat)
-    if not (abs(place[0]) < 180 and abs(place[1]) < 90):  # NaN is not, either
-        raise ValueError(f"({lat}, {lon}) is no place on earth")
-    return place
-
-
-def _read_labels(
-    path: Path,
-) -> tuple[list[str], list[str], NDArray[np.int64], NDArray[np.float64]]:
-    """Panoramas, tiles, ``(K, 3)`` panorama, tile and rank of each pair, ``(K, 2)`` offsets."""
-    panoramas: list[str] = []
-    satellites: dict[str, int] = {}
-    links: list[tuple[int, int, int]] = []
-    offsets: list[tuple[float, ...]] = []
-    for number, line in enumerate(read_lines(path), 1):
-        name, *entries = line.split() or [""]
-        if not entries or len(entries) % 3:
-            raise DatasetError(
-                f"{path}: line {number}: expected a panorama and then satellite, dRow and dCol "
-                f"for each of its tiles, got '{line[:80]}'"
-            )
-        try:
-            panorama_lonlat(name)
-            for tile in entries[::3]:
-                satellite_lonlat(tile)
-        except ValueError:
-            raise DatasetError(
-                f"{path}: line {number}: names are ID,lat,lon,.jpg and satellite_lat_lon.png, "
-                f"got '{line[:80]}'"
-            ) from None
-        for rank in range(len(entries) // 3):
-            tile, *numbers = entries[3 * rank : 3 * rank + 3]
-            row = satellites.setdefault(tile, len(satellites))
-            links.append((len(panoramas), row, rank))
-            offsets.append(parse_numbers(path, number, numbers, 2))
-        panoramas.append(name)
-    return (
-        panoramas,
-        list(satellites),
-        np.array(links, np.int64).reshape(-1, 3),
-        np.array(offsets, np.float64).reshape(-1, 2),
-    )
-
-
-def _listed(paths: Sequence[Path]) -> list[str]:
-    """Panoramas that lists of pairs name, whatever else is wrong with their lines."""
-    return [line.split()[0] for path in paths for line in read_lines(path) if line]
-
-
-def _validation(path: Path, panoramas: list[str], seed: int, keep: bool) -> set[str]:
-    """Panoramas for validation: as the file says, or chosen out of all that are listed.
-
-    Args:
-        path: The file.
-        panoramas: Names in the original lists.
-        seed: Chooses.
-        keep: Whether the lists are those of all cities, so that the file must agree with them, and
-            is written where there is none.
-    """
-    if path.exists():
-        listed = {line for line in read_lines(path) if not line.startswith("#")}
-        unknown = len(listed.difference(panoramas)) if keep else 0
-        if unknown:
-            raise DatasetError(
-                f"{path}: names {unknown} panoramas that are not in the training lists; it "
-                "belongs to other data (remove it or give split_folder)"
-            )
-        return listed
-    # By each name alone, so that a part of the cities gets its part of the list.
-    limit = round(VALIDATION_SHARE * 2**64)
-
-    def is_low(name: str) -> bool:
-        value = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
-        return int.from_bytes(value, "big") < limit
-
-    chosen = set(filter(is_low, panoramas))
-    if keep:
-        head = f"# validation panoramas of VIGOR: {VALIDATION_SHARE:.0%} of training, seed {seed}"
-        try:
-            write_text(path, "\n".join([head, *sorted(chosen)]) + "\n")
-        except InputError as error:
-            logger.warning("the validation list is not kept: %s", error)
-    return chosen

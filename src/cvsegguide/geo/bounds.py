@@ -18,17 +18,18 @@ class Bounds(NamedTuple):
     north: float
 
     def validated(self, name: str = "bounds") -> "Bounds":
-        """Return self; raise :class:`InputError` that starts with ``name`` when not a rectangle."""
+        """Return self; raise :class:`InputError` about parameter ``name`` when not a rectangle."""
         if not all(math.isfinite(value) for value in self):
-            raise InputError(f"{name}: bounds must be four finite numbers, got {tuple(self)}")
+            raise InputError(f"must be four finite numbers, got {tuple(self)}", parameter=name)
         if not -90 <= self.south <= 90 or not -90 <= self.north <= 90:
-            raise InputError(f"{name}: latitudes must lie in -90..90, got {tuple(self)}")
+            raise InputError(f"latitudes must lie in -90..90, got {tuple(self)}", parameter=name)
         if not -180 <= self.west <= 180 or not -180 <= self.east <= 180:
-            raise InputError(f"{name}: longitudes must lie in -180..180, got {tuple(self)}")
+            raise InputError(f"longitudes must lie in -180..180, got {tuple(self)}", parameter=name)
         if self.west >= self.east or self.south >= self.north:
             raise InputError(
-                f"{name}: bounds are WEST SOUTH EAST NORTH with west < east and south < north, "
-                f"got {tuple(self)}"
+                "the order is west, south, east, north, with west < east and south < north, got "
+                f"{tuple(self)}",
+                parameter=name,
             )
         return self
 

@@ -33,7 +33,8 @@ def from_lens(photo: NDArray[np.uint8], fov: float) -> NDArray[np.uint8]:
     """
     if not 0.0 < fov <= WIDEST:
         raise InputError(
-            f"--fov: of a photograph through a lens it lies in (0, {WIDEST:g}] degrees, got {fov:g}"
+            f"of a photograph through a lens it lies in (0, {WIDEST:g}] degrees, got {fov:g}",
+            parameter="fov",
         )
     height, width = photo.shape[:2]
     half = math.radians(fov) / 2

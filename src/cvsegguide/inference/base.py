@@ -26,13 +26,8 @@ from cvsegguide.inference.inputs import MINIMUM_SIDE, check_street, name_of, ope
 from cvsegguide.inference.lattice import Shares, Window, batches, lattice
 from cvsegguide.inference.result import Localization
 from cvsegguide.io.images import ImageLike, read_image
-from cvsegguide.io.rasters import (
-    MAX_PIXELS,
-    Overhead,
-    filled,
-    read_landcover,
-    resample,
-)
+from cvsegguide.io.rasters import MAX_PIXELS, Overhead, read_landcover
+from cvsegguide.io.resampling import fill, resample
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.progress import track
 
@@ -316,7 +311,7 @@ class BaseLocalizer(ABC):
             Log-probabilities ``(h, w)`` at the model's resolution; class ids ``(H, W)`` or None;
             degrees from the given heading to the best one, and mass over headings, or None.
         """
-        canvas = _on_canvas(filled(aerial.image, aerial.valid), plan)
+        canvas = _on_canvas(fill(aerial.image, aerial.valid), plan)
         guide = None
         if truth is not None:
             other = self.scheme.channel_ids[-1]

@@ -14,7 +14,8 @@ import cvsegguide
 from cvsegguide.inference.posterior import mass_from_log, refined_mode, regrid
 from cvsegguide.inference.regions import regions
 from cvsegguide.inference.result import Localization
-from cvsegguide.io.rasters import Overhead, resampled_mask
+from cvsegguide.io.rasters import Overhead
+from cvsegguide.io.resampling import resample_mask
 from cvsegguide.landcover import ClassScheme
 
 
@@ -47,7 +48,7 @@ def finished(
     height, width = scores.shape
     valid = None if aerial.valid.all() else aerial.valid
     if valid is not None:
-        scores = np.where(resampled_mask(valid, (height, width)), scores, -np.inf)
+        scores = np.where(resample_mask(valid, (height, width)), scores, -np.inf)
         ids = np.where(valid, ids, 0).astype(np.uint8)
     posterior = regrid(mass_from_log(scores), aerial.shape, valid)
     row, col = refined_mode(scores)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.io.images import ImageLike
-from cvsegguide.io.rasters import Overhead, check_given_bounds, read_overhead
+from cvsegguide.io.location import check_given_bounds
+from cvsegguide.io.rasters import Overhead, read_overhead
 
 MINIMUM_SIDE = 8
 """Pixels that a side of a picture has at least."""

@@ -23,7 +23,8 @@ from cvsegguide.inference.scores import landcover_ids
 from cvsegguide.inference.segmentation import segment_array, segment_file
 from cvsegguide.inference.windows import Blender, to_tensor
 from cvsegguide.io.images import ImageLike
-from cvsegguide.io.rasters import check_given_bounds, filled, open_raster
+from cvsegguide.io.location import check_given_bounds
+from cvsegguide.io.rasters import open_raster
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.headings import heading_grid
@@ -31,7 +32,7 @@ from cvsegguide.models.headings import heading_grid
 if TYPE_CHECKING:
     from cvsegguide.tracking import Track
 
-__all__ = ["ONE_TILE", "OVERLAP", "WHOLE", "Localizer", "choose_device", "filled"]
+__all__ = ["ONE_TILE", "OVERLAP", "WHOLE", "Localizer", "choose_device"]
 
 
 _ENCODED = 16

@@ -26,7 +26,8 @@ from cvsegguide.inference.panels import TILE, Panel, PanelRows, RowImage, Scored
 from cvsegguide.inference.scores import Scores, class_names
 from cvsegguide.inference.windows import batches, taper, to_bytes, window_starts
 from cvsegguide.io.geotiff import create_geotiff
-from cvsegguide.io.rasters import Raster, resample
+from cvsegguide.io.rasters import Raster
+from cvsegguide.io.resampling import resample
 from cvsegguide.landcover import ClassScheme
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.progress import track

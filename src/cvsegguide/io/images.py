@@ -73,7 +73,7 @@ def read_image_and_alpha(
         except UnidentifiedImageError:
             raise InputError(f"{path}: not an image in a format that can be read") from None
         except Exception as error:  # a decoder may fail in any way on a damaged file
-            raise InputError(f"{path}: damaged or truncated image ({_reason(error)})") from None
+            raise InputError(f"{path}: damaged or truncated image ({reason(error)})") from None
 
 
 def check_file(path: Path) -> None:
@@ -88,7 +88,7 @@ def check_file(path: Path) -> None:
         with path.open("rb"):
             pass
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({_reason(error)})") from None
+        raise InputError(f"{path}: cannot be read ({reason(error)})") from None
 
 
 def _from_array(
@@ -116,7 +116,7 @@ def _from_pil(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], NDArray
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{name}: damaged or truncated image ({_reason(error)})") from None
+        raise InputError(f"{name}: damaged or truncated image ({reason(error)})") from None
     with contextlib.suppress(Exception):  # damaged EXIF: the pixels are good all the same
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
@@ -140,7 +140,11 @@ def _from_pil(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], NDArray
     return np.array(image.convert("RGB")), None
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of an error's message, short."""
-    text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
-    return text.splitlines()[0][:160]
+def reason(error: BaseException) -> str:
+    """Why a file could not be read, in a line: what another library said, or the project."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image in a format that can be read"
+    text = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    return (str(text).strip() or type(error).__name__).splitlines()[0][:160]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cvsegguide.data.sightlines import sightline
+from cvsegguide.geo.sightline import sightline
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.landcover import NYC
 from cvsegguide.synth.cameras import Camera, free_cameras, without_obstacles

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cvsegguide.geo.panorama import canvas_of_picture
 from cvsegguide.inference.windows import Blender, lattice, to_tensor
-from cvsegguide.io.rasters import filled
+from cvsegguide.io.resampling import fill
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.tracking.belief import Box
@@ -141,7 +141,7 @@ class PositionLikelihood(Likelihood):
         top = box.top * CELL - (size[0] - inner[0]) // 2
         left = box.left * CELL - (size[1] - inner[1]) // 2
         image, valid = self.mosaic.read(top, left, *size)
-        image = filled(image, valid)
+        image = fill(image, valid)
         heat: Blender | None = None
         for window in lattice(size, tile, 0.5):
             down, right = window.top + tile[0], window.left + tile[1]

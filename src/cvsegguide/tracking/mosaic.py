@@ -18,8 +18,9 @@ from cvsegguide.errors import InputError
 from cvsegguide.geo import GeoReference, parse_tile_name
 from cvsegguide.geo.slippy import tile_bounds, tile_gsd
 from cvsegguide.io.images import ImageLike, read_image
-from cvsegguide.io.rasters import Overhead, Raster, check_given_bounds, open_raster, read_overhead
-from cvsegguide.io.rasters import resample as resize
+from cvsegguide.io.location import check_given_bounds
+from cvsegguide.io.rasters import Overhead, Raster, open_raster, read_overhead
+from cvsegguide.io.resampling import resample as resize
 
 SAME = 0.02
 """Imagery whose pixels differ by less than this from the wanted size is taken as it is."""

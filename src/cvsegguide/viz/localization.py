@@ -186,7 +186,7 @@ def _visible(result: "Localization") -> NDArray[np.bool_] | None:
     """Pixels in the line of sight of the estimate, or None when that is not known."""
     if result.pixel_size is None or not np.isin(result.landcover, result.scheme.obstacles).any():
         return None
-    from cvsegguide.data.sightlines import sightline
+    from cvsegguide.geo.sightline import sightline
 
     sigma = _SIGHTLINE_SIGMA / math.sqrt(result.pixel_size[0] * result.pixel_size[1])
     view = sightline(

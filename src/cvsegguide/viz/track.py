@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.io.images import ImageLike, read_image
-from cvsegguide.io.rasters import resample
+from cvsegguide.io.resampling import resample
 from cvsegguide.progress import track as show_progress
 from cvsegguide.tracking.mosaic import Mosaic
 from cvsegguide.tracking.track import ELLIPSE, Snapshot, Track

@@ -18,7 +18,10 @@ import tempfile
 from os import PathLike
 from pathlib import Path
 
+from cvsegguide.data.checks.brooklyn_queens import check_brooklyn_queens, find_cities
+from cvsegguide.data.checks.manifest import check_manifest
 from cvsegguide.data.checks.report import KINDS, Finding, Report
+from cvsegguide.data.checks.vigor import check_vigor, find_split_lists
 from cvsegguide.errors import DatasetError, InputError
 
 __all__ = ["KINDS", "Finding", "Report", "check"]
@@ -46,18 +49,13 @@ def check(
     if workers is None:
         workers = os.cpu_count() or 1
     if workers < 1:
-        raise InputError(f"workers: must be at least 1, got {workers}")
+        raise InputError(f"must be at least 1, got {workers}", parameter="workers")
     if fix and root.exists():
         _require_writable(root if root.is_dir() else root.parent)
     if root.is_file():
-        from cvsegguide.data.checks.manifest import check_manifest
-
         return check_manifest(root, workers, fix, scheme)
     if not root.is_dir():
         raise DatasetError(f"{root}: no such file or folder")
-
-    from cvsegguide.data.checks.brooklyn_queens import check_brooklyn_queens, find_cities
-    from cvsegguide.data.checks.vigor import check_vigor, find_split_lists
 
     if find_cities(root):
         return check_brooklyn_queens(root, workers, fix)
@@ -66,8 +64,6 @@ def check(
     manifests = [root / name for name in ("manifest.csv", "manifest.parquet")]
     for path in manifests:
         if path.is_file():
-            from cvsegguide.data.checks.manifest import check_manifest
-
             return check_manifest(path, workers, fix, scheme)
     raise DatasetError(
         f"{root}: neither a tree of Brooklyn & Queens (CITY/overhead/images.txt), nor one of VIGOR "

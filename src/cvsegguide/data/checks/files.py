@@ -4,18 +4,20 @@ import stat
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from PIL import Image
 
+from cvsegguide.data.decode import read_sparse
 from cvsegguide.data.parallel import bounded_map
+from cvsegguide.geo import GeoReference, parse_tile_name
+from cvsegguide.io import rasters
+from cvsegguide.io.images import reason
 from cvsegguide.progress import track
-
-if TYPE_CHECKING:
-    from cvsegguide.geo import GeoReference
 
 Role = Literal["picture", "raster", "ids", "heights", "unit"]
 
@@ -39,14 +41,14 @@ class FileTask:
         group: What it belongs to, e.g. ``"queens landcover"``: the name of its count.
         role: ``picture``; ``raster``, an overhead image that GDAL reads; ``ids``, a raster of
             class ids; ``heights``, a sparse array; ``unit``, a grey picture for values from 0 to 1.
-        number: The caller's number for it (a tile, a panorama).
+        name: The caller's name for it (a tile, a panorama).
         known: Ids that a raster may hold.
     """
 
     path: Path
     group: str
     role: Role
-    number: int
+    name: str
     known: frozenset[int] = frozenset()
 
 
@@ -65,7 +67,7 @@ class FileState:
     size: tuple[int, int] | None
     kind: str = ""
     detail: str = ""
-    place: "GeoReference | None" = None
+    place: GeoReference | None = None
 
 
 def inspect_all(
@@ -84,7 +86,7 @@ def inspect(task: FileTask) -> FileState:
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return FileState(task, None, "missing", "no such file")
-        return FileState(task, None, "unreadable", _reason(error))
+        return FileState(task, None, "unreadable", reason(error))
     if not stat.S_ISREG(information.st_mode):
         return FileState(task, None, "unreadable", "is not a regular file")
     if information.st_size == 0:
@@ -96,14 +98,12 @@ def inspect(task: FileTask) -> FileState:
             return _raster(task)
         return _picture(task)
     except Exception as error:  # a decoder may fail in any way on a damaged file
-        reason = _reason(error)
-        kind = "truncated" if _is_truncation(error, reason) else "unreadable"
-        return FileState(task, None, kind, reason)
+        text = reason(error)
+        kind = "truncated" if _is_truncation(error, text) else "unreadable"
+        return FileState(task, None, kind, text)
 
 
 def _picture(task: FileTask) -> FileState:
-    from PIL import Image
-
     with Image.open(task.path) as image:
         width, height = image.size
         size = (height, width)
@@ -133,13 +133,9 @@ def _picture(task: FileTask) -> FileState:
 
 
 def _raster(task: FileTask) -> FileState:
-    from cvsegguide.geo import GeoReference, parse_tile_name
-    from cvsegguide.io.rasters import MAX_PIXELS as most
-    from cvsegguide.io.rasters import open_raster
-
-    with open_raster(task.path) as raster:  # as the data set reads it
+    with rasters.open_raster(task.path) as raster:  # as the data set reads it
         size = height, width = raster.shape
-        if height * width > most:
+        if height * width > rasters.MAX_PIXELS:
             return FileState(task, size, "unreadable", f"{width} x {height} pixels are too many")
         valid = False
         for top in range(0, height, _ROWS):
@@ -154,8 +150,6 @@ def _raster(task: FileTask) -> FileState:
 
 
 def _heights(task: FileTask) -> FileState:
-    from cvsegguide.data.decode import read_sparse
-
     with zipfile.ZipFile(task.path) as archive:
         # Refuse before anything is unpacked.
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
@@ -166,25 +160,24 @@ def _heights(task: FileTask) -> FileState:
     return FileState(task, dense.shape[:2])
 
 
-def _is_truncation(error: Exception, reason: str) -> bool:
+def _is_truncation(error: Exception, text: str) -> bool:
     words = ("truncat", "not enough image data", "unexpected end", "eof", "premature")
-    return isinstance(error, EOFError) or any(word in reason.lower() for word in words)
+    return isinstance(error, EOFError) or any(word in text.lower() for word in words)
 
 
-def _reason(error: BaseException) -> str:
-    from PIL import UnidentifiedImageError
+def find_odd_sizes(
+    sizes: Mapping[str, tuple[int, int]], preferred: tuple[int, int]
+) -> tuple[tuple[int, int], dict[str, str]]:
+    """The usual size of many files, and what to say of those that have another.
 
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image in a format that can be read"
-    # Errors of the project begin with the file, which the finding names anyhow.
-    text = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
-    return (str(text).strip() or type(error).__name__).splitlines()[0][:160]
-
-
-def usual_size(sizes: Iterable[tuple[int, int]], preferred: tuple[int, int]) -> tuple[int, int]:
-    """The most frequent of many sizes; the preferred one, then the larger, where frequencies tie.
-
-    There must be at least one.
+    Args:
+        sizes: ``(height, width)`` by name.
+        preferred: What is usual where several are equally frequent, or there are none.
     """
-    counts = Counter(sizes)
-    return max(counts, key=lambda size: (counts[size], size == preferred, size))
+    counts = Counter(sizes.values())
+    usual = max(counts, key=lambda size: (counts[size], size == preferred, size), default=preferred)
+    return usual, {
+        name: f"{width} x {height} pixels, the others {usual[1]} x {usual[0]}"
+        for name, (height, width) in sizes.items()
+        if (height, width) != usual
+    }

@@ -1,8 +1,10 @@
 """What a check of a data set has found: counts, findings, notes."""
 
 import json
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 KINDS = {
@@ -65,13 +67,12 @@ class Report:
         """Whether nothing is wrong."""
         return not self.totals
 
-    def add(self, kind: str, path: object, detail: str) -> None:
-        """Record a finding."""
-        if kind not in KINDS:
-            raise ValueError(f"there is no kind of finding '{kind}'")
+    def add(self, kind: str, path: Path, detail: str) -> None:
+        """Record a finding; ``path`` as seen from the root where it lies in it."""
         self.totals[kind] += 1
         if self.totals[kind] <= LISTED:
-            self.findings.append(Finding(kind, str(path), _printable(detail)))
+            path = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+            self.findings.append(Finding(kind, str(path), _make_printable(detail)))
 
     def to_json(self) -> str:
         """The report as a JSON object, findings grouped by kind."""
@@ -106,7 +107,7 @@ class Report:
         from rich.markup import escape
         from rich.table import Table
 
-        console = Console(width=None if _is_terminal() else 160, highlight=False)
+        console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
         table = Table("read", "count", title=escape(f"{self.root} ({self.layout})"))
         table.columns[1].justify = "right"
         for name, count in self.counts.items():
@@ -134,12 +135,6 @@ class Report:
         console.print(f"{total} finding{'s' if total > 1 else ''}" if total else "nothing is wrong")
 
 
-def _printable(text: str) -> str:
+def _make_printable(text: str) -> str:
     """One line without control characters: details quote what hostile files contain."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:200]
-
-
-def _is_terminal() -> bool:
-    import sys
-
-    return sys.stdout.isatty()

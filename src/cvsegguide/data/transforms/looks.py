@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -221,7 +222,8 @@ class Coarsen(Transform):
 
 def _change_views(batch: Batch, views: Sequence[str], change: Callable[[Tensor], Tensor]) -> Batch:
     """``change`` of the pictures of some views, each on its own."""
-    return replace(batch, **{view: change(batch[view]) for view in views})
+    changed: dict[str, Any] = {view: change(batch[view]) for view in views}
+    return replace(batch, **changed)
 
 
 def _checked_views(name: str, views: Sequence[str]) -> tuple[str, ...]:

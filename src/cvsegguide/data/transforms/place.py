@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,9 +46,8 @@ class Rotate(Transform):
             return batch
         height, width = batch.overhead.shape[-2:]
         for turn in (1, 2, 3):
-            batch = change_overhead(
-                batch, turns == turn, lambda raster, turn=turn: torch.rot90(raster, -turn, (-2, -1))
-            )
+            rotate = partial(torch.rot90, k=-turn, dims=(-2, -1))
+            batch = change_overhead(batch, turns == turn, rotate)
         turns = turns.to(batch.position.device, non_blocking=True)
         row, col = batch.position.unbind(1)
         rows = torch.stack((row, col, height - row, width - col), 1)
@@ -113,7 +113,7 @@ class Crop(Transform):
         self.margin = checked_share("Crop: margin", margin)
 
     def __call__(self, batch: Batch, draws: Draws) -> Batch:
-        height, width = size = tuple(batch.overhead.shape[-2:])
+        height, width = size = batch.overhead.shape[-2], batch.overhead.shape[-1]
         cuts = []
         for row, col in batch.position.tolist():
             share = draws.number(*self.scale)
