@@ -43,5 +43,5 @@ def test_a_narrow_photograph_hardly_changes() -> None:
 
 @pytest.mark.parametrize("fov", [0, -1, 151, 360, math.nan])
 def test_no_lens_sees_so_much(fov: float) -> None:
-    with pytest.raises(InputError, match="^fov: of a photograph through a lens it lies in"):
+    with pytest.raises(InputError, match=r"^fov: of a photograph through a lens it lies in"):
         from_lens(np.zeros((8, 8, 3), np.uint8), fov)
