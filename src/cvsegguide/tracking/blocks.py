@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cvsegguide.inference.windows import to_tensor
-from cvsegguide.io.rasters import filled
+from cvsegguide.io.resampling import fill
 from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.tracking.belief import Box
 from cvsegguide.tracking.mosaic import Mosaic
@@ -92,7 +92,7 @@ class Blocks:
         image, valid = self.mosaic.read(
             i * height * CELL - HALO, j * width * CELL - HALO, *self.size
         )
-        above = self.model.encode_tile(to_tensor(filled(image, valid), self.device))
+        above = self.model.encode_tile(to_tensor(fill(image, valid), self.device))
         self.encoded += 1
         inner = Box(HALO // CELL, HALO // CELL, HALO // CELL + height, HALO // CELL + width)
         known = torch.from_numpy(valid).to(self.device)
