@@ -4,62 +4,51 @@ import json
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cvsegguide.errors import InputError
 from cvsegguide.evaluation.predictions import (
-    PredictionWriter,
-    merge_shards,
+    interleave,
+    to_table,
+    write_predictions,
     write_predictions_geojson,
 )
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_shards_become_one_table_in_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: int
-) -> None:
-    monkeypatch.setattr("cvsegguide.evaluation.predictions._GROUP", 4)
-    path = tmp_path / "predictions.parquet"
-    for rank in range(world):
-        writer = PredictionWriter(path, rank)
-        for number in range(rank, 29, world):
-            writer.add([{"id": str(number), "row": float(number)}])
-        writer.close()
-    assert merge_shards(path, world) == 29
-    table = pd.read_parquet(path)
-    assert table["id"].tolist() == [str(number) for number in range(29)]
-    assert table["row"].tolist() == list(range(29))
-    assert [entry.name for entry in tmp_path.iterdir()] == ["predictions.parquet"]
+def test_rows_of_several_processes_are_one_table_in_order(world: int) -> None:
+    rows = [{"id": str(number), "row": float(number)} for number in range(29)]
+    table = interleave([to_table(rows[rank::world]) for rank in range(world)])
+    assert table["id"].to_pylist() == [str(number) for number in range(29)]
+    assert table["row"].to_pylist() == list(range(29))
+    assert table["lon"].null_count == 29
 
 
 PLACES = [(-74.1, 40.5), (-73.9, 40.8), None, (-74.3, 40.6), (-74.0, 40.9)]
 
 
-def located(path: Path, places: list[tuple[float, float] | None], world: int = 1) -> Path:
+def estimates(places: list[tuple[float, float] | None]) -> pa.Table:
     """A table of estimates at these places."""
-    for rank in range(world):
-        writer = PredictionWriter(path, rank)
-        for number in range(rank, len(places), world):
-            place = places[number]
-            row = {"id": f"é{number}", "row": 1.5, "col": 2.0, "error_m": math.nan}
-            if place is not None:
-                row |= {"lon": place[0], "lat": place[1], "region_p": [0.5, 0.25]}
-            writer.add([row])
-        writer.close()
-    merge_shards(path, world)
+    rows: list[dict[str, Any]] = []
+    for number, place in enumerate(places):
+        rows.append({"id": f"é{number}", "row": 1.5, "col": 2.0, "error_m": math.nan})
+        if place is not None:
+            rows[-1] |= {"lon": place[0], "lat": place[1], "region_p": [0.5, 0.25]}
+    return to_table(rows)
+
+
+def located(path: Path, places: list[tuple[float, float] | None]) -> Path:
+    write_predictions(path, estimates(places))
     return path
 
 
-@pytest.mark.parametrize("world", [1, 2])
-def test_the_table_is_geoparquet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: int
-) -> None:
+def test_the_table_is_geoparquet(tmp_path: Path) -> None:
     """By the specification, version 1.1: metadata and well-known binary, byte by byte."""
-    monkeypatch.setattr("cvsegguide.evaluation.predictions._GROUP", 2)
-    path = located(tmp_path / "predictions.parquet", PLACES, world)
+    path = located(tmp_path / "predictions.parquet", PLACES)
     for metadata in (pq.read_metadata(path).metadata, pq.read_schema(path).metadata):
         geo = json.loads(metadata[b"geo"])
         assert geo["version"] == "1.1.0"
@@ -69,12 +58,14 @@ def test_the_table_is_geoparquet(
         assert column["bbox"] == [-74.3, 40.5, -73.9, 40.9]
         assert "crs" not in column, "that is, OGC:CRS84"
     table = pq.read_table(path)
+    assert table.schema.field("error_m").metadata[b"description"].startswith(b"distance")
     for cell, place in zip(table["geometry"].to_pylist(), PLACES, strict=True):
         if place is None:
             assert cell is None
         else:
             assert cell[:1] == b"\x01"
             assert struct.unpack("<Idd", cell[1:]) == (1, *place)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["predictions.parquet"]
 
 
 def test_geopandas_reads_it(tmp_path: Path) -> None:
@@ -88,15 +79,14 @@ def test_without_any_place(tmp_path: Path) -> None:
     path = located(tmp_path / "predictions.parquet", [None, None])
     geo = json.loads(pq.read_metadata(path).metadata[b"geo"])
     assert geo["columns"]["geometry"] == {"encoding": "WKB", "geometry_types": []}
-    write_predictions_geojson(path, tmp_path / "p.geojson")
+    write_predictions_geojson(tmp_path / "p.geojson", estimates([None, None]))
     collection = json.loads((tmp_path / "p.geojson").read_text())
     assert "bbox" not in collection
     assert [feature["geometry"] for feature in collection["features"]] == [None, None]
 
 
 def test_predictions_as_geojson(tmp_path: Path) -> None:
-    path = located(tmp_path / "predictions.parquet", PLACES)
-    write_predictions_geojson(path, tmp_path / "p.geojson")
+    write_predictions_geojson(tmp_path / "p.geojson", estimates(PLACES))
     text = (tmp_path / "p.geojson").read_text(encoding="utf-8")
     collection = json.loads(text, parse_constant=pytest.fail)  # NaN is no JSON
     assert collection["bbox"] == [-74.3, 40.5, -73.9, 40.9]
@@ -109,15 +99,10 @@ def test_predictions_as_geojson(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [(3, 1), (2, 3)])
-def test_gaps_and_repetitions_are_refused(tmp_path: Path, rows: tuple[int, int]) -> None:
-    path = tmp_path / "predictions.parquet"
-    for rank, count in enumerate(rows):
-        writer = PredictionWriter(path, rank)
-        writer.add([{"id": f"{rank} {i}"} for i in range(count)])
-        writer.close()
-    with pytest.raises(InputError, match=r"predictions\.parquet: process . of 2 has written"):
-        merge_shards(path, 2)
-    assert not path.exists()
+def test_gaps_and_repetitions_are_refused(rows: tuple[int, int]) -> None:
+    parts = [to_table([{"id": str(number)} for number in range(count)]) for count in rows]
+    with pytest.raises(InputError, match=r"predictions: process . of 2 has"):
+        interleave(parts)
 
 
 def test_places_and_headings_follow_the_raster_s_own_frame(tmp_path: Path) -> None:

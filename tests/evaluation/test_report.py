@@ -15,7 +15,7 @@ from PIL import Image
 from cvsegguide.data.sample import collate
 from cvsegguide.evaluation.choice import extremes, find_samples, ranked_ids, spread
 from cvsegguide.evaluation.evaluator import Evaluator, measure
-from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
+from cvsegguide.evaluation.predictions import to_table, write_predictions
 from cvsegguide.evaluation.report import fit_table, position_table, write_report
 from cvsegguide.evaluation.report_pictures import draw_pictures
 from cvsegguide.viz.report import coverage, draw_calibration, draw_confusion, draw_errors
@@ -51,11 +51,8 @@ def run(tmp_path_factory):
     model.anchor = torch.nn.Parameter(torch.zeros(()))
     dataset = TinyPairs(length=9)
     evaluator = Evaluator(model.channels)
-    writer = PredictionWriter(folder / "predictions.parquet")
-    for index in range(9):
-        writer.add(measure(model, evaluator, collate([dataset[index]])))
-    writer.close()
-    merge_shards(folder / "predictions.parquet", 1)
+    rows = [measure(model, evaluator, collate([dataset[index]]))[0] for index in range(9)]
+    write_predictions(folder / "predictions.parquet", to_table(rows))
     figures = {
         **evaluator.compute(), "weights": EVIL, "data": "TinyPairs", "split": "test",
         "command": ["cvsegguide", "test", "--out", "a b"],

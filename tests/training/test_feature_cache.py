@@ -46,18 +46,10 @@ def fit(
     signal_at: int = 0,
 ) -> list[float]:
     """Losses of a run of two epochs with a frozen backbone, the upsampler trained."""
-    data = {"class_path": "cvsegguide.data.BrooklynQueens", "init_args": {"root": str(tree)}}
-    for_split = {
-        name: {
-            **data,
-            "init_args": {
-                **data["init_args"],
-                "city": city,
-                "overhead_size": 64,
-                "street_size": [32, 128],
-            },
-        }
-        for name, city in (("train", "brooklyn"), ("val", "queens"))
+    arguments = {"root": str(tree), "city": "brooklyn", "overhead_size": 64}
+    data = {
+        "class_path": "cvsegguide.data.BrooklynQueens",
+        "init_args": {**arguments, "street_size": [32, 128]},
     }
     folder.mkdir(parents=True, exist_ok=True)
     trace = folder / "losses.txt"
@@ -68,7 +60,7 @@ def fit(
             "learning_rate": 0.01,
             "warmup_steps": 0,
         },
-        "data": {**for_split, "batch_size": 2, "num_workers": 0},
+        "data": {"train": data, "batch_size": 2, "num_workers": 0},
         "trainer": {
             "max_epochs": 2,
             "accelerator": "cpu",
@@ -221,5 +213,5 @@ def test_what_cannot_be_cached_is_refused(
         fit(tree, tmp_path / "run", "--feature_cache", str(tmp_path / "f"), **options)  # type: ignore[arg-type]
     error = capfd.readouterr().err
     assert "Traceback" not in error
-    assert "error: feature_cache: " in error
+    assert "error: --feature_cache: " in error
     assert word in error

@@ -18,8 +18,8 @@ from cvsegguide.data.configurations import as_list, folders_below
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
 from cvsegguide.evaluation.sources import recognise_dataset
 from cvsegguide.experiments.ablation_table import Row, Table
-from cvsegguide.training.losses import create_loss
 from cvsegguide.training.networks import build_network
+from cvsegguide.training.recipes import create_loss
 
 HEADINGS = {"known": 0.0, "unknown": 180.0}
 """Largest error of the compass in degrees that is simulated."""

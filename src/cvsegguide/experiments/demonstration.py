@@ -12,7 +12,7 @@ from cvsegguide.data.brooklyn_queens import BrooklynQueens
 from cvsegguide.data.sample import collate
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.evaluation.evaluator import Evaluator, Row, measure
-from cvsegguide.evaluation.predictions import PredictionWriter, merge_shards
+from cvsegguide.evaluation.predictions import to_table, write_predictions
 from cvsegguide.evaluation.report import print_report, write_report
 from cvsegguide.evaluation.report_pictures import draw_pictures
 from cvsegguide.inference.localizer import Localizer
@@ -106,17 +106,10 @@ def _localise(
     predictions: Path,
 ) -> list[Row]:
     """Localise chosen samples, add them to the figures and write their table."""
-    writer = PredictionWriter(predictions)
     rows: list[Row] = []
-    try:
-        for index in track(chosen, "localising"):
-            rows += measure(localizer.model, evaluator, collate([dataset[index]]))
-        writer.add(rows)
-        writer.close()
-    except BaseException:
-        writer.discard()
-        raise
-    merge_shards(predictions, 1)
+    for index in track(chosen, "localising"):
+        rows += measure(localizer.model, evaluator, collate([dataset[index]]))
+    write_predictions(predictions, to_table(rows))
     return rows
 
 

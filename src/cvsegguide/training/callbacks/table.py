@@ -3,17 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from cvsegguide.errors import InputError
 from cvsegguide.evaluation.predictions import (
-    PredictionWriter,
-    merge_shards,
+    SCHEMA,
+    interleave,
+    to_table,
+    write_predictions,
     write_predictions_geojson,
 )
 
 
 class PredictionTable(Callback):
-    """Streams rows to ``predictions.parquet``, one shard per process, merged at the end.
+    """Collects rows and writes ``predictions.parquet``, those of all processes, at the end.
 
     `predict` also writes ``predictions.geojson``.
 
@@ -23,11 +28,15 @@ class PredictionTable(Callback):
 
     def __init__(self, directory: str) -> None:
         self.path = Path(directory) / "predictions.parquet"
-        self._writer: PredictionWriter | None = None
+        self._parts: list[pa.Table] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the shard."""
-        self._writer = PredictionWriter(self.path, trainer.global_rank)
+        """Begin afresh; raises InputError where nothing could be written at the end."""
+        self._parts = [SCHEMA.empty_table()]
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror})") from None
 
     def on_test_batch_end(
         self,
@@ -38,29 +47,22 @@ class PredictionTable(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write the rows of a batch."""
-        assert self._writer is not None
-        self._writer.add(outputs["rows"])
+        """Take the rows of a batch."""
+        self._parts.append(to_table(outputs["rows"]))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Merge the shards."""
-        assert self._writer is not None
-        self._writer.close()
-        self._writer = None
-        trainer.strategy.barrier("prediction shards")
+        """Write them."""
+        own = pa.concat_tables(self._parts).combine_chunks()
+        parts = [own] * trainer.world_size
+        if trainer.world_size > 1:
+            torch.distributed.all_gather_object(parts, own)
+        self._parts = []
         if trainer.is_global_zero:
-            merge_shards(self.path, trainer.world_size)
+            table = interleave(parts)
+            write_predictions(self.path, table)
             if trainer.predicting:
-                write_predictions_geojson(self.path, self.path.with_suffix(".geojson"))
+                write_predictions_geojson(self.path.with_suffix(".geojson"), table)
         trainer.strategy.barrier("prediction table")
-
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Leave nothing half-written."""
-        if self._writer is not None:
-            self._writer.discard()
-            self._writer = None
 
     on_predict_start = on_test_start
     on_predict_batch_end = on_test_batch_end
