@@ -14,7 +14,6 @@ import pytest
 
 from cvsegguide.errors import InputError
 from cvsegguide.io.atomic import (
-    _swept,
     atomic_folder,
     atomic_path,
     remove_stale,
@@ -117,8 +116,6 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> 
         for path in (elsewhere, ancient, notes):
             path.write_text("")
         os.utime(ancient, (0, 0))
-        # A process sweeps a folder once: this one may have been here as another folder's number.
-        _swept.clear()
         write_text(tmp_path / "new.txt", "new")
         assert set(hidden(tmp_path)) == {*kept, elsewhere, notes}
         assert (tmp_path / "new.txt").read_text() == "new"

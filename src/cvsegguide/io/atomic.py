@@ -7,34 +7,25 @@ was killed has left behind is removed by the next one that writes into the same 
 import errno
 import os
 import re
+import secrets
 import shutil
-import tempfile
-import threading
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from os import PathLike
 from pathlib import Path
 
 from cvsegguide.errors import InputError
 
-_UMASK_LOCK = threading.Lock()
-
 _ABANDONED = 7 * 24 * 3600.0
 """Seconds after which a temporary file of another machine counts as left behind."""
 
 _TEMPORARY = re.compile(r"\..*cvsegguide-(?P<machine>[0-9a-f]{8})-(?P<pid>[1-9]\d*)-\w{8}(\..*)?")
-_swept: set[tuple[int, int, int]] = set()
 
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it: one thread at a time."""
-    with _UMASK_LOCK:
-        umask = os.umask(0)
-        os.umask(umask)
-    return umask
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""Errors of a full or failing disk: the user's to mend."""
 
 
 @cache
@@ -52,21 +43,16 @@ def _machine() -> str:
     return f"{zlib.crc32('|'.join(marks).encode()):08x}"
 
 
-def _prefix(stem: str = "") -> str:
-    """What a temporary name of this process begins with; ``tempfile`` adds eight characters."""
-    while len(stem.encode()) > 80:
-        stem = stem[:-1]
-    return f".{stem}.cvsegguide-{_machine()}-{os.getpid()}-".replace("..", ".")
-
-
-def _is_alive(pid: int) -> bool:
+def _is_dead(pid: int) -> bool:
+    if os.name != "posix":  # Windows has no signal 0: os.kill would end the process
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
-    except OSError:  # it is somebody else's
         return True
-    return True
+    except (OSError, OverflowError):  # it is somebody else's
+        pass
+    return False
 
 
 def remove_stale(directory: Path) -> int:
@@ -82,56 +68,28 @@ def remove_stale(directory: Path) -> int:
         How many were removed.
     """
     removed = 0
-    now = time.time()
-    try:
-        entries = list(os.scandir(directory))
-    except OSError:
-        return 0
-    for entry in entries:
-        match = _TEMPORARY.fullmatch(entry.name)
-        if match is None:
+    for entry in os.scandir(directory):
+        found = _TEMPORARY.fullmatch(entry.name)
+        if found is None:
             continue
-        try:
-            # Windows has no signal 0: os.kill would end the process. There only age counts.
-            dead = (
-                os.name == "posix"
-                and match["machine"] == _machine()
-                and not _is_alive(int(match["pid"]))
-            )
-            if not dead and now - entry.stat(follow_symlinks=False).st_mtime < _ABANDONED:
+        with suppress(OSError):  # somebody else was faster, or it is not ours to remove
+            ours = found["machine"] == _machine()
+            age = time.time() - entry.stat(follow_symlinks=False).st_mtime
+            if age < _ABANDONED and not (ours and _is_dead(int(found["pid"]))):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path)
             else:
                 os.unlink(entry.path)
             removed += 1
-        except (OSError, OverflowError):
-            continue  # somebody else was faster, or it is not ours to remove
     return removed
 
 
-def _sweep(directory: Path) -> None:
+@cache
+def _sweep(pid: int, directory: Path) -> None:
     """:func:`remove_stale` once a process and folder: listing a large folder takes time."""
     with suppress(OSError):
-        status = directory.stat()
-        key = (os.getpid(), status.st_dev, status.st_ino)
-        if key not in _swept:
-            _swept.add(key)
-            remove_stale(directory)
-
-
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """A full or failing disk is the user's to mend: say so in one line."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+        remove_stale(directory)
 
 
 def file_in_the_way(directory: Path) -> Path | None:
@@ -142,27 +100,60 @@ def file_in_the_way(directory: Path) -> Path | None:
     return None
 
 
-def _unwritable(path: Path, directory: Path, error: OSError) -> InputError:
+def _explain(path: Path, directory: Path, error: OSError) -> InputError:
     file = file_in_the_way(directory)
-    if file is None:
-        return InputError(f"{path}: cannot be written ({error.strerror})")
-    if file == path:
-        return InputError(f"{path}: cannot be written (a file, not a folder)")
-    return InputError(f"{path}: cannot be written ({file} is a file, not a folder)")
+    reason = str(error.strerror)
+    if file is not None:
+        reason = "a file, not a folder" if file == path else f"{file} is a file, not a folder"
+    return InputError(f"{path}: cannot be written ({reason})")
 
 
 @contextmanager
-def _folder(directory: Path) -> Iterator[None]:
-    """Make a folder with its parents; when the block raises, those that were made go away."""
-    made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+def _stage(target: Path, directory: Path, stem: str, suffix: str, folder: bool) -> Iterator[Path]:
+    """A temporary file or folder in ``directory``, which is made with its parents.
+
+    The temporary one is gone when the block ends; if it raises, folders that were made are, too.
+    """
+    made = [parent for parent in (directory, *directory.parents) if not parent.exists()]
+    while len(stem.encode()) > 80:
+        stem = stem[:-1]
+    head = f".{stem}.cvsegguide-{_machine()}-{os.getpid()}-".replace("..", ".")
+    temporary = directory / f"{head}{secrets.token_hex(4)}{suffix}"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        yield
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _sweep(os.getpid(), directory.resolve())
+            temporary.mkdir() if folder else temporary.touch(exist_ok=False)
+        except OSError as error:
+            raise _explain(target, directory, error) from None
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            raise InputError(f"{target}: cannot be written ({error.strerror})") from None
     except BaseException:
-        for folder in made:
+        _remove(temporary)
+        for parent in made:
             with suppress(OSError):  # not empty, or never made
-                folder.rmdir()
+                parent.rmdir()
         raise
+    _remove(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path, named: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError as error:
+        raise InputError(f"{named}: cannot be written ({error.strerror})") from None
 
 
 @contextmanager
@@ -177,24 +168,13 @@ def atomic_folder(directory: str | PathLike[str]) -> Iterator[Path]:
         InputError: The folder cannot be made or written to.
     """
     directory = Path(directory)
-    with ExitStack() as stack:
+    with _stage(directory, directory, "", "", folder=True) as temporary:
         try:
-            stack.enter_context(_folder(directory))
-            _sweep(directory)
-            name = stack.enter_context(tempfile.TemporaryDirectory(prefix=_prefix(), dir=directory))
-        except OSError as error:
-            raise _unwritable(directory, directory, error) from None
-        try:
-            with _disk_errors(directory):
-                yield Path(name)
+            yield temporary
         except InputError as error:
-            raise InputError(str(error).replace(name, str(directory))) from None
-        try:
-            for file in sorted(Path(name).iterdir()):
-                file.chmod(0o666 & ~_umask())
-                file.replace(directory / file.name)
-        except OSError as error:
-            raise InputError(f"{directory}: cannot be written ({error.strerror})") from None
+            raise InputError(str(error).replace(str(temporary), str(directory))) from None
+        for file in sorted(temporary.iterdir()):
+            _move(file, directory / file.name, directory)
 
 
 @contextmanager
@@ -209,27 +189,9 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
         InputError: The folder cannot be made or written to.
     """
     path = Path(path)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(_folder(path.parent))
-            _sweep(path.parent)
-            handle, name = tempfile.mkstemp(
-                prefix=_prefix(path.stem), suffix=path.suffix, dir=path.parent
-            )
-        except OSError as error:
-            raise _unwritable(path, path.parent, error) from None
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            with _disk_errors(path):
-                yield temporary
-            temporary.chmod(0o666 & ~_umask())
-            try:
-                temporary.replace(path)
-            except OSError as error:
-                raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-        finally:
-            temporary.unlink(missing_ok=True)
+    with _stage(path, path.parent, path.stem, path.suffix, folder=False) as temporary:
+        yield temporary
+        _move(temporary, path, path)
 
 
 def write_text(path: str | PathLike[str], text: str) -> None:
