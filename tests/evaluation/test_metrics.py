@@ -10,8 +10,8 @@ from cvsegguide.evaluation.baselines import CENTRE, PRIOR, UNIFORM, Baselines, f
 from cvsegguide.evaluation.bootstrap import bootstrap_intervals, percentile_interval
 from cvsegguide.evaluation.position import HeadingError, PositionError
 from cvsegguide.evaluation.posterior import PosteriorScores, RegionScores, read_posterior
-from cvsegguide.evaluation.regions import true_region
 from cvsegguide.evaluation.segmentation import LandCoverScores
+from cvsegguide.inference.regions import rank_at, regions
 
 
 def test_position_error_in_metres() -> None:
@@ -112,12 +112,12 @@ def test_region_of_the_camera() -> None:
     posterior = np.zeros((64, 64))
     posterior[8:12, 8:12] = 0.7 / 16
     posterior[40:44, 50:54] = 0.3 / 16
-    assert true_region(posterior, 10.5, 9.5)[:2] == (1, pytest.approx(0.7))
-    rank, probability, probabilities = true_region(posterior, 41.5, 51.5)
+    found = regions(posterior)
     # The regions divide the 90 % set, so the second has what is left of it.
-    assert rank == 2
-    assert probability == probabilities[1] == pytest.approx(0.2, abs=0.02)
-    assert true_region(posterior, 63.9, 0.0)[:2] == (0, 0.0)
+    assert [region.probability for region in found] == pytest.approx([0.7, 0.2], abs=0.02)
+    assert rank_at(found, posterior.shape, 10.5, 9.5) == 1
+    assert rank_at(found, posterior.shape, 41.5, 51.5) == 2
+    assert rank_at(found, posterior.shape, 63.9, 0.0) == 0
 
 
 def test_region_scores() -> None:

@@ -18,11 +18,11 @@ from cvsegguide.evaluation.posterior import (
     SelectiveError,
     read_posterior,
 )
-from cvsegguide.evaluation.regions import true_region
 from cvsegguide.evaluation.segmentation import LandCoverScores
 from cvsegguide.geo import GeoReference, wrap_degrees
 from cvsegguide.inference.posterior import refined_mode
 from cvsegguide.inference.prediction import predict
+from cvsegguide.inference.regions import rank_at, regions
 from cvsegguide.landcover import NYC, ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel, Prediction
 
@@ -117,20 +117,19 @@ class Evaluator(nn.Module):
 
     def _regions(self, log_posterior: Tensor, batch: Batch) -> dict[str, list[Any]]:
         posteriors = log_posterior.exp().cpu().numpy()
-        places = batch.position.tolist()
         # Beside a GPU this is what a test waits for; SciPy's filters let other threads run.
         with ThreadPoolExecutor(min(len(batch), os.cpu_count() or 1, 8)) as pool:
-            found = list(
-                pool.map(lambda map_, place: true_region(map_, *place), posteriors, places)
-            )
-        ranks = torch.tensor([rank for rank, _, _ in found], device=log_posterior.device)
-        masses = torch.tensor([mass for _, mass, _ in found], device=log_posterior.device)
-        self.regions.update(ranks, masses)
-        return {
-            "region_rank_true": [rank for rank, _, _ in found],
-            "region_p_true": [mass for _, mass, _ in found],
-            "region_p": [probabilities for _, _, probabilities in found],
-        }
+            found = list(pool.map(regions, posteriors))
+        shape = posteriors.shape[1:]
+        ranks = [
+            rank_at(own, shape, row, col)
+            for own, (row, col) in zip(found, batch.position.tolist(), strict=True)
+        ]
+        ranked = [[region.probability for region in own] for own in found]
+        true = [own[rank - 1] if rank else 0.0 for own, rank in zip(ranked, ranks, strict=True)]
+        device = log_posterior.device
+        self.regions.update(torch.tensor(ranks, device=device), torch.tensor(true, device=device))
+        return {"region_rank_true": ranks, "region_p_true": true, "region_p": ranked}
 
     @staticmethod
     def _coordinates(batch: Batch, estimate: Tensor, size: tuple[int, int]) -> dict[str, list[Any]]:

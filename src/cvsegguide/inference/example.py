@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.data.sample import Sample
 from cvsegguide.geo import wrap_degrees
+from cvsegguide.inference.regions import rank_at
 from cvsegguide.inference.result import Localization
 
 
@@ -46,15 +47,8 @@ class Example:
 
     def true_rank(self, number: int) -> int:
         """Rank of a model's region that the camera stands in; 0 when it is in none."""
-        height, width = self.answers[number].posterior.shape
-        row = min(max(int(self.sample.row), 0), height - 1)
-        col = min(max(int(self.sample.col), 0), width - 1)
-        for region in self.answers[number].regions:
-            top, left = row - region.top, col - region.left
-            high, wide = region.cutout.shape
-            if 0 <= top < high and 0 <= left < wide and region.cutout[top, left]:
-                return region.rank
-        return 0
+        answer = self.answers[number]
+        return rank_at(answer.regions, answer.posterior.shape, self.sample.row, self.sample.col)
 
 
 def up_azimuth(sample: Sample) -> float:

@@ -4,7 +4,7 @@ The definitions are in ``docs/results-and-posterior.md``.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -228,3 +228,20 @@ def _region(values: NDArray[np.floating], cutout: NDArray[np.bool_], top: int, l
         for axis in (0, 1)
     )
     return Region(0, probability, top + row, left + col, top=top, left=left, cutout=cutout)
+
+
+def rank_at(found: Sequence[Region], shape: tuple[int, ...], row: float, col: float) -> int:
+    """Rank of the region that holds a position; 0 when it lies in none.
+
+    Args:
+        found: Regions of a posterior.
+        shape: ``(H, W)`` of the posterior; a position on its far edges lies in the last pixels.
+        row, col: The position in pixels.
+    """
+    y, x = min(max(int(row), 0), shape[0] - 1), min(max(int(col), 0), shape[1] - 1)
+    for region in found:
+        top, left = y - region.top, x - region.left
+        high, wide = region.cutout.shape
+        if 0 <= top < high and 0 <= left < wide and region.cutout[top, left]:
+            return region.rank
+    return 0
