@@ -47,7 +47,6 @@ def test_import_is_light() -> None:
     "argv",
     [
         ["--help"],
-        ["--version"],
         ["localize", "--help"],
         ["data", "--help"],
         ["doctor", "--help"],

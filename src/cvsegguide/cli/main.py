@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cvsegguide import console
+from cvsegguide import __version__, console
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, InferenceWarning
 
 OK, UNEXPECTED, BAD_INPUT, INTERRUPTED, TERMINATED, NO_READER = 0, 1, 2, 130, 143, 141
@@ -407,16 +407,16 @@ def _top_level(words: list[str]) -> int:
     if not arguments.version:
         parser.error("which command?")
     as_json = getattr(arguments, "json", False)
+    from cvsegguide.cli import doctor
+
     if getattr(arguments, "verbose", 0):
-        from cvsegguide.cli import doctor
-
         return doctor.run(argparse.Namespace(json=as_json))
-    from cvsegguide.cli import version
-
+    found = doctor.versions()
     if as_json:
-        console.show(version.versions())
+        console.show(found)
     else:
-        print(version.version_line())
+        torch = found["torch"] or "not installed"
+        print(f"cvsegguide {found['version']}, torch {torch}, device {found['device']}")
     return OK
 
 
@@ -454,12 +454,9 @@ def _log() -> None:
         import logging
         import platform
 
-        from cvsegguide.cli.version import versions
-
-        found = versions()
         console.detail(
-            f"version {found['version']}, Python {found['python']}, torch {found['torch']}, "
-            f"{platform.platform()}, process {os.getpid()}"
+            f"version {__version__}, Python {platform.python_version()}, {platform.platform()}, "
+            f"process {os.getpid()}"
         )
         logging.basicConfig(
             level=logging.DEBUG if level > 1 else logging.WARNING,
