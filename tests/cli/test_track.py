@@ -175,7 +175,10 @@ def test_a_network_without_headings_warns(world, capsys):
         (["{table}", "--overhead", "{overhead}", "--headings", "2"], "--headings: must"),
         (["{table}", "--overhead", "{overhead}", "--walk-turn", "-1"], "error: --walk-turn: must"),
         (["{table}", "--overhead", "{overhead}", "--start", "0", "0"], "--start: lies outside"),
-        (["{table}", "--overhead", "{overhead}", "--start-pixel", "-9", "0"], "error: start: lies"),
+        (
+            ["{table}", "--overhead", "{overhead}", "--start-pixel", "-9", "0"],
+            "--start-pixel: lies",
+        ),
         (["{table}", "--evaluate", "1"], "--evaluate"),
         (["--evaluate", "1", "--camera-height", "5"], "--camera-height"),
         (["--evaluate", "1", "--fov", "nan"], "--fov"),
@@ -253,7 +256,7 @@ def test_the_measurement_compares_tracks_with_single_pictures(measured, tmp_path
 
     assert "track / single picture" in said
     assert len(record["single"]["errors"]) == 2 * evaluation.AFTER
-    assert record["single"]["heading_median"] is None  # this network tells none apart alone
+    assert record["single"]["heading_median"] < 3.0
     for name in ("track", "wrong", "gap"):
         assert len(record[name]["errors"]) == 2
         assert record[name]["mean"] < 0.6

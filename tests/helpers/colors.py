@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -32,10 +31,9 @@ UTM = GeoReference(
 
 @dataclass
 class ColorTile:
-    """Colours of cells, ``(B, 3, H / 4, W / 4)`` in 0..255, and zeros at every second pixel."""
+    """Red and green ``(B, 2, h, w)``: the row and column of each cell."""
 
-    cells: Tensor
-    finer: Tensor
+    colors: Tensor
 
 
 class ColorNetwork(LocalizationModel):
@@ -62,23 +60,21 @@ class ColorNetwork(LocalizationModel):
         self.sharpness = sharpness
         self.period = period
         self.passed = 0
+        self.streets: list[Tensor] = []
 
     def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> ColorTile:
         self.passed += len(overhead)
-        finer = torch.zeros_like(overhead[:, :1, ::2, ::2])
-        return ColorTile(functional.avg_pool2d(overhead, 4) * 255, finer)
-
-    def encode_street(self, street: Tensor) -> Tensor:
-        return street.amax(dim=(2, 3)) * 255
+        return ColorTile((functional.avg_pool2d(overhead, 4) * 255)[:, :2])
 
     def joint(
         self, tile: ColorTile, street: Tensor, headings: Tensor, known: Tensor | None = None
     ) -> Tensor:
-        around = self.encode_street(street)
-        down = tile.cells[:, 0] - around[:, 0, None, None]
+        self.streets.append(street)
+        around = street.amax(dim=(2, 3)) * 255
+        down = tile.colors[:, 0] - around[:, 0, None, None]
         if self.period:
             down = (down + self.period / 2) % self.period - self.period / 2
-        right = tile.cells[:, 1] - around[:, 1, None, None]
+        right = tile.colors[:, 1] - around[:, 1, None, None]
         turn = (headings / 360 * 256 - around[:, 2] + 128) % 256 - 128
         squares = (down**2 + right**2)[:, None] + (turn[None, :, None, None] / 8) ** 2
         return -squares / (2 * self.sharpness**2)
@@ -90,9 +86,16 @@ class ColorNetwork(LocalizationModel):
         landcover: Tensor | None = None,
         headings: Tensor | None = None,
     ) -> Prediction:
-        around = self.encode_street(street)
-        down, right = ((overhead[:, i] * 255 - around[:, i, None, None]) for i in (0, 1))
-        return Prediction(None, -(down**2 + right**2)[:, None] / (2 * self.sharpness**2))
+        colors, around = overhead[:, :2] * 255, street.amax(dim=(2, 3)) * 255
+        turns = around[:, 2:] / 256 * 360 if headings is None else headings
+        squares = (colors - around[:, :2, None, None]).square().sum(dim=1, keepdim=True)
+        turn = (turns / 360 * 256 - around[:, 2:] + 128) % 256 - 128
+        scores = -(squares + (turn / 8).square()[:, :, None, None]) / (2 * self.sharpness**2)
+        heatmap = scores.logsumexp(dim=1, keepdim=True)
+        if headings is None:
+            return Prediction(None, heatmap)
+        log = scores.flatten(2).logsumexp(dim=2).log_softmax(dim=1)
+        return Prediction(None, heatmap, headings[log.argmax(dim=1)], log)
 
     def segment(self, overhead: Tensor) -> Tensor:
         return overhead.new_zeros(len(overhead), 8, *overhead.shape[2:])

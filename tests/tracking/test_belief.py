@@ -30,7 +30,7 @@ def moments(belief, heading):
 def test_a_step_shifts_each_heading_its_own_way_below_the_cell():
     covariance = np.diag([4.0, 1.0, 0.0])
     before = at(100.5, 100.5)
-    after = before.moved(Motion(10.3, 0.0, 0.0, covariance))
+    after = before.move(Motion(10.3, 0.0, 0.0, covariance))
 
     across = (10.3 * np.radians(22.5)) ** 2 / 12  # what lies within a heading's bin
     for heading, (down, right) in {0: (-10.3, 0), 4: (0, 10.3), 8: (10.3, 0)}.items():
@@ -46,7 +46,7 @@ def test_a_step_shifts_each_heading_its_own_way_below_the_cell():
 
 def test_a_turn_moves_the_headings_and_blurs_nothing():
     before = at(100, 100).with_headings(90.0, 1.0)
-    after = before.moved(Motion(0.0, 0.0, 37.3, np.zeros((3, 3))))
+    after = before.move(Motion(0.0, 0.0, 37.3, np.zeros((3, 3))))
 
     assert after.estimate().heading == pytest.approx(127.3, abs=0.05)
     np.testing.assert_allclose(
@@ -60,7 +60,7 @@ def test_the_heading_spreads_by_the_variance_of_the_turn():
     one = torch.zeros(headings)
     one[10] = 1.0
     before = before.with_mass(before.mass * one[:, None, None])
-    after = before.moved(Motion(0.0, 0.0, 0.0, np.diag([0.0, 0.0, 8.0**2])))
+    after = before.move(Motion(0.0, 0.0, 0.0, np.diag([0.0, 0.0, 8.0**2])))
 
     share = after.mass.sum((1, 2)).double().numpy()
     off = (np.arange(headings) - 10) * 360 / headings
@@ -74,7 +74,7 @@ def test_nothing_wraps_around_where_the_map_ends():
     north = torch.zeros(16, 1, 1)
     north[0] = 1.0
     belief = belief.with_mass(belief.mass * north)
-    after = belief.moved(Motion(30.0, 0.0, 0.0, np.diag([0.01, 0.01, 0.0])))
+    after = belief.move(Motion(30.0, 0.0, 0.0, np.diag([0.01, 0.01, 0.0])))
 
     # All of it left the map to the north: nothing is known any more, and nothing came in south.
     position = after.position()
@@ -96,9 +96,9 @@ def test_estimate_is_below_the_cell_and_tells_its_covariance():
 
 def test_with_two_places_the_more_probable_one_is_told_with_its_own_covariance():
     one, other = at(60.5, 60.5, 1.5), at(120.5, 90.5, 1.5)
-    box = one.box.joined(other.box)
-    both = one.resized(box)
-    both = both.with_mass(0.6 * both.mass + 0.4 * other.resized(box).mass)
+    box = one.box.union(other.box)
+    both = one.resize(box)
+    both = both.with_mass(0.6 * both.mass + 0.4 * other.resize(box).mass)
     found = both.estimate()
 
     assert (found.row, found.col) == pytest.approx((60.5, 60.5), abs=0.05)
@@ -130,7 +130,7 @@ def test_mixing_in_a_uniform_share_keeps_to_cells_with_data():
     belief = at(100, 100)
     allowed = torch.zeros(belief.box.shape, dtype=torch.bool)
     allowed[0, :3] = True
-    mixed = belief.mixed(0.3, allowed)
+    mixed = belief.mix(0.3, allowed)
 
     gained = mixed.position() - 0.7 * belief.position()
     assert gained[0, :3].tolist() == pytest.approx([0.1] * 3, abs=1e-5)

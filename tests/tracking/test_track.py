@@ -10,8 +10,7 @@ import pytest
 from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.geo.height import from_height
 from cvsegguide.inference.localizer import Localizer
-from cvsegguide.tracking import Frame, Motion, Settings
-from cvsegguide.tracking.track import ellipse
+from cvsegguide.tracking import Frame, Motion, Settings, Tracker
 from helpers.colors import (
     CELL,
     UTM,
@@ -153,26 +152,41 @@ def test_geojson_follows_the_standard(found, tmp_path):
         assert area > 0  # counter-clockwise (RFC 7946, section 3.1.6)
 
 
-def test_the_ellipse_holds_95_percent(found):
+def test_the_ellipse_holds_95_percent(found, tmp_path):
     point = found.points[-1]
-    ring = np.array(ellipse(point, corners=720))[:-1]
+    inverse = np.linalg.inv(point.matrix())
+    squares = np.einsum("in,ij,jn->n", point.ellipse(), inverse, point.ellipse())
+    # the 95th percentile of chi squared with two degrees of freedom is -2 ln 0.05
+    np.testing.assert_allclose(squares, -2 * math.log(0.05), rtol=1e-4)
+
+    found.write_geojson(tmp_path / "track.geojson")
+    document = json.loads((tmp_path / "track.geojson").read_text())
+    ring = np.array(document["features"][-1]["geometry"]["coordinates"][0])[:-1]
     metres = np.radians(1) * 6378137
     east = (ring[:, 0] - point.lon) * metres * math.cos(math.radians(point.lat))
     north = (ring[:, 1] - point.lat) * metres
-    inverse = np.linalg.inv(point.matrix())
-    squares = np.einsum("in,ij,jn->n", [east, north], inverse, [east, north])
-
-    # the 95th percentile of chi squared with two degrees of freedom is -2 ln 0.05
-    np.testing.assert_allclose(squares, -2 * math.log(0.05), rtol=0.03)
+    np.testing.assert_allclose([east, north], point.ellipse(), atol=0.02)
 
 
-def test_a_network_without_headings_says_so():
+def test_frame_by_frame_is_the_whole_drive(localizer, found, tmp_path):
+    overhead = write_overhead(tmp_path / "overhead.tif")
+    with Tracker(localizer, overhead, settings=Settings(headings=32)) as tracker:
+        points = [tracker.update(frame) for frame in frames(missing=[4])]
+    assert points == found.points
+
+
+def test_a_network_without_headings_follows_by_its_start_and_says_so():
     localizer = Localizer(FlatNetwork(), device="cpu", name="flat")
+    start = {"start_pixel": (4 * POSES[0][0], 4 * POSES[0][1]), "start_error": 8.0}
     with pytest.warns(InferenceWarning, match="flat does not tell headings apart"):
-        localizer.track(
-            [frame.image for frame in frames()[:2]], overhead_image(), gsd=0.5,
-            start_pixel=(322.0, 162.0), settings=Settings(headings=16),
-        )  # fmt: skip
+        localizer.track([None], overhead_image(), gsd=0.5, settings=Settings(headings=16), **start)
+    found = localizer.track(
+        frames(truth=False), overhead_image(), gsd=0.5, settings=Settings(headings=32),
+        start_heading=POSES[0][2], start_heading_error=5.0, **start,
+    )  # fmt: skip
+    for point, (row, col, heading) in list(zip(found.points, POSES, strict=True))[3:]:
+        assert math.hypot(point.row / 4 - row, point.col / 4 - col) * CELL < 1.5
+        assert abs((point.heading - heading + 180) % 360 - 180) < 8.0
 
 
 def test_faults_are_named(localizer, tmp_path):
@@ -194,20 +208,8 @@ def test_faults_are_named(localizer, tmp_path):
         found.write_geojson(tmp_path / "track.geojson")
 
 
-class Seeing(ColorNetwork):
-    """Keeps what it is shown."""
-
-    def __init__(self):
-        super().__init__()
-        self.canvases = []
-
-    def encode_street(self, street):
-        self.canvases.append(street.clone())
-        return super().encode_street(street)
-
-
 def test_pictures_from_another_height_are_shown_as_from_a_usual_one(tmp_path):
-    network = Seeing()
+    network = ColorNetwork()
     localizer = Localizer(network, device="cpu", name="colours")
     path = write_overhead(tmp_path / "overhead.tif")
     view = np.random.default_rng(0).integers(1, 256, (64, 256, 3), np.uint8)
@@ -216,8 +218,8 @@ def test_pictures_from_another_height_are_shown_as_from_a_usual_one(tmp_path):
     localizer.track([from_height(view, 360.0, 5.0, 2.5)], path, **options)
     localizer.track([view], path, **options)
 
-    found, expected, plain = network.canvases
+    found, expected, plain = network.streets
     np.testing.assert_array_equal(found, expected)
     assert not np.array_equal(plain, expected)
-    with pytest.raises(InputError, match="--camera-height: is not searched"):
+    with pytest.raises(InputError, match="camera_height: is not searched"):
         localizer.track([view], path, camera_height="unknown")

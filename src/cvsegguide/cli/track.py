@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> "Settings":
-    from cvsegguide.tracking.tracker import Settings
+    from cvsegguide.tracking import Settings
 
     names = ("headings", "temper", "doubt", "floor", "margin", "walk", "walk_turn", "settle")
     given = {name: getattr(arguments, name) for name in names}

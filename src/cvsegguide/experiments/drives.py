@@ -26,15 +26,13 @@ from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.geo.heading import angular_difference
 from cvsegguide.geo.slippy import tile_at, tile_bounds
-from cvsegguide.models.geometric.overhead import CELL
 from cvsegguide.progress import track as show_progress
 from cvsegguide.synth.drives import generate_drive
 from cvsegguide.tracking.belief import Box
-from cvsegguide.tracking.likelihood import Likelihood, Remembering, choose_likelihood
-from cvsegguide.tracking.mosaic import Mosaic, open_mosaic
+from cvsegguide.tracking.filter import Settings
+from cvsegguide.tracking.mosaic import Mosaic
 from cvsegguide.tracking.table import read_frames
-from cvsegguide.tracking.track import OVERHEAD_MEMORY, Track, follow
-from cvsegguide.tracking.tracker import Frame, Settings, Tracker
+from cvsegguide.tracking.tracker import Frame, Tracker
 
 if TYPE_CHECKING:
     from cvsegguide.inference.localizer import Localizer
@@ -83,7 +81,7 @@ def evaluate(
         two drives). Intervals are those of a bootstrap over drives: pictures of one are alike.
     """
     if drives < 1:
-        raise InputError(f"evaluate: at least one drive is needed, got {drives}")
+        raise InputError(f"at least one drive is needed, got {drives}", parameter="evaluate")
     found = _Errors()
     result: dict[str, Any] = {}
     for number in show_progress(range(drives), "drives"):
@@ -115,7 +113,9 @@ def evaluate(
             f"{last['wrong']:.1f} m, gap {last['gap']:.1f} m; {time.perf_counter() - began:.0f} s"
         )
     if not found.seeds:
-        raise InputError("evaluate: no town of these seeds has a way that is long enough")
+        raise InputError(
+            "no town of these seeds has a way that is long enough", parameter="evaluate"
+        )
     return result
 
 
@@ -133,10 +133,10 @@ def report(result: dict[str, Any]) -> str:
         ("gap", f"after {GAP[1] - GAP[0]} missing pictures, at the end"),
     ):
         row = result[name]
-        numbers = "".join(
-            f"{row[key]:>8.2f} [{row[f'{key}_interval'][0]:.1f}, {row[f'{key}_interval'][1]:.1f}]"
-            .ljust(22) for key in ("median", "mean")
-        )  # fmt: skip
+        numbers = ""
+        for key in ("median", "mean"):
+            low, high = row[f"{key}_interval"]
+            numbers += f"{row[key]:>8.2f} [{low:.1f}, {high:.1f}]".ljust(22)
         lines.append(f"{text:<38}{numbers}{100 * row['found']:>6.0f} %")
     ratios = []
     for name in ("median", "mean"):
@@ -162,9 +162,7 @@ class _Errors:
     runs: dict[str, list[float]] = field(
         default_factory=lambda: {name: [] for name in ("single", "track", "wrong", "gap")}
     )
-    turns: dict[str, list[float]] = field(
-        default_factory=lambda: {name: [] for name in ("single", "track")}
-    )
+    turns: dict[str, list[float]] = field(default_factory=lambda: {"single": [], "track": []})
     by_frame: list[list[float]] = field(default_factory=list)
 
 
@@ -178,88 +176,77 @@ def _measure(
 ) -> None:
     """Add the errors of one drive, the ``number``-th; its map tiles lie beside ``table``."""
     frames = read_frames(table, fov)
-    with open_mosaic(table.parent, localizer.model.gsd) as mosaic:
-        likelihood = choose_likelihood(localizer.model, mosaic, localizer.device, OVERHEAD_MEMORY)
-        # All runs show the same pictures, mostly at the same places.
-        one = _Run(Remembering(likelihood), mosaic, settings, localizer)
+    holes = [
+        replace(frame, image=None) if GAP[0] <= index < GAP[1] else frame
+        for index, frame in enumerate(frames)
+    ]
+    # the start is only there until each run begins with its own
+    start: dict[str, Any] = {"start_pixel": (0, 0), "start_heading": 0.0}
+    with Tracker(localizer, table.parent, settings=settings, **start) as tracker:
         for frame in frames[:AFTER]:
-            away, turn = one.alone(frame, table.parent)
+            away, turn = _localize_alone(localizer, tracker.mosaic, frame, table.parent)
             found.runs["single"].append(away)
             found.turns["single"].append(turn)
-        whole = one.follow(frames, one.in_tile(frames[0]))
+        tile = _cells_of_tile(tracker, frames[0])
+        tracker.restart(box=tile)
+        whole = tracker.follow(frames)
         found.runs["track"].append(float(whole.errors()[AFTER - 1]))
         found.turns["track"].append(float(whole.heading_errors()[AFTER - 1]))
         found.by_frame.append([round(float(value), 2) for value in whole.errors()])
-        off = one.follow(frames, one.wrong(frames[0], number))
-        found.runs["wrong"].append(float(off.errors()[-1]))
-        holes = [
-            replace(frame, image=None) if GAP[0] <= index < GAP[1] else frame
-            for index, frame in enumerate(frames)
-        ]
-        found.runs["gap"].append(float(one.follow(holes, one.in_tile(frames[0])).errors()[-1]))
+        tracker.restart(position=_wrong_start(tracker, frames[0], number), deviation=3.0)
+        found.runs["wrong"].append(float(tracker.follow(frames).errors()[-1]))
+        tracker.restart(box=tile)
+        found.runs["gap"].append(float(tracker.follow(holes).errors()[-1]))
 
 
-class _Run:
-    """Runs of the tracker over one drive."""
+def _localize_alone(
+    localizer: "Localizer", mosaic: Mosaic, frame: Frame, folder: Path
+) -> tuple[float, float]:
+    """Metres and degrees by which `localize` is off, that knows the map tile and no heading."""
+    assert frame.image is not None
+    assert frame.truth is not None
+    lon, lat, heading = frame.truth
+    x, y = tile_at(lon, lat, _ZOOM)
+    tile = next((folder / "overhead" / "images" / str(_ZOOM) / str(x)).glob(f"{y}.*"))
+    with warnings.catch_warnings():
+        # that a network knows no headings
+        warnings.simplefilter("ignore", InferenceWarning)
+        found = localizer.localize(tile, frame.image, heading=None, fov=frame.fov)
+    assert found.lon is not None
+    assert found.lat is not None
+    away = math.dist(mosaic.locate(found.lon, found.lat), mosaic.locate(lon, lat)) * mosaic.gsd
+    if found.heading is None:
+        return away, math.nan
+    return away, abs(angular_difference(found.heading, heading))
 
-    def __init__(
-        self,
-        likelihood: Likelihood,
-        mosaic: Mosaic,
-        settings: Settings | None,
-        localizer: "Localizer",
-    ) -> None:
-        self.likelihood = likelihood
-        self.mosaic = mosaic
-        self.settings = settings
-        self.localizer = localizer
 
-    def follow(self, frames: list[Frame], start: Callable[[Tracker], None]) -> Track:
-        follower = Tracker(self.likelihood, self.settings, self.localizer.device)
-        start(follower)
-        return follow(follower, frames, self.mosaic, self.localizer.name)
+def _cells_of_tile(tracker: Tracker, frame: Frame) -> Box:
+    """The cells of the map tile that holds the camera."""
+    assert frame.truth is not None
+    bounds = tile_bounds(_ZOOM, *tile_at(frame.truth[0], frame.truth[1], _ZOOM))
+    corners = (
+        *tracker.mosaic.locate(bounds.west, bounds.north),
+        *tracker.mosaic.locate(bounds.east, bounds.south),
+    )
+    return Box(*(round(value / tracker.filter.likelihood.pixels) for value in corners))
 
-    def alone(self, frame: Frame, folder: Path) -> tuple[float, float]:
-        """Metres and degrees by which `localize` is off, that knows the map tile and no heading."""
-        assert frame.image is not None
-        assert frame.truth is not None
-        x, y = tile_at(frame.truth[0], frame.truth[1], _ZOOM)
-        tile = next((folder / "overhead" / "images" / str(_ZOOM) / str(x)).glob(f"{y}.*"))
-        with warnings.catch_warnings():
-            # that a network knows no headings
-            warnings.simplefilter("ignore", InferenceWarning)
-            found = self.localizer.localize(tile, frame.image, heading=None, fov=frame.fov)
-        assert found.lon is not None
-        assert found.lat is not None
-        row, col = self.mosaic.locate(found.lon, found.lat)
-        true_row, true_col = self.mosaic.locate(frame.truth[0], frame.truth[1])
-        turn = math.nan
-        if found.heading is not None:
-            turn = abs(angular_difference(found.heading, frame.truth[2]))
-        return math.hypot(row - true_row, col - true_col) * self.mosaic.gsd, turn
 
-    def in_tile(self, frame: Frame) -> Callable[[Tracker], None]:
-        """A start anywhere in the tile that holds the camera."""
-        assert frame.truth is not None
-        bounds = tile_bounds(_ZOOM, *tile_at(frame.truth[0], frame.truth[1], _ZOOM))
-        top, left = self.mosaic.locate(bounds.west, bounds.north)
-        bottom, right = self.mosaic.locate(bounds.east, bounds.south)
-        box = Box(*(round(value / CELL) for value in (top, left, bottom, right)))
-        return lambda follower: follower.start(box=box)
-
-    def wrong(self, frame: Frame, number: int) -> Callable[[Tracker], None]:
-        """A start that is off, but believed in."""
-        assert frame.truth is not None
-        row, col = self.mosaic.locate(frame.truth[0], frame.truth[1])
-        angle = np.random.default_rng([number, 5]).uniform(0, 2 * math.pi)
-        step = WRONG / self.mosaic.gsd
-        place = (row + step * math.cos(angle)) / CELL, (col + step * math.sin(angle)) / CELL
-        extent = self.likelihood.extent
-        inside = (
-            min(max(place[0], extent.top + 1.0), extent.bottom - 1.0),
-            min(max(place[1], extent.left + 1.0), extent.right - 1.0),
-        )
-        return lambda follower: follower.start(inside, 3.0)
+def _wrong_start(tracker: Tracker, frame: Frame, number: int) -> tuple[float, float]:
+    """A place in cells that is :data:`WRONG` metres off, on the map."""
+    assert frame.truth is not None
+    likelihood = tracker.filter.likelihood
+    row, col = tracker.mosaic.locate(frame.truth[0], frame.truth[1])
+    angle = np.random.default_rng([number, 5]).uniform(0, 2 * math.pi)
+    step = WRONG / likelihood.cell
+    place = (
+        row / likelihood.pixels + step * math.cos(angle),
+        col / likelihood.pixels + step * math.sin(angle),
+    )
+    extent = likelihood.extent
+    return (
+        min(max(place[0], extent.top + 1.0), extent.bottom - 1.0),
+        min(max(place[1], extent.left + 1.0), extent.right - 1.0),
+    )
 
 
 def _summary(found: _Errors) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Tracking: fuse the pictures of a drive into one path.
 
-:class:`Tracker` is the filter, :func:`track` runs it over frames, :class:`Track` is what comes out.
+:class:`Tracker` takes frame after frame, :func:`track` a whole drive, :class:`Track` is what comes
+out.
 """
 
+from cvsegguide.tracking.filter import Settings
 from cvsegguide.tracking.motion import Motion
-from cvsegguide.tracking.track import Track, TrackPoint, track
-from cvsegguide.tracking.tracker import Frame, Settings, Tracker
+from cvsegguide.tracking.track import Track, TrackPoint
+from cvsegguide.tracking.tracker import Frame, Tracker, track
 
 __all__ = ["Frame", "Motion", "Settings", "Track", "TrackPoint", "Tracker", "track"]

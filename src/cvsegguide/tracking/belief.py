@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,7 +39,7 @@ class Box:
         """``(rows, columns)``."""
         return self.bottom - self.top, self.right - self.left
 
-    def grown(self, cells: int) -> "Box":
+    def grow(self, cells: int) -> "Box":
         """The box with a border around."""
         return Box(self.top - cells, self.left - cells, self.bottom + cells, self.right + cells)
 
@@ -52,7 +53,7 @@ class Box:
             max(left, min(self.right, other.right)),
         )
 
-    def joined(self, other: "Box") -> "Box":
+    def union(self, other: "Box") -> "Box":
         """The smallest box that holds both."""
         return Box(
             min(self.top, other.top),
@@ -176,7 +177,7 @@ class Belief:
         column = torch.tensor(weight, dtype=torch.float32, device=self.mass.device)
         return self.with_mass(self.mass * column[:, None, None])
 
-    def resized(self, box: Box) -> "Belief":
+    def resize(self, box: Box) -> "Belief":
         """The belief on another window: mass outside is dropped, new cells are empty."""
         box = box.within(self.extent)
         if box == self.box:
@@ -202,16 +203,16 @@ class Belief:
         box = self.box
         return Box(box.top + top, box.left + left, box.top + bottom, box.left + right)
 
-    def moved(self, motion: Motion) -> "Belief":
+    def move(self, motion: Motion) -> "Belief":
         """The belief after a step: shifted and spread for each heading, and turned."""
         down_right, covariance = displacements(motion, self.headings(), self.step)
         mean = down_right / self.cell
         spread = covariance / self.cell**2 + LEAST_BLUR**2 * np.eye(2)
         variances = spread[:, (0, 1), (0, 1)]
         reach = math.ceil(float((np.abs(mean) + 4.0 * np.sqrt(variances)).max()))
-        wide = self.resized(self.box.grown(reach))
+        wide = self.resize(self.box.grow(reach))
         # Where the map ends, room for what leaves it, so that nothing wraps around.
-        height, width = (_fast(side + reach) for side in wide.box.shape)
+        height, width = (next_fast_len(side + reach, real=True) for side in wide.box.shape)
         kernel = _kernels(mean, spread, (height, width), self.mass.device)
         spectrum = torch.fft.rfft2(wide.mass, s=(height, width)) * torch.fft.rfft2(kernel)
         mass = torch.fft.irfft2(spectrum, s=(height, width))
@@ -222,7 +223,7 @@ class Belief:
         turned = wrap_degrees(self.turned + motion.turn)
         return replace(wide, turned=turned).with_mass(mass)
 
-    def diffused(self, distance: float, turn: float) -> "Belief":
+    def diffuse(self, distance: float, turn: float) -> "Belief":
         """The belief after a step of which nothing is known.
 
         Args:
@@ -230,9 +231,9 @@ class Belief:
             turn: Standard deviation of the turn in degrees.
         """
         covariance = np.diag(np.square([distance, distance, turn]))
-        return self.moved(Motion(0.0, 0.0, 0.0, covariance))
+        return self.move(Motion(0.0, 0.0, 0.0, covariance))
 
-    def updated(self, likelihood: Tensor) -> tuple["Belief", float]:
+    def update(self, likelihood: Tensor) -> tuple["Belief", float]:
         """Bayes' rule.
 
         Args:
@@ -244,11 +245,11 @@ class Belief:
         mass = self.mass * likelihood
         return self.with_mass(mass), float(mass.sum(dtype=torch.float64))
 
-    def mixed(self, share: float, allowed: Tensor | None = None) -> "Belief":
+    def mix(self, share: float, allowed: Tensor | None = None) -> "Belief":
         """With ``share`` of the mass given to all states alike (those of ``allowed`` cells)."""
-        floor = torch.ones_like(self.mass) if allowed is None else allowed.to(self.mass).expand_as(
-            self.mass
-        )  # fmt: skip
+        floor = torch.ones_like(self.mass)
+        if allowed is not None:
+            floor = floor * allowed.to(self.mass)
         total = float(floor.sum(dtype=torch.float64))
         if total == 0:
             return self
@@ -338,18 +339,6 @@ def _slices(part: Box, whole: Box) -> tuple[slice, slice]:
         slice(part.top - whole.top, part.bottom - whole.top),
         slice(part.left - whole.left, part.right - whole.left),
     )
-
-
-def _fast(length: int) -> int:
-    """The next length whose transform is quick: of factors 2, 3 and 5."""
-    while True:
-        rest = length
-        for factor in (2, 3, 5):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return length
-        length += 1
 
 
 def _kernels(

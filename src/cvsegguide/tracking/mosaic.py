@@ -5,9 +5,9 @@ Whatever it comes from is read by windows at the resolution of a model, in *map 
 """
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.location import check_given_bounds
 from cvsegguide.io.rasters import Overhead, Raster, open_raster, read_overhead
 from cvsegguide.io.resampling import resample as resize
+from cvsegguide.tracking.belief import Box
 
 SAME = 0.02
 """Imagery whose pixels differ by less than this from the wanted size is taken as it is."""
@@ -71,6 +72,10 @@ class Mosaic:
     def up_azimuth(self) -> float:
         """True azimuth of the map's up at its centre, in degrees."""
         return 0.0 if self.reference is None else self.reference.up_azimuth
+
+    def cells(self, pixels: int) -> Box:
+        """All whole cells of ``pixels`` map pixels a side."""
+        return Box(0, 0, max(1, self.shape[0] // pixels), max(1, self.shape[1] // pixels))
 
     def own_pixels(self, row: float, col: float) -> tuple[float, float]:
         """Map pixels to the imagery's own."""
@@ -148,8 +153,8 @@ class RasterMosaic(Mosaic):
         pixel = raster.pixel_size
         if pixel is None:
             raise InputError(
-                f"{raster.name}: its resolution is unknown, and a track is in metres; pass --gsd "
-                "or --bounds"
+                f"{raster.name}: its resolution is unknown, and a track is in metres; pass `gsd` "
+                "or `bounds`"
             )
         super().__init__(raster.name, raster.shape, pixel, gsd, raster.reference)
         self._raster = raster
@@ -181,7 +186,7 @@ class TileMosaic(Mosaic):
         reference = GeoReference(corner.crs, corner.transform, *size)
         pixel = reference.gsd
         super().__init__(str(folder), size, (pixel, pixel), gsd, reference)
-        self._open: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
+        self._tile = lru_cache(_OPEN_TILES)(self._read_tile)
 
     def read_own(
         self, top: int, left: int, bottom: int, right: int
@@ -203,22 +208,16 @@ class TileMosaic(Mosaic):
                 valid[target] = True
         return image, valid
 
-    def _tile(self, x: int, y: int) -> NDArray[np.uint8] | None:
+    def _read_tile(self, x: int, y: int) -> NDArray[np.uint8] | None:
         path = self._files.get((x, y))
         if path is None:
             return None
-        if (x, y) in self._open:
-            self._open.move_to_end((x, y))
-            return self._open[x, y]
         tile = read_image(path)
         if tile.shape != (self._side, self._side, 3):
             raise InputError(
                 f"{path}: is {tile.shape[1]} x {tile.shape[0]} pixels, but other tiles of the "
                 f"folder are {self._side} x {self._side}"
             )
-        self._open[x, y] = tile
-        while len(self._open) > _OPEN_TILES:
-            self._open.popitem(last=False)
         return tile
 
 
@@ -244,7 +243,7 @@ def open_mosaic(
     if isinstance(source, str | PathLike) and Path(fspath(source)).is_dir():
         if bounds is not None or own_gsd is not None:
             raise InputError(
-                f"{fspath(source)}: map tiles know their place; --bounds and --gsd are for rasters"
+                f"{fspath(source)}: map tiles know their place; `bounds` and `gsd` are for rasters"
             )
         yield TileMosaic(Path(fspath(source)), gsd)
         return

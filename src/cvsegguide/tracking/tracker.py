@@ -1,36 +1,35 @@
-"""The filter: from frame to frame, what is believed about the camera.
+"""A camera on a map: frame by frame, from street views to places on the ground.
 
-A histogram filter (Thrun, Burgard and Fox 2005, chapter 4.1; Markov localisation) over position and
-heading. Each frame the belief is moved by odometry (or spread by a random walk), multiplied by what
-the picture says, and mixed with a little of a uniform distribution over its surroundings.
+:class:`Tracker` takes frame after frame, :func:`track` a whole drive.
 """
 
 import math
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from cvsegguide.errors import InputError
-from cvsegguide.geo import wrap_degrees
+from cvsegguide import __version__
+from cvsegguide.errors import InferenceWarning, InputError
+from cvsegguide.geo import angular_difference, wrap_degrees
+from cvsegguide.inference.heights import as_usual, heights_to_try
 from cvsegguide.io.images import ImageLike, read_image
-from cvsegguide.tracking.belief import Belief, Box, Estimate
-from cvsegguide.tracking.likelihood import Likelihood, tempered
+from cvsegguide.progress import track as show_progress
+from cvsegguide.tracking.belief import Estimate
+from cvsegguide.tracking.filter import HistogramFilter, Settings
+from cvsegguide.tracking.likelihood import choose_likelihood
+from cvsegguide.tracking.mosaic import open_mosaic
 from cvsegguide.tracking.motion import Motion
+from cvsegguide.tracking.track import Snapshot, Track, TrackPoint
 
-MOST_STATES = 120_000_000
-"""States that a belief may have: 480 MB."""
+if TYPE_CHECKING:
+    from cvsegguide.inference.localizer import Localizer
 
-
-_NEAR = 8.0
-"""Metres around the belief that a confident track looks at."""
-
-_WIDE = 40_000
-"""Cells (180 m square) that an unsettled track keeps looking at."""
-
-_SETTLED = 0.9
-"""Probability of the mode at which a picture counts for a settled track."""
+OVERHEAD_MEMORY = 512.0
+"""Megabytes of encoded overhead imagery that are kept by default."""
 
 
 @dataclass(frozen=True)
@@ -60,243 +59,245 @@ class Frame:
     truth: tuple[float, float, float] | None = None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How the filter believes.
-
-    Attributes:
-        headings: Number of headings.
-        temper: Power of a picture's likelihood, see
-            :func:`~cvsegguide.tracking.likelihood.tempered`.
-        doubt: Probability that a picture tells nothing.
-        floor: Share of the belief that goes to every state around alike, each picture: how the
-            track comes back from a wrong start.
-        margin: Metres around the belief that are searched at least.
-        every: A confident track looks at its own headings and surroundings alone, and all around
-            with every so many pictures.
-        walk, walk_turn: Standard deviations of a step without odometry, metres and degrees.
-        patience: Pictures in a row that speak against the track before more is searched.
-        settle: Pictures in a row after which a track with one probable place counts as settled.
-            Until then no place that was possible is given up: one picture often favours a wrong
-            street, several that fit the motion seldom do.
-    """
-
-    headings: int = 64
-    temper: float = 0.3
-    doubt: float = 0.2
-    floor: float = 0.002
-    margin: float = 25.0
-    walk: float = 8.0
-    walk_turn: float = 20.0
-    patience: int = 4
-    every: int = 4
-    settle: int = 3
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("headings", 8, 720),
-            ("temper", 0.01, 10.0),
-            ("doubt", 1e-6, 0.99),
-            ("floor", 0.0, 0.5),
-            ("margin", 1.0, 1e4),
-            ("walk", 0.01, 1e4),
-            ("walk_turn", 0.0, 360.0),
-            ("patience", 1, 10**6),
-            ("every", 1, 10**6),
-            ("settle", 0, 10**6),
-        ):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
-                raise InputError(f"{name}: must lie in {low:g}..{high:g}, got {value:g}")
-
-
 class Tracker:
-    """Follows one camera, frame by frame.
+    """Follows a camera through overhead imagery of any size.
+
+    As a context it closes the imagery at its end.
 
     Args:
-        likelihood: What a picture says of the states of a map.
-        settings: How it believes.
-        device: Where it computes.
+        localizer: The model and its device. Models that search headings (the geometric network)
+            find the heading; the others see each picture at the heading that start, odometry and
+            compass lead to, with a warning where that is not known.
+        overhead: Raster or folder of map tiles, see
+            :func:`~cvsegguide.tracking.mosaic.open_mosaic`.
+        start: ``(lon, lat)`` of the first frame, None when unknown: anywhere on the imagery.
+        start_pixel: The same as ``(row, col)`` in pixels of the imagery.
+        start_error: Standard deviation of the start in metres.
+        start_heading: Azimuth of the first picture's centre, degrees clockwise from true north;
+            None when unknown.
+        start_heading_error: Its standard deviation in degrees.
+        bounds, gsd: Where the raster lies, as for ``Localizer.localize``.
+        settings: How the filter believes.
+        memory: Megabytes of encoded overhead imagery that are kept.
+        camera_height: Metres above the ground, as for ``Localizer.localize``; not searched.
 
     Attributes:
-        belief: What is believed after the last frame; None before :meth:`start`.
-        evidence: Of the last picture: how much more likely it was under the belief than anywhere
-            around; NaN for a frame without picture.
-        lost: Whether the pictures have spoken against the track for long: more is searched.
+        mosaic: The imagery.
+        filter: What is believed, in cells of the map.
+        snapshot: The belief after the last frame, for pictures; None before the first.
+
+    Raises:
+        InputError: The imagery or an argument cannot be used; the message says which.
+
+    Warns:
+        InferenceWarning: The model does not tell headings apart, and the heading is unknown.
     """
 
     def __init__(
         self,
-        likelihood: Likelihood,
+        localizer: "Localizer",
+        overhead: ImageLike,
+        *,
+        start: tuple[float, float] | None = None,
+        start_pixel: tuple[float, float] | None = None,
+        start_error: float = 10.0,
+        start_heading: float | None = None,
+        start_heading_error: float = 10.0,
+        bounds: tuple[float, float, float, float] | None = None,
+        gsd: float | None = None,
         settings: Settings | None = None,
-        device: torch.device | str = "cpu",
+        memory: float = OVERHEAD_MEMORY,
+        camera_height: float | None = None,
     ) -> None:
-        self.likelihood = likelihood
-        self.settings = settings or Settings()
-        self.device = torch.device(device)
-        self.belief: Belief | None = None
-        self.evidence = math.nan
-        self.lost = False
-        self._against = 0
-        self._pictures = 0
-        self._agreed = 0
-        self._margin = self._cells(self.settings.margin)
+        if start is not None and start_pixel is not None:
+            raise InputError("is given twice, in degrees and in pixels", parameter="start")
+        for name, value in (
+            ("start_error", start_error),
+            ("start_heading_error", start_heading_error),
+        ):
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"must be positive, got {value:g}", parameter=name)
+        if len(heights_to_try(camera_height)) > 1:
+            raise InputError(
+                "is not searched along a drive; give metres", parameter="camera_height"
+            )
+        self._name = localizer.name
+        self._height = camera_height
+        self._frames = 0
+        self.snapshot: Snapshot | None = None
+        with ExitStack() as stack:
+            self.mosaic = stack.enter_context(
+                open_mosaic(overhead, localizer.model.gsd, bounds, gsd)
+            )
+            likelihood = choose_likelihood(localizer.model, self.mosaic, localizer.device, memory)
+            if not likelihood.knows_headings and start_heading is None:
+                warnings.warn(
+                    f"heading unknown: model {localizer.name} does not tell headings apart; "
+                    "pictures are taken at the heading that odometry suggests, from north",
+                    InferenceWarning,
+                    stacklevel=3,
+                )
+            self.filter = HistogramFilter(likelihood, settings, localizer.device)
+            position = None
+            if start is not None:
+                position = self.mosaic.locate(*start)
+            elif start_pixel is not None:
+                position = self.mosaic.map_pixels(*start_pixel)
+            if position is not None:
+                position = position[0] / likelihood.pixels, position[1] / likelihood.pixels
+            heading = None if start_heading is None else start_heading - self.mosaic.up_azimuth
+            try:
+                self.filter.start(position, start_error, heading, start_heading_error)
+            except InputError as error:
+                error.parameter = "start" if start_pixel is None else "start_pixel"
+                raise
+            self._open = stack.pop_all()
 
-    @property
-    def settled(self) -> bool:
-        """Whether one place has been probable for long enough to look at its surroundings only."""
-        return self._agreed >= self.settings.settle and not self.lost
+    def __enter__(self) -> "Tracker":
+        return self
 
-    def _cells(self, metres: float) -> int:
-        return math.ceil(metres / self.likelihood.cell)
+    def __exit__(self, *unused: object) -> None:
+        self.close()
 
-    def start(
-        self,
-        position: tuple[float, float] | None = None,
-        deviation: float = 10.0,
-        heading: float | None = None,
-        heading_error: float = 10.0,
-        box: Box | None = None,
-    ) -> None:
-        """Begin.
+    def close(self) -> None:
+        """Close the imagery."""
+        self._open.close()
 
-        Args:
-            position: ``(row, col)`` in cells of the map; None: anywhere in ``box``.
-            deviation: Standard deviation of it in metres.
-            heading: Degrees clockwise from the map's up; None: any.
-            heading_error: Standard deviation of it in degrees.
-            box: Cells where the camera may be; None: the whole map.
+    def update(self, frame: Frame) -> TrackPoint:
+        """Take in the next frame; what is believed after it.
 
         Raises:
-            InputError: There are too many states, or the position lies off the map.
+            InputError: It cannot be used; the message names it.
         """
-        count, extent, cell = self.settings.headings, self.likelihood.extent, self.likelihood.cell
-        if position is None:
-            area = (box or extent).within(extent)
-            if min(area.shape) < 1:
-                raise InputError("start: lies outside the overhead imagery")
-            if math.prod(area.shape) * count > MOST_STATES:
-                side = math.sqrt(MOST_STATES / count) * cell
-                metres = " x ".join(f"{length * cell:.0f}" for length in reversed(area.shape))
-                raise InputError(
-                    f"start: {metres} m are too large to begin anywhere with {count} headings "
-                    f"(at most about {side:.0f} x {side:.0f} m); give a start"
-                )
-            belief = Belief.uniform(area, extent, cell, count, self.device)
-            known = self.likelihood.known(area)
-            if not bool(known.any()):
-                raise InputError("start: there is no overhead imagery there")
-            belief = belief.with_mass(belief.mass * known)
-        else:
-            row, col = position
-            if not (extent.top <= row < extent.bottom and extent.left <= col < extent.right):
-                raise InputError("start: lies outside the overhead imagery")
-            belief = Belief.around(row, col, deviation, extent, cell, count, self.device)
-        if heading is not None:
-            belief = belief.with_headings(wrap_degrees(heading), heading_error)
-        self.belief = belief
-        self._against, self._pictures, self._agreed, self.lost = 0, 0, 0, False
-        self._margin = self._cells(self.settings.margin)
+        index, self._frames = self._frames, self._frames + 1
+        called = f"frame {index}" + (f" ({frame.name})" if frame.name else "")
+        try:
+            estimate = self._step(frame, index == 0)
+        except InputError as error:
+            raise InputError(f"{called}: {error}") from None
+        truth = None
+        if frame.truth is not None:
+            truth = self.mosaic.locate(frame.truth[0], frame.truth[1])
+        self.snapshot = self._snapshot(estimate, truth)
+        return self._point(index, frame, estimate)
 
-    def step(
-        self,
-        view: NDArray[np.uint8] | ImageLike | None,
-        motion: Motion | None = None,
-        fov: float = 360.0,
-        compass: float | None = None,
-        compass_error: float = 5.0,
-        first: bool = False,
-    ) -> Estimate:
-        """Take in one frame.
+    def restart(self, **options: Any) -> None:
+        """Begin anew, at a place in cells of the map: options of :meth:`HistogramFilter.start`."""
+        self.filter.start(**options)
+        self._frames = 0
+
+    def follow(self, frames: Iterable[Frame | ImageLike | None], fov: float = 360.0) -> Track:
+        """Take in frame after frame.
 
         Args:
-            view: The street view, or None.
-            motion: The step since the previous frame, or None.
-            fov: Horizontal extent of the street view in degrees.
-            compass: Measured heading in degrees clockwise from the map's up, or None.
-            compass_error: Standard deviation of it.
-            first: The first frame of a drive: nothing moved before it.
+            frames: Frames, or street views alone (all of ``fov`` degrees, without odometry); None
+                is a missing frame.
+            fov: Field of view in degrees of frames that are street views alone.
 
-        Returns:
-            What is believed after it.
+        Raises:
+            InputError: There is no frame, or one cannot be used; the message names it.
         """
-        if self.belief is None:
-            self.start()
-        assert self.belief is not None
-        belief, settings = self.belief, self.settings
-        if not first:
-            if motion is None:
-                belief = belief.diffused(settings.walk, settings.walk_turn)
-            else:
-                belief = belief.moved(motion)
-            belief = belief.resized(belief.support(1e-5))
-        if compass is not None:
-            belief = belief.with_headings(compass, compass_error)
-        self.evidence = math.nan
-        if view is not None:
-            belief = self._look(belief, view, fov)
-        self.belief = belief
-        estimate = belief.estimate()
-        if view is not None:
-            self._agreed = self._agreed + 1 if estimate.probability >= _SETTLED else 0
-        return estimate
+        result = Track(
+            gsd=self.mosaic.gsd,
+            overhead=self.mosaic.name,
+            model=self._name,
+            version=__version__,
+            georeferenced=self.mosaic.reference is not None,
+        )
+        total = len(frames) if isinstance(frames, Sequence) else None
+        for frame in show_progress(frames, "tracking", total=total):
+            known = frame if isinstance(frame, Frame) else Frame(frame, fov=fov)
+            result.points.append(self.update(known))
+            assert self.snapshot is not None
+            result.snapshots.append(self.snapshot)
+        if not result.points:
+            raise InputError("there is none", parameter="frames")
+        return result
 
-    def _look(self, belief: Belief, view: NDArray[np.uint8] | ImageLike, fov: float) -> Belief:
-        """The belief after a picture."""
-        settings = self.settings
-        picture = read_image(view, "street view")
-        support = belief.support(2 * settings.floor)
-        sure = belief.area() < 0.1 * math.prod(support.grown(self._margin).shape) * belief.cell**2
-        around = not sure or self._against > 0 or self.lost or self._pictures % settings.every == 0
-        around = around or not self.settled
-        self._pictures += 1
-        margin = self._margin if around else min(self._margin, self._cells(_NEAR))
-        while math.prod(support.grown(margin).shape) * settings.headings > MOST_STATES:
-            margin //= 2
-        box = support.grown(margin)
-        if not self.settled:
-            box = box.joined(self._kept(belief))
-        belief = belief.resized(box)
-        known = self.likelihood.known(belief.box)
-        belief = belief.mixed(0.5 if self.lost else settings.floor, known)
-        heading, chosen = None, torch.ones(len(belief.mass), dtype=torch.bool)
-        if not self.likelihood.knows_headings:
-            heading = belief.estimate().heading
-        elif not around:
-            share = belief.mass.sum(dim=(1, 2)).cpu()
-            chosen = share > max(2 * settings.floor / len(share), 1e-4)
-        with torch.inference_mode():
-            scores = self.likelihood.scores(
-                picture, fov, belief.box, belief.headings()[chosen.numpy()], heading
-            )
-            likelihood = tempered(scores, settings.temper, settings.doubt)
-        if len(likelihood) == int(chosen.sum()) < len(chosen):
-            whole = torch.full_like(belief.mass, settings.doubt)
-            whole[chosen.to(whole.device)] = likelihood
-            likelihood = whole
-        belief, self.evidence = belief.updated(likelihood)
-        self._watch(sure)
-        return belief
+    def _step(self, frame: Frame, first: bool) -> Estimate:
+        if not (math.isfinite(frame.fov) and 0 < frame.fov <= 360):
+            raise InputError(f"fov must lie in (0, 360] degrees, got {frame.fov:g}")
+        motion = frame.motion
+        numbers = () if motion is None else (motion.forward, motion.left, motion.turn)
+        if not all(map(math.isfinite, numbers)):
+            raise InputError("its odometry is not finite")
+        compass = None if frame.compass is None else frame.compass - self.mosaic.up_azimuth
+        view = None
+        if frame.image is not None:
+            view = as_usual(read_image(frame.image, "street view"), frame.fov, self._height)
+        return self.filter.step(view, motion, frame.fov, compass, frame.compass_error, first)
 
-    def _kept(self, belief: Belief) -> Box:
-        """What is possible, as much of it as :data:`_WIDE` cells hold."""
-        rest = 1e-5
-        box = belief.support(rest)
-        while math.prod(box.shape) > _WIDE and rest < self.settings.floor:
-            rest *= 2
-            box = belief.support(rest)
-        return box
+    def _snapshot(self, estimate: Estimate, truth: tuple[float, float] | None) -> Snapshot:
+        assert self.filter.belief is not None
+        belief = self.filter.belief.resize(self.filter.belief.support(1e-5))
+        pixels = self.filter.likelihood.pixels
+        return Snapshot(
+            belief.box.top * pixels,
+            belief.box.left * pixels,
+            belief.position().cpu().numpy().astype(np.float32),
+            pixels,
+            estimate.row * pixels,
+            estimate.col * pixels,
+            truth,
+        )
 
-    def _watch(self, sure: bool) -> None:
-        """Search more after pictures that a confident track did not foresee, less once it does."""
-        settings = self.settings
-        if self.evidence >= 2.0:
-            self._against, self.lost = 0, False
-            self._margin = max(self._cells(settings.margin), self._margin // 2)
-            return
-        self.lost = False
-        if sure and self.evidence < 0.7:
-            self._against += 1
-        if self._against >= settings.patience:
-            self._against, self.lost = 0, True
-            self._margin *= 2
+    def _point(self, index: int, frame: Frame, estimate: Estimate) -> TrackPoint:
+        assert self.snapshot is not None
+        pixels, truth = (self.snapshot.row, self.snapshot.col), self.snapshot.truth
+        row, col = self.mosaic.own_pixels(*pixels)
+        lon, lat = self.mosaic.lonlat(*pixels) or (None, None)
+        up = self.mosaic.up_azimuth
+        heading = None if estimate.heading is None else wrap_degrees(estimate.heading + up)
+        # From (down, right) of the map to (east, north), which may be turned against it.
+        sine, cosine = math.sin(math.radians(up)), math.cos(math.radians(up))
+        turned = np.array([[-sine, cosine], [-cosine, -sine]])
+        spread = turned @ estimate.covariance @ turned.T
+        point = TrackPoint(
+            frame=index,
+            name=frame.name,
+            time=frame.time,
+            row=row,
+            col=col,
+            lon=lon,
+            lat=lat,
+            heading=heading,
+            heading_error=estimate.heading_error,
+            variance_east=float(spread[0, 0]),
+            variance_north=float(spread[1, 1]),
+            covariance=float(spread[0, 1]),
+            probability=estimate.probability,
+            effective_area=estimate.area,
+            evidence=None if math.isnan(self.filter.evidence) else self.filter.evidence,
+            used=frame.image is not None,
+            lost=self.filter.lost,
+        )
+        if truth is None or frame.truth is None:
+            return point
+        error = math.hypot(pixels[0] - truth[0], pixels[1] - truth[1]) * self.mosaic.gsd
+        difference = None
+        if heading is not None and math.isfinite(frame.truth[2]):
+            difference = angular_difference(heading, frame.truth[2])
+        return replace(point, error=error, heading_difference=difference)
+
+
+def track(
+    localizer: "Localizer",
+    frames: Iterable[Frame | ImageLike | None],
+    overhead: ImageLike,
+    *,
+    fov: float = 360.0,
+    **options: Any,
+) -> Track:
+    """Follow a camera along a drive.
+
+    Args:
+        localizer: The model and its device.
+        frames, fov: As for :meth:`Tracker.follow`.
+        overhead: Raster or folder of map tiles.
+        options: Those of :class:`Tracker`.
+
+    Raises:
+        InputError: A frame, the imagery or an option cannot be used; the message says which.
+    """
+    with Tracker(localizer, overhead, **options) as tracker:
+        return tracker.follow(frames, fov)

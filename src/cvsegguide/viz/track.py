@@ -6,6 +6,7 @@ Drawn with Pillow alone: an animation has many frames.
 import math
 from collections.abc import Sequence
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,10 @@ from cvsegguide.io.atomic import atomic_path
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.resampling import resample
 from cvsegguide.progress import track as show_progress
-from cvsegguide.tracking.mosaic import Mosaic
-from cvsegguide.tracking.track import ELLIPSE, Snapshot, Track
+
+if TYPE_CHECKING:
+    from cvsegguide.tracking.mosaic import Mosaic
+    from cvsegguide.tracking.track import Snapshot, Track
 
 ESTIMATE, TRUTH, INK = (0, 229, 255), (57, 255, 20), (255, 255, 255)
 PANEL = 420
@@ -36,8 +39,8 @@ _INFERNO = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 1
 
 def write_animation(
     path: str | PathLike[str],
-    track: Track,
-    mosaic: Mosaic,
+    track: "Track",
+    mosaic: "Mosaic",
     views: Sequence[ImageLike | None],
     milliseconds: int = 400,
 ) -> None:
@@ -63,8 +66,8 @@ def write_animation(
 
 def write_strip(
     path: str | PathLike[str],
-    track: Track,
-    mosaic: Mosaic,
+    track: "Track",
+    mosaic: "Mosaic",
     views: Sequence[ImageLike | None],
     moments: int = 5,
 ) -> None:
@@ -88,7 +91,7 @@ def write_strip(
         strip.save(temporary, "PNG")
 
 
-def _frame(track: Track, mosaic: Mosaic, index: int, view: ImageLike | None) -> Image.Image:
+def _frame(track: "Track", mosaic: "Mosaic", index: int, view: ImageLike | None) -> Image.Image:
     """One frame: map, street view, and what the numbers say."""
     top, left, side = _window(track, index)
     picture = Image.new("RGB", (PANEL, PANEL + VIEW + _FOOT), (24, 24, 28))
@@ -117,7 +120,7 @@ def _few_colors(picture: Image.Image) -> Image.Image:
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
-def _window(track: Track, index: int) -> tuple[int, int, int]:
+def _window(track: "Track", index: int) -> tuple[int, int, int]:
     """Top, left and side in map pixels: the whole path, or what lies around the estimate."""
     places = [(s.row, s.col) for s in track.snapshots]
     places += [s.truth for s in track.snapshots if s.truth is not None]
@@ -133,7 +136,7 @@ def _window(track: Track, index: int) -> tuple[int, int, int]:
     return top, left, round(side)
 
 
-def _mass(snapshot: Snapshot, top: int, left: int, side: int) -> NDArray[np.float64]:
+def _mass(snapshot: "Snapshot", top: int, left: int, side: int) -> NDArray[np.float64]:
     """The belief on the pixels of the panel: the cell that each lies in."""
     places = (np.arange(PANEL) + 0.5) * side / PANEL
     rows = np.floor((places + top - snapshot.top) / snapshot.cell).astype(int)
@@ -150,7 +153,7 @@ def _colors(strength: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_path(
-    draw: ImageDraw.ImageDraw, track: Track, index: int, frame: tuple[int, int, float]
+    draw: ImageDraw.ImageDraw, track: "Track", index: int, frame: tuple[int, int, float]
 ) -> None:
     top, left, scale = frame
 
@@ -171,11 +174,9 @@ def _draw_path(
         x, y = at(*now.truth)
         draw.ellipse((x - 8, y - 8, x + 8, y + 8), outline=TRUTH, width=3)
     x, y = at(now.row, now.col)
-    values, vectors = np.linalg.eigh(point.matrix())
-    angle = np.linspace(0, 2 * math.pi, 48)
-    axes = vectors @ np.diag(np.sqrt(np.maximum(values, 0.0)))
-    east, north = ELLIPSE / track.gsd * scale * axes @ np.stack([np.cos(angle), np.sin(angle)])
-    draw.line(list(zip((x + east).tolist(), (y - north).tolist(), strict=True)), fill=INK, width=1)
+    east, north = scale / track.gsd * point.ellipse(48)
+    ring = list(zip((x + east).tolist(), (y - north).tolist(), strict=True))
+    draw.line([*ring, ring[0]], fill=INK, width=1)
     if point.heading is not None:
         turn = math.radians(point.heading)
         tip = (x + 24 * math.sin(turn), y - 24 * math.cos(turn))
@@ -206,7 +207,7 @@ def _paste_view(picture: Image.Image, view: ImageLike | None) -> None:
     )
 
 
-def _write(draw: ImageDraw.ImageDraw, track: Track, index: int) -> None:
+def _write(draw: ImageDraw.ImageDraw, track: "Track", index: int) -> None:
     point = track.points[index]
     first = f"frame {point.frame}"
     if point.error is not None:

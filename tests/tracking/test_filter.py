@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from cvsegguide.errors import InputError
-from cvsegguide.tracking import Motion, Settings, Tracker
+from cvsegguide.tracking import Motion, Settings
 from cvsegguide.tracking.belief import Box
-from cvsegguide.tracking.likelihood import JointLikelihood, PositionLikelihood, tempered
+from cvsegguide.tracking.filter import HistogramFilter
+from cvsegguide.tracking.likelihood import JointLikelihood, temper_scores
 from cvsegguide.tracking.mosaic import open_mosaic
-from helpers.colors import CELL, ColorNetwork, FlatNetwork, drive, overhead_image, street_image
+from helpers.colors import CELL, ColorNetwork, drive, overhead_image, street_image
 
 STEPS = [(8.0, 0.0)] * 4 + [(8.0, 30.0)] * 3 + [(8.0, 0.0)] * 4
 SURE = np.diag([0.2**2, 0.2**2, 1.0])
@@ -45,7 +46,7 @@ def run(tracker, poses, steps, missing=(), wrong=None):
 
 def test_start_anywhere_with_any_heading_is_found_and_followed_across_blocks(world):
     likelihood = world(ColorNetwork())
-    tracker = Tracker(likelihood, Settings(headings=32))
+    tracker = HistogramFilter(likelihood, Settings(headings=32))
     poses = drive(80.5, 30.5, 20.0, STEPS)
     errors = run(tracker, poses, STEPS)
 
@@ -54,13 +55,13 @@ def test_start_anywhere_with_any_heading_is_found_and_followed_across_blocks(wor
     assert errors[2:, 1].max() < 4.0
     # Each block passed the network once, though every picture looked at several.
     blocks = math.ceil(120 / 16) ** 2
-    assert likelihood.blocks.encoded == likelihood.model.passed <= blocks
+    assert likelihood.overhead.encoded == likelihood.model.passed <= blocks
 
 
 def test_a_drive_tells_places_that_look_alike_apart_where_one_leaves_the_map(world):
     # Rows repeat every 40 cells, and a picture cannot tell rows 12, 52 and 92 apart. 45 cells to
     # the north the first of them would have left the map.
-    tracker = Tracker(world(ColorNetwork(period=40)), Settings(headings=32, floor=1e-4))
+    tracker = HistogramFilter(world(ColorNetwork(period=40)), Settings(headings=32, floor=1e-4))
     poses = drive(52.5, 60.5, 0.0, [(10.0, 0.0)] * 9)
     shares = []
     for index, pose in enumerate(poses):
@@ -75,7 +76,7 @@ def test_a_drive_tells_places_that_look_alike_apart_where_one_leaves_the_map(wor
 
 
 def test_missing_pictures_are_predicted_over(world):
-    tracker = Tracker(world(ColorNetwork()), Settings(headings=64))
+    tracker = HistogramFilter(world(ColorNetwork()), Settings(headings=64))
     tracker.start((80.5, 30.5), 2.0, 20.0, 3.0)
     poses = drive(80.5, 30.5, 20.0, STEPS)
     gap = range(4, 9)
@@ -93,7 +94,7 @@ def test_missing_pictures_are_predicted_over(world):
 
 
 def test_one_wrong_picture_does_not_kill_the_track(world):
-    tracker = Tracker(world(ColorNetwork()), Settings(headings=32))
+    tracker = HistogramFilter(world(ColorNetwork()), Settings(headings=32))
     tracker.start((80.5, 30.5), 3.0)
     poses = drive(80.5, 30.5, 20.0, STEPS)
     lie = (poses[5][0] + 8, poses[5][1] - 8, 200.0)
@@ -105,7 +106,7 @@ def test_one_wrong_picture_does_not_kill_the_track(world):
 
 @pytest.mark.parametrize("off", [14.0, 40.0])
 def test_a_wrong_start_is_recovered_from(world, off):
-    tracker = Tracker(world(ColorNetwork()), Settings(headings=32))
+    tracker = HistogramFilter(world(ColorNetwork()), Settings(headings=32))
     poses = drive(80.5, 30.5, 20.0, STEPS)
     # Believed in to 3 m; the second lies beyond what a confident track searches.
     tracker.start((poses[0][0], poses[0][1] + off), 3.0)
@@ -123,7 +124,7 @@ def test_no_place_is_given_up_before_the_track_has_settled(world):
     found, boxes = {}, {}
     for settle in (0, 3):
         settings = Settings(headings=32, temper=0.5, settle=settle, margin=8.0)
-        tracker = Tracker(likelihood, settings)
+        tracker = HistogramFilter(likelihood, settings)
         tracker.start()
         errors = run(tracker, poses[:2], STEPS, wrong=lies)
         assert errors[1, 0] > 40.0
@@ -142,7 +143,7 @@ def test_no_place_is_given_up_before_the_track_has_settled(world):
 
 
 def test_without_odometry_a_random_walk_follows(world):
-    tracker = Tracker(
+    tracker = HistogramFilter(
         world(ColorNetwork()), Settings(headings=32, temper=0.5, walk=8.0, walk_turn=20.0)
     )
     poses = drive(80.5, 30.5, 20.0, STEPS)
@@ -160,11 +161,11 @@ def test_odometry_makes_a_track_better_than_its_pictures(world):
     network = ColorNetwork(sharpness=6.0)
     settings = Settings(headings=32, temper=1.0, margin=60.0)
     poses = drive(80.5, 30.5, 20.0, STEPS)
-    tracker = Tracker(world(network), settings)
+    tracker = HistogramFilter(world(network), settings)
     alone, together = [], []
     for index, (row, col, heading) in enumerate(poses):
         view = street_image(*np.array([row, col]) + random.normal(0, 5.0, 2), heading)
-        single = Tracker(world(network), settings)
+        single = HistogramFilter(world(network), settings)
         found = single.step(view, None, first=True)
         alone.append(math.hypot(found.row - row, found.col - col))
         motion = None if index == 0 else Motion(*STEPS[index - 1][:1], 0.0, STEPS[index - 1][1])
@@ -175,27 +176,15 @@ def test_odometry_makes_a_track_better_than_its_pictures(world):
 
 
 def test_a_compass_turns_the_belief(world):
-    tracker = Tracker(world(ColorNetwork()), Settings(headings=32))
+    tracker = HistogramFilter(world(ColorNetwork()), Settings(headings=32))
     tracker.start((60.5, 60.5), 3.0)
     found = tracker.step(None, compass=123.0, compass_error=5.0, first=True)
 
     assert found.heading == pytest.approx(123.0, abs=2.0)
 
 
-def test_a_network_without_headings_gives_position_alone():
-    with open_mosaic(overhead_image(), 0.5, own_gsd=0.5) as mosaic:
-        likelihood = PositionLikelihood(FlatNetwork(), mosaic, torch.device("cpu"))
-        tracker = Tracker(likelihood, Settings(headings=32))
-        tracker.start((80.5, 30.5), 8.0, 20.0, 5.0)
-        poses = drive(80.5, 30.5, 20.0, STEPS)
-        errors = run(tracker, poses, STEPS)
-
-    assert errors[3:, 0].max() < 1.5
-    assert errors[3:, 1].max() < 8.0
-
-
 def test_a_start_off_the_map_and_a_map_too_large_are_refused(world):
-    tracker = Tracker(world(ColorNetwork()), Settings(headings=32))
+    tracker = HistogramFilter(world(ColorNetwork()), Settings(headings=32))
     with pytest.raises(InputError, match="outside"):
         tracker.start((500.0, 3.0))
     with pytest.raises(InputError, match="outside"):
@@ -209,12 +198,14 @@ def test_tempering_bounds_what_a_picture_can_do():
     scores = torch.full((2, 4, 4), -50.0)
     scores[1, 2, 3] = 0.0
     scores[0, 0] = -torch.inf
-    likelihood = tempered(scores, 0.5, 0.1)
+    likelihood = temper_scores(scores, 0.5, 0.1)
 
     assert float(likelihood.min()) == pytest.approx(0.1)
     assert float(likelihood[1, 2, 3]) == pytest.approx(0.9 * 28 + 0.1, rel=1e-4)
     assert float(likelihood[torch.isfinite(scores)].mean()) == pytest.approx(1.0, rel=1e-4)
-    assert torch.equal(tempered(torch.full((1, 2, 2), -torch.inf), 1, 0.1), torch.ones(1, 2, 2))
+    assert torch.equal(
+        temper_scores(torch.full((1, 2, 2), -torch.inf), 1, 0.1), torch.ones(1, 2, 2)
+    )
 
 
 @pytest.mark.parametrize(
