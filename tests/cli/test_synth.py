@@ -108,7 +108,7 @@ def test_unusable_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     wrong = [
         ("", "--tiles"),
         ("--tiles 0", "tiles"),
-        ("--set tiny", "set 'tiny'"),
+        ("--set tiny", "--set: there is no 'tiny'"),
         ("--set synthcity --tiles 3", "--set"),
         ("--set synthcity --test 3", "--set"),
         ("--set synthcity --fov 90", "--fov: cannot be used with --set"),

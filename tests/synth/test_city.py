@@ -9,8 +9,9 @@ from scipy import ndimage
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.city import City, make_city
+from cvsegguide.synth.ids import BUS
 from cvsegguide.synth.plan.fields import RAIL, WATER, corridor
-from cvsegguide.synth.scene import BUS, Scene
+from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.statistics import TARGETS, measure, table
 from cvsegguide.synth.styles import CityStyle
 from helpers.scenes import RASTERS, digest_of

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.drives import DRIVE_COLUMNS, Odometry, find_route, generate_drive
-from cvsegguide.synth.scene import Objects, Scene, Trees
+from cvsegguide.synth.scene import Scene
 from cvsegguide.tracking.mosaic import open_mosaic
 
 EXACT = Odometry(0.0, 0.0, 0.0, 0.0)
@@ -76,20 +76,12 @@ def test_the_same_seed_is_the_same_drive(drive, tmp_path):
 
 def cross(side=400):
     """Two streets of 40 pixels that cross in the middle."""
-    ground = np.full((side, side), 2, np.uint8)
-    ground[side // 2 - 20 : side // 2 + 20] = 6
-    ground[:, side // 2 - 20 : side // 2 + 20] = 6
-    flat = np.zeros((side, side), np.float32)
+    scene = Scene.flat((side, side), 0.25, ground=2)
+    scene.ground[side // 2 - 20 : side // 2 + 20] = 6
+    scene.ground[:, side // 2 - 20 : side // 2 + 20] = 6
     ends = [(side / 2, 12.0), (side / 2, side - 12.0), (12.0, side / 2), (side - 12.0, side / 2)]
-    byte, single, double = np.zeros(0, np.uint8), np.zeros(0, np.float32), np.zeros(0)
-    return Scene(
-        gsd=0.25, elevation=flat, ground=ground, landcover=ground,
-        building_id=np.zeros((side, side), np.int32), building_height=flat, canopy_base=flat,
-        canopy_top=flat, trees=Trees(double, double, single, single, single, single, byte),
-        overhead_objects=Objects.empty(), street_objects=Objects.empty(),
-        markings=np.zeros((side, side), np.uint8),
-        cameras=np.array([(row, col, 0.0) for row, col in ends]), seed=0,
-    )  # fmt: skip
+    scene.cameras = np.array([(row, col, 0.0) for row, col in ends])
+    return scene
 
 
 def test_a_route_keeps_to_the_road_and_is_as_long_as_asked():
@@ -120,7 +112,7 @@ def test_a_town_too_small_for_the_drive_is_refused():
         ({"spacing": 0.0}, "spacing"),
         ({"fov": 400.0}, "fov"),
         ({"size": (4, 4)}, "size"),
-        ({"rig": "boat"}, "rig 'boat'"),
+        ({"rig": "boat"}, "rig: there is no 'boat'"),
         ({"side": 0}, "side"),
         ({"seed": -1}, "seed"),
     ],

@@ -18,7 +18,7 @@ from cvsegguide.cli.main import main
 from cvsegguide.data import BrooklynQueens, Manifest
 from cvsegguide.errors import DatasetError, InputError
 from cvsegguide.synth import generate, generation
-from cvsegguide.synth.generation import SPLITS
+from cvsegguide.synth.settings import EDITION, SPLITS, split_seed
 
 SMALL: dict[str, Any] = {"town": 1, "panoramas": 1, "size": (16, 64)}
 
@@ -77,13 +77,13 @@ def test_no_two_splits_of_any_seeds_are_the_same_city(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pairs = [(seed, split) for seed in (*range(300), 2**40 - 2, 2**40 - 1) for split in SPLITS]
-    assert len({generation.split_seed(*pair) for pair in pairs}) == len(pairs)
-    assert generation.split_seed(7, "train") == 7
+    assert len({split_seed(*pair) for pair in pairs}) == len(pairs)
+    assert split_seed(7, "train") == 7
 
     # And what is made follows them: towns of neighbouring seeds.
     def skipped(chunk: Any, settings: Any) -> int:
         part = {"tiles": [], "truth": [], "style": {"seed": chunk.town_seed}}
-        generation._part(chunk).write_text(json.dumps(part))
+        generation._record_path(chunk).write_text(json.dumps(part))
         return len(chunk.tiles)
 
     monkeypatch.setattr(generation, "make_chunk", skipped)
@@ -100,7 +100,7 @@ def test_the_record_names_seed_version_styles_and_licence(city: Path) -> None:
     record = json.loads((city / "synthcity.json").read_text())
     assert record["seed"] == 11
     assert record["version"] == cvsegguide.__version__
-    assert record["edition"] == generation.EDITION
+    assert record["edition"] == EDITION
     assert record["license"] == "CC0-1.0"
     assert len(record["towns"]["brooklyn"]) == 3
     assert {town["seed"] for town in record["towns"]["brooklyn"]}.isdisjoint(

@@ -8,9 +8,10 @@ from scipy import ndimage
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.city import City
+from cvsegguide.synth.ids import CAR
 from cvsegguide.synth.overhead import render_overhead
-from cvsegguide.synth.overhead.light import cast_shadows
-from cvsegguide.synth.scene import CAR, Objects, Scene, Trees
+from cvsegguide.synth.overhead.light import Sweep, cast_shadows
+from cvsegguide.synth.scene import Objects, Scene
 from cvsegguide.synth.styles import PhotoStyle
 
 GSD = 0.5
@@ -38,31 +39,15 @@ PLAIN = replace(
 
 def world(height: float = 10.0, tree: bool = False) -> Scene:
     """Flat asphalt with one box (or crown) of 20 x 20 pixels in the middle."""
-    shape = (SIZE, SIZE)
-    ground = np.full(shape, 6, np.uint8)
-    box = np.zeros(shape, bool)
-    box[90:110, 90:110] = True
-    building = box & (not tree)
-    ground[building] = 5
-    canopy = np.where(box & tree, np.float32(height), np.float32(0))
-    none = np.zeros(0)
-    single = none.astype(np.float32)
-    return Scene(
-        gsd=GSD,
-        elevation=np.zeros(shape, np.float32),
-        ground=ground,
-        landcover=np.where(canopy > 0, np.uint8(1), ground),
-        building_id=np.where(building, 4, 0).astype(np.int32),
-        building_height=np.where(building, height, 0).astype(np.float32),
-        canopy_base=canopy / 2,
-        canopy_top=canopy,
-        trees=Trees(none, none, single, single, single, single, none.astype(np.uint8)),
-        overhead_objects=Objects.empty(),
-        street_objects=Objects.empty(),
-        markings=np.zeros(shape, np.uint8),
-        cameras=np.zeros((0, 3)),
-        seed=1,
-    )
+    scene = Scene.flat((SIZE, SIZE), GSD)
+    box = np.s_[90:110, 90:110]
+    if tree:
+        scene.landcover[box] = 1
+        scene.canopy_base[box], scene.canopy_top[box] = height / 2, height
+    else:
+        scene.ground[box] = scene.landcover[box] = 5
+        scene.building_id[box], scene.building_height[box] = 4, height
+    return replace(scene, seed=1)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -110,7 +95,7 @@ def test_shadow_is_longer_when_the_sun_is_low() -> None:
 def test_shadow_height_is_exact() -> None:
     height = np.zeros((40, 9), np.float32)
     height[30, 4] = 6.0
-    shadow = cast_shadows(height, 0, 0, -1.0, 0.0, 0.5, 100.0)
+    shadow = cast_shadows(height, 0, 0, Sweep(-1.0, 0.0, 0.5, 100.0))
     np.testing.assert_allclose(shadow[:30, 4][::-1][:12], 6.0 - 0.5 * np.arange(1, 13))
     assert shadow[30:].max() == 0
     assert shadow[:, :4].max() == 0

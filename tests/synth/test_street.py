@@ -12,10 +12,10 @@ from cvsegguide.errors import InputError
 from cvsegguide.geo import column_azimuths
 from cvsegguide.synth import City
 from cvsegguide.synth.cameras import Camera, free_cameras, without_obstacles
-from cvsegguide.synth.scene import CAR, Objects, Scene, Trees
+from cvsegguide.synth.ids import CAR
+from cvsegguide.synth.scene import Objects, Scene, Trees
 from cvsegguide.synth.street import StreetStyle, prepare, render_street
-from cvsegguide.synth.street.buildings import SHOP
-from cvsegguide.synth.street.world import LOOK
+from cvsegguide.synth.street.columns import LOOK, SHOP
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scenes import add_building, flat_scene, rough_scene

@@ -161,7 +161,7 @@ def _refuse(arguments: argparse.Namespace, beside: str, *names: str) -> None:
 
 def _extent(arguments: argparse.Namespace) -> tuple[float, float]:
     """Square pixels over the field of view."""
-    from cvsegguide.synth.generation import square_extent
+    from cvsegguide.synth.settings import square_extent
 
     if arguments.full and arguments.fov != 360.0:
         raise ConfigurationError("--full: means 360 degrees, and cannot be used with --fov")

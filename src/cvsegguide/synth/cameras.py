@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.synth.scene import Objects, Scene
+from cvsegguide.synth.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -91,33 +91,12 @@ def without_obstacles(scene: Scene, clearance: float = 1.0) -> Scene:
         along = np.abs(east * np.sin(azimuth) + north * np.cos(azimuth)) - objects.length / 2
         across = np.abs(east * np.cos(azimuth) - north * np.sin(azimuth)) - objects.width / 2
         keep &= np.hypot(np.maximum(along, 0), np.maximum(across, 0)) > clearance
-    return replace(scene, street_objects=_chosen(objects, keep))
-
-
-def _chosen(objects: Objects, keep: NDArray[np.bool_]) -> Objects:
-    return Objects(
-        objects.row[keep],
-        objects.col[keep],
-        objects.azimuth[keep],
-        objects.length[keep],
-        objects.width[keep],
-        objects.height[keep],
-        objects.kind[keep],
-        objects.color[keep],
-    )
+    return replace(scene, street_objects=objects.select(keep))
 
 
 def free_cameras(scene: Scene) -> NDArray[np.float64]:
     """Those of ``scene.cameras`` that stand inside the grid and outside buildings and trunks."""
-    rows, cols = scene.ground.shape
-    cameras = scene.cameras
-    inside = (
-        (cameras[:, 0] >= 0)
-        & (cameras[:, 0] < rows)
-        & (cameras[:, 1] >= 0)
-        & (cameras[:, 1] < cols)
-    )
-    cameras = cameras[inside]
+    cameras = scene.cameras[scene.contains(scene.cameras)]
     cells = cameras[:, 0].astype(int), cameras[:, 1].astype(int)
     free = scene.building_id[cells] == 0
     trees = scene.trees

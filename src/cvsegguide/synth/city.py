@@ -9,25 +9,20 @@ from functools import cached_property
 import numpy as np
 
 from cvsegguide.errors import InputError
+from cvsegguide.synth import ids
 from cvsegguide.synth.compiled import F32, F64, U8
-from cvsegguide.synth.noise import shifted, texture
+from cvsegguide.synth.noise import shift, texture
 from cvsegguide.synth.plan.blocks import fill_blocks
 from cvsegguide.synth.plan.fields import Plan
 from cvsegguide.synth.plan.ground import paint_ground, smooth_fields
 from cvsegguide.synth.plan.network import NUMBERS, cells_in
 from cvsegguide.synth.plan.paint import paint_shapes
+from cvsegguide.synth.plan.rasters import empty_rasters
 from cvsegguide.synth.plan.streets import fill_streets
-from cvsegguide.synth.plan.tables import (
-    CELL_COLUMNS,
-    OVERHEAD_ONLY,
-    STREET_ONLY,
-    Arrays,
-    Tables,
-    as_arrays,
-)
+from cvsegguide.synth.plan.tables import CELL_COLUMNS, Tables
 from cvsegguide.synth.scene import Objects, Scene, Trees
 from cvsegguide.synth.styles import CityStyle, PhotoStyle
-from cvsegguide.synth.vegetation import paint_crowns
+from cvsegguide.synth.vegetation import raise_crowns
 
 GSD = 0.2262
 """Metres per pixel at zoom 19 in New York."""
@@ -74,19 +69,19 @@ def make_plan(seed: int, style: CityStyle) -> Plan:
             waves([2600.0, 1900.0, 1400.0], 0.07, 1),
         ]
     )
-    numbers = np.array(
-        [
-            *style.avenue_pitch, style.strip, style.block, style.street_half, style.avenue_half,
-            style.sidewalk, style.trees, style.occupancy, style.green, style.alleys, style.aligned,
-            style.roundabouts, style.parks, style.traffic, 0.0,
-        ]
-    )  # fmt: skip
-    assert len(numbers) == NUMBERS
+    numbers = [*style.avenue_pitch, *(getattr(style, name) for name in NUMBERS[2:])]
     rotation = np.radians(style.rotation)
     return Plan(
-        int(seed), float(np.cos(rotation)), float(np.sin(rotation)), warp, terrain, corridors,
-        bends, np.array(style.districts), numbers,
-    )  # fmt: skip
+        seed=int(seed),
+        cosine=float(np.cos(rotation)),
+        sine=float(np.sin(rotation)),
+        warp=warp,
+        terrain=terrain,
+        corridors=corridors,
+        bends=bends,
+        districts=np.array(style.districts),
+        numbers=np.array(numbers),
+    )
 
 
 class City:
@@ -103,9 +98,9 @@ class City:
 
     def __init__(self, seed: int, style: CityStyle | None = None, gsd: float = GSD) -> None:
         if seed < 0:
-            raise InputError(f"seed: {seed} is negative")
+            raise InputError(f"{seed} is negative", parameter="seed")
         if not gsd > 0:
-            raise InputError(f"gsd: {gsd} is not a positive number of metres per pixel")
+            raise InputError(f"{gsd} is not a positive number of metres per pixel", parameter="gsd")
         self.seed = int(seed)
         self.gsd = float(gsd)
         self.style = CityStyle.draw(seed) if style is None else style
@@ -113,13 +108,13 @@ class City:
 
     @cached_property
     def _clumps(self) -> F32:
-        return shifted(texture(17, 509, (28, 60, 120), 0.75), self.seed + 17)
+        return shift(texture(17, 509, (28, 60, 120), 0.75), self.seed + 17)
 
     @cached_property
     def _grain(self) -> F32:
-        return shifted(texture(18, 641, (9, 22, 60, 150), 0.7), self.seed + 18)
+        return shift(texture(18, 641, (9, 22, 60, 150), 0.7), self.seed + 18)
 
-    def tables(self, row0: int, col0: int, height: int, width: int) -> tuple[F64, Arrays]:
+    def tables(self, row0: int, col0: int, height: int, width: int) -> tuple[F64, Tables]:
         """Cells and filled tables of everything that may reach into a window of pixels."""
         rows = np.linspace(row0 * self.gsd - REACH, (row0 + height) * self.gsd + REACH, 9)
         cols = np.linspace(col0 * self.gsd - REACH, (col0 + width) * self.gsd + REACH, 9)
@@ -132,12 +127,14 @@ class City:
             a = a + wave_a * wave
             b = b + wave_b * wave
         slack = 3.0
-        low, high = (a.min() - slack, b.min() - slack), (a.max() + slack, b.max() + slack)
-        cells = cells_in(plan, float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+        spans = (
+            float(value) for axis in (a, b) for value in (axis.min() - slack, axis.max() + slack)
+        )
+        cells = cells_in(plan, *spans)
         tables = Tables([], [], [], [])
         fill_blocks(plan, cells, tables)
         fill_streets(plan, cells, tables)
-        return np.array(cells, np.float64).reshape(len(cells), CELL_COLUMNS), as_arrays(tables)
+        return np.array(cells, np.float64).reshape(len(cells), CELL_COLUMNS), tables
 
     def overhead(
         self, row0: int, col0: int, height: int, width: int, style: PhotoStyle | None = None
@@ -161,106 +158,75 @@ class City:
         """
         if height < 1 or width < 1:
             raise InputError(f"a scene of {height} x {width} pixels is empty")
-        shape = (height, width)
         gsd = self.gsd
         cells, tables = self.tables(row0, col0, height, width)
-        ground, zone, material, tone, markings, use, age, species = (
-            np.zeros(shape, np.uint8) for _ in range(8)
-        )
-        elevation, roofs, base, top = (np.zeros(shape, np.float32) for _ in range(4))
-        building_id = np.zeros(shape, np.int32)
-        function = np.zeros(shape, np.uint16)
+        rasters = empty_rasters(row0, col0, gsd, (height, width))
         fields = smooth_fields(self.plan, row0, col0, height, width, gsd)
-        paint_ground(
-            self.plan, cells, fields, row0, col0, gsd, self._grain, ground, zone, material, tone,
-            markings, use, elevation,
-        )  # fmt: skip
-        paint_shapes(
-            tables.shapes, row0, col0, gsd, zone, ground, material, tone, markings, use,
-            age, function, building_id, roofs,
-        )  # fmt: skip
-        trees = tables.trees
-        trees = trees[
-            _touching(trees[:, 0], trees[:, 1], 1.3 * trees[:, 3], row0, col0, shape, gsd)
-        ]
-        paint_crowns(trees, row0, col0, gsd, self._clumps, base, top, species, roofs)
-        landcover = np.where(top > 0, np.uint8(1), ground)
-        things = tables.objects
-        things = things[_touching(things[:, 0], things[:, 1], things[:, 3], row0, col0, shape, gsd)]
-        cameras = tables.cameras
-        cameras = cameras[
-            _touching(cameras[:, 0], cameras[:, 1], 0.0 * cameras[:, 0], row0, col0, shape, gsd)
-        ]
-        cameras = np.stack(
-            [cameras[:, 1] / gsd - row0, cameras[:, 0] / gsd - col0, cameras[:, 2]], axis=1
-        )
-        inside = (
-            (cameras[:, 0] >= 0)
-            & (cameras[:, 0] < height)
-            & (cameras[:, 1] >= 0)
-            & (cameras[:, 1] < width)
-        )
-        cameras = cameras[inside]
-        on_road = ground[cameras[:, 0].astype(int), cameras[:, 1].astype(int)] == 6
-        return Scene(
+        paint_ground(self.plan, cells, fields, self._grain, rasters)
+        paint_shapes(tables.array("shapes"), rasters)
+
+        def reaching(name: str, column: int | None, factor: float = 1.0) -> F64:
+            """Rows of a table whose discs, of radii in a column, touch the window."""
+            rows = tables.array(name)
+            x, y = rows[:, 0], rows[:, 1]
+            reach = 0.0 * x if column is None else factor * rows[:, column]
+            touching = (x + reach >= col0 * gsd) & (x - reach <= (col0 + width) * gsd)
+            touching &= (y + reach >= row0 * gsd) & (y - reach <= (row0 + height) * gsd)
+            return rows[touching]
+
+        def in_pixels(rows: F64) -> F64:
+            """Row and column in the window for x and y."""
+            place = np.stack([rows[:, 1] / gsd - row0, rows[:, 0] / gsd - col0], axis=1)
+            return np.concatenate([place, rows[:, 2:]], axis=1)
+
+        base, top = np.zeros((2, height, width), np.float32)
+        species = np.zeros((height, width), np.uint8)
+        trees = reaching("trees", 3, 1.3)
+        raise_crowns(trees, self._clumps, rasters, base, top, species)
+        things = in_pixels(reaching("objects", 3))
+        when = things[:, 10]
+        scene = Scene(
             gsd=gsd,
-            elevation=elevation,
-            ground=ground,
-            landcover=landcover,
-            building_id=building_id,
-            building_height=roofs,
+            elevation=rasters.elevation,
+            ground=rasters.ground,
+            landcover=np.where(top > 0, np.uint8(ids.CANOPY), rasters.ground),
+            building_id=rasters.building_id,
+            building_height=rasters.roof,
             canopy_base=base,
             canopy_top=top,
-            trees=Trees(
-                row=trees[:, 1] / gsd - row0,
-                col=trees[:, 0] / gsd - col0,
-                trunk_radius=trees[:, 2].astype(np.float32),
-                crown_radius=trees[:, 3].astype(np.float32),
-                crown_base=trees[:, 4].astype(np.float32),
-                crown_top=trees[:, 5].astype(np.float32),
-                species=trees[:, 6].astype(np.uint8),
-            ),
-            overhead_objects=_objects(things[things[:, 10] != STREET_ONLY], row0, col0, gsd),
-            street_objects=_objects(things[things[:, 10] != OVERHEAD_ONLY], row0, col0, gsd),
-            markings=markings,
-            cameras=cameras[on_road],
+            trees=_trees(in_pixels(trees)),
+            overhead_objects=_objects(things[when != ids.STREET_ONLY]),
+            street_objects=_objects(things[when != ids.OVERHEAD_ONLY]),
+            markings=rasters.markings,
+            cameras=in_pixels(reaching("cameras", None)),
             seed=self.seed,
             labels={
-                "landuse": use,
-                "age": age,
-                "function": function,
-                "material": material,
-                "tone": tone,
+                "landuse": rasters.use,
+                "age": rasters.age,
+                "function": rasters.function,
+                "material": rasters.material,
+                "tone": rasters.tone,
                 "species": species,
             },
             style={"city": self.style.record()},
             origin=(row0, col0),
         )
+        cameras = scene.cameras[scene.contains(scene.cameras)]
+        on_road = scene.ground[cameras[:, 0].astype(int), cameras[:, 1].astype(int)] == ids.ROAD
+        scene.cameras = cameras[on_road]
+        return scene
 
 
-def _touching(
-    x: F64, y: F64, reach: F64, row0: int, col0: int, shape: tuple[int, int], gsd: float
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which of the discs touch a window."""
-    return (
-        (x + reach >= col0 * gsd)
-        & (x - reach <= (col0 + shape[1]) * gsd)
-        & (y + reach >= row0 * gsd)
-        & (y - reach <= (row0 + shape[0]) * gsd)
-    )
+def _trees(table: F64) -> Trees:
+    row, col, trunk, crown, base, top, species = (table[:, k].copy() for k in range(7))
+    sizes = (value.astype(np.float32) for value in (trunk, crown, base, top))
+    return Trees(row, col, *sizes, species.astype(np.uint8))
 
 
-def _objects(table: F64, row0: int, col0: int, gsd: float) -> Objects:
-    return Objects(
-        row=table[:, 1] / gsd - row0,
-        col=table[:, 0] / gsd - col0,
-        azimuth=table[:, 2].copy(),
-        length=table[:, 3].astype(np.float32),
-        width=table[:, 4].astype(np.float32),
-        height=table[:, 5].astype(np.float32),
-        kind=table[:, 6].astype(np.uint8),
-        color=table[:, 7:10].astype(np.uint8),
-    )
+def _objects(table: F64) -> Objects:
+    row, col, azimuth, *sizes = (table[:, k].copy() for k in range(6))
+    kind, color = table[:, 6].astype(np.uint8), table[:, 7:10].astype(np.uint8)
+    return Objects(row, col, azimuth, *(size.astype(np.float32) for size in sizes), kind, color)
 
 
 def make_city(

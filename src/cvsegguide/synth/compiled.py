@@ -1,4 +1,7 @@
-"""One way to compile kernels, typed, so that strict type checks see through it."""
+"""How kernels are compiled, typed, so that strict type checks see through it.
+
+No fast-math anywhere: the same numbers must come out of every window and every worker.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -18,26 +21,10 @@ U64 = NDArray[np.uint64]
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def _njit(function: Kernel, **options: Any) -> Kernel:
-    """Compile with numba, cached on disk where there is a place for it.
-
-    No fast-math: the same numbers must come out of every window and every worker.
-    """
-    options["error_model"] = "numpy"
-    njit: Any = numba.njit  # its type declarations lack some of the options
-    try:
-        return cast(Kernel, njit(cache=True, **options)(function))
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written to
-        return cast(Kernel, njit(**options)(function))
-
-
 def cached(function: Kernel, *signature: str, **options: Any) -> Kernel:
-    """Compile with numba and these options; cached on disk where some folder can be written to.
-
-    No fast-math: the same numbers must come out of every window and every worker.
-    """
+    """Compile with numba and these options; cached on disk where some folder can be written to."""
     options = {"error_model": "numpy", **options}
-    njit: Any = numba.njit
+    njit: Any = numba.njit  # its type declarations lack some of the options
     try:
         return cast(Kernel, njit(*signature, cache=True, **options)(function))
     except RuntimeError as error:
@@ -47,19 +34,39 @@ def cached(function: Kernel, *signature: str, **options: Any) -> Kernel:
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile with numba, cached on disk."""
+    """Compile a function that makes arrays or that Python calls."""
     return cached(function, no_cfunc_wrapper=True)
 
 
-def inlined(signature: str) -> Callable[[Kernel], Kernel]:
-    """As :func:`compiled`, for small helpers that every pixel calls, for one signature alone.
+def kernel(function: Kernel) -> Kernel:
+    """Compile a function that makes no arrays, without counting references to those it is given.
 
-    Without it there would be a version for every constant that a caller passes.
+    Counting costs two atomic operations per array and call, more than a ray's geometry. The
+    compiler refuses a function that allocates. Only kernels call it: what Python would call it
+    through takes longer to compile than the function.
     """
+    return _without_references(function)
+
+
+def inlined(function: Kernel) -> Kernel:
+    """As :func:`kernel`, put where the call is: a call hands over each array as seven words."""
+    return _without_references(function, forceinline=True)
+
+
+def entry(function: Kernel) -> Kernel:
+    """As :func:`kernel`, for one that Python calls."""
+    return _without_references(function, no_cpython_wrapper=False)
+
+
+def typed(signature: str, **options: Any) -> Callable[[Kernel], Kernel]:
+    """As :func:`kernel`, for one signature: else each constant argument makes a version of it."""
 
     def decorate(function: Kernel) -> Kernel:
-        return cached(
-            function, signature, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-        )
+        return _without_references(function, signature, **options)
 
     return decorate
+
+
+def _without_references(function: Kernel, *signature: str, **options: Any) -> Kernel:
+    own = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cached(function, *signature, **{**own, **options})

@@ -18,26 +18,34 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cvsegguide.errors import InputError
 from cvsegguide.io.atomic import atomic_path, write_text
 from cvsegguide.progress import track
+from cvsegguide.synth import ids
 from cvsegguide.synth.cameras import RIGS, Camera, draw_camera, without_obstacles
+from cvsegguide.synth.city import City
+from cvsegguide.synth.overhead import render_overhead
 from cvsegguide.synth.scene import Scene
+from cvsegguide.synth.settings import (
+    MARGIN,
+    check_choice,
+    check_new_folder,
+    check_seed,
+    square_extent,
+)
+from cvsegguide.synth.street import draw_style, prepare, render_street
+from cvsegguide.synth.styles import PhotoStyle
+from cvsegguide.synth.writer import TILE, anchor, encode_jpeg, lonlat_of
 
 DRIVE_COLUMNS = (
-    "street", "time", "forward", "left", "turn", "forward_error", "left_error", "turn_error",
-    "fov", "lon", "lat", "heading",
-)  # fmt: skip
+    *("street", "time", "forward", "left", "turn", "forward_error", "left_error", "turn_error"),
+    *("fov", "lon", "lat", "heading"),
+)
 """Of ``drive.csv``: picture beside the table; seconds; odometry since the row before (metres ahead
 and to the left in the frame of the row before, degrees clockwise) and its standard deviations;
 degrees; then the truth: place, and azimuth of the picture's centre."""
 
-ROAD = 6
-"""Land cover that cars drive on."""
-
-_MARGIN = 256
 _SPEED = 8.0
 
 
@@ -91,18 +99,11 @@ def generate_drive(
     """
     _check(frames, seed, spacing, fov, size, rig, side)
     root = Path(directory)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"{root}: exists and is not an empty folder")
-    from cvsegguide.synth.city import City
-    from cvsegguide.synth.overhead import render_overhead
-    from cvsegguide.synth.street import draw_style, prepare, render_street
-    from cvsegguide.synth.styles import PhotoStyle
-    from cvsegguide.synth.writer import TILE, anchor, lonlat_of
-
+    check_new_folder(root)
     random = np.random.default_rng([seed, 71])
-    length = side * TILE + 2 * _MARGIN
-    scene = City(seed).scene(-_MARGIN, -_MARGIN, length, length)
-    route = find_route(scene, frames, spacing, random, _MARGIN)
+    length = side * TILE + 2 * MARGIN
+    scene = City(seed).scene(-MARGIN, -MARGIN, length, length)
+    route = find_route(scene, frames, spacing, random, MARGIN)
     scene = without_obstacles(replace(scene, cameras=route))
     cameras = [
         _mounted(draw_camera(row, col, azimuth, RIGS[rig], random), azimuth)
@@ -112,15 +113,15 @@ def generate_drive(
     west = x + 4 * (seed % 1000)  # cities of different seeds lie apart
 
     photograph = render_overhead(
-        scene, PhotoStyle.draw(seed), (_MARGIN, length - _MARGIN, _MARGIN, length - _MARGIN)
+        scene, PhotoStyle.draw(seed), (MARGIN, length - MARGIN, MARGIN, length - MARGIN)
     )
     quality = int(random.integers(78, 95))
-    for i, j in _tiles_around(route[:, :2] - _MARGIN, side, TILE):
+    for i, j in _tiles_around(route[:, :2] - MARGIN, side, TILE):
         tile = photograph[i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE]
         path = root / "overhead" / "images" / "19" / str(west + j) / f"{y + i}.jpg"
         _jpeg(path, np.ascontiguousarray(tile), quality)
     world = prepare(scene)
-    extent = (fov * size[0] / size[1], fov)
+    extent = square_extent(size, fov)
     for index, camera in track(list(enumerate(cameras)), "pictures"):
         style = draw_style(int(random.integers(1 << 31)), seed)
         view = render_street(world, camera, size, extent, style)
@@ -130,7 +131,7 @@ def generate_drive(
     steps = _noisy(cameras, metres, odometry or Odometry(), random)
     lines = [",".join(DRIVE_COLUMNS)]
     for index, (camera, step) in enumerate(zip(cameras, steps, strict=True)):
-        lon, lat = lonlat_of(camera.row - _MARGIN, camera.col - _MARGIN, west, y)
+        lon, lat = lonlat_of(camera.row - MARGIN, camera.col - MARGIN, west, y)
         numbers = ",".join("" if math.isnan(value) else f"{value:.4f}" for value in step)
         lines.append(
             f"street/{index:05d}.jpg,{index * spacing / _SPEED:.2f},{numbers},{fov:g},"
@@ -167,7 +168,7 @@ def find_route(
     from skimage.graph import MCP_Geometric
 
     coarse = 2
-    road = (scene.ground == ROAD) & (scene.building_id == 0)
+    road = (scene.ground == ids.ROAD) & (scene.building_id == 0)
     road[:margin] = road[:, :margin] = False
     road[road.shape[0] - margin :] = road[:, road.shape[1] - margin :] = False
     rows, cols = (side // coarse for side in road.shape)
@@ -201,8 +202,9 @@ def find_route(
             if route is not None:
                 return route
     raise InputError(
-        f"drive: no way through this town is {wanted:.0f} m long; take fewer frames, a smaller "
-        "spacing, a larger town or another seed"
+        f"no way through this town is {wanted:.0f} m long; take fewer pictures, a smaller "
+        "`spacing`, a larger town or another `seed`",
+        parameter="frames",
     )
 
 
@@ -246,9 +248,7 @@ def _noisy(
     return steps
 
 
-def _tiles_around(
-    places: NDArray[np.float64], side: int, tile: int
-) -> list[tuple[int, int]]:  # fmt: skip
+def _tiles_around(places: NDArray[np.float64], side: int, tile: int) -> list[tuple[int, int]]:
     """Tiles of the drive and those that touch them."""
     found = {
         (int(row // tile) + i, int(col // tile) + j)
@@ -261,23 +261,25 @@ def _tiles_around(
 
 def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
     with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary, "JPEG", quality=quality)
+        temporary.write_bytes(encode_jpeg(image, quality))
 
 
 def _check(
     frames: int, seed: int, spacing: float, fov: float, size: tuple[int, int], rig: str, side: int
 ) -> None:
-    if not 2 <= frames <= 100_000:
-        raise InputError(f"frames: must lie in 2..100000 pictures, got {frames}")
-    if not 0 <= seed < 1 << 40:
-        raise InputError(f"seed: must lie in 0..2^40, got {seed}")
-    if not (math.isfinite(spacing) and 0.1 <= spacing <= 200):
-        raise InputError(f"spacing: must lie in 0.1..200 m, got {spacing:g}")
-    if not (math.isfinite(fov) and 0 < fov <= 360):
-        raise InputError(f"fov: must lie in (0, 360] degrees, got {fov:g}")
-    if min(size) < 8 or max(size) > 16384 or fov * size[0] / size[1] > 180:
-        raise InputError(f"size: {size[0]} x {size[1]} pixels of {fov:g} degrees cannot be drawn")
-    if rig not in RIGS:
-        raise InputError(f"rig '{rig}': there are {', '.join(RIGS)}")
-    if not 1 <= side <= 16:
-        raise InputError(f"side: must lie in 1..16 tiles, got {side}")
+    ranges = {
+        "frames": (frames, 2, 100_000, "pictures"),
+        "spacing": (spacing, 0.1, 200, "m"),
+        "side": (side, 1, 16, "tiles"),
+    }
+    for name, (value, low, high, unit) in ranges.items():
+        if not low <= value <= high:
+            raise InputError(f"must lie in {low}..{high} {unit}, got {value:g}", parameter=name)
+    check_seed(seed)
+    check_choice("rig", rig, RIGS)
+    if not 0 < fov <= 360:
+        raise InputError(f"must lie in (0, 360] degrees, got {fov:g}", parameter="fov")
+    if min(size) < 8 or max(size) > 16384 or square_extent(size, fov)[0] > 180:
+        raise InputError(
+            f"{size[0]} x {size[1]} pixels of {fov:g} degrees cannot be drawn", parameter="size"
+        )

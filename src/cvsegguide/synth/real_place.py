@@ -1,24 +1,43 @@
-"""A scene from the rasters of a real place: photograph, land cover and, if there is one, height.
+"""Scenes and data sets from rasters of a real place: photograph, land cover and maybe height."""
 
-What the rasters do not say is drawn: heights per building, crowns over the canopy class, ground
-below the canopy, cars along the curbs, and where the mapping car drove (the middle line of roads).
-"""
-
-import math
+import json
+import shutil
+import warnings
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
+from PIL import Image
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from scipy import ndimage
 
+from cvsegguide import __version__
 from cvsegguide.errors import InputError
-from cvsegguide.synth.scene import CAR, VAN, Objects, Scene, Trees
+from cvsegguide.io.atomic import write_text
+from cvsegguide.synth import ids
+from cvsegguide.synth.chunk import write_scene
+from cvsegguide.synth.city import GSD
+from cvsegguide.synth.place_features import (
+    draw_buildings,
+    draw_parked_cars,
+    draw_trees,
+    find_cameras,
+)
+from cvsegguide.synth.scene import Objects, Scene
+from cvsegguide.synth.settings import (
+    EDITION,
+    Chunk,
+    Settings,
+    check_new_folder,
+    check_settings,
+    square_extent,
+)
+from cvsegguide.synth.writer import TILE, Layout, anchor
 
-GSD = 0.2262
-"""Metres per pixel that coarser rasters are brought to."""
-
-CANOPY, GRASS, BUILDING, ROAD, PAVED = 1, 2, 5, 6, 7
 _SHED = 14.0
 """Square metres below which a "building" is lettering of a map."""
 
@@ -55,30 +74,7 @@ def scene_from_rasters(
             road to stand on.
     """
     landcover = np.asarray(landcover)
-    if landcover.ndim != 2 or min(landcover.shape) < 16:
-        raise InputError(f"land cover: must be a raster of 16 x 16 or more, is {landcover.shape}")
-    if not 0.02 <= gsd <= 5.0:
-        raise InputError(f"gsd: must lie in 0.02..5 metres per pixel, got {gsd:g}")
-    if not np.issubdtype(landcover.dtype, np.integer):
-        raise InputError(f"land cover: ids must be whole numbers, are {landcover.dtype}")
-    unknown = np.setdiff1d(landcover, np.arange(9))
-    if len(unknown):
-        raise InputError(f"land cover: unknown id {unknown[0]} (NYC ids are 0 to 8)")
-    if overhead is not None and overhead.shape[:2] != landcover.shape:
-        raise InputError(
-            f"overhead is {_size(overhead.shape)}, but land cover is {_size(landcover.shape)}"
-        )
-    if height is not None:
-        if height.shape != landcover.shape:
-            raise InputError(
-                f"height is {_size(height.shape)}, but land cover is {_size(landcover.shape)}"
-            )
-        if not np.isfinite(height).all():
-            raise InputError("height: holds values that are not finite")
-    if not (landcover == ROAD).any():
-        raise InputError("land cover: has no road (id 6) for a camera to stand on")
-    from scipy import ndimage
-
+    _check_rasters(overhead, landcover, height, gsd)
     random = np.random.default_rng([seed, 61])
     target = min(gsd, GSD) if target_gsd is None else target_gsd
     cover = _clean(landcover.astype(np.uint8), gsd)
@@ -89,19 +85,19 @@ def scene_from_rasters(
         rows, cols = _nearest(height.shape, cover.shape)
         tall = np.maximum(height[rows[:, None], cols[None, :]], 0.0).astype(np.float32)
 
-    ids, roofs = _buildings(cover == BUILDING, tall, target, random)
-    canopy = cover == CANOPY
+    building_id, roofs = draw_buildings(cover == ids.HOUSE, tall, target, random)
+    canopy = cover == ids.CANOPY
     # Under crowns lies what lies around them; a crown over a road hides road.
     nearest = ndimage.distance_transform_edt(
-        canopy | (cover == BUILDING), return_distances=False, return_indices=True
+        canopy | (cover == ids.HOUSE), return_distances=False, return_indices=True
     )
     ground = np.where(canopy, cover[tuple(nearest)], cover).astype(np.uint8)
-    ground[ground == CANOPY] = GRASS
-    ground[canopy & (ground == BUILDING)] = GRASS
-    trees, base, top = _trees(canopy, tall, target, random)
-    cameras = _cameras(ground == ROAD, ids > 0, target)
+    ground[ground == ids.CANOPY] = ids.GRASS
+    ground[canopy & (ground == ids.HOUSE)] = ids.GRASS
+    trees, base, top = draw_trees(canopy, tall, target, random)
+    cameras = find_cameras(ground == ids.ROAD, building_id > 0, target)
     if len(cameras) == 0:
-        raise InputError("land cover: no road is long enough for a camera to stand on")
+        raise InputError("no road is long enough for a camera to stand on", parameter="landcover")
     yy, xx = np.indices(cover.shape, dtype=np.float32) * np.float32(target)
     slope = random.uniform(-0.012, 0.012, 2)
     hills = 0.5 * np.sin(xx / 61.0 + random.uniform(0, 6)) * np.sin(yy / 83.0)
@@ -111,13 +107,13 @@ def scene_from_rasters(
         elevation=elevation,
         ground=ground,
         landcover=cover,
-        building_id=ids,
+        building_id=building_id,
         building_height=roofs,
         canopy_base=base,
         canopy_top=top,
         trees=trees,
         overhead_objects=Objects.empty(),
-        street_objects=_parked_cars(ground == ROAD, target, random),
+        street_objects=draw_parked_cars(ground == ids.ROAD, target, random),
         markings=np.zeros(cover.shape, np.uint8),
         cameras=cameras,
         seed=seed,
@@ -155,24 +151,6 @@ def generate_from_rasters(
         InputError: A file is missing or unreadable, the rasters do not fit each other, or they
             cover less than one tile (58 m).
     """
-    import json
-    import shutil
-    from dataclasses import replace
-
-    from PIL import Image
-
-    from cvsegguide import __version__
-    from cvsegguide.io.atomic import write_text
-    from cvsegguide.synth.generation import (
-        EDITION,
-        Chunk,
-        Settings,
-        check_settings,
-        square_extent,
-        write_scene,
-    )
-    from cvsegguide.synth.writer import TILE, Layout, anchor
-
     photograph = _read(overhead, "RGB")
     cover = _read(landcover, "ids")
     tall = None if height is None else _read(height, "height")
@@ -187,7 +165,9 @@ def generate_from_rasters(
     try:
         scene = scene_from_rasters(photograph, cover, tall, gsd, seed=seed, target_gsd=GSD)
     except InputError as error:
-        raise InputError(f"{landcover}: {error}") from None
+        if error.parameter == "landcover":
+            raise InputError(f"{landcover}: {error.args[0]}") from None
+        raise
     rows, cols = (side // TILE for side in scene.ground.shape)
     if rows < 1 or cols < 1:
         raise InputError(
@@ -195,8 +175,7 @@ def generate_from_rasters(
             f"of {TILE * GSD:.0f} m"
         )
     root = Path(directory)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"{root}: exists and is not an empty folder")
+    check_new_folder(root)
     view = np.asarray(
         Image.fromarray(photograph).resize(
             (scene.ground.shape[1], scene.ground.shape[0]), Image.Resampling.BICUBIC
@@ -241,17 +220,40 @@ def generate_from_rasters(
     return root
 
 
+def _check_rasters(
+    overhead: NDArray[np.uint8] | None,
+    landcover: NDArray[np.integer[Any]],
+    height: NDArray[np.floating[Any]] | None,
+    gsd: float,
+) -> None:
+    def refuse(text: str, parameter: str = "landcover") -> InputError:
+        return InputError(text, parameter=parameter)
+
+    if landcover.ndim != 2 or min(landcover.shape) < 16:
+        raise refuse(f"must be a raster of 16 x 16 or more, is {landcover.shape}")
+    if not 0.02 <= gsd <= 5.0:
+        raise refuse(f"must lie in 0.02..5 metres per pixel, got {gsd:g}", "gsd")
+    if not np.issubdtype(landcover.dtype, np.integer):
+        raise refuse(f"ids must be whole numbers, are {landcover.dtype}")
+    unknown = np.setdiff1d(landcover, np.arange(9))
+    if len(unknown):
+        raise refuse(f"unknown id {unknown[0]} (NYC ids are 0 to 8)")
+    for name, raster in (("overhead", overhead), ("height", height)):
+        if raster is not None and raster.shape[:2] != landcover.shape:
+            size = _size(landcover.shape)
+            raise refuse(f"is {_size(raster.shape)}, but land cover is {size}", name)
+    if height is not None and not np.isfinite(height).all():
+        raise refuse("holds values that are not finite", "height")
+    if not (landcover == ids.ROAD).any():
+        raise refuse("has no road (id 6) for a camera to stand on")
+
+
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[0]} x {shape[1]} pixels"
 
 
 def _read(path: str | PathLike[str], kind: str) -> NDArray[Any]:
     """A raster by GDAL: three bands, ids, or heights."""
-    import warnings
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
@@ -281,32 +283,30 @@ def _read(path: str | PathLike[str], kind: str) -> NDArray[Any]:
 
 def _clean(cover: NDArray[np.uint8], gsd: float) -> NDArray[np.uint8]:
     """Give lettering on roads to the road, and what is left without data to paved ground."""
-    from scipy import ndimage
-
     cover = cover.copy()
     # Marks of the map, not houses: they go to what surrounds them.
-    houses, count = ndimage.label(cover == BUILDING)
+    houses, count = ndimage.label(cover == ids.HOUSE)
     if count:
-        area = ndimage.sum_labels(cover == BUILDING, houses, np.arange(1, count + 1)) * gsd * gsd
+        area = ndimage.sum_labels(cover == ids.HOUSE, houses, np.arange(1, count + 1)) * gsd * gsd
         speck = np.append(False, area < _SHED)[houses]
         if speck.any() and not speck.all():
             nearest = ndimage.distance_transform_edt(
                 speck, return_distances=False, return_indices=True
             )
             cover = cover[tuple(nearest)]
-    empty = (cover == 0) | (cover == PAVED)
+    empty = (cover == 0) | (cover == ids.PAVED)
     parts, count = ndimage.label(empty)
     if count:
         index = np.arange(1, count + 1)
         area = ndimage.sum_labels(empty, parts, index) * gsd * gsd
-        around = ndimage.binary_dilation(cover == ROAD, iterations=1) & empty
+        around = ndimage.binary_dilation(cover == ids.ROAD, iterations=1) & empty
         border = empty & ~ndimage.binary_erosion(empty, border_value=1)
         touching = ndimage.sum_labels(around, parts, index)
         edge = np.maximum(ndimage.sum_labels(border, parts, index), 1)
         # An island of grass or paving is larger; a speck beside a house touches the house too.
         road = (area < _SPECK) & (touching / edge > 0.8)
-        cover[np.append(False, road)[parts]] = ROAD
-    cover[cover == 0] = PAVED
+        cover[np.append(False, road)[parts]] = ids.ROAD
+    cover[cover == 0] = ids.PAVED
     return cover
 
 
@@ -320,8 +320,6 @@ def _nearest(
 
 def _enlarge(cover: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Resample ids: the class with the largest interpolated share, so that edges stay smooth."""
-    from PIL import Image
-
     if cover.shape == shape:
         return cover
     best = np.full(shape, -1.0, np.float32)
@@ -333,213 +331,3 @@ def _enlarge(cover: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uin
         best[better] = grown[better]
         out[better] = value
     return out
-
-
-def _buildings(
-    mask: NDArray[np.bool_],
-    height: NDArray[np.float32] | None,
-    gsd: float,
-    random: np.random.Generator,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Ids and roof heights; connected parts longer than a house are cut into lots."""
-    from scipy import ndimage
-
-    parts, _ = ndimage.label(mask)
-    ids = np.zeros(mask.shape, np.int32)
-    roofs = np.zeros(mask.shape, np.float32)
-    used = 0
-    for index, box in enumerate(ndimage.find_objects(parts), 1):
-        rows, cols = np.nonzero(parts[box] == index)
-        area = len(rows) * gsd * gsd
-        y, x = (rows - rows.mean()) * gsd, (cols - cols.mean()) * gsd
-        angle = 0.5 * math.atan2(2 * float((x * y).mean()), float((x * x).mean() - (y * y).mean()))
-        along = x * math.cos(angle) + y * math.sin(angle)
-        span = float(np.ptp(along)) + gsd
-        depth = area / span
-        lots = 1
-        if span > 18 and depth < 24:
-            lots = max(1, round(span / random.uniform(6.0, 12.0)))
-        lot = np.minimum(((along - along.min()) / span * lots).astype(int), lots - 1)
-        common = _drawn_height(area / lots, random)
-        for k in range(lots):
-            here = rows[lot == k] + box[0].start, cols[lot == k] + box[1].start
-            if len(here[0]) == 0:
-                continue
-            used += 1
-            ids[here] = used
-            own = common if random.random() < 0.6 else _drawn_height(area / lots, random)
-            if height is not None:
-                measured = height[here]
-                roofs[here] = np.where(
-                    measured > 1.5, measured, max(2.5, float(np.median(measured)))
-                )
-            else:
-                roofs[here] = own
-    return ids, roofs
-
-
-def _drawn_height(area: float, random: np.random.Generator) -> float:
-    """Storeys of 3.2 m: sheds low, houses of two or three, large footprints mixed."""
-    if area < 35:
-        return float(random.uniform(2.6, 4.0))
-    if area < 260:
-        storeys = random.choice([1, 2, 3, 4, 5], p=[0.08, 0.46, 0.30, 0.12, 0.04])
-    else:
-        storeys = random.choice([1, 2, 3, 4, 6, 8, 14], p=[0.2, 0.22, 0.18, 0.16, 0.14, 0.07, 0.03])
-    return float(3.2 * storeys + random.uniform(0.4, 1.6))
-
-
-def _trees(
-    canopy: NDArray[np.bool_],
-    height: NDArray[np.float32] | None,
-    gsd: float,
-    random: np.random.Generator,
-) -> tuple[Trees, NDArray[np.float32], NDArray[np.float32]]:
-    """Crowns that fill the canopy class, from its distance transform, largest first."""
-    from scipy import ndimage
-    from skimage import feature
-
-    base = np.zeros(canopy.shape, np.float32)
-    top = np.zeros(canopy.shape, np.float32)
-    if not canopy.any():
-        none = np.zeros(0, np.float32)
-        empty = Trees(none.astype(np.float64), none.astype(np.float64), none, none, none, none,
-                      np.zeros(0, np.uint8))  # fmt: skip
-        return empty, base, top
-    inside = ndimage.distance_transform_edt(canopy) * gsd
-    capped = np.minimum(inside, 4.5) + 1e-3 * ndimage.gaussian_filter(
-        random.random(canopy.shape), 3
-    )
-    feature_functions: Any = feature
-    peaks = feature_functions.peak_local_max(
-        capped,
-        min_distance=max(2, round(3.2 / gsd)),
-        labels=canopy.astype(int),
-        exclude_border=False,
-    )
-    if len(peaks) == 0:
-        peaks = np.argwhere(canopy)[:1]
-    radius = np.clip(inside[peaks[:, 0], peaks[:, 1]], 1.0, 4.5) * random.uniform(
-        1.05, 1.35, len(peaks)
-    )
-    owner = np.zeros(canopy.shape, np.int32)
-    owner[peaks[:, 0], peaks[:, 1]] = np.arange(1, len(peaks) + 1)
-    away, nearest = ndimage.distance_transform_edt(owner == 0, return_indices=True)
-    belongs = owner[tuple(nearest)] - 1
-    bottom = random.uniform(1.9, 3.6, len(peaks))
-    crown = bottom + radius * random.uniform(1.3, 2.3, len(peaks))
-    if height is not None:
-        measured = height[peaks[:, 0], peaks[:, 1]]
-        crown = np.where(measured > 3.0, measured, crown)
-        bottom = np.minimum(bottom, 0.5 * crown)
-    share = np.clip(away * gsd / radius[belongs], 0, 0.97)
-    dome = np.sqrt(1 - share**2)
-    middle = bottom + 0.4 * (crown - bottom)
-    top[canopy] = (middle[belongs] + (crown - middle)[belongs] * dome)[canopy]
-    base[canopy] = (middle[belongs] - (middle - bottom)[belongs] * dome)[canopy]
-    return (
-        Trees(
-            row=peaks[:, 0] + 0.5,
-            col=peaks[:, 1] + 0.5,
-            trunk_radius=(0.05 + 0.035 * radius).astype(np.float32),
-            crown_radius=radius.astype(np.float32),
-            crown_base=bottom.astype(np.float32),
-            crown_top=crown.astype(np.float32),
-            species=random.choice(5, len(peaks), p=[0.4, 0.3, 0.2, 0.06, 0.04]).astype(np.uint8),
-        ),
-        base,
-        top,
-    )
-
-
-def _cameras(
-    road: NDArray[np.bool_], building: NDArray[np.bool_], gsd: float, spacing: float = 11.0
-) -> NDArray[np.float64]:
-    """Row, column and azimuth along the middle lines of roads, about every ``spacing`` metres."""
-    from scipy import ndimage
-    from skimage import morphology
-
-    # Skeletons are taken at about 0.9 m per pixel: less whiskers, less time.
-    step = max(1, round(0.9 / gsd))
-    rows, cols = (side // step for side in road.shape)
-    blocks = road[: rows * step, : cols * step].reshape(rows, step, cols, step).mean((1, 3))
-    coarse = ndimage.binary_opening(blocks > 0.5, iterations=1)
-    cell = gsd * step
-    morphology_functions: Any = morphology
-    line = morphology_functions.skeletonize(coarse)
-    clear = ndimage.distance_transform_edt(coarse) * cell
-    points = np.argwhere(line & (clear > 2.0))
-    chosen: list[tuple[float, float, float]] = []
-    taken = np.zeros(line.shape, bool)
-    reach = max(1, round(spacing / cell))
-    window = max(2, round(6.0 / cell))
-    for r, c in points:
-        if taken[r, c]:
-            continue
-        taken[max(0, r - reach) : r + reach + 1, max(0, c - reach) : c + reach + 1] = True
-        near = line[max(0, r - window) : r + window + 1, max(0, c - window) : c + window + 1]
-        i, j = np.nonzero(near)
-        if len(i) < 4:
-            continue
-        i, j = i - i.mean(), j - j.mean()
-        # Largest second moment: the street's direction, up to 180 degrees.
-        angle = 0.5 * math.atan2(2 * float((i * j).mean()), float((j * j).mean() - (i * i).mean()))
-        azimuth = (90.0 + math.degrees(angle)) % 180.0
-        row, col = (r + 0.5) * step, (c + 0.5) * step
-        if not building[int(row), int(col)]:
-            chosen.append((row, col, azimuth))
-    return np.array(chosen).reshape(-1, 3)
-
-
-def _parked_cars(road: NDArray[np.bool_], gsd: float, random: np.random.Generator) -> Objects:
-    """Cars along the edges of roads, as the edge runs, here and there with a gap."""
-    from scipy import ndimage
-
-    inside = ndimage.distance_transform_edt(road) * gsd
-    smooth = ndimage.gaussian_filter(inside, 1.0 / gsd)
-    down, right = np.gradient(smooth)
-    # 1.2 m from the curb; roads narrower than 6 m have no parking.
-    wide = ndimage.maximum_filter(inside, size=round(10.0 / gsd)) > 3.0
-    curb = np.argwhere(road & wide & (np.abs(inside - 1.25) < 0.6 * gsd))
-    curb = curb[random.permutation(len(curb))]
-    cell = 3.1
-    taken: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    rows = []
-    for r, c in curb:
-        size = math.hypot(down[r, c], right[r, c])
-        if size < 0.4 * gsd:
-            continue
-        x, y = c * gsd, r * gsd
-        key = (int(y // cell), int(x // cell))
-        close = (
-            (x - u) ** 2 + (y - v) ** 2 < 6.3**2
-            for i in range(-3, 4)
-            for j in range(-3, 4)
-            for u, v in taken.get((key[0] + i, key[1] + j), ())
-        )
-        if any(close):
-            continue
-        taken.setdefault(key, []).append((x, y))
-        if random.random() < 0.35:
-            continue
-        # Along the curb: across the direction in which the distance grows.
-        azimuth = math.degrees(math.atan2(right[r, c], -down[r, c])) + 90.0
-        azimuth += 180.0 * (random.random() < 0.5) + random.normal(0, 2)
-        rows.append((r + 0.5, c + 0.5, azimuth % 360.0, random.random()))
-    table = np.array(rows).reshape(-1, 4)
-    van = table[:, 3] > 0.88
-    paint = random.choice(
-        np.array([[200, 200, 202], [30, 30, 32], [110, 112, 116], [235, 235, 235], [120, 24, 24],
-                  [30, 50, 100], [60, 80, 60], [160, 150, 130]], np.uint8),
-        len(table),
-    )  # fmt: skip
-    return Objects(
-        table[:, 0],
-        table[:, 1],
-        table[:, 2],
-        np.where(van, 5.4, random.uniform(4.0, 4.9, len(table))).astype(np.float32),
-        np.where(van, 2.0, 1.8).astype(np.float32),
-        np.where(van, 2.3, random.uniform(1.4, 1.75, len(table))).astype(np.float32),
-        np.where(van, VAN, CAR).astype(np.uint8),
-        paint.reshape(-1, 3),
-    )

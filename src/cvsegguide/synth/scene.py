@@ -5,23 +5,34 @@ structure, and both renderers (overhead photograph, street view) read nothing el
 """
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-CAR, VAN, BUS, LAMP, SIGN, HYDRANT, BOX, BENCH, POLE, FENCE = range(10)
-"""Kinds of :attr:`Objects.kind`."""
+from cvsegguide.synth import ids
+
+
+class _Columns:
+    """Columns of equal length."""
+
+    def __len__(self) -> int:
+        return len(next(iter(vars(self).values())))
+
+    def select(self, keep: NDArray[np.bool_]) -> Self:
+        """The rows of a mask."""
+        return type(self)(*(column[keep] for column in vars(self).values()))
 
 
 @dataclass
-class Objects:
+class Objects(_Columns):
     """Upright boxes that stand on the ground: vehicles and street furniture; N of them.
 
     Attributes:
         row, col: ``(N,)`` float64, centre in scene pixels (pixel centres at +0.5).
         azimuth: ``(N,)`` float64, direction of the long side, degrees clockwise from north.
         length, width, height: ``(N,)`` float32 metres.
-        kind: ``(N,)`` uint8, one of the constants above.
+        kind: ``(N,)`` uint8, CAR to FENCE of :mod:`~cvsegguide.synth.ids`.
         color: ``(N, 3)`` uint8.
     """
 
@@ -34,20 +45,15 @@ class Objects:
     kind: NDArray[np.uint8]
     color: NDArray[np.uint8]
 
-    def __len__(self) -> int:
-        return len(self.row)
-
     @classmethod
     def empty(cls) -> "Objects":
         """No objects."""
-        single = np.zeros(0, np.float32)
-        double = np.zeros(0, np.float64)
-        byte = np.zeros(0, np.uint8)
+        double, single, byte = (np.zeros(0, kind) for kind in (np.float64, np.float32, np.uint8))
         return cls(double, double, double, single, single, single, byte, np.zeros((0, 3), np.uint8))
 
 
 @dataclass
-class Trees:
+class Trees(_Columns):
     """Trees; N of them.
 
     Attributes:
@@ -65,8 +71,11 @@ class Trees:
     crown_top: NDArray[np.float32]
     species: NDArray[np.uint8]
 
-    def __len__(self) -> int:
-        return len(self.row)
+    @classmethod
+    def empty(cls) -> "Trees":
+        """No trees."""
+        double, single = np.zeros(0), np.zeros(0, np.float32)
+        return cls(double, double, single, single, single, single, np.zeros(0, np.uint8))
 
 
 @dataclass
@@ -111,3 +120,31 @@ class Scene:
     labels: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     style: dict[str, object] = field(default_factory=dict)
     origin: tuple[int, int] = (0, 0)
+
+    @classmethod
+    def flat(cls, shape: tuple[int, int], gsd: float, ground: int = ids.ROAD) -> "Scene":
+        """Level ground of one class with nothing on it."""
+        height = [np.zeros(shape, np.float32) for _ in range(4)]
+        cover = np.full(shape, ground, np.uint8)
+        return cls(
+            gsd=gsd,
+            elevation=height[0],
+            ground=cover,
+            landcover=cover.copy(),
+            building_id=np.zeros(shape, np.int32),
+            building_height=height[1],
+            canopy_base=height[2],
+            canopy_top=height[3],
+            trees=Trees.empty(),
+            overhead_objects=Objects.empty(),
+            street_objects=Objects.empty(),
+            markings=np.zeros(shape, np.uint8),
+            cameras=np.zeros((0, 3)),
+            seed=0,
+        )
+
+    def contains(self, places: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of ``(N, 2 or more)`` rows and columns lie on the grid."""
+        row, col = places[:, 0], places[:, 1]
+        rows, cols = self.ground.shape
+        return np.asarray((row >= 0) & (row < rows) & (col >= 0) & (col < cols))

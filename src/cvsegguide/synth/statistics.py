@@ -16,7 +16,7 @@ from cvsegguide.io.atomic import atomic_path
 from cvsegguide.landcover import NYC
 from cvsegguide.synth.city import City
 from cvsegguide.synth.compiled import F64
-from cvsegguide.synth.plan.tables import A0, A1, B0, B1, HA0, HA1, HB0, HB1, MA0, MA1, MB0, MB1
+from cvsegguide.synth.plan.tables import AVENUE, EDGE, HALF
 
 TARGETS: dict[int, tuple[float, float]] = {
     1: (0.15, 0.24),
@@ -81,7 +81,7 @@ def measure(seeds: Sequence[int], windows: int = 4, size: int = 1024) -> Statist
     avenues: list[float] = []
     short: list[float] = []
     long: list[float] = []
-    cameras: list[int] = []
+    cameras: list[float] = []
     for seed in seeds:
         city = City(seed)
         random = np.random.default_rng([seed, 5])
@@ -98,27 +98,19 @@ def measure(seeds: Sequence[int], windows: int = 4, size: int = 1024) -> Statist
             areas.append(area[ids > 0])
             cells, _tables = city.tables(row0, col0, size, size)
             for cell in cells:
-                for half, major in ((HA0, MA0), (HA1, MA1), (HB0, MB0), (HB1, MB1)):
-                    (avenues if cell[major] else streets).append(2 * float(cell[half]))
-                sides = sorted(
-                    [
-                        float(cell[A1] - cell[A0] - cell[HA0] - cell[HA1]),
-                        float(cell[B1] - cell[B0] - cell[HB0] - cell[HB1]),
-                    ]
-                )
-                short.append(sides[0])
-                long.append(sides[1])
-            road = scene.ground == 6
-            for r in range(0, size - TILE + 1, TILE):
-                for c in range(0, size - TILE + 1, TILE):
-                    inside = (
-                        (scene.cameras[:, 0] >= r)
-                        & (scene.cameras[:, 0] < r + TILE)
-                        & (scene.cameras[:, 1] >= c)
-                        & (scene.cameras[:, 1] < c + TILE)
-                    )
-                    if inside.any() or road[r : r + TILE, c : c + TILE].mean() > 0.05:
-                        cameras.append(int(inside.sum()))
+                edges, halves = cell[EDGE : EDGE + 4], cell[HALF : HALF + 4]
+                for half, major in zip(halves, cell[AVENUE : AVENUE + 4], strict=True):
+                    (avenues if major else streets).append(2 * float(half))
+                sides = edges[1::2] - edges[::2] - halves[::2] - halves[1::2]
+                short.append(float(sides.min()))
+                long.append(float(sides.max()))
+            tiles = size // TILE
+            road = (scene.ground[: tiles * TILE, : tiles * TILE] == ids.ROAD).reshape(
+                tiles, TILE, tiles, TILE
+            )
+            edges = np.arange(tiles + 1) * TILE
+            taken = np.histogram2d(*scene.cameras[:, :2].T, bins=[edges, edges])[0]
+            cameras += taken[(taken > 0) | (road.mean(axis=(1, 3)) > 0.05)].tolist()
     return Statistics(
         np.array(shares),
         np.array(ground),
@@ -128,7 +120,7 @@ def measure(seeds: Sequence[int], windows: int = 4, size: int = 1024) -> Statist
         np.array(avenues),
         np.array(short),
         np.array(long),
-        np.array(cameras, dtype=np.float64),
+        np.array(cameras),
     )
 
 

@@ -4,8 +4,6 @@ import subprocess
 import sys
 from typing import Any
 
-import numpy as np
-
 
 def warm_up() -> None:
     """Compile what makes a city, the street view in a second process, unless all is cached.
@@ -21,11 +19,9 @@ def warm_up() -> None:
         return
     # Not by multiprocessing, which would run a user's script without a guard once more. Should it
     # fail, the first street view compiles.
-    command = "from cvsegguide.synth.warmup import warm_street; warm_street()"
-    other = subprocess.Popen(
-        [sys.executable, "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    command = [sys.executable, "-c", "from cvsegguide.synth import warmup; warmup.warm_street()"]
+    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    other = subprocess.Popen(command, **nowhere)
     try:
         warm_city()
         other.wait()
@@ -54,20 +50,8 @@ def warm_city() -> None:
 def warm_street() -> None:
     """Compile the tables and kernels of the street view, with a scene that needs no city."""
     from cvsegguide.synth.cameras import Camera
-    from cvsegguide.synth.scene import Objects, Scene, Trees
-    from cvsegguide.synth.street import prepare, render_street
-    from cvsegguide.synth.street.style import StreetStyle
+    from cvsegguide.synth.scene import Scene
+    from cvsegguide.synth.street import StreetStyle, render_street
 
-    shape = (64, 64)
-    zeros = np.zeros(shape, np.float32)
-    none, few = np.zeros(0), np.zeros(0, np.float32)
-    ground = np.full(shape, 6, np.uint8)
-    scene = Scene(
-        gsd=0.25, elevation=zeros, ground=ground, landcover=ground,
-        building_id=np.zeros(shape, np.int32), building_height=zeros, canopy_base=zeros,
-        canopy_top=zeros, trees=Trees(none, none, few, few, few, few, np.zeros(0, np.uint8)),
-        overhead_objects=Objects.empty(), street_objects=Objects.empty(),
-        markings=np.zeros(shape, np.uint8), cameras=np.zeros((0, 3)), seed=0,
-    )  # fmt: skip
-    world = prepare(scene)
-    render_street(world, Camera(row=32.0, col=32.0), (8, 32), style=StreetStyle())
+    camera = Camera(row=32.0, col=32.0)
+    render_street(Scene.flat((64, 64), 0.25), camera, (8, 32), style=StreetStyle())

@@ -15,7 +15,6 @@ Tiles bear slippy names on a spot of the Atlantic at New York's latitude.
 
 import io
 import math
-import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +22,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.sparse import coo_array, save_npz
 
 from cvsegguide.errors import InputError
 from cvsegguide.geo.slippy import tile_at, tile_bounds, tile_gsd
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.synth.cameras import Camera
-from cvsegguide.synth.street import StreetView
+from cvsegguide.synth.street import StreetStyle, StreetView
 
 ZOOM = 19
 TILE = 256
@@ -47,16 +47,16 @@ DEPTH_UNIT = 0.01
 """Metres per step of the depth pictures."""
 
 TRUTH_COLUMNS = (
-    "name", "lat", "lon", "heading", "fov", "vertical_fov", "pitch", "roll", "height",
-    "street_azimuth", "town", "sun_azimuth", "sun_elevation", "sun", "bare",
-)  # fmt: skip
+    *("name", "lat", "lon", "heading", "fov", "vertical_fov", "pitch", "roll", "height"),
+    *("street_azimuth", "town", "sun_azimuth", "sun_elevation", "sun", "bare"),
+)
 """Of ``truth.csv``: degrees and metres; ``heading`` is the true azimuth of the centre column."""
 
 
 MANIFEST_COLUMNS = (
-    "id", "overhead", "street", "lon", "lat", "heading", "fov", "gsd", "west", "south", "east",
-    "north", "landcover", "split", "pitch", "roll", "height",
-)  # fmt: skip
+    *("id", "overhead", "street", "lon", "lat", "heading", "fov", "gsd"),
+    *("west", "south", "east", "north", "landcover", "split", "pitch", "roll", "height"),
+)
 """Of ``manifest.csv``, which :class:`~cvsegguide.data.manifest.Manifest` reads (all but the last
 three, which are for the record)."""
 
@@ -122,7 +122,7 @@ class Layout:
         quality: int,
     ) -> None:
         """Write the files of the tile ``19/x/y``; the land cover comes last."""
-        _jpeg(self.folder / "overhead" / "images" / f"{name}.jpg", image, quality)
+        _put(self.folder / "overhead" / "images" / f"{name}.jpg", encode_jpeg(image, quality))
         for kind, values in labels.items():
             _png(self.folder / "labels" / kind / f"{name}.png", values)
         _sparse(self.folder / "labels" / "height" / f"{name}.npz", height / np.float32(FOOT))
@@ -134,7 +134,8 @@ class Layout:
         depth = np.minimum(steps, 65535.0).astype(np.uint16)
         _png(self.folder / "labels" / "street_depth" / f"{name}.png", depth)
         _png(self.folder / "labels" / "street_landcover" / f"{name}.png", view.landcover)
-        _jpeg(self.folder / "streetview" / "images" / f"{name}.jpg", view.image, quality)
+        picture = self.folder / "streetview" / "images" / f"{name}.jpg"
+        _put(picture, encode_jpeg(view.image, quality))
 
     def write_lists(self, tiles: list[str], truth: list[str], split: str = "") -> None:
         """Write the lists, which make the folder a data set: last of all.
@@ -164,14 +165,17 @@ class Layout:
 
 
 def truth_row(
-    name: str, lat: float, lon: float, camera: Camera, extent: tuple[float, float],
-    town: int, light: tuple[float, float, float, float],
-) -> str:  # fmt: skip
-    """A row of ``truth.csv``."""
-    numbers = (
-        camera.heading, extent[1], extent[0], camera.pitch, camera.roll, camera.height,
-        camera.street_azimuth,
-    )  # fmt: skip
+    position: tuple[str, float, float],
+    camera: Camera,
+    extent: tuple[float, float],
+    town: int,
+    style: StreetStyle,
+) -> str:
+    """A row of ``truth.csv`` from name, latitude and longitude, and what was seen how."""
+    name, lat, lon = position
+    angles = camera.heading, extent[1], extent[0], camera.pitch, camera.roll
+    numbers = *angles, camera.height, camera.street_azimuth
+    light = style.sun_azimuth, style.sun_elevation, style.sun, style.bare
     parts = [name, f"{lat:.6f}", f"{lon:.6f}", *(f"{value:.6g}" for value in numbers), str(town)]
     return ",".join([*parts, *(f"{value:.4g}" for value in light)])
 
@@ -192,8 +196,8 @@ def _manifest_row(fields: list[str], split: str) -> str:
         "gsd": f"{tile_gsd(middle, zoom):.6f}",
         "split": split,
     }
-    row.update(zip(("west", "south", "east", "north"), map(repr, tile_bounds(zoom, x, y)),
-                   strict=True))  # fmt: skip
+    sides = ("west", "south", "east", "north")
+    row.update(zip(sides, map(repr, tile_bounds(zoom, x, y)), strict=True))
     return ",".join(row[column] for column in MANIFEST_COLUMNS)
 
 
@@ -218,57 +222,23 @@ def _put(path: Path, content: bytes) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
+def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """A picture ``(H, W, 3)`` as JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)
-    _put(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """A grey PNG (W3C PNG, third edition), deflated as runs: a third of the usual encoder's time.
-
-    Ids repeat from row to row (filter "up"); depth changes little from pixel to pixel ("sub").
-    """
-    height, width = values.shape
-    size = values.dtype.itemsize
-    raw = np.ascontiguousarray(values, values.dtype.newbyteorder(">")).view(np.uint8)
-    raw = raw.reshape(height, width * size)
-    lines = np.empty((height, 1 + width * size), np.uint8)
-    if size == 1:
-        lines[:, 0] = 2
-        lines[0, 1:] = raw[0]
-        np.subtract(raw[1:], raw[:-1], out=lines[1:, 1:])
-    else:
-        lines[:, 0] = 1
-        lines[:, 1 : 1 + size] = raw[:, :size]
-        np.subtract(raw[:, size:], raw[:, :-size], out=lines[:, 1 + size :])
-    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    content = packer.compress(lines.tobytes()) + packer.flush()
-    header = struct.pack(">IIBBBBB", width, height, 8 * size, 0, 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", content), (b"IEND", b"")
-    parts = [b"\x89PNG\r\n\x1a\n"]
-    for kind, data in chunks:
-        parts += [struct.pack(">I", len(data)), kind, data,
-                  struct.pack(">I", zlib.crc32(kind + data))]  # fmt: skip
-    _put(path, b"".join(parts))
+    """A grey picture of 8 or 16 bits; runs are enough for ids, and quick."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(values))
+    image.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    _put(path, buffer.getvalue())
 
 
 def _sparse(path: Path, dense: NDArray[np.float32]) -> None:
-    """Coordinate format as ``sparse.save_npz`` writes it, without time stamps in the archive."""
-    import zipfile
-
-    rows, cols = np.nonzero(dense)
-    entries = {
-        "coords": np.stack([rows, cols]).astype(np.int64),
-        "data": dense[rows, cols],
-        "shape": np.array(dense.shape, np.int64),
-        "fill_value": np.float32(0),
-    }
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, values in entries.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asarray(values), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(),
-                             zipfile.ZIP_DEFLATED, 1)  # fmt: skip
-    _put(path, content.getvalue())
+    """Coordinates and values of what is not 0, as ``scipy.sparse`` writes them."""
+    buffer = io.BytesIO()
+    save_npz(buffer, coo_array(dense))
+    _put(path, buffer.getvalue())

@@ -1,13 +1,29 @@
 """Heights, shadows and sky light on the grid of a scene."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cvsegguide.synth.compiled import F32, compiled
 
 
+class Sweep(NamedTuple):
+    """How shadows fall.
+
+    Attributes:
+        step_row, step_col: Direction in pixels; the larger of the two in magnitude is 1.
+        drop: Metres by which light descends per step.
+        ceiling: Metres above the ground; nothing casts from above.
+    """
+
+    step_row: float
+    step_col: float
+    drop: float
+    ceiling: float
+
+
 @compiled
-def cast_shadows(height: F32, row0: int, col0: int, step_row: float, step_col: float,
-                 drop: float, ceiling: float) -> F32:  # fmt: skip
+def cast_shadows(height: F32, row0: int, col0: int, sweep: Sweep) -> F32:
     """Height of the shadow's upper edge above every pixel, 0 where nothing shades it.
 
     A surface at height z in pixel p lies in shadow when ``result[p] > z``. One sweep along the
@@ -15,49 +31,34 @@ def cast_shadows(height: F32, row0: int, col0: int, step_row: float, step_col: f
     taken by whole pixels at places that the world's grid fixes, so that windows agree.
 
     Args:
-        height: ``(H, W)`` metres above the ground; nothing casts from above ``ceiling``.
+        height: ``(H, W)`` metres above the ground.
         row0, col0: World pixel of the first pixel.
-        step_row, step_col: Direction in which shadows fall, pixels; the larger of the two in
-            magnitude is 1.
-        drop: Metres by which light descends per step.
-        ceiling: Metres.
+        sweep: Direction.
     """
-    rows, cols = height.shape
-    out = np.zeros((rows, cols), np.float32)
-    if abs(step_row) >= abs(step_col):
-        sign = 1 if step_row > 0 else -1
-        for k in range(1, rows):
-            r = k if sign > 0 else rows - 1 - k
-            before = r - sign
-            # columns that the light has gone sideways since the previous row, in world steps
-            world = row0 + r
-            shift = int(np.floor(sign * world * step_col)) - int(
-                np.floor((sign * world - 1) * step_col)
-            )
-            first, last = max(0, shift), min(cols, cols + shift)
-            for c in range(first, last):
-                up = min(height[before, c - shift], np.float32(ceiling))
-                if out[before, c - shift] > up:
-                    up = out[before, c - shift]
-                up -= np.float32(drop)
-                out[r, c] = up if up > 0.0 else np.float32(0.0)
+    out = np.zeros(height.shape, np.float32)
+    if abs(sweep.step_row) >= abs(sweep.step_col):
+        _sweep_rows(height, row0, sweep.step_row > 0, sweep.step_col, sweep, out)
     else:
-        sign = 1 if step_col > 0 else -1
-        for k in range(1, cols):
-            c = k if sign > 0 else cols - 1 - k
-            before = c - sign
-            world = col0 + c
-            shift = int(np.floor(sign * world * step_row)) - int(
-                np.floor((sign * world - 1) * step_row)
-            )
-            first, last = max(0, shift), min(rows, rows + shift)
-            for r in range(first, last):
-                up = min(height[r - shift, before], np.float32(ceiling))
-                if out[r - shift, before] > up:
-                    up = out[r - shift, before]
-                up -= np.float32(drop)
-                out[r, c] = up if up > 0.0 else np.float32(0.0)
+        _sweep_rows(height.T, col0, sweep.step_col > 0, sweep.step_row, sweep, out.T)
     return out
+
+
+@compiled
+def _sweep_rows(
+    height: F32, row0: int, forward: bool, sideways: float, sweep: Sweep, out: F32
+) -> None:
+    rows, cols = height.shape
+    sign = 1 if forward else -1
+    drop = np.float32(sweep.drop)
+    for k in range(1, rows):
+        r = k if forward else rows - 1 - k
+        # columns that the light has gone sideways since the previous row, in world steps
+        world = sign * (row0 + r)
+        shift = int(np.floor(world * sideways)) - int(np.floor((world - 1) * sideways))
+        for c in range(max(0, shift), min(cols, cols + shift)):
+            up = min(height[r - sign, c - shift], np.float32(sweep.ceiling))
+            up = max(up, out[r - sign, c - shift]) - drop
+            out[r, c] = up if up > 0.0 else np.float32(0.0)
 
 
 @compiled

@@ -5,10 +5,11 @@ from functools import lru_cache
 import numpy as np
 
 from cvsegguide.errors import InputError
+from cvsegguide.synth import ids
 from cvsegguide.synth.compiled import F32, U8
-from cvsegguide.synth.noise import shifted, texture
-from cvsegguide.synth.overhead.camera import develop, optics, response
-from cvsegguide.synth.overhead.light import cast_shadows, surroundings, tallest
+from cvsegguide.synth.noise import shift, texture
+from cvsegguide.synth.overhead.development import develop, optics, response
+from cvsegguide.synth.overhead.light import Sweep, cast_shadows, surroundings, tallest
 from cvsegguide.synth.overhead.materials import (
     CLASS_MATERIAL,
     FACADES,
@@ -18,13 +19,12 @@ from cvsegguide.synth.overhead.materials import (
     leaves,
     linear,
     palette,
-    redrawn,
+    redraw,
 )
 from cvsegguide.synth.overhead.shade import Light, Surfaces, radiance, spread_tall
 from cvsegguide.synth.overhead.vehicles import draw_objects, object_table
 from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.styles import PhotoStyle
-from cvsegguide.synth.vegetation import CONIFER
 
 MARGIN = 192
 """Pixels of scene around a window that its photograph depends on (shadows, lean, sky light)."""
@@ -35,10 +35,10 @@ def _textures(seed: int) -> tuple[F32, F32, F32, F32]:
     """Fine, medium, coarse and white noise; periods are powers of two."""
     fine, medium, coarse, white = _patterns()
     return (
-        shifted(fine, seed + 41),
-        shifted(medium, seed + 42),
-        shifted(coarse, seed + 43),
-        shifted(white, seed + 47),
+        shift(fine, seed + 41),
+        shift(medium, seed + 42),
+        shift(coarse, seed + 43),
+        shift(white, seed + 47),
     )
 
 
@@ -56,12 +56,7 @@ def _patterns() -> tuple[F32, F32, F32, F32]:
 @lru_cache(maxsize=2)
 def _tables(materials: int) -> tuple[F32, F32, F32, F32, F32]:
     tables = palette(), grain(), linear(FACADES), linear(SHINGLE_HUES), linear(METAL_HUES)
-    return redrawn(*tables, materials) if materials else tables
-
-
-def shadow_reach(scene_margin: int, gsd: float, elevation: float) -> float:
-    """Height in metres above which things cast no longer shadow, so that margins suffice."""
-    return float(scene_margin * gsd * np.tan(np.radians(elevation)))
+    return redraw(*tables, materials) if materials else tables
 
 
 def render_overhead(
@@ -100,7 +95,7 @@ def render_overhead(
     zeros = np.zeros(scene.ground.shape, np.uint8)
     canopy = scene.canopy_top
     if style.season == "leaf-off":
-        evergreen = (species > 0) & (((species - 1) & 7) == CONIFER)
+        evergreen = (species > 0) & (((species - 1) & 7) == ids.CONIFER)
         crown = np.where(evergreen, canopy, np.float32(0.0))
         twigs = ((canopy > 0) & ~evergreen).astype(np.uint8)
     else:
@@ -115,52 +110,74 @@ def render_overhead(
     azimuth, elevation = np.radians(style.sun_azimuth), np.radians(style.sun_elevation)
     away_r, away_c = np.cos(azimuth), -np.sin(azimuth)  # where shadows fall
     largest = max(abs(away_r), abs(away_c))
+    # Above this height things cast no longer shadow, so that the margin suffices.
+    ceiling = float((MARGIN - 8) * gsd * np.tan(elevation))
     drop = float(np.tan(elevation) * gsd / largest)
-    ceiling = shadow_reach(MARGIN - 8, gsd, style.sun_elevation)
-    sweep = (float(away_r / largest), float(away_c / largest), drop, ceiling)
-    shadow = cast_shadows(solid, row0, col0, *sweep)
-    leaf_shadow = cast_shadows(canopy, row0, col0, *sweep)
-    around = surroundings(surface, row0, col0, 8, 2)
-
+    sweep = Sweep(float(away_r / largest), float(away_c / largest), drop, ceiling)
     lean = np.radians(style.lean_azimuth)
     lean_r, lean_c = -np.cos(lean) * style.lean / gsd, np.sin(lean) * style.lean / gsd
-    tall = spread_tall(tallest(surface, 16), lean_r, lean_c)
+    surfaces = Surfaces(
+        material=kinds,
+        tone=tones,
+        markings=scene.markings,
+        identity=scene.building_id,
+        roof=scene.building_height,
+        crown=crown,
+        twigs=twigs,
+        species=species,
+        object_color=color,
+        covered=covered,
+        surface=surface,
+        shadow=cast_shadows(solid, row0, col0, sweep),
+        leaf_shadow=cast_shadows(canopy, row0, col0, sweep),
+        around=surroundings(surface, row0, col0, 8, 2),
+        tall=spread_tall(tallest(surface, 16), lean_r, lean_c),
+    )
     # walls that the camera sees face against the lean
     wall = float(np.sin(lean) * -np.sin(azimuth) + np.cos(lean) * -np.cos(azimuth))
-    dry = 0.10 - 0.16 * style.vegetation + (0.22 if style.season == "leaf-off" else 0.0)
+    bare = style.season == "leaf-off"
+    horizontal = float(np.cos(elevation))
     fine, medium, coarse, white = _textures(scene.seed)
     colors, grains, facades, shingles, metals = _tables(style.materials)
-    sun_z = float(np.sin(elevation))
-    horizontal = float(np.cos(elevation))
-    numbers = np.array(
-        [
-            -away_r * horizontal,  # towards the sun: rows, columns, up
-            -away_c * horizontal,
-            sun_z,
-            style.sky,
-            lean_r,
-            lean_c,
-            gsd,
-            dry,
-            0.78 if style.season == "leaf-off" else 0.10,
-            max(wall, 0.0) * horizontal,
-            0.42,
-        ],
-        dtype=np.float32,
-    )
-    surfaces = Surfaces(
-        scene.ground, kinds, tones, scene.markings, scene.building_id, scene.building_height, crown,
-        twigs, species, objects, color, covered, surface, shadow, leaf_shadow, around, tall,
-    )  # fmt: skip
+    numbers = {
+        "sun_r": -away_r * horizontal,
+        "sun_c": -away_c * horizontal,
+        "sun_z": np.sin(elevation),
+        "sky": style.sky,
+        "lean_r": lean_r,
+        "lean_c": lean_c,
+        "gsd": gsd,
+        "dry": 0.10 - 0.16 * style.vegetation + (0.22 if bare else 0.0),
+        "leaf_light": 0.78 if bare else 0.10,
+        "facade_sun": max(wall, 0.0) * horizontal,
+        "twig": 0.42,
+    }
     light = Light(
-        numbers, colors, grains, leaves(style.season), facades, shingles, metals, fine, medium,
-        coarse,
-    )  # fmt: skip
+        **{name: np.float32(value) for name, value in numbers.items()},
+        palette=colors,
+        grain=grains,
+        leaves=leaves(style.season),
+        facades=facades,
+        shingles=shingles,
+        metals=metals,
+        fine=fine,
+        medium=medium,
+        coarse=coarse,
+    )
     b0, b1 = max(r0 - 3, 0), min(r1 + 3, rows)
     d0, d1 = max(c0 - 3, 0), min(c1 + 3, cols)
     image = np.empty((b1 - b0, d1 - d0, 3), np.float32)
-    radiance(surfaces, light, row0, col0, b0, b1, d0, d1, image)
+    radiance(surfaces, light, (row0, col0), (b0, d0), image)
     out = np.empty((r1 - r0, c1 - c0, 3), np.uint8)
-    develop(image, optics(style), response(style), style.saturation, style.noise, white,
-            row0 + r0, col0 + c0, r0 - b0, c0 - d0, out)  # fmt: skip
+    develop(
+        image,
+        optics(style),
+        response(style),
+        style.saturation,
+        style.noise,
+        white,
+        (row0 + r0, col0 + c0),
+        (r0 - b0, c0 - d0),
+        out,
+    )
     return out

@@ -4,29 +4,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cvsegguide.synth.compiled import F32, I32, U8, compiled, inlined
+from cvsegguide.synth import ids
+from cvsegguide.synth.compiled import F32, I32, U8, compiled, entry, inlined, kernel, typed
 from cvsegguide.synth.noise import unit
-from cvsegguide.synth.plan.tables import (
-    LAWN,
-    MEADOW,
-    MEMBRANE,
-    METAL,
-    PLANTING,
-    SHINGLE,
-    TAR,
-    TURF,
-    WATERBODY,
-)
 
 
 class Surfaces(NamedTuple):
     """Rasters that the shader reads, all ``(H, W)``, heights in metres above the ground.
 
     ``crown`` is the crown surface where leaves hide what is below, 0 elsewhere; ``twigs`` marks
-    bare crowns; ``objects`` is the height of vehicles and furniture.
+    bare crowns, ``covered`` what vehicles and furniture cover.
     """
 
-    ground: U8
     material: U8
     tone: U8
     markings: U8
@@ -35,7 +24,6 @@ class Surfaces(NamedTuple):
     crown: F32
     twigs: U8
     species: U8
-    objects: F32
     object_color: F32
     covered: U8
     surface: F32
@@ -48,10 +36,31 @@ class Surfaces(NamedTuple):
 class Light(NamedTuple):
     """Numbers and tables of one photograph.
 
-    ``numbers``: see :func:`~cvsegguide.synth.overhead.render.render_overhead`.
+    Attributes:
+        sun_r, sun_c, sun_z: Towards the sun: rows, columns, up.
+        sky: Light from the sky as a share of the sun's.
+        lean_r, lean_c: Pixels of displacement per metre of height.
+        gsd: Metres per pixel.
+        dry: Hue of grass and leaves.
+        leaf_light: Share of the sun's light that goes through crowns.
+        facade_sun: Sun on the walls that the camera sees.
+        twig: Share of a bare crown's area that is wood.
+        palette, grain: ``(materials, 4, 3)`` and ``(materials, 4)``.
+        leaves, facades, shingles, metals: ``(N, 3)`` linear reflectances.
+        fine, medium, coarse: Noise; periods are powers of two.
     """
 
-    numbers: F32
+    sun_r: np.float32
+    sun_c: np.float32
+    sun_z: np.float32
+    sky: np.float32
+    lean_r: np.float32
+    lean_c: np.float32
+    gsd: np.float32
+    dry: np.float32
+    leaf_light: np.float32
+    facade_sun: np.float32
+    twig: np.float32
     palette: F32
     grain: F32
     leaves: F32
@@ -63,226 +72,291 @@ class Light(NamedTuple):
     coarse: F32
 
 
-SUN_R, SUN_C, SUN_Z, SKY, LEAN_R, LEAN_C, GSD, DRY, LEAF_LIGHT, FACADE_SUN, TWIG = range(11)
+Color = tuple[float, float, float]
 
 
-@inlined("float64(float64, float64, float64)")
+@typed("float64(float64, float64, float64)", forceinline=True)
 def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
 
 
-@compiled
-def radiance(s: Surfaces, light: Light, row0: int, col0: int, r0: int, r1: int, c0: int, c1: int,
-             out: F32) -> None:  # fmt: skip
-    """What the camera sees of rows r0..r1, columns c0..c1 into ``out (r1 - r0, c1 - c0, 3)``.
+@inlined
+def _scaled(table: F32, row: int, bright: float) -> Color:
+    return table[row, 0] * bright, table[row, 1] * bright, table[row, 2] * bright
+
+
+@inlined
+def _look_down(
+    s: Surfaces, light: Light, lean: float, r: int, c: int
+) -> tuple[int, int, float, float]:
+    """Follow the line of sight of a pixel from the tallest thing around to the first surface.
+
+    Returns:
+        Row and column of what is seen, the height of the wall that is seen there or -1, and a
+        factor on its light, below 1 at the side of a crown or an object.
+    """
+    rows, cols = s.identity.shape
+    step = 0.8 / lean
+    for k in range(int(np.ceil(s.tall[r >> 4, c >> 4] / step)), 0, -1):
+        z = k * step
+        qr = int(np.floor(r + 0.5 - light.lean_r * z))
+        qc = int(np.floor(c + 0.5 - light.lean_c * z))
+        if qr < 0 or qr >= rows or qc < 0 or qc >= cols:
+            continue
+        reach = s.surface[qr, qc]
+        if reach < z - 0.5 * step:
+            continue
+        if reach > z + 0.5 * step + 0.1:
+            if s.crown[qr, qc] > 0.0:
+                return qr, qc, -1.0, 0.75 if reach > z + 1.5 * step else 1.0
+            if s.identity[qr, qc] != 0:
+                return qr, qc, z, 1.0
+            return qr, qc, -1.0, 0.7
+        return qr, qc, -1.0, 1.0
+    return r, c, -1.0, 1.0
+
+
+@kernel
+def _facade(
+    facades: F32,
+    identity: int,
+    along: float,
+    wall: float,
+    shadow: float,
+    around: float,
+    light: tuple[float, float],
+) -> Color:
+    """A wall at a height: bays of windows, lit by sun and sky."""
+    pick = int(unit(identity, 62) * facades.shape[0])
+    bay = along * 0.38
+    bay -= np.floor(bay)
+    floor = wall / 3.1
+    floor -= np.floor(floor)
+    shaded = _clip((shadow - wall) / 0.4, 0.0, 1.0)
+    sun, sky = light
+    gain = sun * (1.0 - shaded) + sky * 0.55 / (1.0 + 0.1 * max(0.0, around - wall))
+    if 0.3 < floor < 0.78 and bay < 0.45 and wall > 1.0:
+        return 0.03 * gain, 0.03 * gain, 0.03 * gain
+    return _scaled(facades, pick, gain)
+
+
+class Spot(NamedTuple):
+    """A pixel that is seen from above: its place, its neighbours on the grid, and the noise."""
+
+    r: int
+    c: int
+    up: int
+    down: int
+    west: int
+    east: int
+    fine: np.float32
+    medium: np.float32
+    coarse: float
+
+
+class Look(NamedTuple):
+    """Albedo, slopes of the surface along rows and columns, gloss, and roughness by noise."""
+
+    color: Color
+    slope_r: float
+    slope_c: float
+    gloss: float
+    rough: float
+
+
+@inlined
+def _species(label: int) -> int:
+    return ((label - 1) & 7) if label > 0 else 0
+
+
+@inlined
+def _crown(s: Surfaces, light: Light, at: Spot) -> Look:
+    r, c, crowns = at.r, at.c, s.crown
+    span = 0.5 / light.gsd
+    label = int(s.species[r, c])
+    species, variant = _species(label), label >> 3
+    slope_r = slope_c = 0.0
+    if crowns[at.up, c] > 0 and crowns[at.down, c] > 0:
+        slope_r = (crowns[at.down, c] - crowns[at.up, c]) * span
+    if crowns[r, at.west] > 0 and crowns[r, at.east] > 0:
+        slope_c = (crowns[r, at.east] - crowns[r, at.west]) * span
+    warm = 0.16 * (((variant * 11) % 31) / 31.0 - 0.5) + 0.5 * light.dry
+    bright = 0.80 + 0.013 * variant
+    bright *= _clip(1.0 + 0.28 * at.fine + 0.24 * at.medium, 0.2, 2.0)
+    if at.fine + at.medium < -1.4:  # gaps that look into the dark
+        bright *= 0.5
+    red, green, blue = _scaled(light.leaves, species, bright)
+    color = red * (1.0 + warm), green, blue * (1.0 - 0.5 * warm)
+    return Look(color, _clip(slope_r, -1.6, 1.6), _clip(slope_c, -1.6, 1.6), 0.0, 0.85)
+
+
+@inlined
+def _paint_over(color: Color, paint: int, wear: float) -> Color:
+    """White or yellow paint, worn."""
+    red, green, blue = (0.62, 0.61, 0.58) if paint == 1 else (0.52, 0.36, 0.10)
+    return (
+        color[0] + (red - color[0]) * wear,
+        color[1] + (green - color[1]) * wear,
+        color[2] + (blue - color[2]) * wear,
+    )
+
+
+@inlined
+def _material(s: Surfaces, light: Light, at: Spot, identity: int) -> Look:
+    """Ground and roofs."""
+    r, c, coarse = at.r, at.c, at.coarse
+    material, tone = int(s.material[r, c]), float(s.tone[r, c])
+    gloss = rough = slope_r = slope_c = 0.0
+    if material in (ids.SHINGLE, ids.METAL):
+        hues, salt = (light.shingles, 61) if material == ids.SHINGLE else (light.metals, 63)
+        pick = int(unit(identity, salt) * hues.shape[0])
+        red, green, blue = _scaled(hues, pick, 0.8 + tone * (0.4 / 255.0))
+        gloss = 0.02 if material == ids.METAL else 0.0
+    else:
+        at_stop = tone * (3.0 / 255.0)
+        stop = min(int(at_stop), 2)
+        t = at_stop - stop
+        low, high = light.palette[material, stop], light.palette[material, stop + 1]
+        red = low[0] * (1.0 - t) + high[0] * t
+        green = low[1] * (1.0 - t) + high[1] * t
+        blue = low[2] * (1.0 - t) + high[2] * t
+    if material in (ids.MEMBRANE, ids.TAR):  # stains where water stands
+        coarse = coarse * 1.7 if coarse < -0.7 else min(coarse, 0.9)
+    grain = light.grain[material]
+    bright = 1.0 + grain[0] * at.fine + grain[1] * at.medium + grain[2] * coarse
+    bright = _clip(bright, 0.3, 1.9)
+    hue = grain[3] * coarse
+    if material in (ids.LAWN, ids.MEADOW, ids.TURF, ids.PLANTING):
+        hue += light.dry
+    color = (
+        red * (bright * (1.0 + hue)),
+        green * (bright * (1.0 + 0.25 * hue)),
+        blue * (bright * (1.0 - 0.3 * hue)),
+    )
+    if identity != 0:
+        span = 0.5 / light.gsd
+        fall_r = s.roof[at.down, c] - s.roof[at.up, c]
+        fall_c = s.roof[r, at.east] - s.roof[r, at.west]
+        same_r = s.identity[at.up, c] == identity and s.identity[at.down, c] == identity
+        same_c = s.identity[r, at.west] == identity and s.identity[r, at.east] == identity
+        slope_r = fall_r * span if same_r and abs(fall_r) < 0.9 else 0.0
+        slope_c = fall_c * span if same_c and abs(fall_c) < 0.9 else 0.0
+    elif s.markings[r, c] > 0:
+        wear = _clip(0.75 + 0.16 * at.medium + 0.12 * at.fine, 0.0, 1.0)
+        color = _paint_over(color, s.markings[r, c], wear)
+    elif material in (ids.MEADOW, ids.PLANTING):
+        rough = 0.8
+    elif material == ids.WATERBODY:
+        gloss = 0.012 * max(0.0, 1.0 + 0.5 * at.medium)
+    return Look(color, slope_r, slope_c, gloss, rough)
+
+
+@inlined
+def _direct_sun(s: Surfaces, light: Light, at: Spot, z: np.float32, leafy: bool) -> float:
+    """Share of the sun's light that reaches a surface at height z."""
+    direct = 1.0 - _clip((s.shadow[at.r, at.c] - z - 0.05) / 0.35, 0.0, 1.0)
+    leaf = s.leaf_shadow[at.r, at.c] - z
+    if leaf > 0.1:
+        through = np.float64(light.leaf_light)
+        cover = leaf / 0.6
+        if leafy:
+            through = max(through, 0.25)
+            cover = leaf / 1.6
+        elif at.medium + 0.7 * at.fine > 1.5 and through < 0.5:
+            through += 0.35
+        direct *= 1.0 - min(cover, 1.0) * (1.0 - through)
+    return direct
+
+
+@inlined
+def _lit(s: Surfaces, light: Light, at: Spot, look: Look, around: float) -> Color:
+    """A surface in the light of sun and sky, with what bare twigs hide of it."""
+    leafy = s.crown[at.r, at.c] > 0.0
+    z = s.surface[at.r, at.c]
+    direct = _direct_sun(s, light, at, z, leafy)
+    slope_r, slope_c, gloss = look.slope_r, look.slope_c, look.gloss
+    norm = 1.0 / np.sqrt(1.0 + slope_r * slope_r + slope_c * slope_c)
+    facing = (light.sun_z - slope_r * light.sun_r - slope_c * light.sun_c) * norm
+    ambient = light.sky / (1.0 + 0.17 * max(0.0, around - z))
+    if leafy:
+        ambient *= 0.5 + 0.5 * norm
+    sunlight = direct * max(facing, 0.0)
+    red = look.color[0] * (sunlight + 0.93 * ambient) + gloss * direct
+    green = look.color[1] * (sunlight + ambient) + gloss * direct
+    blue = look.color[2] * (sunlight + 1.12 * ambient) + gloss * direct
+    if s.twigs[at.r, at.c] and not leafy:
+        species = _species(int(s.species[at.r, at.c]))
+        branch = _clip(light.twig + 0.22 * at.fine + 0.12 * at.medium, 0.0, 0.85)
+        wood = _scaled(light.leaves, species, (sunlight + ambient) * 0.8)
+        red += (wood[0] - red) * branch
+        green += (wood[1] - green) * branch
+        blue += (wood[2] - blue) * branch
+    return red, green, blue
+
+
+@entry
+def radiance(
+    s: Surfaces, light: Light, origin: tuple[int, int], corner: tuple[int, int], out: F32
+) -> None:
+    """What the camera sees of a window, into ``out (h, w, 3)``.
 
     The camera leans: a surface at height z shows displaced by ``lean * z``. For each pixel the
-    line of sight is followed from the tallest thing around down to the first surface, which is
-    then lit by the sun, as far as it is not shaded, and by the sky. One long loop over local
-    names: handing the tables to helpers costs more than the arithmetic.
+    line of sight is followed down to the first surface, which is then lit.
+
+    Args:
+        s, light: Rasters and numbers.
+        origin: World pixel of the rasters' first pixel.
+        corner: Where the window begins in the rasters.
+        out: Written.
     """
-    n = light.numbers
-    sun_r, sun_c, sun_z, sky = n[SUN_R], n[SUN_C], n[SUN_Z], n[SKY]
-    lean_r, lean_c, gsd = n[LEAN_R], n[LEAN_C], n[GSD]  # lean in pixels per metre
-    dry, leaf_light, facade_sun, twig = n[DRY], n[LEAF_LIGHT], n[FACADE_SUN], n[TWIG]
-    colors, grain, leaves, facades = light.palette, light.grain, light.leaves, light.facades
-    shingles, metals = light.shingles, light.metals
-    fines, mediums, coarses = light.fine, light.medium, light.coarse
-    mask_f, mask_m, mask_c = fines.shape[0] - 1, mediums.shape[0] - 1, coarses.shape[0] - 1
-    material_of, tone_of, markings, ids = s.material, s.tone, s.markings, s.identity
-    roof, crowns, twigs, species_of = s.roof, s.crown, s.twigs, s.species
-    object_color, covered, top_of = s.object_color, s.covered, s.surface
-    shadow, leaf_shadow, around_of, tall = s.shadow, s.leaf_shadow, s.around, s.tall
-    rows, cols = ids.shape
-    lean = max(np.sqrt(lean_r * lean_r + lean_c * lean_c), 1e-6)
-    step = 0.8 / lean
-    half_step = 0.5 * step
-    span = 0.5 / gsd
-    for r in range(r0, r1):
-        for c in range(c0, c1):
-            highest = tall[r >> 4, c >> 4]
-            pr, pc = r, c
-            gain = 1.0
-            wall = -1.0
-            if highest > 0.0:
-                for k in range(int(np.ceil(highest / step)), 0, -1):
-                    z = k * step
-                    qr = int(np.floor(r + 0.5 - lean_r * z))
-                    qc = int(np.floor(c + 0.5 - lean_c * z))
-                    if qr < 0 or qr >= rows or qc < 0 or qc >= cols:
-                        continue
-                    reach = top_of[qr, qc]
-                    if reach < z - half_step:
-                        continue
-                    pr, pc = qr, qc
-                    if reach > z + half_step + 0.1:
-                        if crowns[qr, qc] > 0.0:
-                            if reach > z + 1.5 * step:
-                                gain = 0.75
-                        elif ids[qr, qc] != 0:
-                            wall = z
-                        else:
-                            gain = 0.7
-                    break
+    (row0, col0), (r0, c0) = origin, corner
+    mediums = light.medium
+    mask_f, mask_m, mask_c = (
+        light.fine.shape[0] - 1,
+        mediums.shape[0] - 1,
+        light.coarse.shape[0] - 1,
+    )
+    rows, cols = s.identity.shape
+    lean = max(np.sqrt(light.lean_r * light.lean_r + light.lean_c * light.lean_c), 1e-6)
+    for r in range(r0, r0 + out.shape[0]):
+        for c in range(c0, c0 + out.shape[1]):
+            pr, pc, wall, gain = _look_down(s, light, lean, r, c)
             wr, wc = row0 + pr, col0 + pc
-            fine = fines[wr & mask_f, wc & mask_f]
-            medium = mediums[wr & mask_m, wc & mask_m]
-            coarse = coarses[wr & mask_c, wc & mask_c]
-            around = around_of[(wr >> 3) - (row0 >> 3), (wc >> 3) - (col0 >> 3)]
-            z = top_of[pr, pc]
-            identity = int(ids[pr, pc])
-            if wall >= 0.0:  # a facade
-                along = ((col0 + pc) * lean_r - (row0 + pr) * lean_c) / lean * gsd
-                pick = int(unit(identity, 62) * facades.shape[0])
-                bay = along * 0.38
-                bay -= np.floor(bay)
-                floor = wall / 3.1
-                floor -= np.floor(floor)
-                shaded = _clip((shadow[pr, pc] - wall) / 0.4, 0.0, 1.0)
-                gain = facade_sun * (1.0 - shaded) + sky * 0.55 / (
-                    1.0 + 0.1 * max(0.0, around - wall)
-                )
-                if 0.3 < floor < 0.78 and bay < 0.45 and wall > 1.0:
-                    red = green = blue = 0.03
-                else:
-                    red, green, blue = facades[pick, 0], facades[pick, 1], facades[pick, 2]
-                out[r - r0, c - c0, 0] = red * gain
-                out[r - r0, c - c0, 1] = green * gain
-                out[r - r0, c - c0, 2] = blue * gain
-                continue
-            up, down = max(pr - 1, 0), min(pr + 1, rows - 1)
-            west, east = max(pc - 1, 0), min(pc + 1, cols - 1)
-            slope_r = slope_c = 0.0
-            leafy = crowns[pr, pc] > 0.0
-            gloss = 0.0
-            rough = 0.0
-            if leafy:
-                label = int(species_of[pr, pc])
-                species = ((label - 1) & 7) if label > 0 else 0
-                variant = label >> 3
-                if crowns[up, pc] > 0 and crowns[down, pc] > 0:
-                    slope_r = (crowns[down, pc] - crowns[up, pc]) * span
-                if crowns[pr, west] > 0 and crowns[pr, east] > 0:
-                    slope_c = (crowns[pr, east] - crowns[pr, west]) * span
-                slope_r = _clip(slope_r, -1.6, 1.6)
-                slope_c = _clip(slope_c, -1.6, 1.6)
-                rough = 0.85
-                bright = 0.80 + 0.013 * variant
-                warm = 0.16 * (((variant * 11) % 31) / 31.0 - 0.5) + 0.5 * dry
-                bright *= _clip(1.0 + 0.28 * fine + 0.24 * medium, 0.2, 2.0)
-                if fine + medium < -1.4:  # gaps that look into the dark
-                    bright *= 0.5
-                red = leaves[species, 0] * bright * (1.0 + warm)
-                green = leaves[species, 1] * bright
-                blue = leaves[species, 2] * bright * (1.0 - 0.5 * warm)
-            elif covered[pr, pc]:
-                red = object_color[pr, pc, 0]
-                green = object_color[pr, pc, 1]
-                blue = object_color[pr, pc, 2]
-                gloss = 0.05
+            around = s.around[(wr >> 3) - (row0 >> 3), (wc >> 3) - (col0 >> 3)]
+            identity = int(s.identity[pr, pc])
+            if wall >= 0.0:
+                along = (wc * light.lean_r - wr * light.lean_c) / lean * light.gsd
+                shadow = s.shadow[pr, pc]
+                lights = light.facade_sun, light.sky
+                color = _facade(light.facades, identity, along, wall, shadow, around, lights)
             else:
-                material = int(material_of[pr, pc])
-                tone = float(tone_of[pr, pc])
-                if material == SHINGLE:
-                    pick = int(unit(identity, 61) * shingles.shape[0])
-                    bright = 0.8 + tone * (0.4 / 255.0)
-                    red = shingles[pick, 0] * bright
-                    green = shingles[pick, 1] * bright
-                    blue = shingles[pick, 2] * bright
-                elif material == METAL:
-                    pick = int(unit(identity, 63) * metals.shape[0])
-                    bright = 0.8 + tone * (0.4 / 255.0)
-                    red = metals[pick, 0] * bright
-                    green = metals[pick, 1] * bright
-                    blue = metals[pick, 2] * bright
-                    gloss = 0.02
-                else:
-                    at = tone * (3.0 / 255.0)
-                    stop = min(int(at), 2)
-                    t = at - stop
-                    red = colors[material, stop, 0] * (1.0 - t) + colors[material, stop + 1, 0] * t
-                    green = (
-                        colors[material, stop, 1] * (1.0 - t) + colors[material, stop + 1, 1] * t
-                    )
-                    blue = colors[material, stop, 2] * (1.0 - t) + colors[material, stop + 1, 2] * t
-                if material in (MEMBRANE, TAR):
-                    # stains where water stands
-                    coarse = coarse * 1.7 if coarse < -0.7 else min(coarse, 0.9)
-                bright = _clip(
-                    1.0
-                    + grain[material, 0] * fine
-                    + grain[material, 1] * medium
-                    + grain[material, 2] * coarse,
-                    0.3,
-                    1.9,
+                medium = mediums[wr & mask_m, wc & mask_m]
+                spot = Spot(
+                    pr,
+                    pc,
+                    max(pr - 1, 0),
+                    min(pr + 1, rows - 1),
+                    max(pc - 1, 0),
+                    min(pc + 1, cols - 1),
+                    light.fine[wr & mask_f, wc & mask_f],
+                    medium,
+                    np.float64(light.coarse[wr & mask_c, wc & mask_c]),
                 )
-                hue = grain[material, 3] * coarse
-                green_ground = material in (LAWN, MEADOW, TURF, PLANTING)
-                if green_ground:
-                    hue += dry
-                red *= bright * (1.0 + hue)
-                green *= bright * (1.0 + 0.25 * hue)
-                blue *= bright * (1.0 - 0.3 * hue)
-                paint = markings[pr, pc]
-                if identity != 0:
-                    fall_r = roof[down, pc] - roof[up, pc]
-                    fall_c = roof[pr, east] - roof[pr, west]
-                    if ids[up, pc] == identity and ids[down, pc] == identity and abs(fall_r) < 0.9:
-                        slope_r = fall_r * span
-                    if (
-                        ids[pr, west] == identity
-                        and ids[pr, east] == identity
-                        and abs(fall_c) < 0.9
-                    ):
-                        slope_c = fall_c * span
-                elif paint > 0:
-                    wear = _clip(0.75 + 0.16 * medium + 0.12 * fine, 0.0, 1.0)
-                    if paint == 1:
-                        red += (0.62 - red) * wear
-                        green += (0.61 - green) * wear
-                        blue += (0.58 - blue) * wear
-                    else:
-                        red += (0.52 - red) * wear
-                        green += (0.36 - green) * wear
-                        blue += (0.10 - blue) * wear
-                elif material in (MEADOW, PLANTING):
-                    rough = 0.8
-                elif material == WATERBODY:
-                    gloss = 0.012 * max(0.0, 1.0 + 0.5 * medium)
-            if rough > 0.0:
-                slope_r += rough * (medium - mediums[(wr - 2) & mask_m, wc & mask_m])
-                slope_c += rough * (medium - mediums[wr & mask_m, (wc - 2) & mask_m])
-            direct = 1.0 - _clip((shadow[pr, pc] - z - 0.05) / 0.35, 0.0, 1.0)
-            leaf = leaf_shadow[pr, pc] - z
-            if leaf > 0.1:
-                through = leaf_light
-                cover = leaf / 0.6
-                if leafy:
-                    through = max(through, 0.25)
-                    cover = leaf / 1.6
-                elif medium + 0.7 * fine > 1.5 and through < 0.5:
-                    through += 0.35
-                direct *= 1.0 - min(cover, 1.0) * (1.0 - through)
-            norm = 1.0 / np.sqrt(1.0 + slope_r * slope_r + slope_c * slope_c)
-            facing = max((sun_z - slope_r * sun_r - slope_c * sun_c) * norm, 0.0)
-            ambient = sky / (1.0 + 0.17 * max(0.0, around - z))
-            if leafy:
-                ambient *= 0.5 + 0.5 * norm
-            sunlight = direct * facing
-            red = red * (sunlight + 0.93 * ambient) + gloss * direct
-            green = green * (sunlight + ambient) + gloss * direct
-            blue = blue * (sunlight + 1.12 * ambient) + gloss * direct
-            if twigs[pr, pc] and not leafy:
-                label = int(species_of[pr, pc])
-                species = ((label - 1) & 7) if label > 0 else 0
-                branch = _clip(twig + 0.22 * fine + 0.12 * medium, 0.0, 0.85)
-                lit = (sunlight + ambient) * 0.8
-                red += (leaves[species, 0] * lit - red) * branch
-                green += (leaves[species, 1] * lit - green) * branch
-                blue += (leaves[species, 2] * lit - blue) * branch
-            out[r - r0, c - c0, 0] = red * gain
-            out[r - r0, c - c0, 1] = green * gain
-            out[r - r0, c - c0, 2] = blue * gain
+                if s.crown[pr, pc] > 0.0:
+                    look = _crown(s, light, spot)
+                elif s.covered[pr, pc]:
+                    look = Look(_scaled(s.object_color[pr], pc, 1.0), 0.0, 0.0, 0.05, 0.0)
+                else:
+                    look = _material(s, light, spot, identity)
+                if look.rough > 0.0:
+                    back_r = medium - mediums[(wr - 2) & mask_m, wc & mask_m]
+                    back_c = medium - mediums[wr & mask_m, (wc - 2) & mask_m]
+                    slope_r = look.slope_r + look.rough * back_r
+                    slope_c = look.slope_c + look.rough * back_c
+                    look = Look(look.color, slope_r, slope_c, look.gloss, look.rough)
+                color = _lit(s, light, spot, look, around)
+            for k in range(3):
+                out[r - r0, c - c0, k] = color[k] * gain
 
 
 @compiled

@@ -16,6 +16,9 @@ from cvsegguide.synth.plan.tables import Frame
 RAIL, WATER, DIAGONAL = range(3)
 """Rows of :attr:`Plan.corridors`."""
 
+MARGINS = 5.0, 6.0, 4.0
+"""Metres beyond a corridor's half width that belong to it: verge, bank, sidewalk."""
+
 
 class Plan(NamedTuple):
     """All numbers that make one city.
@@ -119,21 +122,11 @@ def corridor(plan: Plan, which: int, x: float, y: float) -> tuple[float, float]:
 
 
 @compiled
-def margin_of(which: int) -> float:
-    """Metres beyond a corridor's half width that belong to it: verge, bank, sidewalk."""
-    if which == RAIL:
-        return 5.0
-    if which == WATER:
-        return 6.0
-    return 4.0
-
-
-@compiled
 def clear_of_corridors(plan: Plan, x: float, y: float, radius: float) -> bool:
     """Whether a disc touches no railway, water or diagonal avenue, nor what belongs to them."""
     for which in range(3):
         distance, half = corridor(plan, which, x, y)
-        if abs(distance) < half + margin_of(which) + radius:
+        if abs(distance) < half + MARGINS[which] + radius:
             return False
     return True
 

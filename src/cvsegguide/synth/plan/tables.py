@@ -1,7 +1,7 @@
-"""Columns of the plan's tables and the ids that they hold.
+"""Columns of the plan's tables.
 
 The generators append rows to lists (:class:`Tables`); the painters read them as float64 arrays.
-Coordinates are world metres.
+Coordinates are world metres, those of cells plan metres.
 """
 
 from typing import NamedTuple
@@ -10,47 +10,24 @@ import numpy as np
 
 from cvsegguide.synth.compiled import F64
 
-# --- cells: a block and the halves of the streets around it, in plan metres -------------------
-A0, A1, B0, B1 = 0, 1, 2, 3
-HA0, HA1, HB0, HB1 = 4, 5, 6, 7  # half widths of the roadways on the four sides
+EDGE, HALF, AVENUE, LINE = 0, 4, 12, 16
+"""Columns of cells, four each for the sides a-low, a-high, b-low, b-high: edges of the cell (the
+middle lines of the streets), half widths of the roadways, 1 where the side is an avenue, keys of
+the streets. A cell is a block and the halves of the streets around it."""
+
 SIDEWALK, ORIENT, KIND, KEY = 8, 9, 10, 11
-MA0, MA1, MB0, MB1 = 12, 13, 14, 15  # 1 where the side is an avenue
-LA0, LA1, LB0, LB1 = 16, 17, 18, 19  # keys of the streets on the sides
-ALLEY, CROSS0, CROSS1, DISTRICT = 20, 21, 22, 23
+ALLEY, CROSS_LOW, CROSS_HIGH, DISTRICT = 20, 21, 22, 23
 CELL_COLUMNS = 24
+"""Columns of cells: width of the sidewalk, axis of the long sides, kind, hash, half width of the
+alley, whether the streets across run through at the ends, district."""
 
-# --- kinds of blocks -----------------------------------------------------------------------------
-ROW, DETACHED, APARTMENT, INDUSTRY, PARK, SCHOOL, PARKING, SITE = range(8)
-
-# --- shapes: oriented rectangles and ellipses that are painted in order ----------------------
 OP, X, Y, EX, EY, HU, HV, CLASS, MATERIAL, TONE, ID, HEIGHT = range(12)
 ROOF, RISE, USE, AGE, FUNCTION, FORM = range(12, 18)
-SHAPE_COLUMNS = 18
-PAINT, MARK, BUILDING, ON_ROOF = range(4)  # OP
-RECTANGLE, ELLIPSE, BLOB = range(3)  # FORM
-FLAT, GABLE, HIP, SHED, SAWTOOTH, VAULT = range(6)  # ROOF
+"""Columns of shapes: oriented rectangles and ellipses that are painted in order."""
 
-TREE_COLUMNS = 8  # x, y, trunk radius, crown radius, base, top, species, key
-OBJECT_COLUMNS = 11  # x, y, azimuth, length, width, height, kind, red, green, blue, when
-ALWAYS, OVERHEAD_ONLY, STREET_ONLY = range(3)  # when an object is there
-CAMERA_COLUMNS = 3  # x, y, azimuth
-
-# --- materials ------------------------------------------------------------------------------------
-(
-    NOTHING, ASPHALT, LOT_ASPHALT, SLABS, CONCRETE, PAVERS, GRAVEL, SOIL, LAWN, MEADOW, TURF, COURT,
-    POOL, WATERBODY, BALLAST, STEEL, DECK, CLAY, PLANTING,
-) = range(19)  # fmt: skip
-MEMBRANE, TAR, ROOF_GRAVEL, SHINGLE, TILE, METAL, GREEN_ROOF, EQUIPMENT, SKYLIGHT, SOLAR, COPING = (
-    range(32, 43)
-)
-MATERIALS = 48
-
-# --- land use, function --------------------------------------------------------------------------
-USE_NONE, USE_STREET, USE_HOUSES, USE_FLATS, USE_SHOPS, USE_INDUSTRY, USE_PARK, USE_SCHOOL = range(
-    8
-)
-USE_PARKING, USE_VACANT, USE_TRANSPORT, USE_WATER = range(8, 12)
-
+COLUMNS = {"shapes": 18, "trees": 8, "objects": 11, "cameras": 3}
+"""Widths of the tables. Trees: x, y, trunk radius, crown radius, base, top, species, key. Objects:
+x, y, azimuth, length, width, height, kind, red, green, blue, when. Cameras: x, y, azimuth."""
 
 Cell = list[float]
 """A row of the cells, numbers in the columns above."""
@@ -64,23 +41,42 @@ class Tables(NamedTuple):
     objects: list[list[float]]
     cameras: list[list[float]]
 
+    def array(self, name: str) -> F64:
+        """A filled table ``(N, columns)``, as the painters read it."""
+        rows = getattr(self, name)
+        return np.array(rows, np.float64).reshape(len(rows), COLUMNS[name])
 
-class Arrays(NamedTuple):
-    """Filled tables, as the painters read them."""
+    def add_tree(
+        self, x: float, y: float, crown: float, top: float, species: int, identity: int
+    ) -> None:
+        """Append a tree; trunk and crown base follow from its size."""
+        base = top * 0.28 if species != 3 else top * 0.1
+        self.trees.append([x, y, 0.05 + 0.045 * crown, crown, base, top, species, identity])
 
-    shapes: F64
-    trees: F64
-    objects: F64
-    cameras: F64
+    def add_object(
+        self,
+        place: tuple[float, float, float],
+        size: tuple[float, float, float],
+        kind: int,
+        color: int,
+        when: int,
+    ) -> None:
+        """Append a vehicle or a piece of furniture.
+
+        Args:
+            place: World x, y, and the azimuth of the long side.
+            size: Length, width, height.
+            kind, when: See :mod:`~cvsegguide.synth.ids`.
+            color: 0xRRGGBB.
+        """
+        red, green, blue = (color >> 16) & 255, (color >> 8) & 255, color & 255
+        self.objects.append([*place, *size, kind, red, green, blue, when])
 
 
-def as_arrays(tables: Tables) -> Arrays:
-    """Tables as arrays ``(N, columns)``."""
-    columns = SHAPE_COLUMNS, TREE_COLUMNS, OBJECT_COLUMNS, CAMERA_COLUMNS
-    return Arrays(*(
-        np.array(rows, np.float64).reshape(len(rows), count)
-        for rows, count in zip(tables, columns, strict=True)
-    ))  # fmt: skip
+def block_span(cell: Cell, axis: int) -> tuple[float, float]:
+    """Where a block begins and ends between its sidewalks, along a plan axis."""
+    low = cell[EDGE + 2 * axis] + cell[HALF + 2 * axis] + cell[SIDEWALK]
+    return low, cell[EDGE + 2 * axis + 1] - cell[HALF + 2 * axis + 1] - cell[SIDEWALK]
 
 
 class Frame(NamedTuple):
@@ -98,60 +94,11 @@ class Frame(NamedTuple):
     scale_s: float
     scale_t: float
 
+    def point(self, s: float, t: float) -> tuple[float, float]:
+        """World coordinates of a point of the lot."""
+        return self.x + s * self.sx + t * self.tx, self.y + s * self.sy + t * self.ty
 
-def add_shape(
-    tables: Tables,
-    frame: Frame,
-    op: int,
-    s: float,
-    t: float,
-    half_s: float,
-    half_t: float,
-    landcover: int,
-    material: int,
-    tone: float,
-    identity: int,
-    height: float,
-    roof: int,
-    rise: float,
-    form: int,
-) -> int:
-    """Append a shape centred at (s, t) of a frame; returns its row."""
-    x, y, sx, sy, tx, ty, _, _ = frame
-    tables.shapes.append([
-        op, x + s * sx + t * tx, y + s * sy + t * ty, sx, sy, half_s, half_t, landcover, material,
-        min(max(tone, 0.0), 255.0), identity, height, roof, rise, 0, 0, 0, form,
-    ])  # fmt: skip
-    return len(tables.shapes) - 1
-
-
-def add_tree(
-    tables: Tables, x: float, y: float, crown: float, top: float, species: int, identity: int
-) -> None:
-    """Append a tree; trunk and crown base follow from its size."""
-    base = top * 0.28 if species != 3 else top * 0.1
-    tables.trees.append([x, y, 0.05 + 0.045 * crown, crown, base, top, species, identity])
-
-
-def add_object(
-    tables: Tables,
-    x: float,
-    y: float,
-    azimuth: float,
-    length: float,
-    width: float,
-    height: float,
-    kind: int,
-    color: int,
-    when: int,
-) -> None:
-    """Append a vehicle or a piece of furniture; ``color`` is 0xRRGGBB."""
-    red, green, blue = (color >> 16) & 255, (color >> 8) & 255, color & 255
-    tables.objects.append([
-        x, y, azimuth, length, width, height, kind, red, green, blue, when,
-    ])  # fmt: skip
-
-
-def add_camera(tables: Tables, x: float, y: float, azimuth: float) -> None:
-    """Append a camera position."""
-    tables.cameras.append([x, y, azimuth])
+    def moved(self, s: float, t: float) -> "Frame":
+        """The frame with its origin at (s, t)."""
+        x, y = self.point(s, t)
+        return self._replace(x=x, y=y)

@@ -2,20 +2,41 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.cameras import Camera
-from cvsegguide.synth.compiled import F32, F64, I32, U8
+from cvsegguide.synth.compiled import F32, F64, U8, entry, inlined
+from cvsegguide.synth.noise import leaf_noise, plane_noise
 from cvsegguide.synth.scene import Scene
-from cvsegguide.synth.street.kernel import entry
-from cvsegguide.synth.street.noise import leaf_noise, plane_noise
-from cvsegguide.synth.street.photometry import develop
-from cvsegguide.synth.street.shade import shade_ray
+from cvsegguide.synth.street.columns import GROUND_Z, SOLID_Z
+from cvsegguide.synth.street.exposure import develop
+from cvsegguide.synth.street.shade import Picture, Vector, shade_ray
 from cvsegguide.synth.street.style import StreetStyle, draw_style
-from cvsegguide.synth.street.world import GROUND_Z, SOLID_Z, World, prepare
+from cvsegguide.synth.street.world import World, prepare
+
+
+class View(NamedTuple):
+    """Where the rays of a picture go.
+
+    Attributes:
+        axes: Of :func:`camera_axes`.
+        turns, lifts: ``(2, w)`` and ``(2, h)`` sines and cosines of the columns' and rows' angles.
+        vertical, horizontal: Extent in radians.
+        reach: Metres at which rays end.
+        samples: Rays per pixel side.
+    """
+
+    axes: F64
+    turns: F64
+    lifts: F64
+    vertical: float
+    horizontal: float
+    reach: float
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -84,36 +105,33 @@ def render_street(
         )
     if style is None:
         style = draw_style(_place_seed(world, camera))
-    sun = _direction(style.sun_azimuth, style.sun_elevation)
     street = math.radians(camera.street_azimuth)
-    origin = np.array([camera.col, camera.row, z])
+    picture = Picture(
+        table=plane_noise(),
+        leaves=leaf_noise(),
+        style=style,
+        place=(float(camera.col), float(camera.row), z),
+        sun=_direction(style.sun_azimuth, style.sun_elevation),
+        street=(math.sin(street), -math.cos(street)),
+        pixel=math.radians(extent[1]) / width,
+    )
     linear = np.zeros((height, width, 3), np.float32)
     depth = np.empty((height, width), np.float32)
     landcover = np.empty((height, width), np.uint8)
     # Sines and cosines of each column's and row's angle from the axis.
-    azimuths = (np.arange(width) + 0.5 - width / 2) * math.radians(extent[1]) / width
-    elevations = (height / 2 - np.arange(height) - 0.5) * math.radians(extent[0]) / height
-    turns = np.stack([np.sin(azimuths), np.cos(azimuths)])
-    lifts = np.stack([np.sin(elevations), np.cos(elevations)])
-    _render(
-        *world,
-        plane_noise(),
-        leaf_noise(),
-        style,
-        origin,
-        camera_axes(camera.heading, camera.pitch, camera.roll),
-        sun,
-        np.array([math.sin(street), -math.cos(street)]),
-        turns,
-        lifts,
-        linear,
-        depth,
-        landcover,
-        math.radians(extent[0]),
-        math.radians(extent[1]),
-        reach,
-        samples,
+    vertical, horizontal = math.radians(extent[0]), math.radians(extent[1])
+    azimuths = (np.arange(width) + 0.5 - width / 2) * horizontal / width
+    elevations = (height / 2 - np.arange(height) - 0.5) * vertical / height
+    view = View(
+        axes=camera_axes(camera.heading, camera.pitch, camera.roll),
+        turns=np.stack([np.sin(azimuths), np.cos(azimuths)]),
+        lifts=np.stack([np.sin(elevations), np.cos(elevations)]),
+        vertical=vertical,
+        horizontal=horizontal,
+        reach=float(reach),
+        samples=samples,
     )
+    _render(world, picture, view, linear, depth, landcover)
     return StreetView(develop(linear, style, extent[1] >= 360), depth, landcover)
 
 
@@ -122,10 +140,10 @@ def _place_seed(world: World, camera: Camera) -> int:
     return hash((world.seed, *place)) % 2**31
 
 
-def _direction(azimuth: float, elevation: float) -> F64:
+def _direction(azimuth: float, elevation: float) -> tuple[float, float, float]:
     """Unit vector ``(east, south, up)``."""
     a, e = math.radians(azimuth), math.radians(elevation)
-    return np.array([math.sin(a) * math.cos(e), -math.cos(a) * math.cos(e), math.sin(e)])
+    return math.sin(a) * math.cos(e), -math.cos(a) * math.cos(e), math.sin(e)
 
 
 def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
@@ -137,95 +155,53 @@ def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
         roll: Degrees by which the camera leans to its right, turning about its axis.
     """
     p, q = math.radians(pitch), math.radians(roll)
-    level = _direction(heading, 0.0)
-    right = _direction(heading + 90.0, 0.0)
+    level = np.array(_direction(heading, 0.0))
+    right = np.array(_direction(heading + 90.0, 0.0))
     upward = np.array([0.0, 0.0, 1.0])
     forward = math.cos(p) * level + math.sin(p) * upward
     up = math.cos(p) * upward - math.sin(p) * level
-    return np.stack([
-        math.cos(q) * right - math.sin(q) * up,
-        forward,
-        math.cos(q) * up + math.sin(q) * right,
-    ])  # fmt: skip
+    leaning = math.cos(q) * right - math.sin(q) * up
+    return np.stack([leaning, forward, math.cos(q) * up + math.sin(q) * right])
+
+
+@inlined
+def _sample(view: View, shape: tuple[int, int], r: int, c: int, i: int) -> Vector:
+    """Direction of the i-th ray of a pixel (right, forward, up): its centre, then its samples."""
+    if i == 0:
+        flat = view.lifts[1, r]
+        return flat * view.turns[0, c], flat * view.turns[1, c], view.lifts[0, r]
+    height, width = shape
+    fr = r + ((i - 1) // view.samples + 0.5) / view.samples
+    fc = c + ((i - 1) % view.samples + 0.5) / view.samples
+    elevation = (0.5 * height - fr) * view.vertical / height
+    azimuth = (fc - 0.5 * width) * view.horizontal / width
+    flat = math.cos(elevation)
+    return flat * math.sin(azimuth), flat * math.cos(azimuth), math.sin(elevation)
 
 
 @entry
 def _render(
-    gsd: float,
-    seed: int,
-    east: float,
-    south: float,
-    ceiling: float,
-    relief: F32,
-    surface: U8,
-    owner: I32,
-    wall: F32,
-    fine: F32,
-    coarse: F32,
-    things: F64,
-    block_start: I32,
-    block_things: I32,
-    block_bounds: F32,
-    buildings: F32,
-    trees: F32,
-    crowns: F32,
-    tracks: F32,
-    table: F32,
-    noise: U8,
-    style: StreetStyle,
-    origin: F64,
-    axes: F64,
-    sun: F64,
-    street: F64,
-    turns: F64,
-    lifts: F64,
-    linear: F32,
-    depth: F32,
-    landcover: U8,
-    vertical: float,
-    horizontal: float,
-    reach: float,
-    samples: int,
+    world: World, picture: Picture, view: View, linear: F32, depth: F32, landcover: U8
 ) -> None:
-    height, width = depth.shape
-    pixel_angle = horizontal / width
-    extra = samples if samples > 1 else 0
-    weight = 1.0 / (1 if extra == 0 else extra * extra)
+    extra = view.samples * view.samples if view.samples > 1 else 0
+    weight = 1.0 / max(1, extra)
+    axes = view.axes
     # Column by column: rays of one azimuth walk over the same cells, which stay in the cache.
-    for c in range(width):
-        for r in range(height):
+    for c in range(depth.shape[1]):
+        for r in range(depth.shape[0]):
             # The centre first: depth and land cover are its own.
-            for i in range(1 + extra * extra):
-                if i == 0:
-                    u = lifts[0, r]
-                    flat = lifts[1, r]
-                    a = flat * turns[0, c]
-                    b = flat * turns[1, c]
-                else:
-                    fr = r + ((i - 1) // extra + 0.5) / extra
-                    fc = c + ((i - 1) % extra + 0.5) / extra
-                    elevation = (0.5 * height - fr) * vertical / height
-                    azimuth = (fc - 0.5 * width) * horizontal / width
-                    u = math.sin(elevation)
-                    flat = math.cos(elevation)
-                    a = flat * math.sin(azimuth)
-                    b = flat * math.cos(azimuth)
+            for i in range(1 + extra):
+                a, b, u = _sample(view, depth.shape, r, c, i)
                 dx = a * axes[0, 0] + b * axes[1, 0] + u * axes[2, 0]
                 dy = a * axes[0, 1] + b * axes[1, 1] + u * axes[2, 1]
                 dz = a * axes[0, 2] + b * axes[1, 2] + u * axes[2, 2]
-                far = reach
+                reach = view.reach
                 if dz > 0:
-                    far = min(far, (ceiling - origin[2]) / dz)
-                red, green, blue, distance, kind = shade_ray(
-                    gsd, seed, east, south, ceiling, relief, surface, owner, wall, fine, coarse,
-                    things, block_start, block_things, block_bounds, buildings, trees, crowns,
-                    tracks, table, noise, style, origin[0], origin[1], origin[2], dx, dy, dz, far,
-                    pixel_angle, sun[0], sun[1], sun[2], street[0], street[1],
-                )  # fmt: skip
+                    reach = min(reach, (world.ceiling - picture.place[2]) / dz)
+                color, distance, kind = shade_ray(world, picture, (dx, dy, dz), reach)
                 if i == 0:
                     depth[r, c] = distance
                     landcover[r, c] = kind
                 if i > 0 or extra == 0:
-                    linear[r, c, 0] += weight * red
-                    linear[r, c, 1] += weight * green
-                    linear[r, c, 2] += weight * blue
+                    for k in range(3):
+                        linear[r, c, k] += weight * color[k]

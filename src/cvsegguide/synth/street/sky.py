@@ -2,9 +2,8 @@
 
 import math
 
-from cvsegguide.synth.compiled import F32
-from cvsegguide.synth.street.kernel import kernel
-from cvsegguide.synth.street.noise import plane, ramp
+from cvsegguide.synth.compiled import F32, kernel
+from cvsegguide.synth.noise import plane, ramp
 from cvsegguide.synth.street.style import StreetStyle
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvsegguide.synth.compiled import F32, compiled
-from cvsegguide.synth.street.noise import hash_unit
+from cvsegguide.synth.noise import hash_unit
 from cvsegguide.synth.street.style import StreetStyle
 
 _TONES = 2048

@@ -1,4 +1,4 @@
-"""The pictures of the documentation: ``python -m cvsegguide.synth.contact_sheet FOLDER``.
+"""The pictures of the documentation: ``python scripts/contact_sheet.py FOLDER``.
 
 Writes ``synthcity-overhead.jpg`` (windows of several cities) and ``synthcity-street.jpg`` (tiles
 with land cover and sightline, panoramas with depth and land cover).

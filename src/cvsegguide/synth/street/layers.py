@@ -3,83 +3,62 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cvsegguide.synth.compiled import compiled
-
-FINE = 8
-COARSE = 32
-"""Sides of the blocks in cells."""
-
-Floats = NDArray[np.float32]
+from cvsegguide.synth import ids
+from cvsegguide.synth.compiled import F32, F64, I32, I64, U8, compiled
+from cvsegguide.synth.street.columns import COARSE, CONTACT
 
 
-@compiled
-def stack_heights(
-    elevation: Floats, roof: Floats, building: NDArray[np.int32], base: Floats, top: Floats
-) -> Floats:
+def stack_heights(elevation: F32, roof: F32, building: I32, base: F32, top: F32) -> F32:
     """The layers of :attr:`World.relief <cvsegguide.synth.street.world.World>`."""
-    height, width = elevation.shape
-    relief = np.empty((height, width, 4), np.float32)
-    for r in range(height):
-        for c in range(width):
-            z = elevation[r, c]
-            relief[r, c, 0] = z
-            relief[r, c, 1] = z + roof[r, c] if building[r, c] > 0 else z
-            if top[r, c] > 0:
-                relief[r, c, 2] = z + base[r, c]
-                relief[r, c, 3] = z + top[r, c]
-            else:
-                relief[r, c, 2] = np.inf
-                relief[r, c, 3] = -np.inf
+    relief = np.empty((*elevation.shape, 4), np.float32)
+    relief[..., 0] = elevation
+    relief[..., 1] = np.where(building > 0, elevation + roof, elevation)
+    relief[..., 2] = np.where(top > 0, elevation + base, np.float32(np.inf))
+    relief[..., 3] = np.where(top > 0, elevation + top, np.float32(-np.inf))
     return relief
 
 
 @compiled
-def block_extremes(relief: Floats, side: int) -> Floats:
-    """Highest solid, lowest canopy base and highest canopy top per block of ``side`` cells."""
-    height, width, _ = relief.shape
-    rows = (height + side - 1) // side
-    cols = (width + side - 1) // side
-    found = np.empty((rows, cols, 3), np.float32)
-    for i in range(rows):
-        for j in range(cols):
-            solid = low = high = np.float32(0.0)
-            first = True
+def block_extremes(layers: F32, side: int) -> F32:
+    """Highest of the first, lowest of the second, highest of the last of three layers.
+
+    Args:
+        layers: ``(H, W, 3)``.
+        side: Of the blocks in cells; those at the end may be smaller.
+    """
+    height, width, _ = layers.shape
+    found = np.empty(((height + side - 1) // side, (width + side - 1) // side, 3), np.float32)
+    for i in range(found.shape[0]):
+        for j in range(found.shape[1]):
+            first = layers[i * side, j * side]
+            solid, low, high = first[0], first[1], first[2]
             for r in range(i * side, min(height, (i + 1) * side)):
                 for c in range(j * side, min(width, (j + 1) * side)):
-                    if first:
-                        solid, low, high = relief[r, c, 1], relief[r, c, 2], relief[r, c, 3]
-                        first = False
-                    solid = max(solid, relief[r, c, 1])
-                    low = min(low, relief[r, c, 2])
-                    high = max(high, relief[r, c, 3])
-            found[i, j, 0] = solid
-            found[i, j, 1] = low
-            found[i, j, 2] = high
+                    solid = max(solid, layers[r, c, 0])
+                    low = min(low, layers[r, c, 1])
+                    high = max(high, layers[r, c, 2])
+            found[i, j, 0], found[i, j, 1], found[i, j, 2] = solid, low, high
     return found
 
 
-@compiled
-def larger_blocks(fine: Floats, side: int) -> Floats:
-    """The same for blocks of ``side`` x ``side`` blocks."""
-    height, width, _ = fine.shape
-    rows = (height + side - 1) // side
-    cols = (width + side - 1) // side
-    found = np.empty((rows, cols, 3), np.float32)
-    for i in range(rows):
-        for j in range(cols):
-            found[i, j] = fine[i * side, j * side]
-            for r in range(i * side, min(height, (i + 1) * side)):
-                for c in range(j * side, min(width, (j + 1) * side)):
-                    found[i, j, 0] = max(found[i, j, 0], fine[r, c, 0])
-                    found[i, j, 1] = min(found[i, j, 1], fine[r, c, 1])
-                    found[i, j, 2] = max(found[i, j, 2], fine[r, c, 2])
-    return found
+def stack_surface(ground: U8, markings: U8) -> U8:
+    """The layers of :attr:`World.surface <cvsegguide.synth.street.world.World>`, the last one 0.
+
+    The share of road within 3 x 3 cells, 0..255, makes a soft edge for the curb.
+    """
+    surface = np.zeros((*ground.shape, 4), np.uint8)
+    road = np.pad((ground == ids.ROAD).astype(np.uint8), 1)
+    down = road[:-2] + road[1:-1] + road[2:]
+    count = down[:, :-2] + down[:, 1:-1] + down[:, 2:]
+    surface[..., 0] = ground
+    surface[..., 1] = np.where(count == 0, 0, 28 * count + 3)
+    surface[..., 2] = markings
+    return surface
 
 
 @compiled
-def wall_directions(relief: Floats, building: NDArray[np.int32], step: float) -> Floats:
+def wall_directions(relief: F32, building: I32, step: float) -> F32:
     """Outward direction of walls: radians from +col towards +row; nan away from walls.
 
     A wall cell has a neighbour that is lower by ``step`` metres or more. Its direction points to
@@ -113,8 +92,8 @@ def wall_directions(relief: Floats, building: NDArray[np.int32], step: float) ->
 
 @compiled
 def building_frames(
-    building: NDArray[np.int32], wall: Floats, roof: Floats, relief: Floats, count: int, gsd: float
-) -> tuple[Floats, NDArray[np.float64]]:
+    building: I32, wall: F32, roof: F32, relief: F32, count: int, gsd: float
+) -> tuple[F32, F64]:
     """Main axes and extents of each building, from the directions of its walls, and its heights.
 
     Returns:
@@ -170,34 +149,7 @@ def building_frames(
 
 
 @compiled
-def stack_surface(ground: NDArray[np.uint8], markings: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The layers of :attr:`World.surface <cvsegguide.synth.street.world.World>`, the last one 0.
-
-    The share of road (id 6) within 3 x 3 cells, 0..255, makes a soft edge for the curb.
-    """
-    height, width = ground.shape
-    surface = np.zeros((height, width, 4), np.uint8)
-    down = np.zeros(width + 2, np.uint8)
-    for r in range(height):
-        above = max(0, r - 1)
-        below = min(height - 1, r + 1)
-        for c in range(width):
-            count = np.uint8(ground[r, c] == 6)
-            if above < r:
-                count += np.uint8(ground[above, c] == 6)
-            if below > r:
-                count += np.uint8(ground[below, c] == 6)
-            down[c + 1] = count
-        for c in range(width):
-            count = down[c] + down[c + 1] + down[c + 2]
-            surface[r, c, 0] = ground[r, c]
-            surface[r, c, 1] = 0 if count == 0 else min(255, 28 * count + 3)
-            surface[r, c, 2] = markings[r, c]
-    return surface
-
-
-@compiled
-def paint_contact(vehicles: NDArray[np.float64], gsd: float, surface: NDArray[np.uint8]) -> None:
+def paint_contact(vehicles: F64, gsd: float, surface: U8) -> None:
     """Darkness of the ground below and beside vehicles, 0..255, into the last layer."""
     height, width, _ = surface.shape
     for k in range(len(vehicles)):
@@ -212,11 +164,11 @@ def paint_contact(vehicles: NDArray[np.float64], gsd: float, surface: NDArray[np
                 v = abs(dy * cos - dx * sin) - half_width
                 outside = math.hypot(max(u, 0.0), max(v, 0.0))
                 dark = int(255.0 * max(0.0, 1.0 - outside / 0.5))
-                surface[r, c, 3] = max(surface[r, c, 3], dark)
+                surface[r, c, CONTACT] = max(surface[r, c, CONTACT], dark)
 
 
 @compiled
-def paint_crowns(trees: Floats, gsd: float, canopy: Floats, owner: NDArray[np.int32]) -> None:
+def assign_crowns(trees: F32, gsd: float, canopy: F32, owner: I32) -> None:
     """Which tree each canopy cell belongs to, into the last layer: the nearest one in radii."""
     height, width = canopy.shape
     best = np.full((height, width), 2.25, np.float32)
@@ -236,9 +188,7 @@ def paint_crowns(trees: Floats, gsd: float, canopy: Floats, owner: NDArray[np.in
                         owner[r, c, 1] = k
 
 
-def sort_into_blocks(
-    things: NDArray[np.float64], gsd: float, height: int, width: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def sort_into_blocks(things: F64, gsd: float, height: int, width: int) -> tuple[I32, I32]:
     """Which things reach into each coarse block, row by row.
 
     Returns:
@@ -258,56 +208,35 @@ def sort_into_blocks(
     return start, np.array([k for block in found for k in block], np.int32)
 
 
-@compiled
-def track_frames(ground: NDArray[np.uint8], gsd: float) -> Floats:
-    """Where railways lie (id 8) and which way they run, per coarse block.
+def track_frames(ground: U8, gsd: float) -> F32:
+    """Where railways lie and which way they run, per coarse block.
 
     Returns:
         ``(rows, cols, 4)``: a point on the middle line (x, y in metres) and the direction's
         cosine and sine, all 0 where there is no railway around; from the second moments of the
         railway cells in the 3 x 3 blocks around.
     """
-    height, width = ground.shape
-    rows = (height + COARSE - 1) // COARSE
-    cols = (width + COARSE - 1) // COARSE
-    sums = np.zeros((rows, cols, 6), np.float64)
-    for r in range(height):
-        for c in range(width):
-            if ground[r, c] == 8:
-                x = (c + 0.5) * gsd
-                y = (r + 0.5) * gsd
-                cell = sums[r // COARSE, c // COARSE]
-                cell[0] += 1.0
-                cell[1] += x
-                cell[2] += y
-                cell[3] += x * x
-                cell[4] += y * y
-                cell[5] += x * y
+    rows, cols = (-(-side // COARSE) for side in ground.shape)
     frames = np.zeros((rows, cols, 4), np.float32)
-    for i in range(rows):
-        for j in range(cols):
-            if sums[i, j, 0] == 0:
-                continue
-            total = np.zeros(6)
-            for a in range(max(0, i - 1), min(rows, i + 2)):
-                for b in range(max(0, j - 1), min(cols, j + 2)):
-                    for k in range(6):
-                        total[k] += sums[a, b, k]
-            n = total[0]
-            x = total[1] / n
-            y = total[2] / n
-            xx = total[3] / n - x * x
-            yy = total[4] / n - y * y
-            xy = total[5] / n - x * y
-            angle = 0.5 * math.atan2(2.0 * xy, xx - yy)
-            frames[i, j, 0] = x
-            frames[i, j, 1] = y
-            frames[i, j, 2] = math.cos(angle)
-            frames[i, j, 3] = math.sin(angle)
+    r, c = np.nonzero(ground == ids.RAIL)
+    x, y = (c + 0.5) * gsd, (r + 0.5) * gsd
+    block = (r // COARSE + 1) * (cols + 2) + c // COARSE + 1
+    size = (rows + 2) * (cols + 2)
+    weights = (np.ones(len(x)), x, y, x * x, y * y, x * y)
+    sums = np.stack([np.bincount(block, w, size).reshape(rows + 2, cols + 2) for w in weights])
+    around = np.zeros((6, rows, cols))
+    for i in range(3):
+        for j in range(3):
+            around += sums[:, i : i + rows, j : j + cols]
+    for i, j in np.argwhere(sums[0, 1:-1, 1:-1]):
+        n, x, y, xx, yy, xy = around[:, i, j].tolist()
+        x, y = x / n, y / n
+        angle = 0.5 * math.atan2(2.0 * (xy / n - x * y), (xx / n - x * x) - (yy / n - y * y))
+        frames[i, j] = x, y, math.cos(angle), math.sin(angle)
     return frames
 
 
-def dense_rows(ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def dense_rows(ids: I32) -> tuple[I64, I32]:
     """Ids in use, 0 first, then in the order in which they come, and the raster of their rows."""
     flat = ids.ravel()
     # A raster of ids is runs of the same: sort those, not the cells.

@@ -33,8 +33,17 @@ def optics(style: PhotoStyle) -> F32:
 
 
 @compiled
-def develop(light: F32, taps: F32, table: F32, saturation: float, noise: float, grain: F32,
-            row0: int, col0: int, r0: int, c0: int, out: U8) -> None:  # fmt: skip
+def develop(
+    light: F32,
+    taps: F32,
+    table: F32,
+    saturation: float,
+    noise: float,
+    grain: F32,
+    corner: tuple[int, int],
+    inset: tuple[int, int],
+    out: U8,
+) -> None:
     """Blur, colour, encode, add noise.
 
     Args:
@@ -44,10 +53,11 @@ def develop(light: F32, taps: F32, table: F32, saturation: float, noise: float, 
         saturation: Factor on colourfulness.
         noise: Standard deviation in grey levels.
         grain: Periodic white noise, its size a power of two.
-        row0, col0: World pixel of the first pixel of ``out``.
-        r0, c0: Where ``out`` begins in ``light``.
+        corner: World pixel of the first pixel of ``out``.
+        inset: Where ``out`` begins in ``light``.
         out: ``(H, W, 3)``, written.
     """
+    (row0, col0), (r0, c0) = corner, inset
     h, w = light.shape[0], light.shape[1]
     rows, cols = out.shape[0], out.shape[1]
     mask = grain.shape[0] - 1

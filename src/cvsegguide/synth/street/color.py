@@ -1,0 +1,27 @@
+"""Arithmetic on linear colours, three numbers."""
+
+from cvsegguide.synth.compiled import F32, inlined
+
+Color = tuple[float, float, float]
+
+
+@inlined
+def scale(color: Color, factor: float) -> Color:
+    """A colour made lighter or darker."""
+    return color[0] * factor, color[1] * factor, color[2] * factor
+
+
+@inlined
+def blend(color: Color, other: Color, share: float) -> Color:
+    """A colour with a share of another one."""
+    return (
+        color[0] + share * (other[0] - color[0]),
+        color[1] + share * (other[1] - color[1]),
+        color[2] + share * (other[2] - color[2]),
+    )
+
+
+@inlined
+def color_at(row: F32, first: int) -> Color:
+    """The colour in three columns of a row."""
+    return row[first], row[first + 1], row[first + 2]
