@@ -218,15 +218,16 @@ class City:
 
 
 def _trees(table: F64) -> Trees:
-    row, col, trunk, crown, base, top, species = (table[:, k].copy() for k in range(7))
-    sizes = (value.astype(np.float32) for value in (trunk, crown, base, top))
-    return Trees(row, col, *sizes, species.astype(np.uint8))
+    row, col, *sizes, species = (table[:, k].copy() for k in range(7))
+    trunk, crown, base, top = (size.astype(np.float32) for size in sizes)
+    return Trees(row, col, trunk, crown, base, top, species.astype(np.uint8))
 
 
 def _objects(table: F64) -> Objects:
     row, col, azimuth, *sizes = (table[:, k].copy() for k in range(6))
+    length, width, height = (size.astype(np.float32) for size in sizes)
     kind, color = table[:, 6].astype(np.uint8), table[:, 7:10].astype(np.uint8)
-    return Objects(row, col, azimuth, *(size.astype(np.float32) for size in sizes), kind, color)
+    return Objects(row, col, azimuth, length, width, height, kind, color)
 
 
 def make_city(

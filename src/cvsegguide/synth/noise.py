@@ -28,9 +28,9 @@ LEAF_STEPS = 64 / (32 * 0.2262)
 
 
 @typed("uint64(uint64)", forceinline=True, no_cpython_wrapper=False)
-def mix(value: int) -> int:
+def mix(value: int | np.uint64) -> int:
     """SplitMix64's finaliser."""
-    x = (value ^ (value >> _S30)) * _C1
+    x = (np.uint64(value) ^ (np.uint64(value) >> _S30)) * _C1
     x = (x ^ (x >> _S27)) * _C2
     return int(x ^ (x >> _S31))
 
@@ -38,17 +38,17 @@ def mix(value: int) -> int:
 @typed("int64(int64, int64, int64, int64)", forceinline=True, no_cpython_wrapper=False)
 def key(a: int, b: int, c: int, d: int) -> int:
     """A 52-bit hash of four integers: 52 bits survive in float64 tables."""
-    h = mix(np.uint64(a) + _GOLDEN)
-    h = mix(h ^ (np.uint64(b) * _C1 + _GOLDEN))
-    h = mix(h ^ (np.uint64(c) * _C2 + _GOLDEN))
-    h = mix(h ^ (np.uint64(d) + _GOLDEN))
+    h = np.uint64(mix(np.uint64(a) + _GOLDEN))
+    h = np.uint64(mix(h ^ (np.uint64(b) * _C1 + _GOLDEN)))
+    h = np.uint64(mix(h ^ (np.uint64(c) * _C2 + _GOLDEN)))
+    h = np.uint64(mix(h ^ (np.uint64(d) + _GOLDEN)))
     return np.int64(h >> _S12)  # type: ignore[return-value]
 
 
 @typed("float64(int64, int64)", forceinline=True, no_cpython_wrapper=False)
 def unit(hashed: int, salt: int) -> float:
     """A uniform number in [0, 1) from a hash and a small integer."""
-    return float(mix(np.uint64(hashed) + np.uint64(salt) * _GOLDEN) >> _S12) * _UNIT
+    return float(np.uint64(mix(np.uint64(hashed) + np.uint64(salt) * _GOLDEN)) >> _S12) * _UNIT
 
 
 def random_stream(seed: int) -> Random:

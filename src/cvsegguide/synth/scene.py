@@ -48,7 +48,7 @@ class Objects(_Columns):
     @classmethod
     def empty(cls) -> "Objects":
         """No objects."""
-        double, single, byte = (np.zeros(0, kind) for kind in (np.float64, np.float32, np.uint8))
+        double, single, byte = np.zeros(0), np.zeros(0, np.float32), np.zeros(0, np.uint8)
         return cls(double, double, double, single, single, single, byte, np.zeros((0, 3), np.uint8))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.landcover import NYC
+from cvsegguide.synth import ids
 from cvsegguide.synth.city import City
 from cvsegguide.synth.compiled import F64
 from cvsegguide.synth.plan.tables import AVENUE, EDGE, HALF
@@ -90,12 +91,12 @@ def measure(seeds: Sequence[int], windows: int = 4, size: int = 1024) -> Statist
             scene = city.scene(row0, col0, size, size)
             shares.append(np.bincount(scene.landcover.ravel(), minlength=9)[:9] / size**2)
             ground.append(np.bincount(scene.ground.ravel(), minlength=9)[:9] / size**2)
-            ids, index = np.unique(scene.building_id, return_inverse=True)
-            top = np.zeros(len(ids))
+            numbers, index = np.unique(scene.building_id, return_inverse=True)
+            top = np.zeros(len(numbers))
             np.maximum.at(top, index.ravel(), scene.building_height.ravel())
             area = np.bincount(index.ravel()) * scene.gsd**2
-            heights.append(top[ids > 0])
-            areas.append(area[ids > 0])
+            heights.append(top[numbers > 0])
+            areas.append(area[numbers > 0])
             cells, _tables = city.tables(row0, col0, size, size)
             for cell in cells:
                 edges, halves = cell[EDGE : EDGE + 4], cell[HALF : HALF + 4]
@@ -108,8 +109,9 @@ def measure(seeds: Sequence[int], windows: int = 4, size: int = 1024) -> Statist
             road = (scene.ground[: tiles * TILE, : tiles * TILE] == ids.ROAD).reshape(
                 tiles, TILE, tiles, TILE
             )
-            edges = np.arange(tiles + 1) * TILE
-            taken = np.histogram2d(*scene.cameras[:, :2].T, bins=[edges, edges])[0]
+            edges = (np.arange(tiles + 1) * TILE).tolist()
+            row, col = scene.cameras[:, :2].T
+            taken = np.histogram2d(row, col, bins=[edges, edges])[0]
             cameras += taken[(taken > 0) | (road.mean(axis=(1, 3)) > 0.05)].tolist()
     return Statistics(
         np.array(shares),

@@ -20,8 +20,8 @@ def warm_up() -> None:
     # Not by multiprocessing, which would run a user's script without a guard once more. Should it
     # fail, the first street view compiles.
     command = [sys.executable, "-c", "from cvsegguide.synth import warmup; warmup.warm_street()"]
-    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    other = subprocess.Popen(command, **nowhere)
+    none = subprocess.DEVNULL
+    other = subprocess.Popen(command, stdin=none, stdout=none, stderr=none)
     try:
         warm_city()
         other.wait()

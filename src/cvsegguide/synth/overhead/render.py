@@ -1,6 +1,7 @@
 """Puts the overhead photograph together."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -152,8 +153,9 @@ def render_overhead(
         "facade_sun": max(wall, 0.0) * horizontal,
         "twig": 0.42,
     }
+    single: dict[str, Any] = {name: np.float32(value) for name, value in numbers.items()}
     light = Light(
-        **{name: np.float32(value) for name, value in numbers.items()},
+        **single,
         palette=colors,
         grain=grains,
         leaves=leaves(style.season),

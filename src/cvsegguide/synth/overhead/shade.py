@@ -50,17 +50,17 @@ class Light(NamedTuple):
         fine, medium, coarse: Noise; periods are powers of two.
     """
 
-    sun_r: np.float32
-    sun_c: np.float32
-    sun_z: np.float32
-    sky: np.float32
-    lean_r: np.float32
-    lean_c: np.float32
-    gsd: np.float32
-    dry: np.float32
-    leaf_light: np.float32
-    facade_sun: np.float32
-    twig: np.float32
+    sun_r: float
+    sun_c: float
+    sun_z: float
+    sky: float
+    lean_r: float
+    lean_c: float
+    gsd: float
+    dry: float
+    leaf_light: float
+    facade_sun: float
+    twig: float
     palette: F32
     grain: F32
     leaves: F32
@@ -149,8 +149,8 @@ class Spot(NamedTuple):
     down: int
     west: int
     east: int
-    fine: np.float32
-    medium: np.float32
+    fine: float
+    medium: float
     coarse: float
 
 
@@ -252,12 +252,12 @@ def _material(s: Surfaces, light: Light, at: Spot, identity: int) -> Look:
 
 
 @inlined
-def _direct_sun(s: Surfaces, light: Light, at: Spot, z: np.float32, leafy: bool) -> float:
+def _direct_sun(s: Surfaces, light: Light, at: Spot, z: float, leafy: bool) -> float:
     """Share of the sun's light that reaches a surface at height z."""
     direct = 1.0 - _clip((s.shadow[at.r, at.c] - z - 0.05) / 0.35, 0.0, 1.0)
     leaf = s.leaf_shadow[at.r, at.c] - z
     if leaf > 0.1:
-        through = np.float64(light.leaf_light)
+        through = float(np.float64(light.leaf_light))
         cover = leaf / 0.6
         if leafy:
             through = max(through, 0.25)

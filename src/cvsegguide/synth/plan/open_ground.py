@@ -86,8 +86,8 @@ def park(lot: Lot) -> None:
     if width > 70.0:
         _path(lot, (-half * 0.2, 0.0), (half * 0.2, depth), wide, material)
     places = max(1, int(width / 62.0))
-    for place in range(places):
-        _attraction(lot, -half + (place + 0.5) * width / places, width / places / 2)
+    for number in range(places):
+        _attraction(lot, -half + (number + 0.5) * width / places, width / places / 2)
     for _ in range(int((width + depth) * 2 / 16.0)):  # trees along the edge
         if draw() < 0.5:
             s = uniform(-1, 1) * (half - 2.0)

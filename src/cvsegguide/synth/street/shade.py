@@ -76,7 +76,7 @@ def _ground_surface(
         length,
         picture.street,
     )
-    landcover = np.int64(world.surface[r, c, of.GROUND])
+    landcover = 0 + int(world.surface[r, c, of.GROUND])
     if kind == SIDE and world.relief[r, c, of.SOLID_Z] - p[2] > 0.03:
         color = scale(color, 0.75)
     if mirror > 0:
