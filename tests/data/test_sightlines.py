@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cvsegguide.data import sightline
-from cvsegguide.data.sightlines import visible
 from cvsegguide.errors import InputError
+from cvsegguide.geo.sightline import visible
 
 Bools = NDArray[np.bool_]
 

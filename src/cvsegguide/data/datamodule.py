@@ -77,9 +77,11 @@ class DataModule(LightningDataModule):
             ("seed", seed, 0),
         ):
             if value < least:
-                raise ConfigurationError(f"{name}: must be at least {least}, got {value}")
+                raise ConfigurationError(f"must be at least {least}, got {value}", parameter=name)
         if not 0.0 <= broken_limit <= 1.0:
-            raise ConfigurationError(f"broken_limit: must lie in 0..1, got {broken_limit}")
+            raise ConfigurationError(
+                f"must lie in 0..1, got {broken_limit}", parameter="broken_limit"
+            )
         self.datasets = {"train": train, "val": val, "test": test, "predict": predict}
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
@@ -105,7 +107,7 @@ class DataModule(LightningDataModule):
         present = [member for member in members if member is not None]
         if not present:
             raise ConfigurationError(
-                f"data.{stage}: no data set is given; --config names a configuration that has one"
+                f"data.{stage}: no data set is given; `config` names a configuration that has one"
             )
         if sum(len(member) for member in present) == 0:
             raise DatasetError(f"data.{stage}: the data set has no samples")

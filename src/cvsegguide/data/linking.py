@@ -122,14 +122,14 @@ def iter_links(
         InputError: As :func:`link_panoramas`.
     """
     if block < 1:
-        raise InputError(f"block: must be at least 1, got {block}")
+        raise InputError(f"must be at least 1, got {block}", parameter="block")
     bounds = _checked_bounds(bounds)
     lonlat = _checked_points(lonlat)
     for start in range(0, len(lonlat), block):
         part = np.asarray(lonlat[start : start + block], dtype=np.float64)
         if not np.isfinite(part).all():
             row = start + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
-            raise InputError(f"lonlat: row {row} is not finite")
+            raise InputError(f"row {row} is not finite", parameter="lonlat")
         for tiles, panoramas in _links_of_block(bounds, part, block):
             yield tiles, panoramas + start
 
@@ -193,13 +193,14 @@ def _checked_bounds(bounds: ArrayLike) -> NDArray[np.float64]:
     array = _table(bounds, 4, "bounds")
     bad = ~np.isfinite(array).all(axis=1)
     if bad.any():
-        raise InputError(f"bounds: row {int(np.flatnonzero(bad)[0])} is not finite")
+        raise InputError(f"row {int(np.flatnonzero(bad)[0])} is not finite", parameter="bounds")
     bad = (array[:, 0] > array[:, 2]) | (array[:, 1] > array[:, 3])
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(
-            f"bounds: row {row} is inverted, {tuple(array[row].tolist())} "
-            "(the order is west, south, east, north)"
+            f"row {row} is inverted, {tuple(array[row].tolist())} "
+            "(the order is west, south, east, north)",
+            parameter="bounds",
         )
     return array
 
@@ -214,9 +215,9 @@ def _table(values: ArrayLike, columns: int, name: str) -> NDArray[np.float64]:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: not a table of numbers ({error})") from None
+        raise InputError(f"not a table of numbers ({error})", parameter=name) from None
     if array.size == 0 and array.ndim <= 2:
         return np.zeros((0, columns))
     if array.ndim != 2 or array.shape[1] != columns:
-        raise InputError(f"{name}: must have shape (count, {columns}), got {array.shape}")
+        raise InputError(f"must have shape (count, {columns}), got {array.shape}", parameter=name)
     return array

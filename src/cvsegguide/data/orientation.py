@@ -72,7 +72,7 @@ def combined(alignments: list[Alignment]) -> Alignment:
         InputError: There are none, or they are of different widths.
     """
     if len({len(entry.headings) for entry in alignments}) != 1:
-        raise InputError("alignments: expected one or more of the same width")
+        raise InputError("expected one or more of the same width", parameter="alignments")
     parts = [entry.standard() for entry in alignments]
     return Alignment(
         alignments[0].headings,
@@ -138,9 +138,11 @@ def alignment_scores(
     """
     street, landcover = np.asarray(street), np.asarray(landcover)
     if street.ndim != 3 or street.shape[2] != 3 or street.dtype != np.uint8:
-        raise InputError(f"street: must be uint8 (h, w, 3), got {street.dtype} {street.shape}")
+        raise InputError(
+            f"must be uint8 (h, w, 3), got {street.dtype} {street.shape}", parameter="street"
+        )
     if landcover.ndim != 2 or landcover.dtype != np.uint8 or landcover.max() > max(NYC.ids):
-        raise InputError("landcover: must be uint8 (H, W) with ids of the NYC scheme")
+        raise InputError("must be uint8 (H, W) with ids of the NYC scheme", parameter="landcover")
     height, width = street.shape[:2]
     classes = predicted_classes(landcover, row, col, gsd, (height, width))
     features = _features(street)

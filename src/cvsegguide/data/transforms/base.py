@@ -139,6 +139,8 @@ def change_street(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
 def roll_columns(views: Tensor, columns: Tensor) -> Tensor:
     """Views ``(B, ..., w)``, the columns of each moved to the right by ``columns`` ``(B,)``."""
     width = views.shape[-1]
+    if len(views) == 1:
+        return views.roll(int(columns[0]), -1)
     index = (torch.arange(width, device=views.device) - columns[:, None]) % width
     index = index.view(len(views), *[1] * (views.dim() - 2), width)
     return views.gather(-1, index.expand_as(views))
