@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from cvsegguide import console, progress
-from cvsegguide.cli import main as main_module
-from cvsegguide.cli.main import COMMANDS, Command, main
-from cvsegguide.errors import InputError
+from cvsegguide import progress
+from cvsegguide.cli.commands import COMMANDS
+from cvsegguide.cli.main import main
 
 HEAVY = ("torch", "lightning", "matplotlib", "rasterio", "numba", "pandas", "timm", "skimage")
 
@@ -141,96 +142,59 @@ def test_version_names_torch_and_device(capsys: pytest.CaptureFixture[str]) -> N
     assert (found["version"], found["torch"]) == (__version__, torch.__version__)
 
 
-# -- a command that does as it is told ------------------------------------------------------
+# -- faults ---------------------------------------------------------------------------------
 
 
-class Obedient:
-    """Stands for a command's module."""
-
-    def __init__(self, body: object) -> None:
-        self.body = body
-
-    def add_arguments(self, parser: object) -> None:
-        pass
-
-    def run(self, arguments: object) -> int:
-        self.body()  # type: ignore[operator]
-        return 0
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """Makes ``cvsegguide obey`` do something."""
-
-    def make(body: object) -> None:
-        monkeypatch.setitem(sys.modules, "cvsegguide.cli.obey", Obedient(body))  # type: ignore[arg-type]
-        monkeypatch.setitem(
-            main_module.COMMANDS, "obey", Command("cvsegguide.cli.obey", "do as told")
-        )
-
-    yield make
-    main(["--version"])  # puts the settings back
-
-
-def fails(error: BaseException) -> object:
-    def body() -> None:
-        raise error
-
-    return body
+def library_that_fails(folder: Path, error: str) -> dict[str, str]:
+    """An environment in which numba, which `synth` needs, does not import."""
+    (folder / "numba.py").write_text(f"raise {error}\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "last"),
+    ("error", "status", "last", "lines"),
     [
-        (InputError("a.tif: is\nno raster"), 2, "cvsegguide: error: a.tif: is no raster"),
-        (KeyboardInterrupt(), 130, "cvsegguide: interrupted"),
-        (ZeroDivisionError("oh"), 1, "cvsegguide: error: this is a fault of cvsegguide"),
-        (MemoryError("9 GiB"), 1, "cvsegguide: error: out of memory"),
+        ("ZeroDivisionError('oh')", 1, "this is a fault of cvsegguide; please report", 5),
+        ("MemoryError('9 GiB')", 1, "out of memory: take smaller batches or images (9 GiB)", 1),
+        ("OSError(13, 'Denied', 'runs/x')", 2, "runs/x: cannot be written (Denied)", 1),
+        ("OSError(17, 'There', 'runs/x')", 2, "runs/x: cannot be written (There)", 1),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
-def test_exit_statuses(
-    command: object,
-    capsys: pytest.CaptureFixture[str],
-    error: BaseException,
-    status: int,
-    last: str,
-) -> None:
-    command(fails(error))  # type: ignore[operator]
-    assert main(["obey"]) == status
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.splitlines()[-1].startswith(last)
-    unexpected = isinstance(error, ZeroDivisionError)
-    assert ("Traceback" in err) == unexpected
-    assert (err.count("\n") > 1) == unexpected
-    if isinstance(error, InputError):
-        main(["obey", "-v"])
-        assert "Traceback" in capsys.readouterr().err
+def test_faults_of_others(error: str, status: int, last: str, lines: int, tmp_path: Path) -> None:
+    environment = library_that_fails(tmp_path, error)
+    done = shell(f'cvsegguide synth "{tmp_path}/city" --tiles 1', **environment)
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith(f"cvsegguide: error: {last}")
+    assert ("Traceback" in done.stderr) == (lines > 1)
+    assert (done.stderr.count("\n") > 1) == (lines > 1)
+
+
+def test_verbose_shows_where_an_error_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", "nowhere", "-v"]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert error.splitlines()[-2].startswith("cvsegguide: error: nowhere")
+    assert "data: exit status 2" in error.splitlines()[-1]
 
 
 def test_quiet_and_verbose(
-    command: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def body() -> None:
-        console.note("working")
-        console.detail("step 3")
-        console.done("x.tif written", {"file": "x.tif"})
-        bars.append(progress.enabled())
-
-    bars: list[bool] = []
-    command(body)  # type: ignore[operator]
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert main(["obey"]) == 0
-    assert capsys.readouterr() == ("x.tif written\n", "working\n")
-    assert main(["obey", "--quiet"]) == 0
+    words = ["synth", str(tmp_path), "--tiles", "1", "--panoramas", "1", "--workers", "1"]
+    said = f"{tmp_path} written\n"
+    assert main([*words, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
-    assert main(["obey", "-v"]) == 0
+    assert not progress.enabled()
+    assert main([*words, "-v"]) == 0
     out, error = capsys.readouterr()
-    assert out == "x.tif written\n"
-    assert "cvsegguide: step 3\n" in error
-    assert "obey: exit status 0" in error
-    assert bars == [True, False, True]
+    assert out == said
+    assert "cvsegguide: version " in error
+    assert "synth: exit status 0" in error
+    assert main(words) == 0
+    assert progress.enabled()
+    assert capsys.readouterr().out == said
 
 
 def test_colours_are_for_terminals_and_for_those_who_force_them(
@@ -282,29 +246,11 @@ def test_where_nothing_can_be_written_is_said_before_anything_is_done(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    module = __import__(COMMANDS[words[0]].module, fromlist=["run"])
-    monkeypatch.setattr(module, "run", lambda arguments: pytest.fail("it began"))
     assert main(words) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"cvsegguide: error: {fault}")
     assert error.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
-
-
-@pytest.mark.parametrize("kind", [FileExistsError, NotADirectoryError, PermissionError])
-def test_a_library_that_cannot_write_somewhere_is_no_fault_of_ours(
-    kind: type[OSError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    number = {FileExistsError: 17, NotADirectoryError: 20, PermissionError: 13}[kind]
-
-    def run(arguments: object) -> int:
-        raise kind(number, os.strerror(number), "runs/mine")
-
-    monkeypatch.setattr("cvsegguide.cli.demo.run", run)
-    assert main(["demo"]) == 2
-    assert capsys.readouterr().err == (
-        f"cvsegguide: error: runs/mine: cannot be written ({os.strerror(number)})\n"
-    )
 
 
 # -- in a real shell ------------------------------------------------------------------------
@@ -323,38 +269,24 @@ def test_a_reader_that_has_enough() -> None:
     assert done.stderr == "141\n"
 
 
-SLOW = """
-import os, signal, sys, threading, time
-from cvsegguide.cli import main
-from cvsegguide.io.atomic import atomic_path
-
-class Slow:
-    def add_arguments(parser): pass
-    def run(arguments):
-        with atomic_path(sys.argv[2]) as path:
-            path.write_text("half")
-            threading.Timer(0.2, os.kill, (os.getpid(), int(sys.argv[3]))).start()
-            time.sleep(60)
-
-sys.modules["slow"] = Slow
-main.COMMANDS["slow"] = main.Command("slow", "sleep")
-words, sys.argv[1:] = sys.argv[1:], ["slow", *sys.argv[2:]]
-Slow.add_arguments = lambda parser: parser.add_argument("rest", nargs="*")
-sys.exit(main.main())
-"""
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_leave_nothing_half_written(tmp_path: Path, number: int, status: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SLOW, "slow", str(tmp_path / "file"), str(int(number))],
-        capture_output=True,
-        text=True,
-        check=False,
+    """A city of many tiles is asked to end as soon as its first tile is on the disk."""
+    words = ["synth", str(tmp_path / "city"), "--tiles", "400", "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cvsegguide", *words], stderr=subprocess.PIPE, text=True
     )
-    assert done.returncode == status, done.stderr
-    assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    while not any(tmp_path.rglob("*.jpg")) and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, error = process.communicate()
+    assert process.returncode == status, error
+    assert error == ("cvsegguide: interrupted\n" if number == signal.SIGINT else "")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if path.name.startswith(".")] == []
+    for path in files:
+        if path.suffix in (".jpg", ".png"):
+            Image.open(path).load()
 
 
 def completions(line: str, tmp_path: Path) -> list[str]:

@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cvsegguide.cli.commands import COMMANDS
+from cvsegguide.cli.parsing import add_common_arguments
+
 SHELLS = {
     "bash": 'eval "$(cvsegguide completion bash)"    in ~/.bashrc',
     "zsh": 'eval "$(cvsegguide completion zsh)"     in ~/.zshrc, behind compinit',
@@ -51,19 +54,17 @@ def full_parser(command: str) -> argparse.ArgumentParser:
     Args:
         command: The only one whose module is imported.
     """
-    from cvsegguide.cli import main
-
     parser = argparse.ArgumentParser(prog="cvsegguide")
     parser.add_argument("--version", action="store_true", help="versions and device")
     jobs = parser.add_subparsers()
-    for name, entry in main.COMMANDS.items():
+    for name, entry in COMMANDS.items():
         job = jobs.add_parser(name, help=entry.summary)
         if name == command:
             if entry.raw:
                 importlib.import_module(entry.module).add_frequent_arguments(job, name)
             else:
                 importlib.import_module(entry.module).add_arguments(job)
-            main.add_common_arguments(job, json=entry.raw)
+            add_common_arguments(job, json=entry.raw)
             _add_completers(job)
     return parser
 

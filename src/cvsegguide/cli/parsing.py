@@ -1,0 +1,117 @@
+"""What the parsers of all commands have in common, and how options are called."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from cvsegguide import console
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.io.atomic import file_in_the_way
+
+BAD_INPUT = 2
+
+_COMMON: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("--json",), "store_true", "the result as JSON on stdout"),
+    (("-q", "--quiet"), "store_true", "errors and results only"),
+    (("-v", "--verbose"), "count", "say what is done; -vv: all of it"),
+)
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps texts, but leaves those alone that have lines of their own."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return "\n".join(indent + line for line in text.splitlines())
+        return super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line, as everywhere."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **options})
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        console.complain("error", f"{message} (see `{self.prog} --help`)")
+        self.exit(BAD_INPUT)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser, json: bool = False) -> None:
+    """Add what every command takes to a parser, and to those of its jobs.
+
+    Options that the command has itself under the same names stay.
+
+    Args:
+        parser: Parser of a command, with its own options.
+        json: Also ``--json``.
+    """
+    group = parser.add_argument_group("common options")
+    for names, action_name, text in _COMMON if json else _COMMON[1:]:
+        free = [name for name in names if name not in parser._option_string_actions]
+        if free:
+            # Without a default: a job's parser must not overwrite what stood before the job.
+            group.add_argument(*free, action=action_name, help=text, default=argparse.SUPPRESS)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for job in set(action.choices.values()):
+                add_common_arguments(job)
+
+
+def take_common_arguments(words: list[str]) -> list[str]:
+    """Set the common options that stand among those of another parser; the other words."""
+    rest = []
+    for word in words:
+        if word in ("-q", "--quiet"):
+            console.settings.quiet = True
+        elif word in ("-v", "-vv", "--verbose"):
+            console.settings.verbose += 2 if word == "-vv" else 1
+        elif word == "--json":
+            console.settings.json = True
+        else:
+            rest.append(word)
+    return rest
+
+
+def option_names(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace | None = None
+) -> dict[str, str]:
+    """How people write each parameter of a command: ``--option``, or ``NAME`` of an argument.
+
+    Args:
+        parser: The parser of the command.
+        arguments: What it has parsed; says which job of the command was chosen.
+
+    Returns:
+        Python name -> what stands in the help.
+    """
+    names = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            job = getattr(arguments, action.dest, None)
+            names.update(option_names(action.choices[job], arguments) if job else {})
+        elif action.option_strings:
+            names[action.dest] = action.option_strings[-1]
+        else:
+            names[action.dest] = str(action.metavar or action.dest)
+    return names
+
+
+def check_out(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Say at once that what is computed could not be written, not after minutes.
+
+    Raises:
+        ConfigurationError: ``--out`` is empty, or something else stands in its place.
+    """
+    out = getattr(arguments, "out", None)
+    if out is None:
+        return
+    if not out:
+        raise ConfigurationError("the name is empty", "out")
+    path = Path(out)
+    is_folder = any(action.dest == "out" and action.metavar == "DIR" for action in parser._actions)
+    if not is_folder and path.is_dir():
+        raise ConfigurationError(f"`out` {path}: is a folder, not a file")
+    file = file_in_the_way(path if is_folder else path.parent)
+    if file is not None:
+        raise ConfigurationError(f"`out` {path}: {file} is a file, not a folder")
