@@ -198,24 +198,29 @@ def flattened(figures: Any) -> list[float]:
     return [figures] if isinstance(figures, int | float) else []
 
 
+def two_processes(command: str, config: Path, out: Path, *options: str) -> str:
+    """A sub-command on two processes; what it said on stderr. Waits for as long as they run."""
+    words = [command, "--config", str(config), "--out", str(out), *options]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "cvsegguide", *words),
+            *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_figures_of_one(trained: Path, tmp_path: Path) -> None:
-    config = str(trained / "config.yaml")
-    assert main(["test", "--config", config, "--out", str(tmp_path / "one")]) == 0
+    config = trained / "config.yaml"
+    assert main(["test", "--config", str(config), "--out", str(tmp_path / "one")]) == 0
     for command in ("test", "predict"):
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "cvsegguide", command, "--config", config),
-                *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
-                *("--out", str(tmp_path / command), "--weights", str(trained)),
-            ],
-            env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        two_processes(command, config, tmp_path / command, "--weights", str(trained))
         tables = [
             pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("one", command)
         ]
@@ -232,20 +237,8 @@ def test_two_processes_give_the_figures_of_one(trained: Path, tmp_path: Path) ->
 def test_two_processes_train(tmp_path: Path) -> None:
     """Seven validation samples do not divide by two: nobody waits for a batch that never comes."""
     config = write_config(tmp_path / "two.yaml", trainer={"max_epochs": 2})
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "cvsegguide", "fit", "--config", str(config)),
-            *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
-            *("--out", str(tmp_path / "run"), "--data.eval_batch_size", "1"),
-        ],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "epoch 2/2" in done.stderr
+    said = two_processes("fit", config, tmp_path / "run", "--data.eval_batch_size", "1")
+    assert "epoch 2/2" in said
     assert (tmp_path / "run" / "best.ckpt").exists()
 
 

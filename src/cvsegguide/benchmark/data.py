@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def loader(quick: bool) -> Iterator[Task]:
             batches = data.train_dataloader()
             yield Task(
                 f"loading pairs, {workers or 'no'} workers",
-                lambda batches=batches: _exhaust(batches),
+                partial(_exhaust, batches),
                 amount=rows,
                 unit="pairs/s",
                 repeats=2 if quick else 5,

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def cold_and_warm(quick: bool) -> Iterator[Task]:
     for label, heading in (("known", 0.0), ("unknown", None)):
         yield Task(
             f"localize, heading {label}",
-            lambda heading=heading: localizer.localize(overhead, street, gsd=gsd, heading=heading),
+            partial(localizer.localize, overhead, street, gsd=gsd, heading=heading),
             repeats=repeats,
             note="256 x 256 and 832 x 3328 pixels in memory",
         )
@@ -54,7 +55,7 @@ def segment(quick: bool) -> Iterator[Task]:
             write_raster(path, side, localizer.model.gsd)
             yield Task(
                 f"segment {side} x {side} pixels",
-                lambda path=path: localizer.segment(path, path.with_suffix(".out.tif")),
+                partial(localizer.segment, path, path.with_suffix(".out.tif")),
                 amount=side**2 / 1e6,
                 unit="Mpx/s",
                 repeats=1 if quick else 3,
