@@ -13,7 +13,8 @@ SOURCE = Path(cvsegguide.__file__).parent
 
 LEVELS = (
     {"errors"},
-    {"progress", "console", "landcover", "geo"},
+    {"console"},
+    {"progress", "landcover", "geo"},
     {"io"},
     {"data", "models", "synth"},
     {"inference"},

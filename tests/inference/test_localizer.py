@@ -262,10 +262,10 @@ def test_unguided_models_still_give_land_cover():
         ({"fov": 0.0}, "--fov"),
         ({"fov": 400.0}, "--fov"),
         ({"heading": float("nan")}, "--heading"),
-        ({"gsd": -1.0}, "--gsd"),
+        ({"gsd": -1.0}, "gsd"),
         ({"gsd": 1000.0}, "too large"),
         ({"gsd": 1e-4}, "too small"),
-        ({"bounds": (1, 0, 0, 1)}, "--bounds"),
+        ({"bounds": (1, 0, 0, 1)}, "bounds"),
         ({"bounds": (0, 0, 0.001, 0.001), "gsd": 10.0}, "contradicts"),
     ],
 )
@@ -358,7 +358,7 @@ def test_damaged_weights_give_no_posterior():
 
 
 def test_three_bounds_are_not_enough():
-    with pytest.raises(InputError, match="--bounds: west"):
+    with pytest.raises(InputError, match="bounds: four numbers"):
         Localizer(ColourModel(), device="cpu").localize(
             aerial(), panorama(), bounds=(-74.0, 40.0, -73.0)
         )

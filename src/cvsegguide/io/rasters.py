@@ -181,7 +181,11 @@ class _FileRaster(Raster):
 
         window = Window(left, top, right - left, bottom - top)
         try:
-            values = self._dataset.read(self._bands, window=window)
+            # Laid out pixel by pixel, as pictures are, so that nothing is turned afterwards.
+            kind = np.result_type(*(self._dataset.dtypes[band - 1] for band in self._bands))
+            pixels = np.empty((bottom - top, right - left, len(self._bands)), kind)
+            values = pixels.transpose(2, 0, 1)
+            self._dataset.read(self._bands, window=window, out=values)
             if self._everywhere:
                 valid = np.ones((bottom - top, right - left), bool)
             else:
