@@ -84,7 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for title, options in _OPTIONS.items():
         group = parser.add_argument_group(title)
         for name, (kind, metavar, text) in options.items():
-            many = {"nargs": "+", "action": "extend"} if metavar.endswith("...") else {}
+            many: dict[str, Any] = (
+                {"nargs": "+", "action": "extend"} if metavar.endswith("...") else {}
+            )
             metavar = metavar.removesuffix(" ...")
             group.add_argument(name, type=kind, metavar=metavar, help=text, **many)
     for name, text in _SWITCHES.items():

@@ -207,7 +207,7 @@ class Plan:
 
     def model(self, row: Row) -> dict[str, Any]:
         """The ``model`` of a row's configuration."""
-        model = self._changed()["model"]
+        model: dict[str, Any] = self._changed()["model"]
         changes = deepcopy(dict(row.changes))
         arguments = dict(model.pop("network_arguments", None) or {})
         if "network" in changes:

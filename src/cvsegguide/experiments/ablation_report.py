@@ -63,7 +63,7 @@ def write_report(plan: Plan, out: Path) -> dict[str, Any]:
     tested = [
         run for run in plan.runs() if any(is_tested(out / run.name / place) for *_, place in asked)
     ]
-    content = {
+    content: dict[str, Any] = {
         "table": plan.table.name,
         "reference": plan.table.reference,
         "budget": {"steps": plan.steps, "epochs": plan.epochs, "batch_size": plan.batch},

@@ -112,14 +112,14 @@ def read_table(source: str) -> Table:
     rows = tuple(_read_row(source, str(name), row) for name, row in content["rows"].items())
     if not rows:
         raise _fault(f"{source} has no rows")
-    names, slugs = [row.name for row in rows], [row.slug for row in rows]
+    known_rows, slugs = [row.name for row in rows], [row.slug for row in rows]
     for row in rows:
         if not row.slug or slugs.count(row.slug) > 1:
             raise _fault(f"{source}: row '{row.name}' needs a name of its own")
-    reference = str(content.get("reference", names[0]))
+    reference = str(content.get("reference", known_rows[0]))
     default = tuple(content.get("default", ()))
     for name in (reference, *default, *(row.against for row in rows if row.against)):
-        if name not in names:
+        if name not in known_rows:
             raise _fault(f"{source}: '{name}' is compared or trained, but is no row")
     return Table(path.stem, rows, reference, content.get("config"), default, content.get("pixels"))
 

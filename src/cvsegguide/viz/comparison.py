@@ -85,11 +85,21 @@ def draw_comparison(samples: Sequence[Example], width: float = WIDTH) -> "Figure
         page.text(middle, 0.16, title, ha="center", va="baseline", fontsize=8.5, weight="bold")
     for number, entry in enumerate(samples):
         _draw_block(page, entry, _TITLE + number * block, side)
+    spacing = {
+        "handlelength": 1.3,
+        "handletextpad": 0.5,
+        "columnspacing": 1.2,
+        "labelspacing": 0.45,
+    }
     page.figure.legend(
-        handles=handles, loc="lower center", ncols=min(per_row, len(handles)), fontsize=7,
-        frameon=False, borderaxespad=0.2, handlelength=1.3, handletextpad=0.5, columnspacing=1.2,
-        labelspacing=0.45,
-    )  # fmt: skip
+        handles=handles,
+        loc="lower center",
+        ncols=min(per_row, len(handles)),
+        fontsize=7,
+        frameon=False,
+        borderaxespad=0.2,
+        **spacing,
+    )
     return page.figure
 
 
@@ -145,10 +155,8 @@ def _draw_block(page: _Page, entry: Example, top: float, side: float) -> None:
     cover = page.axes(lefts[1], top, side, side)
     if sample.landcover is None:
         parts.show_map(cover, np.full((*shape, 3), 235, np.uint8))
-        cover.text(
-            shape[1] / 2, shape[0] / 2, "not known", ha="center", va="center", fontsize=8,
-            color="#555",
-        )  # fmt: skip
+        middle: dict[str, Any] = {"ha": "center", "va": "center"}
+        cover.text(shape[1] / 2, shape[0] / 2, "not known", fontsize=8, color="#555", **middle)
     else:
         ids = _true_ids(entry)
         picture = parts.landcover_picture(ids, scheme)
@@ -171,15 +179,11 @@ def _draw_block(page: _Page, entry: Example, top: float, side: float) -> None:
             if region.probability >= 0.01:
                 parts.number_region(axes, region, shape, size=6.5)
         _mark(axes, entry, (number,))
-        page.text(
-            left + side / 2, top - _NAME + 0.14, f"error {_metres(entry.error(number))}",
-            ha="center", va="baseline", fontsize=7,
-        )  # fmt: skip
+        text = f"error {_metres(entry.error(number))}"
+        page.text(left + side / 2, top - _NAME + 0.14, text, ha="center", va="baseline", fontsize=7)
         bars = page.axes(left + 0.27, below + 0.06, side - 0.27, _lower(side) - 0.06)
-        parts.draw_distribution(
-            bars, [region.probability for region in answer.regions], entry.true_rank(number),
-            _REGIONS, size=6,
-        )  # fmt: skip
+        probabilities = [region.probability for region in answer.regions]
+        parts.draw_distribution(bars, probabilities, entry.true_rank(number), _REGIONS, size=6)
         bars.set_xlabel("ranked region", fontsize=6.5, labelpad=1)
         if number == 0:
             bars.set_ylabel("%", fontsize=6.5, labelpad=-3)

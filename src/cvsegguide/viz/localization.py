@@ -101,13 +101,9 @@ def _headline(result: "Localization", truth: tuple[float, float] | None) -> str:
 
 def _show(axes: "Axes", picture: NDArray[Any], result: "Localization", **options: Any) -> None:
     """Draw a picture over the overhead image's pixel frame."""
-    height, width = result.posterior.shape
     cell = result.pixel_size or (1.0, 1.0)
-    axes.imshow(picture, extent=(0, width, height, 0), aspect=cell[0] / cell[1], **options)
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    height, width = result.posterior.shape
+    parts.show_map(axes, picture, cell[0] / cell[1], (height, width), **options)
 
 
 def _small(picture: NDArray[Any]) -> NDArray[Any]:
@@ -145,24 +141,13 @@ def _draw_place(axes: "Axes", result: "Localization", truth: tuple[float, float]
 
 
 def _mark(axes: "Axes", result: "Localization", truth: tuple[float, float] | None) -> None:
-    from matplotlib.patheffects import withStroke
-
-    stroke = [withStroke(linewidth=4, foreground="black")]
     if truth is not None:
-        axes.plot(
-            truth[1], truth[0], "o", markersize=13, markerfacecolor="none", markeredgewidth=2,
-            color=parts.TRUTH, path_effects=stroke, zorder=4, label="truth", clip_on=False,
-        )  # fmt: skip
-    axes.plot(
-        result.col, result.row, "+", markersize=15, markeredgewidth=2.4,
-        color=parts.ESTIMATES[0], path_effects=stroke, zorder=5, label="estimate", clip_on=False,
-    )  # fmt: skip
+        parts.mark_truth(axes, *truth, label="truth")
+    parts.mark_estimate(axes, result.row, result.col)
     axes.legend(**_BELOW, ncols=2, facecolor="#bbbbbb")
 
 
 def _draw_cover(axes: "Axes", result: "Localization", truth: tuple[float, float] | None) -> None:
-    from matplotlib.patches import Patch
-
     ids = _small(result.landcover)
     picture = result.scheme.palette[ids].astype(np.float64) / 255.0
     visible = _visible(result)
@@ -172,12 +157,7 @@ def _draw_cover(axes: "Axes", result: "Localization", truth: tuple[float, float]
         title = "land cover (bright: in sight of the estimate)"
     _show(axes, picture, result, interpolation="nearest")
     axes.set_title(title)
-    present = set(np.unique(ids).tolist())
-    handles = [
-        Patch(color="#{:02x}{:02x}{:02x}".format(*entry.color), label=entry.name)
-        for entry in result.scheme.classes
-        if entry.id in present
-    ]
+    handles = parts.landcover_handles(set(np.unique(ids).tolist()), result.scheme)
     _mark(axes, result, truth)
     axes.legend(handles=handles, **_BELOW, ncols=3)
 
@@ -206,7 +186,7 @@ def _draw_bars(axes: "Axes", result: "Localization") -> None:
     rest = max(0.0, 1.0 - sum(region.probability for region in shown))
     names = [str(region.rank) for region in shown] + ["else"]
     values = [100 * region.probability for region in shown] + [100 * rest]
-    colors = ["#7b3fa0"] * len(shown) + ["#bbbbbb"]
+    colors = [parts.BAR] * len(shown) + [parts.REST_BAR]
     axes.barh(names, values, color=colors)
     axes.invert_yaxis()
     for i, value in enumerate(values):
@@ -249,21 +229,18 @@ def _draw_headings(axes: Any, result: "Localization") -> None:
 
 
 def _north_arrow(axes: "Axes", result: "Localization") -> None:
-    from matplotlib.patheffects import withStroke
-
     up = 0.0 if result.reference is None else result.reference.up_azimuth
     # True north lies `up` degrees counter-clockwise of the image's up.
     x, y = -math.sin(math.radians(up)), math.cos(math.radians(up))
-    stroke = [withStroke(linewidth=3, foreground="black")]
-    middle = (0.93, 0.885)
+    column, row = 0.93, 0.885
+    arrow = {"arrowstyle": "-|>", "color": "white", "lw": 2, "path_effects": parts.stroke(3)}
     axes.annotate(
         "",
-        xy=(middle[0] + 0.045 * x, middle[1] + 0.045 * y),
-        xytext=(middle[0] - 0.045 * x, middle[1] - 0.045 * y),
+        xy=(column + 0.045 * x, row + 0.045 * y),
+        xytext=(column - 0.045 * x, row - 0.045 * y),
         xycoords="axes fraction",
-        arrowprops={"arrowstyle": "-|>", "color": "white", "linewidth": 2, "path_effects": stroke},
+        arrowprops=arrow,
     )
-    axes.text(
-        middle[0] + 0.07 * x, middle[1] + 0.07 * y, "N", transform=axes.transAxes, color="white",
-        ha="center", va="center", fontweight="bold", path_effects=stroke, zorder=7,
-    )  # fmt: skip
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+    style = parts.outlined(10, zorder=7, **place)
+    axes.text(column + 0.07 * x, row + 0.07 * y, "N", **style)

@@ -105,11 +105,9 @@ def draw_magnifier(
         spine.set_color("white")
     across = columns.stop - columns.start
     metres = None if result.pixel_size is None else across * result.pixel_size[1]
-    inset.text(
-        0.5, 0.03, f"{across} px across" if metres is None else f"{metres:.1f} m across",
-        transform=inset.transAxes, color="white", ha="center", va="bottom", fontsize=8,
-        fontweight="bold", path_effects=parts.stroke(2.4), zorder=9,
-    )  # fmt: skip
+    text = f"{across} px across" if metres is None else f"{metres:.1f} m across"
+    place: dict[str, Any] = {"transform": inset.transAxes, "ha": "center", "va": "bottom"}
+    inset.text(0.5, 0.03, text, **parts.outlined(8, zorder=9, **place))
     _connect(axes, inset, view)
     return inset
 

@@ -38,9 +38,35 @@ def stroke(width: float) -> list[Any]:
     return [withStroke(linewidth=width, foreground="black")]
 
 
-def show_map(axes: "Axes", picture: NDArray[Any], aspect: float = 1.0, **options: Any) -> None:
-    """Draw a raster whose pixel (i, j) covers rows i to i + 1 and columns j to j + 1."""
-    height, width = picture.shape[:2]
+def outlined(size: float, rim: float = 0.3, **options: Any) -> dict[str, Any]:
+    """Options of white, bold text of ``size`` points with a black rim of that many sizes."""
+    style: dict[str, Any] = {"color": "white", "fontsize": size, "fontweight": "bold"}
+    return {**style, "path_effects": stroke(rim * size), **options}
+
+
+def round_length(longest: float) -> float:
+    """The longest of 1, 2, 5 times a power of ten that is not above ``longest``."""
+    power = 10.0 ** math.floor(math.log10(longest))
+    return next(power * factor for factor in (5, 2, 1) if power * factor <= longest)
+
+
+def show_map(
+    axes: "Axes",
+    picture: NDArray[Any],
+    aspect: float = 1.0,
+    shape: tuple[int, int] | None = None,
+    **options: Any,
+) -> None:
+    """Draw a raster whose pixel (i, j) covers rows i to i + 1 and columns j to j + 1.
+
+    Args:
+        axes: Where to.
+        picture: ``(H, W)`` or ``(H, W, C)``.
+        aspect: Height of a pixel in widths of one.
+        shape: Rows and columns that it covers, where those are not its own.
+        options: Of ``imshow``.
+    """
+    height, width = shape or picture.shape[:2]
     axes.imshow(picture, extent=(0, width, height, 0), aspect=aspect, **options)
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
@@ -61,29 +87,23 @@ def scale_bar(
     """
     height, width = shape
     scale = 1.0 if metres is None else metres
-    longest = 0.3 * width * scale
-    power = 10.0 ** math.floor(math.log10(longest))
-    length = next(power * factor for factor in (5, 2, 1) if power * factor <= longest)
+    length = round_length(0.3 * width * scale)
     left, right = 0.04 * width, 0.04 * width + length / scale
     base = 0.95 * height
-    axes.plot(
-        [left, right], [base, base], color="white", linewidth=0.3 * size,
-        path_effects=stroke(0.6 * size), solid_capstyle="butt", zorder=7,
-    )  # fmt: skip
-    axes.text(
-        (left + right) / 2, base - 0.02 * height, f"{length:g} {'px' if metres is None else 'm'}",
-        color="white", ha="center", va="bottom", fontsize=size, fontweight="bold", zorder=7,
-        path_effects=stroke(0.3 * size),
-    )  # fmt: skip
+    rim = stroke(0.6 * size)
+    line: dict[str, Any] = {"color": "white", "linewidth": 0.3 * size, "path_effects": rim}
+    axes.plot([left, right], [base, base], solid_capstyle="butt", zorder=7, **line)
+    text = f"{length:g} {'px' if metres is None else 'm'}"
+    place: dict[str, Any] = {"ha": "center", "va": "bottom", "zorder": 7}
+    axes.text((left + right) / 2, base - 0.02 * height, text, **outlined(size, **place))
 
 
-def mark_truth(axes: "Axes", row: float, col: float, size: float = 13.0) -> Any:
+def mark_truth(
+    axes: "Axes", row: float, col: float, size: float = 13.0, label: str = "true position"
+) -> Any:
     """A ring at the true position; returns it for a legend."""
-    (line,) = axes.plot(
-        col, row, "o", markersize=size, markerfacecolor="none", markeredgewidth=0.16 * size,
-        color=TRUTH, path_effects=stroke(0.3 * size), zorder=4, label="true position",
-        clip_on=False, linestyle="none",
-    )  # fmt: skip
+    line = _mark(axes, row, col, "o", size, TRUTH, label)
+    line.set(markerfacecolor="none", path_effects=stroke(0.3 * size), zorder=4)
     return line
 
 
@@ -91,11 +111,17 @@ def mark_estimate(
     axes: "Axes", row: float, col: float, number: int = 0, label: str = "estimate", size: float = 15
 ) -> Any:
     """A cross at the estimate of model ``number``; returns it for a legend."""
-    (line,) = axes.plot(
-        col, row, _MARKERS[number % len(_MARKERS)], markersize=size, markeredgewidth=0.16 * size,
-        color=ESTIMATES[number % len(ESTIMATES)], path_effects=stroke(0.28 * size), zorder=5,
-        label=label, clip_on=False, linestyle="none",
-    )  # fmt: skip
+    marker, color = _MARKERS[number % len(_MARKERS)], ESTIMATES[number % len(ESTIMATES)]
+    line = _mark(axes, row, col, marker, size, color, label)
+    line.set(path_effects=stroke(0.28 * size), zorder=5)
+    return line
+
+
+def _mark(
+    axes: "Axes", row: float, col: float, marker: str, size: float, color: str, label: str
+) -> Any:
+    (line,) = axes.plot(col, row, marker, markersize=size, color=color, label=label)
+    line.set(markeredgewidth=0.16 * size, clip_on=False, linestyle="none")
     return line
 
 
@@ -131,10 +157,10 @@ def density_contours(
     for place, level in enumerate(sorted(levels.tolist(), reverse=True)):
         if not 0 < level < float(posterior.max()):
             continue  # a set of one pixel, which the estimate's mark covers
+        width = 1.1 - 0.35 * place
         drawn = axes.contour(
-            cols, rows, shown, levels=[level], colors=["white"],
-            linewidths=1.1 - 0.35 * place, zorder=3,
-        )  # fmt: skip
+            cols, rows, shown, levels=[level], colors=["white"], linewidths=width, zorder=3
+        )
         drawn.set_path_effects(stroke(2.2 - 0.35 * place))
 
 
@@ -154,10 +180,8 @@ def outline_region(
     for rings in region.polygons():
         for ring in rings:
             rows, cols = np.array(ring).T
-            axes.plot(
-                cols, rows, color=color, linewidth=0.11 * size, path_effects=stroke(0.26 * size),
-                zorder=3,
-            )  # fmt: skip
+            rim = stroke(0.26 * size)
+            axes.plot(cols, rows, color=color, lw=0.11 * size, path_effects=rim, zorder=3)
     number_region(axes, region, shape, size)
 
 
@@ -171,10 +195,13 @@ def number_region(
     axes.annotate(
         str(region.rank),
         (right if to_right else region.left, max(region.top, 0.03 * height)),
-        xytext=(3 if to_right else -3, 0), textcoords="offset points",
-        ha="left" if to_right else "right", va="center", color="white", fontsize=size,
-        fontweight="bold", path_effects=stroke(0.26 * size), zorder=6,
-    )  # fmt: skip
+        xytext=(3 if to_right else -3, 0),
+        textcoords="offset points",
+        ha="left" if to_right else "right",
+        va="center",
+        zorder=6,
+        **outlined(size, 0.26),
+    )
 
 
 def landcover_picture(ids: NDArray[np.uint8], scheme: "ClassScheme") -> NDArray[np.uint8]:

@@ -46,8 +46,13 @@ def draw_errors(errors: ArrayLike, baselines: Mapping[str, ArrayLike]) -> "Figur
         x = np.concatenate([[least], np.clip(ordered, least, None), [most]])
         y = np.concatenate([[0], np.arange(1, len(ordered) + 1), [len(ordered)]]) / len(given)
         style = "-" if number == 0 else ("--", ":", "-.")[(number - 1) % 3]
-        axes.step(x, 100 * y, where="post", color=color, linewidth=width, linestyle=style,
-                  label=name)  # fmt: skip
+        line: dict[str, Any] = {
+            "color": color,
+            "linewidth": width,
+            "linestyle": style,
+            "label": name,
+        }
+        axes.step(x, 100 * y, where="post", **line)
     median = float(np.median(values[np.isfinite(values)])) if np.isfinite(values).any() else None
     if median is not None:
         axes.axvline(max(median, least), color=MODEL, linewidth=0.8, alpha=0.6)
@@ -87,10 +92,9 @@ def draw_calibration(mass_above: ArrayLike) -> "Figure":
     levels = np.linspace(0, 1, 101)
     count = len(np.asarray(mass_above))
     spread = 1.96 * np.sqrt(levels * (1 - levels) / max(1, count))
-    axes.fill_between(
-        100 * levels, 100 * np.clip(levels - spread, 0, 1), 100 * np.clip(levels + spread, 0, 1),
-        color=BASELINE, alpha=0.25, linewidth=0, label="95 % of calibrated ones",
-    )  # fmt: skip
+    low, high = (100 * np.clip(levels + sign * spread, 0, 1) for sign in (-1, 1))
+    band: dict[str, Any] = {"color": BASELINE, "alpha": 0.25, "linewidth": 0}
+    axes.fill_between(100 * levels, low, high, label="95 % of calibrated ones", **band)
     axes.plot([0, 100], [0, 100], color=BASELINE, linewidth=1)
     # At 100 % every camera is inside, by definition.
     found = np.append(coverage(mass_above, levels[:-1]), 1.0)
@@ -152,10 +156,9 @@ def draw_sweep(results: Mapping[str, Mapping[str, Any]]) -> "Figure":
         value = np.array([entry.get(key, np.nan) for entry in positions])
         low = np.array([entry.get(f"{key}_low", np.nan) for entry in positions])
         high = np.array([entry.get(f"{key}_high", np.nan) for entry in positions])
-        left.errorbar(
-            value, places + offset, xerr=np.clip([value - low, high - value], 0, None), fmt="o",
-            color=color, markersize=5, capsize=2.5, linewidth=1.2, label=key,
-        )  # fmt: skip
+        sides = np.clip([value - low, high - value], 0, None)
+        style = {"fmt": "o", "color": color, "markersize": 5, "capsize": 2.5, "linewidth": 1.2}
+        left.errorbar(value, places + offset, xerr=sides, label=key, **style)
     left.set_xscale("log")
     shown = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
     low_limit, high_limit = left.get_xlim()
@@ -169,8 +172,8 @@ def draw_sweep(results: Mapping[str, Mapping[str, Any]]) -> "Figure":
     right.barh(places, 100 * within, color=MODEL, height=0.55)
     for place, value in zip(places, within, strict=True):
         if math.isfinite(value):
-            right.text(100 * value + 1.5, place, f"{100 * value:.0f}", va="center",
-                       fontsize=_SIZE - 1)  # fmt: skip
+            text = f"{100 * value:.0f}"
+            right.text(100 * value + 1.5, place, text, va="center", fontsize=_SIZE - 1)
     right.set_xlim(0, 112)
     right.set_xticks([0, 50, 100])
     right.set_xlabel("within 5 m (%)", fontsize=_SIZE)

@@ -16,6 +16,7 @@ from cvsegguide.io.atomic import atomic_path
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.resampling import resample
 from cvsegguide.progress import track as show_progress
+from cvsegguide.viz.parts import round_length
 
 if TYPE_CHECKING:
     from cvsegguide.tracking.mosaic import Mosaic
@@ -185,9 +186,7 @@ def _draw_path(
 
 
 def _scale_bar(draw: ImageDraw.ImageDraw, metres: float) -> None:
-    longest = 0.3 * metres
-    power = 10.0 ** math.floor(math.log10(longest))
-    length = next(power * factor for factor in (5, 2, 1) if power * factor <= longest)
+    length = round_length(0.3 * metres)
     right = 14 + length / metres * PANEL
     draw.rectangle((13, PANEL - 17, right + 1, PANEL - 11), fill=(0, 0, 0))
     draw.rectangle((14, PANEL - 16, right, PANEL - 12), fill=INK)
@@ -223,7 +222,5 @@ def _write(draw: ImageDraw.ImageDraw, track: "Track", index: int) -> None:
 
 
 def _text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int) -> None:
-    draw.text(
-        place, text, fill=INK, font=ImageFont.load_default(size), stroke_width=2,
-        stroke_fill=(0, 0, 0),
-    )  # fmt: skip
+    font = ImageFont.load_default(size)
+    draw.text(place, text, fill=INK, font=font, stroke_width=2, stroke_fill=(0, 0, 0))
