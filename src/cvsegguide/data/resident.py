@@ -4,11 +4,7 @@ A GPU eats pairs faster than the cores beside it can decode and change them. Whe
 is decoded once (about 0.5 MB a pair), and batches are put together and transformed on the device.
 """
 
-import hashlib
-import pickle
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
@@ -29,20 +25,6 @@ _AT_ONCE = 32
 
 _RASTERS = ("overhead", "street", "landcover", "sightline", "street_range")
 _NUMBERS = ("position", "heading", "fov", "gsd")
-
-_kept: ContextVar[dict[str, tuple[list[str], dict[str, Tensor]]] | None] = ContextVar(
-    "_kept", default=None
-)
-
-
-@contextmanager
-def kept_sets() -> Iterator[None]:
-    """Within this context the last set that was read stays, for runs on the very same one."""
-    token = _kept.set(_kept.get() or {})
-    try:
-        yield
-    finally:
-        _kept.reset(token)
 
 
 class _AsBytes(Transform):
@@ -105,7 +87,7 @@ class ResidentLoader(OrderedLoader):
 
     def __iter__(self) -> Iterator[Batch]:
         if not self._ids:
-            self._obtain()
+            self._read()
         epoch, done = self._begin()
         order = [index for _, index in self.sampler]
         for number in range(done, len(self)):
@@ -115,20 +97,6 @@ class ResidentLoader(OrderedLoader):
             batch = transform_batch(batch, self.transforms, Draws(*seeds, device=self.device))
             self._position = (epoch, number + 1)
             yield batch
-
-    def _obtain(self) -> None:
-        """Take the set from an earlier run where it was kept, else read it."""
-        kept = _kept.get()
-        if kept is None:
-            self._read()
-            return
-        content = pickle.dumps((self.dataset, str(self.device)))
-        key = hashlib.sha256(content).hexdigest()
-        if key not in kept:
-            kept.clear()  # its memory is needed
-            self._read()
-            kept[key] = (self._ids, self._store)
-        self._ids, self._store = kept[key]
 
     def _read(self) -> None:
         """Decode the whole set, in its order."""
