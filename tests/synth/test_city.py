@@ -12,8 +12,8 @@ from cvsegguide.synth.city import City, make_city
 from cvsegguide.synth.ids import BUS
 from cvsegguide.synth.plan.fields import RAIL, WATER, corridor
 from cvsegguide.synth.scene import Scene
-from cvsegguide.synth.statistics import TARGETS, measure, table
 from cvsegguide.synth.styles import CityStyle
+from helpers import scripts
 from helpers.scenes import RASTERS, digest_of
 
 
@@ -191,10 +191,11 @@ def test_trunks_stand_in_the_open(scenes: list[Scene]) -> None:
 
 
 def test_class_shares_are_near_new_york() -> None:
-    statistics = measure(range(12), windows=2, size=768)
+    script = scripts.load("synthcity_statistics")
+    statistics = script.measure(range(12), windows=2, size=768)
     shares = statistics.shares.mean(axis=0)
     assert statistics.shares.sum(axis=1) == pytest.approx(1)
-    for value, (low, high) in TARGETS.items():
+    for value, (low, high) in script.TARGETS.items():
         # the mean of 24 windows still scatters by about a third for the rare classes
         slack = 0.04 if value in (1, 2, 5, 6, 7) else 0.012
         assert low - slack < shares[value] < high + slack, (value, shares[value])
@@ -203,7 +204,7 @@ def test_class_shares_are_near_new_york() -> None:
     assert 3.5 < statistics.cameras.mean() < 6.5
     assert 9 <= np.median(statistics.streets) <= 12
     assert 14 <= np.median(statistics.avenues) <= 25
-    assert "railroad" in table(statistics)
+    assert "railroad" in script.table(statistics)
 
 
 def test_style_is_obeyed() -> None:

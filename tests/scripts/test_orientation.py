@@ -6,20 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvsegguide.data.orientation import (
-    BUILDING,
-    SKY,
-    Alignment,
-    alignment_scores,
-    combined,
-    predicted_classes,
-)
 from cvsegguide.errors import InputError
+from helpers import scripts
 from helpers.brooklyn_queens import (
     arithmetic_landcover,
     draw_panorama,
     make_sample_tree,
 )
+
+orientation = scripts.load("panorama_orientation")
+BUILDING, SKY, Alignment = orientation.BUILDING, orientation.SKY, orientation.Alignment
+alignment_scores, combined = orientation.alignment_scores, orientation.combined
+predicted_classes = orientation.predicted_classes
 
 GSD = 0.2262
 

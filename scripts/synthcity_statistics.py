@@ -1,6 +1,6 @@
 """How much of what a city holds, against New York and against real samples.
 
-``python -m cvsegguide.synth.statistics FILE.png`` measures windows of several cities and draws the
+``python scripts/synthcity_statistics.py FILE.png`` measures windows of several cities and draws the
 plot of the documentation.
 """
 
