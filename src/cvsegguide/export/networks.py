@@ -89,13 +89,13 @@ class ExportedNetwork(nn.Module):
         return tuple(results[name] for name in self.outputs)
 
 
-def exportable(model: LocalizationModel) -> LocalizationModel:
+def exportable(network: LocalizationModel) -> LocalizationModel:
     """A copy in evaluation mode on the CPU whose parts can all be written into a graph."""
     from cvsegguide.export.geometric import ExportedGeometricModel
     from cvsegguide.models.backbones.crossformer import CrossFormer
     from cvsegguide.models.geometric.network import GeometricModel
 
-    model: Any = model.prepare_export()
+    model: Any = network.prepare_export()
     if type(model) is GeometricModel:
         model.__class__ = ExportedGeometricModel
         assert isinstance(model, ExportedGeometricModel)

@@ -36,7 +36,7 @@ CLASSES = tuple(NYC_CLASSES.channels)
 LIKELY_HEADINGS = 8
 """Of the headings tried, so many are computed between the cells; the others at cells only."""
 
-SPECTRA_AT_ONCE = {"cpu": 8e6, "cuda": 1e9}
+SPECTRA_AT_ONCE = {"cpu": 4e6, "cuda": 1e9}
 """Bytes that spectra of templates may take at a time without gradients; on a CPU more is slower."""
 
 
@@ -224,8 +224,8 @@ class GeometricModel(LocalizationModel):
         device = view.features.device.type
         if torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):  # sums of many cells
-                wide, seen = (change_tensors(each, _to_float) for each in (tile, view))
-                return self._match(wide, seen, headings)
+                tile, view = change_tensors(tile, _to_float), change_tensors(view, _to_float)
+                return self._match(tile, view, headings)
         return self._match(tile, view, headings)
 
     def _match(
