@@ -294,7 +294,9 @@ def _listen_for_warnings() -> None:
 
 
 def _write_files(answer: "Localization", result: Result) -> None:
-    folder = answer.save(result.folder / "files", truth=_truth_of(result))
+    from cvsegguide.viz.localization import save_with_figure
+
+    folder = save_with_figure(answer, result.folder / "files", _truth_of(result))
     layers.write_areas(answer, folder / "areas.geojson")
     with zipfile.ZipFile(folder / ARCHIVE, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
         for path in sorted(folder.iterdir()):

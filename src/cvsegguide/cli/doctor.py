@@ -72,7 +72,7 @@ def versions() -> dict[str, Any]:
     try:
         import torch
 
-        from cvsegguide.inference.localizer import choose_device
+        from cvsegguide.inference.torch_network import choose_device
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -105,7 +105,7 @@ def _draw(
     import json
 
     from cvsegguide.evaluation.examples import examples
-    from cvsegguide.inference.localizer import choose_device
+    from cvsegguide.inference.torch_network import choose_device
     from cvsegguide.io.atomic import write_text
     from cvsegguide.models.hub import default_weights, load_model
     from cvsegguide.progress import track

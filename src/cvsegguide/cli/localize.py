@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cvsegguide.inference.base import BaseLocalizer
+    from cvsegguide.inference.localizer import Localizer
     from cvsegguide.inference.result import Localization
     from cvsegguide.io.images import ImageLike
 
@@ -66,22 +66,8 @@ def chosen_model(argument: str | None) -> str:
     return default_weights()
 
 
-def chosen_localizer(model: str | None, device: str, precision: str = "auto") -> "BaseLocalizer":
-    """The localizer of these options; PyTorch stays out for an ONNX file.
-
-    Raises:
-        ConfigurationError: An ONNX file runs on the CPU alone.
-    """
-    if model is not None and model.endswith(".onnx"):
-        from cvsegguide.errors import ConfigurationError
-
-        if device not in ("auto", "cpu"):
-            raise ConfigurationError(f"--device {device}: an ONNX file runs on the CPU")
-        if precision not in ("auto", "fp32"):
-            raise ConfigurationError(f"--precision {precision}: an ONNX file computes in fp32")
-        from cvsegguide.export.localizer import OnnxLocalizer
-
-        return OnnxLocalizer(model)
+def chosen_localizer(model: str | None, device: str, precision: str = "auto") -> "Localizer":
+    """The localizer of these options."""
     from cvsegguide.inference.localizer import Localizer
 
     return Localizer.from_pretrained(chosen_model(model), device=device, precision=precision)
@@ -181,7 +167,11 @@ def run(arguments: argparse.Namespace) -> int:
         landcover=arguments.landcover,
         camera_height=arguments.camera_height,
     )
-    folder = result.save(arguments.out) if arguments.out else None
+    folder = None
+    if arguments.out:
+        from cvsegguide.viz.localization import save_with_figure
+
+        folder = save_with_figure(result, arguments.out)
     if arguments.json:
         print(json.dumps(result.to_dict(), indent=1))
         return 0

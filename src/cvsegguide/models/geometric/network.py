@@ -33,6 +33,9 @@ from cvsegguide.models.outputs import change_tensors
 CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
 
+NEVER = -1e30
+"""The logarithm of a probability of zero; infinities become NaN in an interpolation."""
+
 LIKELY_HEADINGS = 8
 """Of the headings tried, so many are computed between the cells; the others at cells only."""
 
@@ -74,6 +77,9 @@ class GeometricModel(LocalizationModel):
             often mistaken than places alone, and are calibrated on their own.
         temperature_peak, temperature_power: See :meth:`LocalizationModel.adapt_temperature`.
     """
+
+    portable = False
+    """Whether it takes any number of headings and has no operations that other runtimes lack."""
 
     channels = CLASSES
     street_extent = (90.0, 360.0)
@@ -246,20 +252,24 @@ class GeometricModel(LocalizationModel):
             return Prediction(cover, heatmap, joint=given, evidence=evidence)
         if headings is None:
             return Prediction(cover, self._scores(tile, images, seen, CELL), evidence=evidence)
-        sharp = self.search_sharpness if turns.shape[0] > 1 else 1.0
+        # No branch on the number of headings, which is free in exported files.
+        sharp = torch.where(torch.ones_like(turns).sum() > 1, self.search_sharpness, 1.0)
         cells = self._scores(tile, images, seen, 1) * sharp
         mass = cells.flatten(2).logsumexp(dim=2)
-        likely = mass.topk(min(LIKELY_HEADINGS, turns.shape[0]), dim=1).indices
-        chosen = torch.arange(len(mass), device=mass.device)[:, None]
-        fine = self._scores(tile, images[chosen, likely], seen[chosen, likely], CELL) * sharp
-        heatmap = fine.logsumexp(dim=1, keepdim=True)
-        if likely.shape[1] < turns.shape[0]:
-            others = cells.scatter(
-                1, likely[:, :, None, None].expand(-1, -1, *cells.shape[2:]), -torch.inf
-            ).logsumexp(dim=1, keepdim=True)
-            heatmap = torch.logaddexp(heatmap, enlarge(others, CELL))
+        spare = F.pad(mass, (0, LIKELY_HEADINGS - 1), value=-torch.inf)  # where there are few
+        likely = spare.topk(LIKELY_HEADINGS, dim=1)
+        chosen = likely.indices.clamp_max(turns.shape[0] - 1)[:, :, None, None]
+        some = [part.gather(1, chosen.expand(-1, -1, *part.shape[2:])) for part in (images, seen)]
+        fine = self._scores(tile, some[0], some[1], CELL) * sharp
+        fine = torch.where(likely.values[:, :, None, None] > -torch.inf, fine, NEVER)
+        others = cells.scatter(1, chosen.expand(-1, -1, *cells.shape[2:]), NEVER)
+        heatmap = torch.logaddexp(
+            fine.logsumexp(dim=1, keepdim=True),
+            enlarge(others.logsumexp(dim=1, keepdim=True), CELL),
+        )
         log = mass.log_softmax(dim=1)
-        return Prediction(cover, heatmap, best_heading(log, turns), log, evidence=evidence)
+        heading = None if self.portable else best_heading(log, turns)
+        return Prediction(cover, heatmap, heading, log, evidence=evidence)
 
     def joint(
         self, tile: OverheadFeatures, street: Tensor, headings: Tensor, known: Tensor | None = None
@@ -293,13 +303,13 @@ class GeometricModel(LocalizationModel):
         """
         spectrum = tile.cache.get("spectrum")
         if spectrum is None:
-            spectrum = conjugate_spectrum(self._maps(tile), self.joint_radius)
+            spectrum = conjugate_spectrum(self._maps(tile), self.joint_radius, self.portable)
             if not torch.is_grad_enabled():
                 tile.cache["spectrum"] = spectrum
         size = (tile.features.shape[-2], tile.features.shape[-1])
         polar = self._polar(view)
         groups: tuple[Tensor, ...] = (turns,)
-        if not torch.is_grad_enabled() and len(turns) > 1:
+        if not (torch.is_grad_enabled() or self.portable) and len(turns) > 1:
             one = 8 * polar.shape[0] * spectrum[0].numel()
             limit = SPECTRA_AT_ONCE.get(spectrum.device.type, 1e9)
             groups = torch.split(turns, max(1, int(limit / one)))
@@ -307,7 +317,7 @@ class GeometricModel(LocalizationModel):
         for group in groups:
             metric = to_metric(polar, turn_coordinates(self.coordinates, group, self.grid))
             weight = metric[:, :, -1:] * self.within_reach
-            images.append(correlate(spectrum, metric[:, :, :-1] * weight, size))
+            images.append(correlate(spectrum, metric[:, :, :-1] * weight, size, self.portable))
             weights.append(weight_inside(weight[:, :, 0], size))
         return torch.cat(images, dim=1), torch.cat(weights, dim=1).clamp_min(1.0)
 
@@ -369,6 +379,12 @@ class GeometricModel(LocalizationModel):
         """See :meth:`LocalizationModel.prepare_inference`."""
         model = copy.deepcopy(self).eval().requires_grad_(False)
         fold_all_norms(model)
+        return model
+
+    def prepare_export(self) -> "GeometricModel":
+        """See :meth:`LocalizationModel.prepare_export`; the heading is left to the caller."""
+        model = copy.deepcopy(self).cpu().float().eval().requires_grad_(False)
+        model.portable = True
         return model
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
