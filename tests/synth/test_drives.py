@@ -30,9 +30,8 @@ def test_odometry_without_noise_leads_to_where_the_camera_is(drive):
     assert list(rows[0]) == list(DRIVE_COLUMNS)
     assert rows[0]["forward"] == ""
     with open_mosaic(folder, 0.2262) as mosaic:
-        truth = np.array(
-            [mosaic.locate(float(row["lon"]), float(row["lat"])) for row in rows]
-        ) * [mosaic.gsd, mosaic.gsd]  # fmt: skip
+        places = [mosaic.locate(float(row["lon"]), float(row["lat"])) for row in rows]
+        truth = np.array(places) * mosaic.gsd
     down, right = truth[0]
     heading = float(rows[0]["heading"])
     for row, (true_down, true_right) in zip(rows[1:], truth[1:], strict=True):

@@ -10,7 +10,6 @@ from cvsegguide.errors import InputError
 from cvsegguide.synth.city import City
 from cvsegguide.synth.ids import CAR
 from cvsegguide.synth.overhead import render_overhead
-from cvsegguide.synth.overhead.light import Sweep, cast_shadows
 from cvsegguide.synth.scene import Objects, Scene
 from cvsegguide.synth.styles import PhotoStyle
 
@@ -90,15 +89,6 @@ def test_shadow_is_longer_when_the_sun_is_low() -> None:
     for elevation in (40.0, 60.0):
         expected = 10.0 / np.tan(np.radians(elevation)) / GSD
         assert abs(length(elevation) - expected) <= 3
-
-
-def test_shadow_height_is_exact() -> None:
-    height = np.zeros((40, 9), np.float32)
-    height[30, 4] = 6.0
-    shadow = cast_shadows(height, 0, 0, Sweep(-1.0, 0.0, 0.5, 100.0))
-    np.testing.assert_allclose(shadow[:30, 4][::-1][:12], 6.0 - 0.5 * np.arange(1, 13))
-    assert shadow[30:].max() == 0
-    assert shadow[:, :4].max() == 0
 
 
 @pytest.mark.parametrize(("azimuth", "step"), [(0.0, (-1, 0)), (90.0, (0, 1)), (180.0, (1, 0))])
