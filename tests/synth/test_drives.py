@@ -120,9 +120,3 @@ def test_arguments_out_of_range_are_named(tmp_path, option, word):
     with pytest.raises(InputError, match=word):
         generate_drive(tmp_path / "drive", **{"frames": 3, "seed": 0, **option})
     assert not (tmp_path / "drive").exists()
-
-
-def test_a_folder_in_use_is_refused(tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="not an empty folder"):
-        generate_drive(tmp_path, 3)
