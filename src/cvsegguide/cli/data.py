@@ -86,8 +86,8 @@ def _link(arguments: argparse.Namespace) -> int:
 
     cities = layout.city_folders(arguments.root, arguments.city)
     if len(cities) > 1 and (arguments.out or arguments.compare):
-        names = ", ".join(cities)
-        raise ConfigurationError(f"`out`, `compare`: name one `city` (there are {names})")
+        found_cities = ", ".join(cities)
+        raise ConfigurationError(f"`out`, `compare`: name one `city` (there are {found_cities})")
     status = 0
     report: dict[str, dict[str, Any]] = {}
     for city, folder in cities.items():

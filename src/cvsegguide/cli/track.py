@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
+from cvsegguide import console
 from cvsegguide.cli.localize import add_model_arguments, add_place_arguments, chosen_model
 from cvsegguide.cli.parsing import add_values
-from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.io.atomic import write_text
 
@@ -116,12 +116,12 @@ def run(arguments: argparse.Namespace) -> int:
         camera_height=arguments.camera_height,
     )
     written = _write(arguments, localizer, result, frames, overhead) if arguments.out else []
-    if settings.json:
+    if console.settings.json:
         print(json.dumps(_summary(result), indent=1, allow_nan=False))
     else:
         _print(result)
         for path in written:
-            done(f"{path} written")
+            console.done(f"{path} written")
     return 0
 
 
@@ -229,5 +229,5 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         settings=settings,
         keep=keep,
     )
-    print(json.dumps(result, indent=1) if settings.json else report(result))
+    print(json.dumps(result, indent=1) if console.settings.json else report(result))
     return 0
