@@ -1,4 +1,4 @@
-"""``python scripts/make_app_examples.py``: make the pairs of :mod:`cvsegguide.app.examples`.
+"""``python scripts/make_app_examples.py``: make the pairs of :mod:`cvsegguide.app.uploads`.
 
 The seed is one of those that are kept for demonstrations: no weights are trained on them. The
 places were chosen for variety, and one because the network errs there.
@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from cvsegguide.app.examples import FOLDER
+from cvsegguide.app.uploads import FOLDER
 from cvsegguide.geo import GeoReference
 
 SEED, TILES, TOWN = 990_101, 32, 2

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cvsegguide
-from cvsegguide.app.examples import EXAMPLES
+from cvsegguide.app.uploads import EXAMPLES
 from cvsegguide.data import sightline
 from cvsegguide.viz import parts
 

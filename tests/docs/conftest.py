@@ -31,7 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of the names that the documents use; :func:`world` copies them."""
-    from cvsegguide.app.examples import EXAMPLES
+    from cvsegguide.app.uploads import EXAMPLES
 
     folder = tmp_path_factory.mktemp("places")
     example = EXAMPLES["roundabout"]

@@ -1,7 +1,6 @@
 """An answer as a picture whose layers the page shows and hides, as numbers, and as files."""
 
 import math
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from cvsegguide.inference.result import Localization
 from cvsegguide.io.rasters import Overhead
 from cvsegguide.viz import parts
 
-SIDE = 1600
-"""Pictures are shown with at most so many pixels a side."""
+SIDE = 1600  # pixels of what is shown, at most
 
 
 def draw_picture(overhead: Overhead, upload: str, layers: str = "") -> str:
@@ -32,26 +30,23 @@ def draw_picture(overhead: Overhead, upload: str, layers: str = "") -> str:
 
 
 def draw_layers(result: Localization, folder: Path, truth: tuple[float, float] | None) -> str:
-    """Land cover, posterior (density and its logarithm over 4 decades), areas, regions, marks."""
+    """Land cover, posterior, areas, regions, the estimate, and the truth where it is known."""
     step = math.ceil(max(result.posterior.shape) / SIDE)
-    density = block_reduce(result.posterior, step, np.max)  # no peak is lost
-    logarithm = np.maximum(1 + np.log10(np.maximum(density / density.max(), 1e-9)) / 4, 0)
-    pictures = {
-        "landcover": result.scheme.palette[result.landcover[::step, ::step]],
-        "density": np.rint(255 * parts.posterior_overlay(density)).astype(np.uint8),
-        # the overlay takes a root
-        "logarithm": np.rint(255 * parts.posterior_overlay(logarithm**2)).astype(np.uint8),
-    }
+    density = block_reduce(result.posterior, step, np.max)  # type: ignore[no-untyped-call]
+    overlay = np.rint(255 * parts.posterior_overlay(density)).astype(np.uint8)
+    cover = result.scheme.palette[result.landcover[::step, ::step]]
     extent = (density.shape[0] * step, density.shape[1] * step)
-    drawn = [_image(each, folder / f"{name}.png", extent) for name, each in pictures.items()]
-    drawn += [_path("areas", find_area(result, mass)) for mass in (0.5, 0.9)]
-    drawn += [_path("regions", region) for region in result.regions]
+    drawn = _image(cover, folder / "landcover.png", extent)
+    drawn += _image(overlay, folder / "posterior.png", extent)
+    for area in (find_area(result, 0.5), find_area(result, 0.9), *result.regions):
+        rings = [ring for part in area.polygons() for ring in part]
+        path = ("M" + "L".join(f"{col:g} {row:g}" for row, col in ring) + "z" for ring in rings)
+        drawn += f'<path class="{"regions" if area.rank else "areas"}" d="{"".join(path)}"/>'
     row, col, arm = result.row, result.col, 0.02 * max(result.posterior.shape)
-    cross = f"M{col - arm} {row}h{2 * arm}M{col} {row - arm}v{2 * arm}"
-    drawn.append(f'<path class="marks" d="{cross}"/>')
+    drawn += f'<path d="M{col - arm} {row}h{2 * arm}M{col} {row - arm}v{2 * arm}"/>'
     if truth is not None:
-        drawn.append(f'<circle class="marks truth" cx="{truth[1]}" cy="{truth[0]}" r="{arm}"/>')
-    return "".join(drawn)
+        drawn += f'<circle cx="{truth[1]}" cy="{truth[0]}" r="{arm}"/>'
+    return drawn
 
 
 def find_area(result: Localization, mass: float) -> Region:
@@ -61,14 +56,13 @@ def find_area(result: Localization, mass: float) -> Region:
     return Region(0, mass, result.row, result.col, area_m2=size, cutout=inside)
 
 
-def describe(result: Localization, truth: tuple[float, float] | None) -> str:
-    """The estimate, areas, the error where the truth is known, and the legend, as HTML."""
+def describe(result: Localization, figure: Path, truth: tuple[float, float] | None) -> str:
+    """Legend, estimate, areas, the error where the truth is known, and the figure, as HTML."""
     size = result.pixel_size
     facts = {"row, column": f"{result.row:.1f}, {result.col:.1f}"}
     if result.lat is not None:
         facts["latitude, longitude"] = f"{result.lat:.6f}, {result.lon:.6f}"
-    unknown = "unknown: taken as north"
-    facts["heading"] = unknown if result.heading is None else f"{result.heading:.1f}°"
+    facts["heading"] = "unknown" if result.heading is None else f"{result.heading:.1f}°"
     for mass in (0.5, 0.9):
         area = find_area(result, mass)
         pixels = f"{area.cutout.sum()} pixels"
@@ -79,7 +73,6 @@ def describe(result: Localization, truth: tuple[float, float] | None) -> str:
         facts["error (truth: green ring)"] = f"{error:.2f} {'pixels' if size is None else 'm'}"
     unknown = "unknown: taken as one tile"
     facts["resolution"] = unknown if size is None else f"{result.gsd:.4g} m per pixel"
-    facts["model"] = escape(Path(result.model).name)
     rows = [f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in facts.items()]
     shares = np.bincount(result.landcover.ravel(), minlength=256) / result.landcover.size
     legend = [
@@ -87,13 +80,8 @@ def describe(result: Localization, truth: tuple[float, float] | None) -> str:
         for entry in sorted(result.scheme.classes, key=lambda entry: -shares[entry.id])
         if shares[entry.id]
     ]
-    return f'<table>{"".join(rows)}</table><p class="legend">{"".join(legend)}</p>'
-
-
-def _path(name: str, region: Region) -> str:
-    rings = [ring for part in region.polygons() for ring in part]
-    drawn = ("M" + "L".join(f"{col:g} {row:g}" for row, col in ring) + "z" for ring in rings)
-    return f'<path class="{name}" d="{"".join(drawn)}"/>'
+    image = f'<details><summary>Figure</summary><img src="gradio_api/file={figure}"></details>'
+    return f'<p class="legend">{" ".join(legend)}</p><table>{"".join(rows)}</table>{image}'
 
 
 def _image(picture: Any, path: Path, extent: tuple[int, int]) -> str:
@@ -103,6 +91,6 @@ def _image(picture: Any, path: Path, extent: tuple[int, int]) -> str:
         shown.thumbnail((SIDE, SIDE))
         shown.save(path, quality=88)
     return (
-        f'<image class="{path.stem}" href="gradio_api/file={escape(str(path))}" '
+        f'<image class="{path.stem}" href="gradio_api/file={path}" '
         f'width="{extent[1]}" height="{extent[0]}" preserveAspectRatio="none"/>'
     )

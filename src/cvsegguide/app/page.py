@@ -14,49 +14,30 @@ import pandas as pd
 from gradio.utils import get_upload_folder
 
 from cvsegguide.app import answer
-from cvsegguide.app.examples import EXAMPLES
-from cvsegguide.app.uploads import LABELS, Limits, Question
+from cvsegguide.app.uploads import EXAMPLES, LABELS, Question
 from cvsegguide.inference.localizer import Localizer
 
-LAUNCH: dict[str, Any] = {
-    "css": Path(__file__).with_name("page.css").read_text("utf-8"),
-    # fonts of the reader's own system: none is fetched
-    "theme": gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-    "footer_links": [],
-    "run_history": False,
-    "ssr_mode": False,
-    "share": False,
-    "quiet": True,
-}
-"""How :class:`Page` is to be launched."""
-
-# Layers are shown and hidden in the browser alone: nothing is sent.
-_SHOW = """(shown, posterior, landcover, zoom) => {
-  const set = (name, value) => document.body.style.setProperty('--' + name, value);
-  for (const name of ['areas', 'regions', 'marks']) set(name, shown.includes(name) ? 1 : 0);
-  for (const name of ['density', 'logarithm']) set(name, posterior === name ? 0.85 : 0);
-  set('landcover', landcover), set('zoom', zoom);
-}"""
+# Layers change in the browser alone: nothing is sent.
+_SHOW = """(...values) => ['posterior', 'landcover', 'zoom'].forEach(
+  (name, place) => document.body.style.setProperty('--' + name, values[place]))"""
 # No lens sees a panorama; 69 degrees are a phone's 26 mm.
 _LENS = "(lens, fov) => (lens && fov > 150 ? 69 : fov)"
 
 
 class Page(gr.Blocks):
-    """The page, to be launched with :data:`LAUNCH`: ``models`` can be chosen, by their number."""
+    """The page, to be launched by ``cvsegguide app``; a model is chosen by its number."""
 
-    def __init__(
-        self, models: tuple[str, ...], device: str = "auto", limits: Limits | None = None
-    ) -> None:
-        # files of pages that were not closed properly go after an hour
+    def __init__(self, models: tuple[str, ...], device: str, pixels: int) -> None:
         super().__init__(title="CVSegGuide", analytics_enabled=False, delete_cache=(600, 3600))
-        self._limits = limits or Limits()
+        self._pixels = pixels
         self._folders: dict[str, set[Path]] = {}
         self._load = lru_cache(2)(lambda i: Localizer.from_pretrained(models[i], device=device))
         with self:
             gr.Markdown(
                 "# CVSegGuide\nWhere in this aerial photograph was this street view taken? Your "
                 "pictures stay on the machine that runs this page. The bundled weights know "
-                "synthetic imagery only: do not rely on them for real places."
+                "synthetic imagery only: do not rely on them for real places.\n"
+                "### Press an example, or bring your own"
             )
             with gr.Row():
                 with gr.Column(scale=2, min_width=320):
@@ -67,7 +48,6 @@ class Page(gr.Blocks):
         self.queue(max_size=16)
 
     def _lay_out_question(self, models: tuple[str, ...]) -> None:
-        gr.Markdown("### Press an example, or bring your own")
         with gr.Row(elem_classes="examples"):
             self._examples = {
                 name: gr.Button(example["title"], icon=example["thumbnail"], size="sm")
@@ -84,7 +64,7 @@ class Page(gr.Blocks):
             "fov": partial(angle, minimum=1, value=360),
             "lens": gr.Checkbox,
             "model": partial(gr.Dropdown, choices, value=0),
-            "gsd": partial(gr.Number, None),
+            "gsd": partial(gr.Number, 0),
             "bounds": gr.Textbox,
         }
         self._fields: dict[str, Any] = {}
@@ -98,15 +78,12 @@ class Page(gr.Blocks):
     def _lay_out_answer(self) -> None:
         self._picture = gr.HTML("The answer is shown here.", elem_id="map")
         with gr.Column(visible=False) as self._result:
-            layers = [("50 and 90 % areas", "areas"), ("regions", "regions"), ("estimate", "marks")]
-            scales = ["density", "logarithm", "off"]
-            controls: list[Any] = [
-                gr.CheckboxGroup(layers, value=[name for _, name in layers], label="Show"),
-                gr.Radio(scales, value="density", label="Posterior", elem_id="scale"),
-                gr.Slider(0, 1, 0.35, label="Opacity of the land cover", elem_id="opacity"),
+            controls = [
+                gr.Slider(0, 1, 0.85, label="Opacity of the posterior", elem_id="posterior"),
+                gr.Slider(0, 1, 0.35, label="Opacity of the land cover", elem_id="landcover"),
                 gr.Slider(1, 8, 1, label="Zoom", elem_id="zoom"),
             ]
-            gr.on([control.change for control in controls], None, controls, js=_SHOW)
+            gr.on([control.change for control in controls], None, [*controls], js=_SHOW)
             self._facts = gr.HTML(elem_id="facts")
             self._regions = gr.Dataframe(label="Regions", elem_id="regions")
             self._files = gr.Files(label="Downloads", interactive=False, elem_id="downloads")
@@ -118,7 +95,6 @@ class Page(gr.Blocks):
         look |= {"show_progress": "hidden", "trigger_mode": "always_last", "queue": False}
         find: Any = {"fn": self._find, "inputs": fields, "concurrency_limit": 1}
         find |= {"outputs": [*question, self._facts, self._regions, self._files]}
-        find |= {"show_progress_on": self._picture, "concurrency_id": "network"}
         files = [event for file in fields[:2] for event in (file.upload, file.clear)]
         gr.on([*files, *(field.input for field in fields[2:] if field is not lens)], **look)
         lens.input(None, [lens, fov], fov, js=_LENS).then(**look)
@@ -159,8 +135,8 @@ class Page(gr.Blocks):
         return self._tell({}) | {
             self._picture: answer.draw_picture(asked.overhead, values[0], layers),
             self._result: gr.update(visible=True),
-            self._facts: answer.describe(result, truth),
-            self._regions: regions.round({"probability": 3, "row": 1, "col": 1, "area_m2": 1}),
+            self._facts: answer.describe(result, files / "figure.png", truth),
+            self._regions: regions.round(6),
             self._files: [archive, *sorted(str(path) for path in files.iterdir())],
         }
 
@@ -173,7 +149,7 @@ class Page(gr.Blocks):
     def _read(self, request: gr.Request, values: tuple[Any, ...]) -> Question:
         brought = {Path(path).parent for path in values[:2] if path}
         self._folders.setdefault(str(request.session_hash), set()).update(brought)
-        return Question(values, self._limits)
+        return Question(values, self._pixels)
 
     def _tell(self, faults: dict[str, str]) -> dict[Any, Any]:
         """Each fault in its place, names of fields in it bold; no fault elsewhere."""
@@ -190,13 +166,12 @@ def _take(name: str) -> list[Any]:
     example = EXAMPLES[name]
     pictures = [str(example["overhead"]), str(example["street"])]
     heading = [example["heading"] is None, example["heading"] or 0, 0]
-    return [*pictures, *heading, example["fov"], False, gr.skip(), None, ""]
+    return [*pictures, *heading, example["fov"], False, gr.skip(), 0, ""]
 
 
 def _find_truth(asked: Question) -> tuple[float, float] | None:
     """Where the camera stood, ``(row, col)``, if this is an example."""
     for example in EXAMPLES.values():
-        pairs = [(asked.values[kind], example[kind]) for kind in ("overhead", "street")]
-        if all(filecmp.cmp(*pair, shallow=False) for pair in pairs):
+        if all(filecmp.cmp(asked.values[k], example[k], False) for k in ("overhead", "street")):
             return example["row"], example["col"]
     return None

@@ -1,13 +1,14 @@
 """What the page asks: files of strangers, looked at before they are decoded, and numbers."""
 
+import json
 import math
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings
 
 import numpy as np
 import rasterio
@@ -15,7 +16,8 @@ import rasterio
 from cvsegguide.errors import CVSegGuideError, InputError, in_words
 from cvsegguide.geo import from_lens
 from cvsegguide.io.images import read_image
-from cvsegguide.io.rasters import Overhead, check_given_bounds, read_overhead
+from cvsegguide.io.location import check_given_bounds
+from cvsegguide.io.rasters import read_overhead
 
 LABELS = {
     "overhead": "Overhead image: GeoTIFF or another raster, north up",
@@ -26,7 +28,7 @@ LABELS = {
     "fov": "Field of view: degrees from left to right",
     "lens": "Lens: a photograph, held level, not a panorama",
     "model": "Model",
-    "gsd": "Metres per pixel: where the file does not tell",
+    "gsd": "Metres per pixel: where the file does not tell; 0: unknown",
     "bounds": "Bounds: west, south, east, north in degrees, where the file does not tell",
 }
 """What is asked, in the order of the page; before the colon, what the page calls it."""
@@ -34,27 +36,32 @@ LABELS = {
 DRIVERS = ("GTiff", "PNG", "JPEG", "WEBP", "BMP", "GIF", "JP2OpenJPEG")
 """GDAL's drivers that may touch a file: others read descriptions that lead to other files."""
 
+FOLDER = Path(__file__).parent / "examples"
 
-@dataclass(frozen=True)
-class Limits:
-    """How much people may bring."""
-
-    upload_bytes: int = 64 << 20
-    overhead_pixels: int = 32_000_000
-    street_pixels: int = 72_000_000
+EXAMPLES: dict[str, dict[str, Any]] = {
+    example["name"]: example
+    | {
+        "overhead": FOLDER / f"{example['name']}-overhead.tif",
+        "street": FOLDER / f"{example['name']}-street.jpg",
+        "thumbnail": FOLDER / f"{example['name']}.jpg",
+    }
+    for example in json.loads((FOLDER / "examples.json").read_text("utf-8"))
+}
+"""By name: ``scripts/make_app_examples.py`` made them in a SynthCity that no weights know."""
 
 
 class Question:
     """Values of :data:`LABELS`, read; ``faults`` says what is wrong with which of them."""
 
-    def __init__(self, values: tuple[Any, ...], limits: Limits) -> None:
+    def __init__(self, values: tuple[Any, ...], pixels: int) -> None:
         self.values = dict(zip(LABELS, values, strict=True))
         self.faults: dict[str, str] = {}
-        self.overhead = self.street = None
+        self.overhead: Any = None
+        self.street: Any = None
         with self.telling("overhead"):
-            self.overhead = values[0] and self._read_overhead(values[0], limits.overhead_pixels)
+            self.overhead = values[0] and self._read_overhead(values[0], pixels)
         with self.telling("street"):
-            self.street = values[1] and self._read_street(values[1], limits.street_pixels)
+            self.street = values[1] and self._read_street(values[1], pixels)
 
     @contextmanager
     def telling(self, field: str) -> Iterator[None]:
@@ -62,16 +69,18 @@ class Question:
         try:
             yield
         except CVSegGuideError as error:
-            text = in_words(str(error.args[0]), _label)
+            text = in_words(
+                str(error.args[0]), lambda name: f"*{LABELS.get(name, name).partition(':')[0]}*"
+            )
             for path in filter(None, (self.values["overhead"], self.values["street"])):
                 text = text.replace(path, Path(path).name)
-            text = text.replace("pass *lens*", "tick *lens*").replace("pass *", "fill in *")
+            text = text.replace("pass *Lens*", "tick *Lens*").replace("pass *", "fill in *")
             self.faults[error.parameter if error.parameter in LABELS else field] = text
 
-    def _read_overhead(self, path: str, pixels: int) -> Overhead:
-        bounds, driver = _read_bounds(self.values["bounds"]), check_file(path, pixels)
-        gsd = self.values["gsd"]
-        image = read_overhead(path, bounds, gsd, driver=driver, max_pixels=pixels)
+    def _read_overhead(self, path: str, pixels: int) -> Any:
+        text, gsd, driver = self.values["bounds"], self.values["gsd"], check_file(path, pixels)
+        bounds: Any = tuple(map(float, re.findall(r"-?\d+\.?\d*", text))) if text else None
+        image = read_overhead(path, bounds, gsd or None, driver=driver, max_pixels=pixels)
         if bounds is not None:
             check_given_bounds(image)
         return replace(image, name=Path(path).name)
@@ -92,32 +101,13 @@ def check_file(path: str, pixels: int) -> str:
     """The driver of a file that may be decoded; its blocks, and bands of 12 bytes, count."""
     for driver in DRIVERS:
         try:
-            with (
-                warnings.catch_warnings(action="ignore"),
-                rasterio.open(path, driver=driver) as file,
-            ):
+            with catch_warnings(action="ignore"), rasterio.open(path, driver=driver) as file:
                 depth = sum(np.dtype(kind).itemsize for kind in file.dtypes)
                 largest = max(math.prod(shape) for shape in (file.shape, *file.block_shapes))
         except (rasterio.errors.RasterioError, TypeError):
             continue
         if largest * max(1.0, depth / 12) > pixels:
-            raise InputError(
-                f"{path}: {file.width} x {file.height} pixels of {depth} bytes; at most "
-                f"{pixels / 1e6:g} megapixels of 12 bytes are taken here, so cut it or shrink it"
-            )
+            size = f"{file.width} x {file.height} pixels of {depth} bytes"
+            raise InputError(f"{path}: {size}; at most {pixels / 1e6:g} megapixels are taken")
         return driver
     raise InputError(f"{path}: damaged, or none of {', '.join(DRIVERS)}")
-
-
-def _read_bounds(text: str) -> tuple[float, ...] | None:
-    try:
-        bounds = tuple(float(part) for part in re.findall(r"[^\s,;]+", text))
-    except ValueError:
-        bounds = (math.nan,)
-    if len(bounds) not in (0, 4):
-        raise InputError("give west, south, east and north in degrees", "bounds")
-    return bounds or None
-
-
-def _label(name: str) -> str:
-    return f"*{LABELS.get(name, name).partition(':')[0].lower()}*"

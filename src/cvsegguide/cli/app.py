@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--open", action="store_true", help="open the page in a browser")
     for name, default, unit, text in (
         ("--max-upload", 64.0, "MB", "of one file"),
-        ("--max-megapixels", 32.0, "N", "of an overhead image"),
+        ("--max-megapixels", 64.0, "N", "of a picture"),
     ):
         add(name, type=float, default=default, metavar=unit, help=f"{text} (default: {default:g})")
 
@@ -57,11 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.port < 65536:
         raise ConfigurationError(f"from 0 to 65535, got {arguments.port}", parameter="port")
     try:
+        from gradio.themes import Default
         from starlette.middleware import Middleware
         from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-        from cvsegguide.app.page import LAUNCH, Page
-        from cvsegguide.app.uploads import Limits
+        from cvsegguide.app.page import Page
     except ModuleNotFoundError as error:
         if error.name not in ("gradio", "starlette"):
             raise
@@ -71,14 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
     models = tuple(dict.fromkeys([*arguments.model, *_bundled()]))
     if not models:
         raise ConfigurationError("none is bundled with this version; name one", parameter="model")
-    limits = Limits(
-        upload_bytes=round(arguments.max_upload * (1 << 20)),
-        overhead_pixels=round(arguments.max_megapixels * 1e6),
-    )
     port = _free_port(arguments.host, arguments.port)
     with tempfile.TemporaryDirectory(prefix="cvsegguide-app-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
-        page = Page(models, arguments.device, limits)
+        page = Page(models, arguments.device, round(arguments.max_megapixels * 1e6))
         # a stranger's name can be made to point to 127.0.0.1
         names = LOCAL if arguments.host in LOCAL else ["*"]
         guard = Middleware(TrustedHostMiddleware, allowed_hosts=names)
@@ -86,10 +82,17 @@ def run(arguments: argparse.Namespace) -> int:
             server_name=arguments.host,
             server_port=port,
             inbrowser=arguments.open,
-            max_file_size=limits.upload_bytes,
+            max_file_size=round(arguments.max_upload * (1 << 20)),
             app_kwargs={"middleware": [guard]},
             prevent_thread_lock=True,
-            **LAUNCH,
+            css_paths=str(files("cvsegguide.app") / "page.css"),
+            # fonts of the reader's own system: none is fetched
+            theme=Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            share=False,
+            quiet=True,
         )
         if arguments.host not in LOCAL:
             complain(
