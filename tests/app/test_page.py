@@ -84,7 +84,7 @@ def test_layers_change_in_the_browser_alone(guest: Guest) -> None:
     guest.press_example("Roundabout")
     tab = guest.page
     pictures = [url for url in guest.asked if url.endswith((".png", "x256.jpg"))]
-    assert len(pictures) == len(set(pictures)) == 3
+    assert len(pictures) == len(set(pictures)) == 4
     asked = len(guest.asked)
     for name in ("landcover", "posterior"):
         guest.fill(name, "0.7")
@@ -160,7 +160,7 @@ def test_numbers_that_cannot_be_are_told_at_their_fields(guest: Guest, tmp_path:
     guest.fill("gsd", "-1")
     assert "positive" in guest.fault("gsd")
     guest.fill("bounds", "1, 2, 3")
-    assert "west, south, east and north" in guest.fault("bounds")
+    assert "four numbers are wanted" in guest.fault("bounds")
     guest.fill("bounds", "-73.98 40.7 -73.9796 40.7003")
     guest.wait_until_mended("bounds")
     guest.fill("gsd", "0.5")

@@ -12,7 +12,7 @@ from typing import Any
 
 from cvsegguide.app.uploads import LABELS
 
-PATIENCE = 15_000.0
+PATIENCE = 120_000.0
 """Milliseconds: machines may be busy."""
 
 

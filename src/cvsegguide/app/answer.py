@@ -62,7 +62,7 @@ def describe(result: Localization, figure: Path, truth: tuple[float, float] | No
     facts = {"row, column": f"{result.row:.1f}, {result.col:.1f}"}
     if result.lat is not None:
         facts["latitude, longitude"] = f"{result.lat:.6f}, {result.lon:.6f}"
-    facts["heading"] = "unknown" if result.heading is None else f"{result.heading:.1f}°"
+    facts["heading"] = "taken as north" if result.heading is None else f"{result.heading:.1f}°"
     for mass in (0.5, 0.9):
         area = find_area(result, mass)
         pixels = f"{area.cutout.sum()} pixels"

@@ -90,14 +90,14 @@ class Page(gr.Blocks):
 
     def _wire(self) -> None:
         fields, lens, fov = list(self._fields.values()), self._fields["lens"], self._fields["fov"]
-        question = [*self._slots.values(), self._picture, self._result]
-        look: Any = {"fn": self._look, "inputs": fields, "outputs": question}
-        look |= {"show_progress": "hidden", "trigger_mode": "always_last", "queue": False}
+        shown = [*self._slots.values(), self._picture, self._result]
+        quiet: Any = {"inputs": fields, "outputs": shown, "show_progress": "hidden"}
         find: Any = {"fn": self._find, "inputs": fields, "concurrency_limit": 1}
-        find |= {"outputs": [*question, self._facts, self._regions, self._files]}
-        files = [event for file in fields[:2] for event in (file.upload, file.clear)]
-        gr.on([*files, *(field.input for field in fields[2:] if field is not lens)], **look)
-        lens.input(None, [lens, fov], fov, js=_LENS).then(**look)
+        find |= {"outputs": [*shown, self._facts, self._regions, self._files]}
+        events = [event for file in fields[:2] for event in (file.upload, file.clear)]
+        events += [fields[-1].change, *(field.input for field in fields[2:-1] if field is not lens)]
+        gr.on(events, self._look, trigger_mode="always_last", **quiet)
+        lens.input(None, [lens, fov], fov, js=_LENS).then(self._look, **quiet)
         for name, button in self._examples.items():
             button.click(partial(_take, name), None, fields, show_progress="hidden").then(**find)
         self._go.click(**find)
@@ -162,7 +162,6 @@ class Page(gr.Blocks):
 
 
 def _take(name: str) -> list[Any]:
-    """Values of the fields for an example."""
     example = EXAMPLES[name]
     pictures = [str(example["overhead"]), str(example["street"])]
     heading = [example["heading"] is None, example["heading"] or 0, 0]
