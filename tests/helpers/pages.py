@@ -62,13 +62,16 @@ class Guest:
 
     def press_example(self, title: str) -> None:
         """Press an example and wait for its answer."""
-        self.page.click(f".examples button:has-text('{title}')")
-        self.page.wait_for_selector("#facts table")
+        self._press(f".examples button:has-text('{title}')")
 
     def find(self) -> None:
         """Press the button and wait for the answer."""
-        self.page.click("#go")
-        self.page.wait_for_selector("#facts table")
+        self._press("#go")
+
+    def _press(self, selector: str) -> None:
+        self.page.evaluate("document.querySelector('#facts table')?.classList.add('before')")
+        self.page.click(selector)
+        self.page.wait_for_selector("#facts table:not(.before)")
 
     def fact(self, name: str) -> str:
         """What the answer says, ``"row, column"`` for example."""
