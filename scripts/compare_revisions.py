@@ -26,7 +26,7 @@ BENCHMARK = Path("cvsegguide/benchmark")
 def answer(subject: str, threads: int, quick: bool) -> None:
     """Make the tasks of a subject one by one; run each as often as stdin asks."""
     with suppress(ImportError):  # what commands did before they were there no more
-        from cvsegguide.machine import wait_briefly  # type: ignore[attr-defined]
+        from cvsegguide.machine import wait_briefly  # type: ignore[import-not-found]
 
         wait_briefly()
     with suppress(ImportError):

@@ -6,6 +6,7 @@ python docs/_build/pictures.py        # writes docs/images/concept-*.jpg
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cvsegguide
-from cvsegguide.app.examples import Example, named
+from cvsegguide.app.uploads import EXAMPLES
 from cvsegguide.data import sightline
 from cvsegguide.viz import parts
 
@@ -50,14 +51,14 @@ def label(axes: Axes, row: float, col: float, text: str, color: str, **options: 
     )  # fmt: skip
 
 
-def frames(localizer: cvsegguide.Localizer, example: Example) -> None:
+def frames(localizer: cvsegguide.Localizer, example: dict[str, Any]) -> None:
     """Rows, columns and headings: a view of 120 degrees towards the north-west."""
     result = localizer.localize(
-        example.file("overhead"), example.file("street"),
-        heading=example.true_heading, fov=example.fov,
+        example["overhead"], example["street"],
+        heading=example["true_heading"], fov=example["fov"],
     )  # fmt: skip
     height, width = result.posterior.shape
-    row, col = example.row, example.col
+    row, col = example["row"], example["col"]
     figure = Figure(figsize=(11.5, 5.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
     parts.show_map(left, result.overhead)
@@ -69,33 +70,33 @@ def frames(localizer: cvsegguide.Localizer, example: Example) -> None:
     parts.scale_bar(left, (height, width), result.gsd)
     reach = 0.62 * width
     for side in (-0.5, 0.5):
-        angle = np.radians(example.true_heading + side * example.fov)
+        angle = np.radians(example["true_heading"] + side * example["fov"])
         left.plot(
             [col, col + reach * np.sin(angle)], [row, row - reach * np.cos(angle)],
             color=YELLOW, linewidth=1.6, linestyle="--", path_effects=RIM,
         )  # fmt: skip
     arrow(left, row, col, 0.0, 70, "white")
     label(left, row - 76, col, "north", "white", ha="center")
-    arrow(left, row, col, example.true_heading, 72, YELLOW)
+    arrow(left, row, col, example["true_heading"], 72, YELLOW)
     label(left, row - 54, 3, "heading\n315°", YELLOW)
     parts.mark_truth(left, row, col)
     label(left, row + 18, col + 10, f"row {row:.0f}, column {col:.0f}", parts.TRUTH)
-    parts.draw_street(right, result.street, example.true_heading, example.fov)
+    parts.draw_street(right, result.street, example["true_heading"], example["fov"])
     view = result.street.shape
     right.axvline(view[1] / 2, color=YELLOW, linewidth=2, path_effects=RIM)
-    right.set_title(f"street view, {example.fov:.0f}° wide: its centre column has the heading")
+    right.set_title(f"street view, {example['fov']:.0f}° wide: its centre column has the heading")
     save(figure, "concept-frames")
 
 
-def sightlines(localizer: cvsegguide.Localizer, example: Example) -> None:
+def sightlines(localizer: cvsegguide.Localizer, example: dict[str, Any]) -> None:
     """Land cover, what stands in the way, and the map that follows."""
-    ids = localizer.segment(example.file("overhead"))
+    ids = localizer.segment(example["overhead"])
     assert ids is not None
-    row, col = example.row, example.col
+    row, col = example["row"], example["col"]
     view = sightline(ids, row, col)
     figure = Figure(figsize=(11.5, 4.7), layout="constrained")
     axes = figure.subplots(1, 3)
-    parts.show_map(axes[0], np.asarray(Image.open(example.file("overhead"))))
+    parts.show_map(axes[0], np.asarray(Image.open(example["overhead"])))
     axes[0].set_title("overhead image")
     parts.show_map(axes[1], parts.landcover_picture(ids, cvsegguide.landcover.NYC))
     axes[1].set_title("land cover (as the network sees it)")
@@ -110,14 +111,14 @@ def sightlines(localizer: cvsegguide.Localizer, example: Example) -> None:
     save(figure, "concept-sightline")
 
 
-def posterior(localizer: cvsegguide.Localizer, example: Example) -> None:
+def posterior(localizer: cvsegguide.Localizer, example: dict[str, Any]) -> None:
     """Posterior, highest-density sets, regions and their probabilities, of a view of 70 degrees."""
-    street = np.asarray(Image.open(example.file("street")))
+    street = np.asarray(Image.open(example["street"]))
     width = street.shape[1]
     kept = round(width * 70 / 360)
     street = street[:, (width - kept) // 2 : (width - kept) // 2 + kept]
     result = localizer.localize(
-        example.file("overhead"), street, heading=example.true_heading, fov=360 * kept / width
+        example["overhead"], street, heading=example["true_heading"], fov=360 * kept / width
     )
     shape = result.posterior.shape
     figure = Figure(figsize=(11.5, 4.4), layout="constrained")
@@ -131,28 +132,28 @@ def posterior(localizer: cvsegguide.Localizer, example: Example) -> None:
         parts.outline_region(axes[1], region, shape)
     axes[1].set_title("regions, ranked")
     for one in axes[:2]:
-        parts.mark_truth(one, example.row, example.col, size=9)
+        parts.mark_truth(one, example["row"], example["col"], size=9)
         parts.mark_estimate(one, result.row, result.col, size=11)
     parts.scale_bar(axes[0], shape, result.gsd)
     true_rank = 0
     for region in result.regions:
-        if region.mask(shape)[int(example.row), int(example.col)]:
+        if region.mask(shape)[int(example["row"]), int(example["col"])]:
             true_rank = region.rank
     probabilities = [region.probability for region in result.regions]
     parts.draw_distribution(axes[2], probabilities, true_rank, size=10)
     axes[2].set_title("DPD: probability of each region in %")
     save(figure, "concept-posterior")
-    print("posterior", result.row, result.col, example.row, example.col, probabilities, true_rank)
+    print("posterior", result.row, result.col, example, probabilities, true_rank)
 
 
-def headings(localizer: cvsegguide.Localizer, example: Example) -> None:
+def headings(localizer: cvsegguide.Localizer, example: dict[str, Any]) -> None:
     """An unknown heading, searched."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = localizer.localize(
-            example.file("overhead"), example.file("street"), heading=None, fov=example.fov
+            example["overhead"], example["street"], heading=None, fov=example["fov"]
         )
-    print("heading", result.heading, example.true_heading)
+    print("heading", result.heading, example["true_heading"])
     figure = Figure(figsize=(11.5, 6.4), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=(3.4, 2))
     place = figure.add_subplot(grid[0, 0])
@@ -160,7 +161,7 @@ def headings(localizer: cvsegguide.Localizer, example: Example) -> None:
     street = figure.add_subplot(grid[1, :])
     parts.show_map(place, result.overhead)
     parts.show_map(place, parts.posterior_overlay(result.posterior))
-    parts.mark_truth(place, example.row, example.col)
+    parts.mark_truth(place, example["row"], example["col"])
     if result.heading is not None:
         arrow(place, result.row, result.col, result.heading, 60, parts.ESTIMATES[0])
     parts.mark_estimate(place, result.row, result.col)
@@ -172,13 +173,13 @@ def headings(localizer: cvsegguide.Localizer, example: Example) -> None:
         centres = np.arange(len(mass)) * 2 * np.pi / len(mass)
         rose.bar(centres, np.sqrt(mass), width=2 * np.pi / len(mass), color=parts.BAR)
     rose.plot(
-        np.radians([example.true_heading] * 2), [0, rose.get_rmax()], color=parts.TRUE_BAR,
+        np.radians([example["true_heading"]] * 2), [0, rose.get_rmax()], color=parts.TRUE_BAR,
         linewidth=2, label="true heading",
     )  # fmt: skip
     rose.set_yticks([])
     rose.set_title("posterior over headings (bars: square root of the mass)")
     rose.legend(loc="lower left", bbox_to_anchor=(-0.25, -0.08), fontsize=9)
-    parts.draw_street(street, result.street, None, example.fov)
+    parts.draw_street(street, result.street, None, example["fov"])
     street.set_title("street view; nobody says which way it looks")
     save(figure, "concept-heading")
 
@@ -186,7 +187,7 @@ def headings(localizer: cvsegguide.Localizer, example: Example) -> None:
 if __name__ == "__main__":
     mpl.rcParams["font.size"] = 10
     localizer = cvsegguide.Localizer.from_pretrained("synthcity", device="cpu")
-    frames(localizer, named("corner"))
-    sightlines(localizer, named("corner"))
-    posterior(localizer, named("avenue"))
-    headings(localizer, named("compass"))
+    frames(localizer, EXAMPLES["corner"])
+    sightlines(localizer, EXAMPLES["corner"])
+    posterior(localizer, EXAMPLES["avenue"])
+    headings(localizer, EXAMPLES["compass"])

@@ -21,8 +21,7 @@ class Settings:
     Attributes:
         quiet: Nothing on stderr but errors and warnings.
         verbose: 0; 1 to say what is done; 2 to let libraries speak as well.
-        json: The result is wanted as JSON. Commands that parse ``--json`` themselves do not need
-            it; it is for those whose options another library parses.
+        json: The result is wanted as JSON.
     """
 
     quiet: bool = False
@@ -52,15 +51,14 @@ def show(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))
 
 
-def done(text: str, value: Any = None, *, as_json: bool = False) -> None:
+def done(text: str, value: Any = None) -> None:
     """Say what was written: a line on stdout, or JSON when it is wanted; nothing with ``--quiet``.
 
     Args:
         text: The line, for people.
-        value: The same for machines.
-        as_json: Whether JSON is wanted; it is printed with ``--quiet`` too.
+        value: The same for machines; printed with ``--quiet`` too when JSON is wanted.
     """
-    if as_json or settings.json:
+    if settings.json:
         show(value)
     elif not settings.quiet:
         print(text)

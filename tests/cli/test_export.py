@@ -72,4 +72,4 @@ def test_files_that_are_no_exports(tmp_path, monkeypatch, capsys, kind):
 def test_onnx_files_run_on_the_cpu(capsys):
     command = ["localize", "a.png", "b.png", "--model", "network.onnx", "--device", "cuda"]
     assert main(command) == 2
-    assert "--device cuda: an ONNX file runs on the CPU" in capsys.readouterr().err
+    assert "--device: cuda: an ONNX file runs on the CPU" in capsys.readouterr().err

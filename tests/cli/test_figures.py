@@ -82,9 +82,9 @@ def test_another_city_by_an_argument_of_the_data_set(world, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ([], "--root, --config"),
+        ([], "--root or --config"),
         (["--root", "."], "known data sets"),
-        (["--root", "BQ", "--ids", "nobody"], "--ids nobody"),
+        (["--root", "BQ", "--ids", "nobody"], "--ids: nobody"),
         (["--root", "BQ", "--best", "1"], "--predictions"),
         (["--root", "BQ", "--best", "1", "--predictions", "nofile"], "nofile"),
         (["--root", "BQ", "--best", "-1"], "--best"),

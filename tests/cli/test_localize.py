@@ -152,7 +152,7 @@ def test_device_that_is_not_there(files, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "http" not in error
-    assert error.startswith("cvsegguide: error: --device cuda:77: not available (")
+    assert error.startswith("cvsegguide: error: --device: cuda:77 is not available (")
     assert error.endswith(")\n")
 
 

@@ -31,13 +31,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of the names that the documents use; :func:`world` copies them."""
-    from cvsegguide.app.examples import named
+    from cvsegguide.app.uploads import EXAMPLES
 
     folder = tmp_path_factory.mktemp("places")
-    example = named("roundabout")
-    shutil.copy(example.file("overhead"), folder / "overhead.tif")
+    example = EXAMPLES["roundabout"]
+    shutil.copy(example["overhead"], folder / "overhead.tif")
     for name in ("street.jpg", "0.jpg", "1.jpg"):
-        shutil.copy(example.file("street"), folder / name)
+        shutil.copy(example["street"], folder / name)
     with rasterio.open(folder / "overhead.tif") as source:
         pixels = source.read()
     side = pixels.shape[1]

@@ -80,7 +80,7 @@ def parse(words: list[str], folder: Path) -> None:
     if not main.COMMANDS[command].raw:
         _parser(command).parse_args(rest)
         return
-    rest = list(main._take_common(rest))
+    rest = list(main.take_common_arguments(rest))
     for before, word in pairwise(rest):
         if before == "--config" and word.endswith(".yaml") and not (folder / word).exists():
             (folder / word).parent.mkdir(parents=True, exist_ok=True)
@@ -147,10 +147,8 @@ def _options() -> frozenset[str]:
     return frozenset(names)
 
 
-ELSEWHERE = {
-    # options of other programs and of scripts/, which the documents mention
-    "--help", "--strict", "--limit", "--pictures", "--group",
-}  # fmt: skip
+ELSEWHERE = {"--help", "--strict", "--pictures", "--signal", "--requeue"}
+"""Options of other programs and of scripts/, which the documents mention."""
 
 
 @pytest.mark.parametrize("page", documents.pages(), ids=documents.name_of)

@@ -1,6 +1,5 @@
 """Exported files answer as the networks do, say what they are, and suffice for `localize`."""
 
-import copy
 import json
 import subprocess
 import sys
@@ -14,14 +13,11 @@ from PIL import Image
 import cvsegguide
 from cvsegguide.cli.main import main
 from cvsegguide.errors import CheckpointError
-from cvsegguide.export.description import Description
-from cvsegguide.export.headings import best_headings, heading_rotations
-from cvsegguide.export.localizer import ArrayBlender, OnnxLocalizer, enlarged
-from cvsegguide.export.networks import ExportedNetwork, describe
-from cvsegguide.export.runtime import OnnxNetwork
+from cvsegguide.export.networks import describe
 from cvsegguide.export.writing import ExportError, write_onnx, write_program
+from cvsegguide.inference.description import Description
 from cvsegguide.inference.localizer import Localizer
-from cvsegguide.inference.windows import Blender
+from cvsegguide.inference.onnx import OnnxNetwork
 from cvsegguide.models import create_model, save_model
 from cvsegguide.models.headings import best_heading, heading_grid
 
@@ -65,6 +61,13 @@ def scene(shape=(64, 64), seed=0):
     return np.asarray(Image.fromarray(coarse).resize((shape[1], shape[0]), Image.BILINEAR))
 
 
+def one_size(model):
+    """A localizer that sees large images in windows, as a file has to."""
+    localizer = Localizer(model, device="cpu")
+    localizer.network.any_size = None
+    return localizer
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_any_batch_as_the_network(exported, name):
     import onnxruntime
@@ -90,11 +93,9 @@ def test_any_batch_as_the_network(exported, name):
     "change", [{"prior": False}, {"visibility": False}, {"pooled": True}], ids=str
 )
 def test_networks_without_a_part_as_they_are(change):
-    from cvsegguide.export.networks import exportable
-
     model = shaken("geometric-tiny", **change)
     model.search_sharpness.fill_(0.7)
-    written = exportable(model)
+    written = model.prepare_export()
     overhead = torch.rand(2, 3, *model.overhead_size)
     street = torch.rand(2, 3, *model.street_size)
     for headings in (torch.zeros(1), torch.arange(12) * 30.0):
@@ -118,16 +119,19 @@ def test_headings_are_an_input(exported):
         found = OnnxNetwork(path).run({**arrays, "headings": turns.numpy()})
         assert np.abs(found["heatmap"] - wanted.heatmap.numpy()).max() < 1e-3
         assert np.abs(found["heading_log"] - wanted.heading_log.numpy()).max() < 1e-3
-        best = best_headings(found["heading_log"], heading_rotations(error))
+        best = best_heading(found["heading_log"], turns.numpy())
         assert best == pytest.approx(wanted.heading.numpy(), abs=0.05)
 
 
 def test_land_cover_alone(exported):
     model, path = exported("mst-tiny")
-    overhead = torch.rand(2, 3, *model.overhead_size)
+    pictures = list(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
+    overhead = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255.0
     with torch.inference_mode():
-        wanted = model.segment(overhead).numpy()
-    assert np.abs(OnnxNetwork(path).segment(overhead.numpy()) - wanted).max() < 1e-3
+        wanted = model.segment(overhead)
+    file = OnnxNetwork(path)
+    assert np.abs(file.segment(pictures) - wanted.numpy()).max() < 1e-3
+    assert (file.best_channels(pictures) == wanted.argmax(dim=1).numpy()).mean() > 0.999
 
 
 def test_segment_with_a_file(exported, tmp_path):
@@ -189,10 +193,9 @@ def test_the_posterior_follows_from_the_metadata(variant):
 def test_localizers_agree(exported, name, shape):
     model, path = exported(name)
     arguments = {"gsd": model.gsd, "heading": 33.0}
-    plain = Localizer(model, device="cpu")
-    plain.whole = False  # the file takes one size
+    plain = one_size(model)
     wanted = plain.localize(scene(shape), scene((64, 256), 1), **arguments)
-    found = OnnxLocalizer(path).localize(scene(shape), scene((64, 256), 1), **arguments)
+    found = Localizer.from_pretrained(path).localize(scene(shape), scene((64, 256), 1), **arguments)
     assert found.model == name
     assert found.posterior.shape == shape
     assert np.abs(found.posterior - wanted.posterior).max() < 1e-3 * wanted.posterior.max()
@@ -204,12 +207,11 @@ def test_localizers_agree(exported, name, shape):
 
 def test_unknown_headings_agree(exported):
     model, path = exported("geometric-tiny")
-    plain = Localizer(model, device="cpu")
-    plain.whole = False
+    plain = one_size(model)
     for options in ({"heading": None}, {"heading": 100.0, "heading_error": 30.0}):
         results = [
             localizer.localize(scene((64, 100)), scene((64, 256), 1), gsd=model.gsd, **options)
-            for localizer in (plain, OnnxLocalizer(path))
+            for localizer in (plain, Localizer.from_pretrained(path))
         ]
         assert results[1].heading == pytest.approx(results[0].heading, abs=0.1)
         if options["heading"] is None:
@@ -221,13 +223,12 @@ def test_unknown_headings_agree(exported):
 
 def test_camera_heights_agree(exported):
     model, path = exported("geometric-tiny")
-    plain = Localizer(model, device="cpu")
-    plain.whole = False
+    plain = one_size(model)
     answers = []
     for options in ({}, {"camera_height": 5.0}, {"camera_height": "unknown", "heading": None}):
         wanted, found = (
             localizer.localize(scene((64, 64)), scene((64, 256), 1), gsd=model.gsd, **options)
-            for localizer in (plain, OnnxLocalizer(path))
+            for localizer in (plain, Localizer.from_pretrained(path))
         )
         assert np.abs(found.posterior - wanted.posterior).max() < 1e-3 * wanted.posterior.max()
         assert found.heading == pytest.approx(wanted.heading, abs=0.1)
@@ -238,11 +239,10 @@ def test_camera_heights_agree(exported):
 
 def test_views_of_few_rows_agree(exported):
     model, path = exported("geometric-tiny")
-    plain = Localizer(model, device="cpu")
-    plain.whole = False
+    plain = one_size(model)
     wanted, found = (
         localizer.localize(scene((64, 64)), scene((60, 128), 1), gsd=model.gsd, fov=90.0)
-        for localizer in (plain, OnnxLocalizer(path))
+        for localizer in (plain, Localizer.from_pretrained(path))
     )
     assert np.abs(found.posterior - wanted.posterior).max() < 1e-3 * wanted.posterior.max()
 
@@ -295,42 +295,14 @@ def test_a_program_of_torch_export(tmp_path):
         assert (heatmap - model(overhead, street).heatmap).abs().max() < 1e-3
 
 
-def test_a_file_with_other_answers_is_not_left(tmp_path, monkeypatch):
+def test_a_file_with_other_answers_is_not_left(tmp_path):
     model = shaken("geometric-tiny")
-    whole = ExportedNetwork(model)
-    wrong = copy.deepcopy(whole)
-    wrong.model.prior_weight.data.add_(0.5)
-    monkeypatch.setattr("cvsegguide.export.writing.ExportedNetwork", lambda _: wrong)
-    monkeypatch.setattr("cvsegguide.export.writing._WithModel", lambda *_: whole)
+    wrong = model.prepare_export()
+    wrong.prior_weight.add_(0.5)
+    model.prepare_export = lambda: wrong
     with pytest.raises(ExportError, match="not written: heatmap differs"):
         write_program(model, tmp_path / "network.pt2", "tiny")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("error", [0.0, 1.0, 7.0, 45.0, 180.0])
-def test_headings_as_with_pytorch(error):
-    wanted, found = heading_grid(error), heading_rotations(error)
-    if wanted is None:
-        assert found is None
-        return
-    assert found == pytest.approx(wanted.numpy(), abs=1e-5)
-    log = torch.randn(50, len(found)).log_softmax(dim=1)
-    difference = best_headings(log.numpy(), found) - best_heading(log, wanted).numpy()
-    assert np.abs((difference + 180) % 360 - 180).max() < 1e-3
-
-
-def test_enlarging_and_blending_as_with_pytorch():
-    scores = torch.randn(4, 20, 30)
-    for shape in ((33, 47), (11, 90), (20, 30)):
-        wanted = torch.nn.functional.interpolate(scores[None], size=shape, mode="bilinear")[0]
-        assert np.abs(enlarged(scores.numpy(), shape) - wanted.numpy()).max() < 1e-5
-    plain = Blender(4, (30, 40), (20, 30), torch.device("cpu"))
-    array = ArrayBlender(4, (30, 40), (20, 30))
-    for top, left in ((0, 0), (10, 0), (0, 10)):
-        part = torch.randn(4, 20, 30)
-        plain.add(part, top, left)
-        array.add(part.numpy(), top, left)
-    assert np.abs(array.result() - plain.result().numpy()).max() < 1e-6
 
 
 def test_export_from_the_shell(exported, tmp_path, capsys):

@@ -42,7 +42,11 @@ class ColourModel(LocalizationModel):
         self.last_landcover: Tensor | None = None
 
     def forward(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+        self,
+        overhead: Tensor,
+        street: Tensor,
+        landcover: Tensor | None = None,
+        headings: Tensor | None = None,
     ) -> Prediction:
         assert overhead.shape[1:] == (3, *self.overhead_size)
         assert street.shape == (len(overhead), 3, *self.street_size)

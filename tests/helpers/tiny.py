@@ -46,7 +46,11 @@ class TinyNetwork(LocalizationModel):
         self.scale = nn.Parameter(torch.tensor(3.0))
 
     def forward(
-        self, overhead: Tensor, street: Tensor, landcover: Tensor | None = None
+        self,
+        overhead: Tensor,
+        street: Tensor,
+        landcover: Tensor | None = None,
+        headings: Tensor | None = None,
     ) -> Prediction:
         features = self.overhead(overhead)
         descriptor = self.dropout(self.descriptor(self.street(street)))

@@ -28,7 +28,7 @@ def test_padding_has_no_say_in_the_temperature(shape: tuple[int, int]) -> None:
         return np.log(found.astype(np.float64))
 
     plain = log_posterior()
-    model.adapt_temperature(0.5, 1.5)
+    localizer.model.adapt_temperature(0.5, 1.5)
     expected = plain * ((plain.max() - plain.mean()) / 0.5) ** 1.5
     expected -= np.log(np.exp(expected - expected.max()).sum()) + expected.max()
     found = log_posterior()

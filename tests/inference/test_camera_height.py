@@ -101,11 +101,11 @@ def test_a_known_heading_is_kept_while_heights_are_searched():
 
 
 def test_scores_that_are_no_probabilities_are_not_compared():
-    with pytest.raises(ConfigurationError, match=r"--camera-height unknown: .*model colour"):
+    with pytest.raises(ConfigurationError, match=r"camera_height: unknown: .*model colour"):
         asked(2.0, camera_height="unknown")
 
 
 @pytest.mark.parametrize("height", [0.1, 0.0, -2.0, 25.0, float("nan"), float("inf"), "tall"])
 def test_heights_that_no_camera_has(height):
-    with pytest.raises(InputError, match=r"^--camera-height: "):
+    with pytest.raises(InputError, match=r"^camera_height: "):
         asked(2.0, camera_height=height)

@@ -73,5 +73,5 @@ def test_they_are_taken_one_by_one_and_faults_are_told() -> None:
     next(answers)
     with pytest.raises(InputError, match="heading: there is none for street view 3"):
         next(answers)
-    with pytest.raises(InputError, match="--fov"):
+    with pytest.raises(InputError, match="fov: must lie"):
         list(localizer.localize_many(overhead, streets, gsd=0.2262, fov=0.0))

@@ -8,16 +8,16 @@ import rasterio
 import torch
 from affine import Affine
 
-from cvsegguide.errors import CheckpointError, InputError
+from cvsegguide.errors import CheckpointError, ConfigurationError, InputError
 from cvsegguide.inference.localizer import Localizer
-from cvsegguide.inference.segmentation import OVERLAP, segment_array, segment_file, windows
-from cvsegguide.inference.windows import Blender, lattice, taper, window_starts
-from cvsegguide.io.rasters import open_raster
+from cvsegguide.inference.segmentation import segment_array
+from cvsegguide.inference.torch_network import TorchNetwork
+from cvsegguide.inference.windows import Blender, lattice, window_starts
+from cvsegguide.io.rasters import Raster, open_raster
 from cvsegguide.landcover import NYC
 from cvsegguide.models.registry import create_model
 from helpers.models import PROTOTYPES, ColourModel
 
-CPU = torch.device("cpu")
 IDS = np.array([1, 5, 6, 7], np.uint8)
 
 
@@ -59,85 +59,76 @@ def test_windows_cover_everything_and_overlap(length, window, overlap):
 
 
 def test_blending_restores_what_all_windows_agree_on():
-    truth = torch.rand(2, 50, 70)
-    blender = Blender(2, (50, 70), (16, 24), CPU)
-    for window in lattice((50, 70), (16, 24), 0.3):
-        part = truth[:, window.top : window.top + 16, window.left : window.left + 24]
-        blender.add(part, window.top, window.left)
-    assert torch.allclose(blender.result(), truth, atol=1e-6)
+    truth = np.random.default_rng(0).random((2, 50, 70)).astype(np.float32)
+    windows = lattice((50, 70), (16, 24), 0.3)
+    blender = Blender((50, 70), windows)
+    total = np.zeros((50, 70))
+    for window in windows:
+        blender.add(window, truth[:, window.rows, window.columns])
+        total[window.rows, window.columns] += blender.share(window)
+        assert blender.share(window).min() > 0
+    np.testing.assert_allclose(blender.result(), truth, atol=1e-6)
+    np.testing.assert_allclose(total, 1.0, atol=1e-6)
 
 
 def test_blending_has_no_step():
     # Two windows of constant scores 0 and 1: between them a ramp, not a cliff.
-    blender = Blender(1, (8, 24), (8, 16), CPU)
-    blender.add(torch.zeros(1, 8, 16), 0, 0)
-    blender.add(torch.ones(1, 8, 16), 0, 8)
+    windows = lattice((8, 24), (8, 16), 0.5)
+    blender = Blender((8, 24), windows)
+    for value, window in enumerate(windows):
+        blender.add(window, np.full((1, 8, 16), value, np.float32))
     line = blender.result()[0, 4]
     assert line[:8].max() == 0
     assert line[16:].min() == 1
-    assert line.diff().max() < 0.2
-    assert taper((4, 6)).min() > 0
+    assert np.diff(line).max() < 0.2
+
+
+def segment(image, model=None, **options):
+    return Localizer(model or ColourModel(), device="cpu").segment(image, **options)
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (300, 170), (40, 700), (10, 9)])
-@pytest.mark.parametrize("panel", [256, 2048])
-def test_every_pixel_of_an_array(shape, panel):
+def test_every_pixel_of_an_array(shape):
     image, ids = patchwork(shape)
-    with open_raster(image) as raster:
-        result = segment_array(ColourModel(), raster, CPU, NYC, panel=panel)
-    assert np.array_equal(result, ids)
+    assert np.array_equal(segment(image, gsd=0.5), ids)
 
 
-class PositionModel(ColourModel):
-    """Scores that also depend on where in its window a pixel lies: windows disagree."""
+def test_wide_rasters_are_read_by_parts():
+    """Three times as wide as what is read at once, with windows on every border."""
+    image, ids = patchwork((70, 20_000))
+    assert np.array_equal(segment(image, gsd=0.5), ids)
+
+
+class LeftHalf(ColourModel):
+    """Tree canopy in the left half of each window, building in the right one."""
 
     def segment(self, overhead):
-        ramp = torch.linspace(-0.3, 0.3, self.overhead_size[1])
-        return (
-            super().segment(overhead) + torch.stack((ramp, -ramp, ramp**2, 0 * ramp))[None, :, None]
-        )
+        scores = torch.zeros(len(overhead), 4, *overhead.shape[2:])
+        half = overhead.shape[3] // 2
+        scores[:, 0, :, :half] = 1.0
+        scores[:, 1, :, half:] = 1.0
+        return scores
 
 
-@pytest.mark.parametrize("gsd", [None, 0.5, 0.31, 1.1])
-def test_blocks_make_no_difference(gsd):
-    # Even where windows disagree and pixels are resampled, every block holds what one large
-    # block would.
-    rng = np.random.default_rng(5)
-    image = rng.integers(0, 256, (600, 530, 3), np.uint8)
-    with open_raster(image, gsd=gsd) as raster:
-        many = segment_array(PositionModel(), raster, CPU, NYC, panel=256)
-        one = segment_array(PositionModel(), raster, CPU, NYC, panel=4096)
-    assert len(np.unique(one)) > 2
-    # Resampled pixels are rounded to 8 bits, here or there one step apart: ties break otherwise.
-    assert (many != one).mean() < (1e-5 if gsd in (None, 0.5) else 5e-4)
-
-
-@pytest.mark.parametrize("overlap", [0.0, 1 / 32, 0.3, 0.6, 0.9])
-@pytest.mark.parametrize("shape", [(200, 300), (64, 90)])
-def test_what_windows_share_is_blended(shape, overlap):
-    """Against the mean of all windows at once, weighted by their tapers."""
-    image = np.random.default_rng(6).integers(0, 256, (*shape, 3), np.uint8)
-    model = PositionModel()
-    blender = Blender(4, shape, (64, 64), CPU)
-    tensor = torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0
-    for window in lattice(shape, (64, 64), overlap):
-        rows = slice(window.top, window.top + 64)
-        tile = tensor[..., rows, window.left : window.left + 64]
-        blender.add(model.segment(tile)[0], window.top, window.left)
-    scores = blender.result()
-    with open_raster(image) as raster:
-        found = segment_array(model, raster, CPU, NYC, panel=256, overlap=overlap)
-    best = scores.topk(2, dim=0).values
-    clear = (best[0] - best[1] > 1e-5).numpy()  # sums are rounded differently
-    assert clear.mean() > 0.99
-    assert np.array_equal(found[clear], IDS[scores.argmax(dim=0).numpy()][clear])
+@pytest.mark.parametrize("gsd", [0.5, 0.25, 0.8])
+def test_a_pixel_has_the_class_of_the_window_whose_middle_is_nearest(gsd):
+    image = np.full((64, 300, 3), 90, np.uint8)
+    found = segment(image, LeftHalf(), gsd=gsd)
+    size = round(300 * gsd / 0.5)
+    middles = np.array(window_starts(size, 64, 1 / 32)) + 32
+    position = (np.arange(300) + 0.5) * size / 300
+    nearest = middles[np.abs(position[:, None] - middles).argmin(axis=1)]
+    expected = np.where(position < nearest, 1, 5)
+    borders = np.abs(np.abs(position[:, None] - middles) - 32).min(axis=1)  # where windows change
+    clear = (borders > 3) & (np.abs(position - nearest) > 1)
+    assert clear.sum() > 200
+    assert np.array_equal(found[:, clear], np.broadcast_to(expected, found.shape)[:, clear])
 
 
 def test_another_resolution_is_met():
     image, ids = patchwork((320, 320), cell=40)
     model = ColourModel()
-    with open_raster(image, gsd=0.125) as raster:
-        result = segment_array(model, raster, CPU, NYC)
+    result = segment(image, model, gsd=0.125)
     assert model.segmented == 4  # 80 x 80 pixels at 0.5 m
     inner = np.zeros((320, 320), bool)
     for r in range(0, 320, 40):
@@ -146,20 +137,38 @@ def test_another_resolution_is_met():
     assert np.array_equal(result[inner], ids[inner])
 
 
+def majority(classes, factor):
+    """The most frequent class of each block, and where it is the only one."""
+    height, width = (side // factor for side in classes.shape)
+    blocks = classes[: height * factor, : width * factor].reshape(height, factor, width, factor)
+    counts = np.stack([(blocks == value).sum(axis=(1, 3)) for value in range(9)])
+    counts[0] = 0
+    return counts.argmax(axis=0), (counts == counts.max(axis=0)).sum(axis=0) == 1
+
+
 def test_file(tmp_path):
     image, ids = patchwork((700, 530))
-    path = write(tmp_path / "a.tif", image)
+    image[:50, :70] = 0
+    ids[:50, :70] = 0
+    path = write(tmp_path / "a.tif", image, nodata=0)
     out = tmp_path / "new" / "cover.tif"
-    with open_raster(path) as raster:
-        segment_file(ColourModel(), raster, out, CPU, NYC, panel=256)
+    segment(path, out=out)
     with rasterio.open(path) as source, rasterio.open(out) as cover:
         assert np.array_equal(cover.read(1), ids)
         assert cover.crs == source.crs
         assert cover.transform == source.transform
-        assert cover.profile["tiled"]
+        assert cover.block_shapes == [(256, 256)]
         assert cover.profile["compress"] == "deflate"
+        assert cover.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert cover.nodata == 0
         assert cover.colormap(1)[1][:3] == (38, 115, 0)
+        assert cover.overviews(1) == [2, 4]
+        assert float(cover.tags(1)["STATISTICS_MINIMUM"]) == ids[ids > 0].min()
+        mean = float(cover.tags(1)["STATISTICS_MEAN"])
+        assert mean == pytest.approx(ids[ids > 0].mean(dtype=np.float64))
+    with rasterio.open(out, overview_level=0) as overview:
+        most, clear = majority(ids, 2)
+        assert np.array_equal(overview.read(1)[clear], most[clear])
     assert [file.name for file in out.parent.iterdir()] == ["cover.tif"]
 
 
@@ -167,32 +176,15 @@ class AnySize(ColourModel):
     any_size = 16
 
 
-def test_windows_of_networks_that_take_any_size():
-    fixed, free = ColourModel(), AnySize()
-    assert windows(fixed, (1000, 50)) == ((64, 64), 4)
-    assert windows(free, (64, 50)) == ((64, 64), 4)
-    # 96 x 96 at once instead of four of 64; 128 twice instead of 64 four times.
-    assert windows(free, (96, 250), overlap=0.0) == ((96, 128), 1)
-    for length in range(1, 3000, 37):
-        (height, width), at_once = windows(free, (length, length))
-        assert height == width
-        assert height % 16 == 0
-        assert 64 <= height <= 128
-        assert at_once in (1, 2, 3, 4)
-        starts = window_starts(length, height, 1 / 32)
-        plain = window_starts(length, 64, 1 / 32)
-        assert len(starts) * height <= len(plain) * 80
-
-
 @pytest.mark.parametrize("gsd", [0.5, 0.37])
 def test_larger_windows_change_no_pixel_that_looks_at_itself(gsd):
     image, ids = patchwork((610, 333))
-    with open_raster(image, gsd=gsd) as raster:
-        usual = segment_array(ColourModel(), raster, CPU, NYC, panel=256)
-        found = segment_array(AnySize(), raster, CPU, NYC, panel=256)
-    assert (found != usual).mean() < (1e-9 if gsd == 0.5 else 1e-3)
+    usual, larger = ColourModel(), AnySize()
+    one, other = segment(image, usual, gsd=gsd), segment(image, larger, gsd=gsd)
+    assert larger.segmented < usual.segmented / 2
+    assert (one != other).mean() < (1e-9 if gsd == 0.5 else 1e-3)
     if gsd == 0.5:
-        assert np.array_equal(found, ids)
+        assert np.array_equal(other, ids)
 
 
 def test_rotated_rasters_keep_their_grid(tmp_path):
@@ -234,22 +226,27 @@ def test_absurd_resolution():
 
 
 @pytest.mark.parametrize("gsd", [0.5, 0.3])
-def test_what_is_held_at_once_does_not_grow(gsd, monkeypatch):
-    largest = {}
+def test_what_is_held_at_once_does_not_grow(gsd):
+    """Of a raster that counts what is read of it."""
+    largest = []
     for side in (600, 1200):
         image, _ = patchwork((side, side))
         with open_raster(image, gsd=gsd) as raster:
-            read, areas = raster.read, []
+            counting = CountingRaster(raster)
+            segment_array(TorchNetwork(ColourModel(), "cpu", "auto", False), counting, NYC)
+        largest.append(max(counting.heights))
+    # A row of windows of 64 pixels, whatever the height.
+    assert max(largest) < 150
 
-            def recording(*box, read=read, areas=areas):
-                areas.append((box[2] - box[0]) * (box[3] - box[1]))
-                return read(*box)
 
-            monkeypatch.setattr(raster, "read", recording)
-            segment_array(ColourModel(), raster, CPU, NYC, panel=256)
-        largest[side] = max(areas)
-    # A block of 256 pixels, and the windows of 64 that reach over its edges.
-    assert max(largest.values()) < 500**2
+class CountingRaster(Raster):
+    def __init__(self, raster):
+        super().__init__(raster.name, raster.shape, raster.reference, raster.gsd)
+        self.raster, self.heights = raster, []
+
+    def read(self, top, left, bottom, right):
+        self.heights.append(bottom - top)
+        return self.raster.read(top, left, bottom, right)
 
 
 def test_borders_stay_where_they_are_when_resampled():
@@ -262,35 +259,27 @@ def test_borders_stay_where_they_are_when_resampled():
     assert abs(first - 160).max() <= 1
 
 
-def test_half_precision_is_that_of_the_convolutions():
-    """``--precision bf16`` on a CPU: what the network computes in, not what is said of it."""
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("auto", torch.float32), ("fp32", torch.float32), ("bf16", torch.bfloat16)],
+)
+def test_precision_is_that_of_the_convolutions(precision, expected):
+    """What the network computes in, not what is said of it."""
     model = create_model("geometric-tiny").eval()
     seen = []
     model.overhead_branch.landcover.register_forward_hook(lambda *given: seen.append(given[-1]))
     image = np.zeros((64, 96, 3), np.uint8)
-    Localizer(model, device="cpu", precision="bf16").segment(image, gsd=model.gsd)
-    assert {scores.dtype for scores in seen} == {torch.bfloat16}
+    localizer = Localizer(model, device="cpu", precision=precision)
+    assert localizer.segment(image, gsd=model.gsd).dtype == np.uint8
+    result = localizer.localize(image, np.zeros((32, 128, 3), np.uint8), gsd=model.gsd)
+    assert result.posterior.dtype == np.float32
+    assert float(result.posterior.sum()) == pytest.approx(1, abs=1e-5)
+    assert {scores.dtype for scores in seen} == {expected}
 
 
-def test_classes_are_those_of_blended_scores_of_the_whole_network():
-    """Chosen before the enlargement where a window is alone, blended after it where not."""
-    torch.manual_seed(4)
-    model = create_model("geometric-tiny").eval()
-    for parameter in model.parameters():
-        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
-    image = np.random.default_rng(2).integers(0, 256, (150, 260, 3), np.uint8)
-    found = Localizer(model, device="cpu").segment(image, gsd=model.gsd)
-    size, _ = windows(model, (150, 260))
-    blender = Blender(len(model.channels), (150, 260), size, CPU)
-    padded = np.pad(image, ((0, 64), (0, 64), (0, 0)), constant_values=127)
-    with torch.inference_mode():
-        for window in lattice((150, 260), size, OVERLAP):
-            part = padded[window.top : window.top + size[0], window.left : window.left + size[1]]
-            tensor = torch.from_numpy(part.copy()).permute(2, 0, 1)[None] / 255
-            blender.add(model.segment(tensor)[0], window.top, window.left)
-    expected = blender.result().argmax(dim=0).numpy() + 1
-    assert len(np.unique(expected)) > 1
-    assert (found != expected).mean() < 1e-3
+def test_unknown_precision():
+    with pytest.raises(ConfigurationError, match="precision: is 'half', not one of auto, bf16"):
+        Localizer(ColourModel(), device="cpu", precision="half")
 
 
 def test_damaged_weights_write_no_classes(tmp_path):

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvsegguide.inference.lattice import Shares, lattice
 from cvsegguide.inference.localizer import Localizer
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.headings import best_heading
@@ -63,14 +62,3 @@ def test_what_several_windows_see_counts_once() -> None:
     count = len(masses)
     assert masses[0] == pytest.approx(0.5, abs=1e-3)
     assert masses[count // 4] == pytest.approx(0.5, abs=1e-3)
-
-
-def test_shares_of_a_pixel_add_up_to_one() -> None:
-    shape, size = (40, 70), (24, 32)
-    windows = lattice(shape, size, 0.5)
-    shares, total = Shares(size, windows), np.zeros(shape)
-    for window in windows:
-        part = shares.of(window)
-        assert part.min() > 0
-        total[window.top : window.top + 24, window.left : window.left + 32] += part
-    np.testing.assert_allclose(total, 1.0, atol=1e-6)

@@ -59,7 +59,7 @@ def localization(reference: GeoReference | None) -> Localization:
 def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of a localisation."""
     folder = tmp_path_factory.mktemp("result")
-    return localization(request.param).save(folder, figure=False)
+    return localization(request.param).save(folder)
 
 
 def gdal(program: str, *arguments: str | Path) -> str:

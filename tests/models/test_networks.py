@@ -95,7 +95,7 @@ def test_wrong_inputs() -> None:
     overhead, street = pair()
     with pytest.raises(ConfigurationError, match="street views"):
         model(overhead, street[:1])
-    with pytest.raises(ConfigurationError, match="overhead has shape"):
+    with pytest.raises(ConfigurationError, match="overhead: has shape"):
         model(overhead[0], street)
     with pytest.raises(ConfigurationError, match="needs land cover"):
         create_model("mst-tiny", guidance="truth")(overhead, street)

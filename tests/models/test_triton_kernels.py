@@ -33,3 +33,34 @@ def differences() -> dict[str, dict[str, float]]:
 def test_kernels_agree_with_plain_path(differences: dict[str, dict[str, float]], case: str) -> None:
     for what, apart in differences[case].items():
         assert apart < ALLOWED.get(what, 1e-4), f"{what}: {apart}"
+
+
+@pytest.mark.parametrize("kind", ["fp32", "bf16"])
+def test_kernels_compile_for_gpus_that_are_not_here(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triton = pytest.importorskip("triton", reason="Triton comes with PyTorch on Linux only")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from cvsegguide.models.upsamplers import triton_kernels
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    side, room = triton_kernels.folded_sides(3)
+    shape = {"SIDE": side, "ROOM": room}
+    taps = {"kernel": "*fp32", "vertical": "*fp32", "horizontal": "*fp32", "folded": f"*{kind}"}
+    maps = dict.fromkeys(("source", "weights", "result"), f"*{kind}")
+    tile = {"REACH": 3, "TALL": 2, "WIDE": 8, "ROWS": 8, "COLUMNS": 16, "CHANNELS": 64}
+    for kernel, tensors, counts, constants in (
+        ("fold_kernel", taps, ("height", "width"), {"DIAMETER": 7, "PIXELS": 16}),
+        ("enlarge_kernel", maps, ("height", "width", "channels"),
+         {**tile, "SPLIT": kind == "fp32", "EMULATE": False}),
+    ):  # fmt: skip
+        constants = {**shape, **constants}
+        source = ASTSource(
+            getattr(triton_kernels, kernel),
+            {**tensors, **dict.fromkeys(counts, "i32"), **dict.fromkeys(constants, "constexpr")},
+            constants,
+        )
+        for capability in (80, 90):
+            assert triton.compile(source, target=GPUTarget("cuda", capability, 32)).asm["cubin"]

@@ -2,8 +2,7 @@
 
 import itertools
 import math
-import sys
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,13 +14,41 @@ from cvsegguide.synth.cameras import Camera, free_cameras, without_obstacles
 from cvsegguide.synth.ids import CAR
 from cvsegguide.synth.scene import Objects, Scene, Trees
 from cvsegguide.synth.street import StreetStyle, prepare, render_street
-from cvsegguide.synth.street.columns import LOOK, SHOP
-
-sys.path.insert(0, str(Path(__file__).parent))
-from scenes import add_building, flat_scene, rough_scene
+from cvsegguide.synth.street.columns import SHOP
 
 SOLID = StreetStyle(leaf_threshold=-1.0)
 SIZE = (64, 256)
+
+
+def flat_scene(size: int = 200, gsd: float = 0.25, ground: int = 6) -> Scene:
+    """Level ground of one class, nothing on it."""
+    return replace(Scene.flat((size, size), gsd, ground), seed=5)
+
+
+def add_building(scene: Scene, rows: slice, cols: slice, height: float, number: int = 1) -> None:
+    scene.building_id[rows, cols] = number
+    scene.building_height[rows, cols] = height
+    scene.ground[rows, cols] = 5
+    scene.landcover[rows, cols] = 5
+
+
+def rough_scene(seed: int = 3, size: int = 160, gsd: float = 0.5) -> Scene:
+    """Hills, buildings of many heights, patches of every ground class."""
+    random = np.random.default_rng(seed)
+    scene = flat_scene(size, gsd)
+    row, col = np.indices((size, size))
+    scene.elevation[:] = 0.02 * gsd * col + 0.8 * np.sin(row * gsd / 11.0)
+    patches = random.choice([2, 3, 4, 6, 7, 8], (size // 10 + 1, size // 10 + 1))
+    scene.ground[:] = np.kron(patches, np.ones((10, 10), int))[:size, :size]
+    scene.landcover[:] = scene.ground
+    for number in range(1, 30):
+        r, c = random.integers(0, size - 20, 2)
+        h, w = random.integers(6, 20, 2)
+        if abs(r + h / 2 - size / 2) < 18 and abs(c + w / 2 - size / 2) < 18:
+            continue
+        height = float(random.uniform(3, 25))
+        add_building(scene, slice(r, r + h), slice(c, c + w), height, number)
+    return scene
 
 
 def elevations(height: int, extent: float) -> np.ndarray:
@@ -50,24 +77,31 @@ def slow_distance(scene: Scene, camera: Camera, azimuth: float, elevation: float
     return math.inf
 
 
-def test_depth_is_the_distance_through_the_height_raster() -> None:
+@pytest.mark.parametrize(
+    "camera", [Camera(80.3, 79.6, heading=37.0), Camera(80.3, 79.6, 2.5, 20.0, 4.0, -3.0)]
+)
+def test_depth_is_the_distance_through_the_height_raster(camera: Camera) -> None:
     scene = rough_scene()
-    camera = Camera(80.3, 79.6, heading=37.0)
     view = render_street(scene, camera, SIZE, style=SOLID)
-    azimuths = np.radians(column_azimuths(SIZE[1], 37.0))
-    up = elevations(SIZE[0], 90.0)
-    random = np.random.default_rng(0)
+    p, q, h = np.radians([camera.pitch, camera.roll, camera.heading])
+    random = np.random.default_rng(1)
     seen = 0
-    for _ in range(250):
-        r, c = random.integers(SIZE[0]), random.integers(SIZE[1])
-        expected = slow_distance(scene, camera, azimuths[c], up[r])
+    for r, c in random.integers(0, SIZE, (220, 2)):
+        a = (c + 0.5 - SIZE[1] / 2) * 2 * np.pi / SIZE[1]
+        e = elevations(SIZE[0], 90.0)[r]
+        x, y, z = math.cos(e) * math.sin(a), math.cos(e) * math.cos(a), math.sin(e)
+        # Roll, then pitch, then heading: from the camera to east, north, up.
+        x, z = x * math.cos(q) + z * math.sin(q), z * math.cos(q) - x * math.sin(q)
+        y, z = y * math.cos(p) - z * math.sin(p), z * math.cos(p) + y * math.sin(p)
+        east, north = x * math.cos(h) + y * math.sin(h), y * math.cos(h) - x * math.sin(h)
+        expected = slow_distance(scene, camera, math.atan2(east, north), math.asin(z))
         if math.isinf(expected):
             assert math.isinf(view.depth[r, c])
             assert view.landcover[r, c] == 0
         else:
             assert view.depth[r, c] == pytest.approx(expected, abs=0.001)
             seen += 1
-    assert seen > 150
+    assert seen > 110
 
 
 def test_skyline_is_the_steepest_of_each_direction() -> None:
@@ -108,28 +142,16 @@ def test_ground_pixels_have_the_class_of_the_raster_where_they_project() -> None
 
 
 @pytest.mark.parametrize(
-    ("rows", "cols", "share"),
-    [((95, 105), (140, 150), 0.75), ((140, 150), (95, 105), 0.0), ((95, 105), (50, 60), 0.25),
-     ((50, 60), (95, 105), 0.5)],
-)  # fmt: skip
-def test_columns_look_clockwise_from_north(
-    rows: tuple[int, int], cols: tuple[int, int], share: float
-) -> None:
+    ("row", "col", "share"), [(95, 140, 0.75), (140, 95, 0.0), (95, 50, 0.25), (50, 95, 0.5)]
+)
+def test_columns_look_clockwise_from_north(row: int, col: int, share: float) -> None:
     scene = flat_scene()
-    add_building(scene, slice(*rows), slice(*cols), 8.0)
+    add_building(scene, slice(row, row + 10), slice(col, col + 10), 8.0)
     view = render_street(scene, Camera(100.0, 100.0), SIZE, style=SOLID)
     columns = np.flatnonzero((view.landcover == 5).any(axis=0))
     angles = (columns + 0.5) / SIZE[1] * 2 * np.pi
     middle = np.angle(np.exp(1j * angles).mean()) / (2 * np.pi) % 1.0
     assert abs((middle - share + 0.5) % 1.0 - 0.5) < 0.01
-
-
-def test_heading_moves_the_centre_column() -> None:
-    scene = flat_scene()
-    add_building(scene, slice(95, 105), slice(140, 150), 8.0)
-    view = render_street(scene, Camera(100.0, 100.0, heading=90.0), SIZE, (23.0, 90.0), SOLID)
-    columns = np.flatnonzero((view.landcover == 5).any(axis=0))
-    assert columns.mean() + 0.5 == pytest.approx(SIZE[1] / 2, abs=1.0)
 
 
 def test_pitch_and_roll_turn_about_the_camera() -> None:
@@ -152,32 +174,6 @@ def test_pitch_and_roll_turn_about_the_camera() -> None:
     assert right[180] == pytest.approx(0, abs=1)
 
 
-def test_tilted_depth_is_exact_too() -> None:
-    scene = rough_scene()
-    camera = Camera(80.3, 79.6, heading=20.0, pitch=4.0, roll=-3.0)
-    view = render_street(scene, camera, SIZE, style=SOLID)
-    p, q, h = np.radians([4.0, -3.0, 20.0])
-    random = np.random.default_rng(1)
-    seen = 0
-    for r, c in zip(
-        random.integers(0, SIZE[0], 200), random.integers(0, SIZE[1], 200), strict=True
-    ):
-        a = (c + 0.5 - SIZE[1] / 2) * 2 * np.pi / SIZE[1]
-        e = elevations(SIZE[0], 90.0)[r]
-        x, y, z = math.cos(e) * math.sin(a), math.cos(e) * math.cos(a), math.sin(e)
-        # Roll, then pitch, then heading: from the camera to east, north, up.
-        x, z = x * math.cos(q) + z * math.sin(q), z * math.cos(q) - x * math.sin(q)
-        y, z = y * math.cos(p) - z * math.sin(p), z * math.cos(p) + y * math.sin(p)
-        east, north = x * math.cos(h) + y * math.sin(h), y * math.cos(h) - x * math.sin(h)
-        expected = slow_distance(scene, camera, math.atan2(east, north), math.asin(z))
-        if math.isinf(expected):
-            assert math.isinf(view.depth[r, c])
-        else:
-            assert view.depth[r, c] == pytest.approx(expected, abs=0.001)
-            seen += 1
-    assert seen > 100
-
-
 def tree_scene() -> Scene:
     """A building to the north behind a wide crown on a thin trunk."""
     scene = flat_scene(200, 0.25, ground=6)
@@ -186,10 +182,8 @@ def tree_scene() -> Scene:
     scene.canopy_top[40:80, 80:120] = 9.0
     scene.landcover[40:80, 80:120] = 1
     one = np.ones(1, np.float32)
-    scene.trees = Trees(
-        np.array([60.0]), np.array([100.0]), 0.2 * one, 5 * one, 4 * one, 9 * one,
-        np.ones(1, np.uint8),
-    )  # fmt: skip
+    place = np.array([60.0]), np.array([100.0])
+    scene.trees = Trees(*place, 0.2 * one, 5 * one, 4 * one, 9 * one, np.ones(1, np.uint8))
     return scene
 
 
@@ -222,10 +216,9 @@ def test_crowns_have_holes_unless_asked_not_to() -> None:
 
 def car(row: float, col: float) -> Objects:
     one = np.ones(1, np.float32)
-    return Objects(
-        np.array([row]), np.array([col]), np.array([90.0]), 4.4 * one, 1.8 * one, 1.5 * one,
-        np.array([CAR], np.uint8), np.full((1, 3), 200, np.uint8),
-    )  # fmt: skip
+    place = (np.array([value]) for value in (row, col, 90.0))
+    look = np.array([CAR], np.uint8), np.full((1, 3), 200, np.uint8)
+    return Objects(*place, 4.4 * one, 1.8 * one, 1.5 * one, *look)
 
 
 def test_vehicles_stand_in_the_way_and_keep_the_class_of_the_ground() -> None:
@@ -252,17 +245,6 @@ def test_cameras_are_kept_free() -> None:
         render_street(scene, Camera(20.0, 20.0), SIZE)
     with pytest.raises(InputError, match="outside"):
         render_street(scene, Camera(300.0, 5.0), SIZE)
-
-
-def test_the_same_picture_each_time_and_another_look_for_another_seed() -> None:
-    world = prepare(rough_scene())
-    camera = Camera(80.0, 80.0)
-    first = render_street(world, camera, SIZE)
-    again = render_street(world, camera, SIZE)
-    assert np.array_equal(first.image, again.image)
-    other = render_street(world, camera, SIZE, style=StreetStyle(seed=1, exposure=0.7))
-    assert np.array_equal(first.landcover != 1, other.landcover != 1)
-    assert not np.array_equal(first.image, other.image)
 
 
 def test_a_full_panorama_and_a_single_ray() -> None:
@@ -306,18 +288,6 @@ def test_a_place_looks_the_same_from_every_window() -> None:
         assert (views[0].landcover == views[1].landcover).mean() > 0.999
         difference = np.abs(views[0].image.astype(int) - views[1].image)
         assert (difference.max(axis=-1) <= 2).mean() > 0.995
-    first, again = (prepare(scene) for scene in (near, far))
-    place = {
-        (round(x + first.east, 3), round(y + first.south, 3)): look
-        for x, y, look in first.things[:, [0, 1, LOOK]]
-    }
-    both = [
-        (place[key], look)
-        for x, y, look in again.things[:, [0, 1, LOOK]]
-        if (key := (round(x + again.east, 3), round(y + again.south, 3))) in place
-    ]
-    assert len(both) > 100
-    assert all(a == b for a, b in both)
 
 
 def test_conifers_alone_keep_their_leaves() -> None:

@@ -8,17 +8,14 @@ from PIL import Image
 
 from cvsegguide.data.decode import read_sparse
 from cvsegguide.geo import GeoReference, tile_bounds, tile_gsd
-from cvsegguide.synth.cameras import Camera
-from cvsegguide.synth.street import StreetStyle, StreetView
+from cvsegguide.synth.street import StreetView
 from cvsegguide.synth.writer import (
-    TRUTH_COLUMNS,
     Layout,
     anchor,
     lonlat_of,
     position_name,
     rowcol_of,
     snap,
-    truth_row,
 )
 
 
@@ -75,12 +72,4 @@ def test_files_hold_what_was_written(tmp_path: Path) -> None:
     assert stored.max() == 1234
     assert (stored[:8] == 0).all()
     assert np.asarray(Image.open(folder / f"street_landcover/{name}.png")).min() == 6
-    camera = Camera(1, 2, 1.75, 3.5, -1.0, 2.0)
-    row = truth_row((name, 40.74, -50.0), camera, (90, 360), 4, StreetStyle())
-    layout.write_lists(["19/1/2"], [row])
-    text = (tmp_path / "brooklyn/streetview/truth.csv").read_text().splitlines()
-    truth = dict(zip(TRUTH_COLUMNS, text[1].split(","), strict=True))
-    assert text[0] == ",".join(TRUTH_COLUMNS)
-    written = {"heading": "3.5", "pitch": "-1", "roll": "2", "height": "1.75", "sun_azimuth": "200"}
-    assert {name: truth[name] for name in written} == written
     assert not list(tmp_path.rglob(".*"))

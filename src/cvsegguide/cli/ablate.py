@@ -57,7 +57,6 @@ _SWITCHES = {
     "--no-augmentation": "train on pictures as they are; features of frozen backbones are cached",
     "--resident": "keep the training set in the memory of the device (data.resident of fit)",
     "--report-only": "write the tables of the rows that are there",
-    "--json": "what is in ablation.json, on stdout",
 }
 
 _DEFAULTS: dict[str, Any] = {
@@ -99,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: An option, the table or the configuration is unusable, or rows failed.
     """
-    from cvsegguide.console import note, show
+    from cvsegguide.console import note, settings, show
     from cvsegguide.data.configurations import read_configuration
     from cvsegguide.evaluation.report import print_table
     from cvsegguide.evaluation.sources import open_entries
@@ -152,7 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
         failed = run_rows(plan, out, searching, note, arguments.workers, arguments.jobs)
     try:
         content = ablation_report.write_report(plan, out)
-        if arguments.json:
+        if settings.json:
             show(content)
         else:
             title = "Ablation (95 % bootstrap intervals in brackets)"

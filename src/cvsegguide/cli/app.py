@@ -1,8 +1,19 @@
 """``cvsegguide app``: the web page."""
 
 import argparse
+import contextlib
+import errno
+import os
+import socket
+import tempfile
+import threading
+from importlib.resources import files
 
 from cvsegguide.console import complain
+from cvsegguide.errors import ConfigurationError
+
+LOCAL = ["127.0.0.1", "localhost", "::1", "[::1]"]
+"""Names of this machine alone: only a browser on it gets an answer."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,17 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "picture was taken. Nothing leaves the machine. Ctrl+C ends it and removes what was "
         "uploaded."
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address to listen on (default: 127.0.0.1, this machine alone; 0.0.0.0 lets everybody "
         "in who can reach it: there is no password)",
     )
-    parser.add_argument(
-        "--port", type=int, default=7861, metavar="N", help="port (default: 7861; 0: a free one)"
-    )
-    parser.add_argument(
+    add("--port", type=int, default=7861, metavar="N", help="port (default: 7861; 0: a free one)")
+    add(
         "--model",
         action="append",
         default=[],
@@ -30,95 +40,84 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add a model to the chooser, once per model: directory, .safetensors file, Hugging "
         "Face repository id, or published .pth.tar checkpoint; the first is preselected",
     )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ... (default: auto)"
-    )
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    parser.add_argument(
-        "--no-map",
-        action="store_true",
-        help="do not offer the map of OpenStreetMap (the browser fetches it when asked)",
-    )
-    parser.add_argument(
-        "--max-upload", type=float, default=64.0, metavar="MB", help="of one file (default: 64)"
-    )
-    parser.add_argument(
-        "--max-megapixels",
-        type=float,
-        default=32.0,
-        metavar="N",
-        help="of an overhead image (default: 32)",
-    )
-    parser.add_argument(
-        "--max-area",
-        type=float,
-        default=0.25,
-        metavar="KM2",
-        help="ground that an overhead image covers, in square kilometres (default: 0.25)",
-    )
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ... (default: auto)")
+    add("--open", action="store_true", help="open the page in a browser")
+    for name, default, unit, text in (
+        ("--max-upload", 64.0, "MB", "of one file"),
+        ("--max-megapixels", 64.0, "N", "of a picture"),
+    ):
+        add(name, type=float, default=default, metavar=unit, help=f"{text} (default: {default:g})")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted; exit status 0."""
-    from cvsegguide.errors import ConfigurationError
-
-    for name in ("max_upload", "max_megapixels", "max_area"):
+    for name in ("max_upload", "max_megapixels"):
         if not 0 < getattr(arguments, name) < 1e6:
-            raise ConfigurationError(f"--{name.replace('_', '-')}: a positive number is wanted")
+            raise ConfigurationError("a positive number is wanted", parameter=name)
     if not 0 <= arguments.port < 65536:
-        raise ConfigurationError(f"--port: from 0 to 65535, got {arguments.port}")
+        raise ConfigurationError(f"from 0 to 65535, got {arguments.port}", parameter="port")
     try:
-        from cvsegguide.app.guard import is_public
-        from cvsegguide.app.server import serve
+        from gradio.themes import Default
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+        from cvsegguide.app.page import Page
     except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
+        if error.name not in ("gradio", "starlette"):
             raise
         raise ConfigurationError(
-            "app: the library 'aiohttp' is missing: pip install 'cvsegguide[app]'"
+            "app: the library 'gradio' is missing: pip install 'cvsegguide[app]'"
         ) from None
-    from cvsegguide.app.settings import MEBIBYTE, Limits, Settings
-
-    models = list(dict.fromkeys([*arguments.model, *_bundled()]))
+    models = tuple(dict.fromkeys([*arguments.model, *_bundled()]))
     if not models:
-        raise ConfigurationError("--model: no weights are bundled with this version; name some")
-    settings = Settings(
-        host=arguments.host,
-        port=arguments.port,
-        models=tuple(models),
-        device=arguments.device,
-        web_map=not arguments.no_map,
-        limits=Limits(
-            upload_bytes=round(arguments.max_upload * MEBIBYTE),
-            overhead_pixels=round(arguments.max_megapixels * 1e6),
-            ground_km2=arguments.max_area,
-        ),
-    )
-
-    def started(address: str) -> None:
-        if is_public(settings):
+        raise ConfigurationError("none is bundled with this version; name one", parameter="model")
+    port = _free_port(arguments.host, arguments.port)
+    with tempfile.TemporaryDirectory(prefix="cvsegguide-app-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        page = Page(models, arguments.device, round(arguments.max_megapixels * 1e6))
+        # a stranger's name can be made to point to 127.0.0.1
+        names = LOCAL if arguments.host in LOCAL else ["*"]
+        guard = Middleware(TrustedHostMiddleware, allowed_hosts=names)
+        page.launch(
+            server_name=arguments.host,
+            server_port=port,
+            inbrowser=arguments.open,
+            max_file_size=round(arguments.max_upload * (1 << 20)),
+            app_kwargs={"middleware": [guard]},
+            prevent_thread_lock=True,
+            css_paths=str(files("cvsegguide.app") / "page.css"),
+            # fonts of the reader's own system: none is fetched
+            theme=Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            footer_links=[],
+            run_history=False,
+            ssr_mode=False,
+            share=False,
+            quiet=True,
+        )
+        if arguments.host not in LOCAL:
             complain(
-                "warning",
-                "whoever reaches this machine can use the page; there is no password",
+                "warning", "whoever reaches this machine can use the page; there is no password"
             )
-        print(f"the page is at {address} (Ctrl+C ends it)", flush=True)
-        if arguments.open:
-            import webbrowser
-
-            webbrowser.open(address)
-
-    serve(settings, started)
+        print(f"the page is at {page.local_url} (Ctrl+C ends it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+        page.close()
     return 0
 
 
+def _free_port(host: str, port: int) -> int:
+    """The port, or for 0 one that nobody listens on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, port), family=family) as probe:
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        culprit = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
+        raise ConfigurationError(f"{host}, port {port}: {error.strerror}", culprit) from None
+
+
 def _bundled() -> list[str]:
-    """Names of the bundled weights, the default ones first.
-
-    ``models.hub`` knows them, too, but PyTorch comes with it, and the page need not wait for that.
-    """
-    from importlib.resources import files
-
+    """Names of the bundled weights, the default ones first, found without PyTorch."""
     folder = files("cvsegguide") / "weights"
-    if not folder.is_dir():
-        return []
     names = [entry.name for entry in folder.iterdir() if (entry / "model.safetensors").is_file()]
     return sorted(names, key=lambda name: (name != "synthcity", name))

@@ -9,6 +9,7 @@ from typing import Any
 from cvsegguide import console
 from cvsegguide.benchmark.subjects import SUBJECTS, tasks
 from cvsegguide.errors import ConfigurationError, first_sentence
+from cvsegguide.io.atomic import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a table")
     parser.add_argument(
         "--out", metavar="FILE.json", help="also write the JSON to a file, anew after each name"
     )
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(arguments.threads)
     everything = [name for name in SUBJECTS if name != "gpu" or torch.cuda.is_available()]
     report = _measure(arguments.names or everything, arguments)
-    if arguments.json:
+    if console.settings.json:
         console.show(report)
     else:
         _print_table(report)
@@ -50,7 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _measure(names: Sequence[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure one name after the other; a file of ``--out`` has what there is after each."""
     from cvsegguide.benchmark.measurement import machine, measure
-    from cvsegguide.io.atomic import write_text
 
     rows: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []

@@ -14,16 +14,18 @@ class Command:
             ``run(arguments) -> int``, or, when ``raw``, ``run(argv) -> int`` with an own parser
             and ``add_frequent_arguments(parser, name)``.
         raw: The module parses the arguments itself (LightningCLI).
+        json: Whether it has a result that ``--json`` may show.
     """
 
     summary: str
     example: str
     module: str
     raw: bool = False
+    json: bool = True
 
 
-def _command(name: str, summary: str, example: str = "") -> Command:
-    return Command(summary, example, f"cvsegguide.cli.{name}")
+def _command(name: str, summary: str, example: str = "", json: bool = True) -> Command:
+    return Command(summary, example, f"cvsegguide.cli.{name}", json=json)
 
 
 def _training(summary: str, example: str) -> Command:
@@ -82,8 +84,8 @@ COMMANDS = {
         "a network as ONNX or as a torch.export program",
         "--model synthcity --out synthcity.onnx",
     ),
-    "app": _command("app", "a web page to try it on, on this machine", "--open"),
+    "app": _command("app", "a web page to try it on, on this machine", "--open", json=False),
     "benchmark": _command("benchmark", "speed and memory on this machine", "localize --quick"),
     "doctor": _command("doctor", "what is installed, which device, what works", "--json"),
-    "completion": _command("completion", "completion of words by TAB, for a shell"),
+    "completion": _command("completion", "completion of words by TAB, for a shell", json=False),
 }

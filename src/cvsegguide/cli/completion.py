@@ -64,7 +64,7 @@ def full_parser(command: str) -> argparse.ArgumentParser:
                 importlib.import_module(entry.module).add_frequent_arguments(job, name)
             else:
                 importlib.import_module(entry.module).add_arguments(job)
-            add_common_arguments(job, json=entry.raw)
+            add_common_arguments(job, json=entry.json)
             _add_completers(job)
     return parser
 

@@ -1,6 +1,10 @@
 """``cvsegguide convert``: a published checkpoint to safetensors, configuration and model card."""
 
 import argparse
+from pathlib import Path
+
+from cvsegguide.console import done
+from cvsegguide.errors import ConfigurationError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,15 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("predicted", "none", "truth"),
         help="told from the file by default; true guidance cannot be told from predicted",
     )
-    parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert."""
-    from pathlib import Path
-
-    from cvsegguide.console import done
-    from cvsegguide.errors import ConfigurationError
     from cvsegguide.io.checkpoints import read_state_dict
     from cvsegguide.models.hub import save_model
     from cvsegguide.models.published import detect, from_published
@@ -48,6 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
     done(
         f"{arguments.directory}: {backbone}, guidance {guidance}",
         {"directory": arguments.directory, "backbone": backbone, "guidance": guidance},
-        as_json=arguments.json,
     )
     return 0

@@ -1,9 +1,14 @@
 """``cvsegguide data check | link | sightlines``: examine and prepare a data set."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 from typing import Any
+
+from cvsegguide.console import complain, done, settings, show
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.io.atomic import write_text
 
 EPILOG = """examples:
   cvsegguide data check ROOT                 is every file there and whole, do the splits leak?
@@ -17,95 +22,44 @@ Documentation: docs/preparation.md
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the three jobs to the parser of ``cvsegguide data``."""
     parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
 
-    check, link, sightlines = _add_check(jobs), _add_link(jobs), _add_sightlines(jobs)
-    for job in (link, sightlines):
-        job.add_argument("--json", action="store_true", help="what was done, as JSON on stdout")
-    for job in (check, sightlines):
-        job.add_argument(
-            "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="threads"
-        )
-
-
-def _add_check(jobs: Any) -> argparse.ArgumentParser:
-    check: argparse.ArgumentParser = jobs.add_parser(
-        "check", help="examine a data set: files, labels, positions, splits"
-    )
-    check.add_argument(
-        "root", type=Path, help="tree of Brooklyn & Queens or VIGOR, or a manifest file"
-    )
-    check.add_argument("--json", action="store_true", help="report as JSON instead of a table")
-    check.add_argument(
-        "--fix", action="store_true", help="write cleaned indices beside the originals"
-    )
-    check.add_argument(
-        "--scheme",
-        type=Path,
-        metavar="FILE",
-        help="class scheme (TOML) of a manifest's land cover (default: New York's)",
-    )
+    check = jobs.add_parser("check", help="examine a data set: files, labels, positions, splits")
+    add = check.add_argument
+    add("root", type=Path, help="tree of Brooklyn & Queens or VIGOR, or a manifest file")
+    add("--fix", action="store_true", help="write cleaned indices beside the originals")
+    text = "class scheme (TOML) of a manifest's land cover (default: New York's)"
+    add("--scheme", type=Path, metavar="FILE", help=text)
     check.epilog = "example:\n  cvsegguide data check data --json"
     check.set_defaults(function=_check)
-    return check
 
-
-def _add_link(jobs: Any) -> argparse.ArgumentParser:
-    link: argparse.ArgumentParser = jobs.add_parser(
-        "link", help="write which panoramas lie in which tile"
-    )
-    _add_city(link)
-    link.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="JSON to write (default: links.json in the city's folder; one city only)",
-    )
-    link.add_argument(
-        "--compare",
-        type=Path,
-        metavar="FILE",
-        help="count the differences to published links (.json, .json.gz, .pkl); one city only",
-    )
-    link.add_argument(
-        "--exact",
-        action="store_true",
-        help="exact bounds, not rounded to six decimals as in the published links",
-    )
+    link = jobs.add_parser("link", help="write which panoramas lie in which tile")
+    add = link.add_argument
+    text = "JSON to write (default: links.json in the city's folder; one city only)"
+    add("--out", type=Path, metavar="FILE", help=text)
+    text = "count the differences to published links (.json, .json.gz, .pkl); one city only"
+    add("--compare", type=Path, metavar="FILE", help=text)
+    text = "exact bounds, not rounded to six decimals as in the published links"
+    add("--exact", action="store_true", help=text)
     link.epilog = "example:\n  cvsegguide data link data --city brooklyn"
     link.set_defaults(function=_link)
-    return link
 
-
-def _add_sightlines(jobs: Any) -> argparse.ArgumentParser:
-    sightlines: argparse.ArgumentParser = jobs.add_parser(
-        "sightlines", help="write the sightline map of every pair"
-    )
-    _add_city(sightlines)
-    sightlines.add_argument(
-        "--sigma", type=float, default=64.0, help="of the Gaussian, pixels of a 256-pixel tile"
-    )
-    sightlines.add_argument(
-        "--obstacles",
-        type=int,
-        nargs="+",
-        default=[5],
-        metavar="ID",
-        help="land-cover ids that block the view (default: 5, building)",
-    )
-    sightlines.add_argument("--bits", type=int, choices=(8, 16), default=8, help="a pixel")
-    sightlines.add_argument(
-        "--overwrite", action="store_true", help="write maps anew that are there already"
-    )
+    sightlines = jobs.add_parser("sightlines", help="write the sightline map of every pair")
+    add = sightlines.add_argument
+    add("--sigma", type=float, default=64.0, help="of the Gaussian, pixels of a 256-pixel tile")
+    text = "land-cover ids that block the view (default: 5, building)"
+    add("--obstacles", type=int, nargs="+", default=[5], metavar="ID", help=text)
+    add("--bits", type=int, choices=(8, 16), default=8, help="a pixel")
+    add("--overwrite", action="store_true", help="write maps anew that are there already")
     sightlines.epilog = "example:\n  cvsegguide data sightlines data --sigma 64"
     sightlines.set_defaults(function=_sightlines)
-    return sightlines
 
-
-def _add_city(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("root", type=Path, help="tree in the layout of Brooklyn & Queens")
-    parser.add_argument("--city", help="only this one, e.g. brooklyn (default: all there are)")
+    for job in (link, sightlines):
+        job.add_argument("root", type=Path, help="tree in the layout of Brooklyn & Queens")
+        job.add_argument("--city", help="only this one, e.g. brooklyn (default: all there are)")
+    for job in (check, sightlines):
+        cores = os.cpu_count() or 1
+        job.add_argument("--workers", type=int, default=cores, metavar="N", help="threads")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -120,7 +74,7 @@ def _check(arguments: argparse.Namespace) -> int:
     report = check(
         arguments.root, workers=arguments.workers, fix=arguments.fix, scheme=arguments.scheme
     )
-    if arguments.json:
+    if settings.json:
         print(report.to_json())
     else:
         report.print()
@@ -128,59 +82,44 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _link(arguments: argparse.Namespace) -> int:
-    import json
+    from cvsegguide.data import layout
 
-    from cvsegguide.console import done, show
-    from cvsegguide.data.layout import (
-        DECIMALS,
-        city_folders,
-        compare_links,
-        link_city,
-        read_links,
-    )
-    from cvsegguide.errors import ConfigurationError
-    from cvsegguide.io.atomic import write_text
-
-    cities = city_folders(arguments.root, arguments.city)
+    cities = layout.city_folders(arguments.root, arguments.city)
     if len(cities) > 1 and (arguments.out or arguments.compare):
-        raise ConfigurationError(
-            f"--out, --compare: name one --city (there are {', '.join(cities)})"
-        )
+        found_cities = ", ".join(cities)
+        raise ConfigurationError(f"`out`, `compare`: name one `city` (there are {found_cities})")
     status = 0
     report: dict[str, dict[str, Any]] = {}
     for city, folder in cities.items():
-        links = link_city(folder, None if arguments.exact else DECIMALS)
+        links = layout.link_city(folder, None if arguments.exact else layout.DECIMALS)
         names = links.names()
-        empty = int((links.table.counts == 0).sum())
-        count = len(links.table.indices)
-        lines = [
-            f"{city}: {count} links of {len(links.panoramas)} panoramas in "
-            f"{len(names)} tiles ({empty} tiles have none)"
-        ]
-        report[city] = {
-            "links": count,
+        found: dict[str, Any] = {
+            "links": len(links.table.indices),
             "panoramas": len(links.panoramas),
             "tiles": len(names),
-            "empty_tiles": empty,
+            "empty_tiles": int((links.table.counts == 0).sum()),
         }
+        lines = [
+            f"{city}: {found['links']} links of {found['panoramas']} panoramas in "
+            f"{found['tiles']} tiles ({found['empty_tiles']} tiles have none)"
+        ]
         if arguments.compare:
-            differences = compare_links(names, read_links(arguments.compare))
+            differences = layout.compare_links(names, layout.read_links(arguments.compare))
             lines += [f"  {what}: {count}" for what, count in differences.items()]
-            report[city]["differences"] = dict(differences)
+            found["differences"] = dict(differences)
             if differences["links only here"] or differences["links only there"]:
                 status = 1
         path = arguments.out or folder / "links.json"
         write_text(path, json.dumps(names, indent=0) + "\n")
-        report[city]["written"] = str(path)
-        if not arguments.json:
+        report[city] = {**found, "written": str(path)}
+        if not settings.json:
             done("\n".join([*lines, f"  written to {path}"]))
-    if arguments.json:
+    if settings.json:
         show(report)
     return status
 
 
 def _sightlines(arguments: argparse.Namespace) -> int:
-    from cvsegguide.console import complain, done, show
     from cvsegguide.data.layout import city_folders
     from cvsegguide.data.sightlines import write_sightlines
 
@@ -210,8 +149,8 @@ def _sightlines(arguments: argparse.Namespace) -> int:
             "blind": result.blind,
             "faults": {str(path): reason for path, reason in result.faults.items()},
         }
-        if not arguments.json:
+        if not settings.json:
             done("\n".join(lines))
-    if arguments.json:
+    if settings.json:
         show(report)
     return status

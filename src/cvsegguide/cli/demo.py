@@ -2,6 +2,9 @@
 
 import argparse
 
+from cvsegguide.console import settings
+from cvsegguide.errors import ConfigurationError
+
 DEMO_SEED = 990_001
 """Seeds from here on are kept for the demonstration; nothing is trained on them."""
 
@@ -17,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=DEMO_SEED, help="of the city")
     parser.add_argument("--model", metavar="M", help="weights (default: the bundled ones)")
     parser.add_argument("--samples", type=int, default=24, metavar="N", help="street views at most")
-    parser.add_argument("--json", action="store_true", help="the metrics as JSON on stdout")
     parser.add_argument(
         "--no-pictures", action="store_true", help="leave the pictures out of the report"
     )
@@ -25,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make, localise, report."""
-    from cvsegguide.errors import ConfigurationError
     from cvsegguide.experiments.demonstration import demonstrate
 
     for name in ("tiles", "samples"):
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         model=arguments.model,
         samples=arguments.samples,
-        as_json=arguments.json,
+        as_json=settings.json,
         pictures=not arguments.no_pictures,
     )
     return 0

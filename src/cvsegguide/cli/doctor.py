@@ -45,14 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Say what is installed, on which device it would run, and whether it localises, renders "
         "and trains. Ends with status 1 when something essential is broken. Uses no network."
     )
-    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a table")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Examine and print; exit status 1 when something is broken."""
     findings = [*_packages(), *_machine(), *_works()]
     broken = [finding.name for finding in findings if finding.state == "broken"]
-    if arguments.json:
+    if console.settings.json:
         rows = [asdict(finding) for finding in findings]
         console.show({"version": __version__, "healthy": not broken, "findings": rows})
         return 1 if broken else 0
@@ -72,7 +71,7 @@ def versions() -> dict[str, Any]:
     try:
         import torch
 
-        from cvsegguide.inference.localizer import choose_device
+        from cvsegguide.inference.torch_network import choose_device
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -36,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not compare the file's answers with the network's",
     )
-    parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -72,6 +71,5 @@ def run(arguments: argparse.Namespace) -> int:
     done(
         f"{out} written: {size:.1f} MB, {said}",
         {"file": str(out), "format": chosen, "megabytes": size, "difference": difference},
-        as_json=arguments.json,
     )
     return 0

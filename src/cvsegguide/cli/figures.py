@@ -1,9 +1,16 @@
 """``cvsegguide figures``: samples and what models make of them, ready for print."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cvsegguide.cli.parsing import add_values
+from cvsegguide.console import done
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.io.atomic import write_text
+from cvsegguide.progress import track
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -11,6 +18,7 @@ if TYPE_CHECKING:
     from cvsegguide.data.sample import Sample
 
 FORMATS = ("png", "pdf", "svg", "jpg")
+SPLITS = ("train", "val", "test", "predict")
 DEFAULT_COUNT = 3
 
 
@@ -21,52 +29,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "its posterior, true position and estimate; street view and DPD below. Samples by their "
         "ids, by the best and worst of a table of predictions, or spread over the data set."
     )
-    parser.add_argument(
-        "--models", nargs="+", metavar="M", default=None,
-        help="models in the order of their columns: bundled name, folder, .safetensors, published "
-        "checkpoint or Hub id; TITLE=M gives a title (default: the bundled weights)",
-    )  # fmt: skip
+    text = (
+        "models in the order of their columns: bundled name, folder, .safetensors, published "
+        "checkpoint or Hub id; TITLE=M gives a title (default: the bundled weights)"
+    )
+    parser.add_argument("--models", nargs="+", metavar="M", help=text)
     data = parser.add_argument_group("data set")
-    data.add_argument(
-        "--config", metavar="NAME",
-        help="YAML file or bundled configuration, as `test` takes it; gives the data set",
-    )  # fmt: skip
-    data.add_argument(
-        "--root", metavar="DIR",
-        help="folder of the data for the configuration; without one, what lies there is "
-        "recognised: SynthCity, Brooklyn & Queens, VIGOR, or a manifest file",
-    )  # fmt: skip
-    data.add_argument("--split", default="test", choices=("train", "val", "test", "predict"))
-    data.add_argument(
-        "--data", nargs="+", default=[], metavar="KEY=VALUE",
-        help="arguments of the data set to change, such as city=queens",
-    )  # fmt: skip
+    add_values(
+        data,
+        (
+            "--config NAME",
+            str,
+            "YAML file or bundled configuration, as `test` takes it; gives the data set",
+        ),
+        (
+            "--root DIR",
+            str,
+            "folder of the data for the configuration; without one, what lies there is "
+            "recognised: SynthCity, Brooklyn & Queens, VIGOR, or a manifest file",
+        ),
+    )
+    data.add_argument("--split", default="test", choices=SPLITS)
+    text = "arguments of the data set to change, such as city=queens"
+    data.add_argument("--data", nargs="+", default=[], metavar="KEY=VALUE", help=text)
     samples = parser.add_argument_group("samples")
     samples.add_argument("--ids", nargs="+", metavar="ID", help="whole ids, or unique ends of them")
-    samples.add_argument("--best", type=int, default=0, metavar="N", help="the N smallest errors")
-    samples.add_argument("--worst", type=int, default=0, metavar="N", help="the N largest errors")
-    samples.add_argument(
-        "--predictions", metavar="FILE", help="predictions.parquet that --best and --worst look at"
+    add_values(
+        samples,
+        ("--best N=0", int, "the N smallest errors"),
+        ("--worst N=0", int, "the N largest errors"),
+        ("--predictions FILE", str, "predictions.parquet that --best and --worst look at"),
+        ("--count N", int, "samples spread evenly where none are chosen (default: 3)"),
     )
-    samples.add_argument(
-        "--count", type=int, metavar="N",
-        help=f"samples spread evenly where none are chosen (default: {DEFAULT_COUNT})",
-    )  # fmt: skip
     figure = parser.add_argument_group("figure")
-    figure.add_argument("--out", default="figures", metavar="DIR", help="folder (default: figures)")
     figure.add_argument(
         "--formats", nargs="+", default=["png"], choices=FORMATS, help="default: png"
     )
-    figure.add_argument("--per-page", type=int, default=3, metavar="N", help="default: 3")
-    figure.add_argument("--dpi", type=int, default=300, help="default: 300")
-    figure.add_argument("--device", default="auto")
-    figure.add_argument("--json", action="store_true", help="errors and DPD as JSON on stdout")
+    add_values(
+        figure,
+        ("--out DIR=figures", str, "folder (default: figures)"),
+        ("--per-page N=3", int, "default: 3"),
+        ("--dpi N=300", int, "default: 300"),
+        ("--device NAME=auto", str, "default: auto"),
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Choose, localise, draw."""
-    from cvsegguide.errors import ConfigurationError
-
     chosen = bool(arguments.ids or arguments.best or arguments.worst)
     for name, least in (("best", 0), ("worst", 0), ("count", 1), ("per_page", 1), ("dpi", 30)):
         value = getattr(arguments, name)
@@ -93,22 +102,16 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         places = spread(len(dataset), arguments.count or DEFAULT_COUNT)  # type: ignore[arg-type]
     written, record = _draw(arguments, dataset, places)
-    from cvsegguide.console import done
-
-    done("\n".join(map(str, written)), record, as_json=arguments.json)
+    done("\n".join(map(str, written)), record)
     return 0
 
 
 def _draw(
     arguments: argparse.Namespace, dataset: "Dataset[Sample]", places: Sequence[int]
 ) -> tuple[list[Path], dict[str, Any]]:
-    import json
-
     from cvsegguide.evaluation.examples import examples
-    from cvsegguide.inference.localizer import choose_device
-    from cvsegguide.io.atomic import write_text
+    from cvsegguide.inference.torch_network import choose_device
     from cvsegguide.models.hub import default_weights, load_model
-    from cvsegguide.progress import track
     from cvsegguide.viz.comparison import save_comparison
 
     device = choose_device(arguments.device)
@@ -145,8 +148,6 @@ def _draw(
 
 
 def _assignments(texts: Sequence[str]) -> dict[str, str]:
-    from cvsegguide.errors import ConfigurationError
-
     found = {}
     for text in texts:
         key, equals, value = text.partition("=")

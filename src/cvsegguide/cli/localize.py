@@ -4,8 +4,11 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from cvsegguide.cli.parsing import add_values
+from cvsegguide.console import settings
+
 if TYPE_CHECKING:
-    from cvsegguide.inference.base import BaseLocalizer
+    from cvsegguide.inference.localizer import Localizer
     from cvsegguide.inference.result import Localization
     from cvsegguide.io.images import ImageLike
 
@@ -66,22 +69,8 @@ def chosen_model(argument: str | None) -> str:
     return default_weights()
 
 
-def chosen_localizer(model: str | None, device: str, precision: str = "auto") -> "BaseLocalizer":
-    """The localizer of these options; PyTorch stays out for an ONNX file.
-
-    Raises:
-        ConfigurationError: An ONNX file runs on the CPU alone.
-    """
-    if model is not None and model.endswith(".onnx"):
-        from cvsegguide.errors import ConfigurationError
-
-        if device not in ("auto", "cpu"):
-            raise ConfigurationError(f"--device {device}: an ONNX file runs on the CPU")
-        if precision not in ("auto", "fp32"):
-            raise ConfigurationError(f"--precision {precision}: an ONNX file computes in fp32")
-        from cvsegguide.export.localizer import OnnxLocalizer
-
-        return OnnxLocalizer(model)
+def chosen_localizer(model: str | None, device: str, precision: str = "auto") -> "Localizer":
+    """The localizer of these options."""
     from cvsegguide.inference.localizer import Localizer
 
     return Localizer.from_pretrained(chosen_model(model), device=device, precision=precision)
@@ -103,49 +92,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     add_precision_argument(parser)
     add_place_arguments(parser)
-    parser.add_argument(
-        "--heading",
-        type=_heading,
-        default=0.0,
-        metavar="D",
-        help="azimuth of the street view's centre, degrees clockwise from true north "
-        "(default: 0), or 'unknown': all headings are tried (models that cannot take it as north, "
-        "with a warning)",
+    text = (
+        "azimuth of the street view's centre, degrees clockwise from true north (default: 0), or "
+        "'unknown': all headings are tried (models that cannot take it as north, with a warning)"
     )
-    parser.add_argument(
-        "--heading-error",
-        type=float,
-        default=0.0,
-        metavar="D",
-        help="largest error of --heading either way, degrees; that range is searched (default: 0)",
+    parser.add_argument("--heading", type=_heading, default=0.0, metavar="D", help=text)
+    doubt = "largest error of --heading either way, degrees; that range is searched (default: 0)"
+    heights = (
+        "metres above the ground that the street view was taken from, or 'unknown': a few heights "
+        "are tried (default: a usual one, 1.5 to 3 m)"
     )
-    parser.add_argument(
-        "--fov",
-        type=float,
-        default=360.0,
-        metavar="D",
-        help="horizontal extent of the street view in degrees (default: 360)",
+    truth = "class ids on the overhead image's grid, for models guided by true land cover"
+    add_values(
+        parser,
+        ("--heading-error D=0", float, doubt),
+        ("--fov D=360", float, "horizontal extent of the street view in degrees (default: 360)"),
+        ("--camera-height M", _camera_height, heights),
+        ("--landcover FILE", str, truth),
+        ("--out DIR", str, "folder for the results"),
     )
-    parser.add_argument(
-        "--lens",
-        action="store_true",
-        help="the street view is a photograph through an ordinary lens, held level, that is --fov "
-        "degrees wide: 2 atan(18 / L) for a lens of L mm (full-frame equivalent)",
+    text = (
+        "the street view is a photograph through an ordinary lens, held level, that is --fov "
+        "degrees wide: 2 atan(18 / L) for a lens of L mm (full-frame equivalent)"
     )
-    parser.add_argument(
-        "--camera-height",
-        type=_camera_height,
-        metavar="M",
-        help="metres above the ground that the street view was taken from, or 'unknown': a few "
-        "heights are tried (default: a usual one, 1.5 to 3 m)",
-    )
-    parser.add_argument(
-        "--landcover",
-        metavar="FILE",
-        help="class ids on the overhead image's grid, for models guided by true land cover",
-    )
-    parser.add_argument("--out", metavar="DIR", help="folder for the results")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a table")
+    parser.add_argument("--lens", action="store_true", help=text)
 
 
 def _heading(text: str) -> float | None:
@@ -181,8 +151,12 @@ def run(arguments: argparse.Namespace) -> int:
         landcover=arguments.landcover,
         camera_height=arguments.camera_height,
     )
-    folder = result.save(arguments.out) if arguments.out else None
-    if arguments.json:
+    folder = None
+    if arguments.out:
+        from cvsegguide.viz.localization import save_with_figure
+
+        folder = save_with_figure(result, arguments.out)
+    if settings.json:
         print(json.dumps(result.to_dict(), indent=1))
         return 0
     print(_table(result))
@@ -197,21 +171,17 @@ def _table(result: "Localization") -> str:
     def place(lat: float | None, lon: float | None) -> str:
         return "" if lat is None else f"{lat:.6f}, {lon:.6f}"
 
-    lines = [f"{'estimate':<11}row {result.row:.1f}, column {result.col:.1f}"]
-    if result.lat is not None:
-        lines.append(f"{'lat, lon':<11}{place(result.lat, result.lon)}")
-    heading = "unknown" if result.heading is None else f"{result.heading:.1f} degrees"
-    lines.append(f"{'heading':<11}{heading}")
-    resolution = "unknown" if result.gsd is None else f"{result.gsd:.4g} m/px"
-    lines.append(f"{'resolution':<11}{resolution}")
-    lines.append(f"{'model':<11}{result.model}")
-    lines.append("")
+    rows = {
+        "estimate": f"row {result.row:.1f}, column {result.col:.1f}",
+        "lat, lon": place(result.lat, result.lon),
+        "heading": "unknown" if result.heading is None else f"{result.heading:.1f} degrees",
+        "resolution": "unknown" if result.gsd is None else f"{result.gsd:.4g} m/px",
+        "model": result.model,
+    }
+    lines = [f"{name:<11}{text}" for name, text in rows.items() if text]
     heads = f"{'region':<8}{'probability':>11}{'row':>9}{'column':>9}"
-    if result.gsd is not None:
-        heads += f"{'area':>11}"
-    if result.lat is not None:
-        heads += "  lat, lon"
-    lines.append(heads)
+    heads += f"{'area':>11}" if result.gsd is not None else ""
+    lines += ["", heads + ("  lat, lon" if result.lat is not None else "")]
     for region in result.regions[:5]:
         area = "" if region.area_m2 is None else f"{f'{region.area_m2:.1f} m2':>11}"
         lines.append(
@@ -219,6 +189,4 @@ def _table(result: "Localization") -> str:
             f"{region.col:>9.1f}{area}  {place(region.lat, region.lon)}".rstrip()
         )
     rest = len(result.regions) - 5
-    if rest > 0:
-        lines.append(f"... and {rest} more")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"... and {rest} more"] if rest > 0 else lines)

@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="version, that of torch, and the device; with -v all that `doctor` finds",
     )
-    add_common_arguments(parser, json=True)
+    add_common_arguments(parser)
     return parser
 
 
@@ -158,13 +158,13 @@ def _run_without_command(words: list[str]) -> int:
         parser.error("which command?")
     from cvsegguide.cli import doctor
 
-    as_json = getattr(arguments, "json", False)
+    console.settings.json = getattr(arguments, "json", False)
     if getattr(arguments, "verbose", 0):
-        return doctor.run(argparse.Namespace(json=as_json))
+        return doctor.run(arguments)
     found = doctor.versions()
     torch = found["torch"] or "not installed"
     line = f"cvsegguide {found['version']}, torch {torch}, device {found['device']}"
-    console.done(line, found, as_json=as_json)
+    console.done(line, found)
     return OK
 
 
@@ -175,7 +175,7 @@ def _run(name: str, words: list[str]) -> int:
     parser = Parser(prog=f"cvsegguide {name}", description=f"{command.summary.capitalize()}.")
     module.add_arguments(parser)
     parser.epilog = parser.epilog or f"example:\n  cvsegguide {name} {command.example}"
-    add_common_arguments(parser)
+    add_common_arguments(parser, json=command.json)
     arguments = parser.parse_args(words)
     console.settings.quiet = getattr(arguments, "quiet", False)
     console.settings.verbose = getattr(arguments, "verbose", 0) or 0
@@ -206,7 +206,7 @@ def _run_raw(name: str, words: list[str]) -> int:
     status = _call_parameters(option, lambda: int(module.run([name, *rest])))
     if status == OK and {"-h", "--help"}.intersection(rest):
         common = argparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
-        add_common_arguments(common, json=True)
+        add_common_arguments(common)
         common.epilog = f"example:\n  cvsegguide {name} {command.example}"
         common.formatter_class = argparse.RawDescriptionHelpFormatter
         print("\n" + common.format_help().strip())

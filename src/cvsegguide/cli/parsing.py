@@ -37,14 +37,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT)
 
 
-def add_common_arguments(parser: argparse.ArgumentParser, json: bool = False) -> None:
+def add_common_arguments(parser: argparse.ArgumentParser, json: bool = True) -> None:
     """Add what every command takes to a parser, and to those of its jobs.
 
     Options that the command has itself under the same names stay.
 
     Args:
         parser: Parser of a command, with its own options.
-        json: Also ``--json``.
+        json: Also ``--json``, as the command has a result.
     """
     group = parser.add_argument_group("common options")
     for names, action_name, text in _COMMON if json else _COMMON[1:]:
@@ -55,7 +55,25 @@ def add_common_arguments(parser: argparse.ArgumentParser, json: bool = False) ->
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for job in set(action.choices.values()):
-                add_common_arguments(job)
+                add_common_arguments(job, json)
+
+
+def add_values(target: Any, *rows: tuple[str, Any, str]) -> None:
+    """Add options that take values.
+
+    Args:
+        target: A parser, or a group of its options.
+        rows: ``("--name METAVAR", type, help)`` each; ``--name METAVAR=1.5`` has a default, and as
+            many metavars as there are ask for as many values.
+    """
+    for spelling, kind, text in rows:
+        words, _, default = spelling.partition("=")
+        name, *metavars = words.split()
+        options: dict[str, Any] = {"default": kind(default)} if default else {}
+        if len(metavars) > 1:
+            options["nargs"] = len(metavars)
+        metavar = tuple(metavars) if len(metavars) > 1 else metavars[0]
+        target.add_argument(name, type=kind, metavar=metavar, help=text, **options)
 
 
 def take_common_arguments(words: list[str]) -> list[str]:

@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="windows that pass the network at once (default: 4)",
     )
-    parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,5 +51,5 @@ def run(arguments: argparse.Namespace) -> int:
     )
     localizer.batch_size = arguments.batch_size
     localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)
-    done(f"{out} written", {"landcover": str(out), "model": source}, as_json=arguments.json)
+    done(f"{out} written", {"landcover": str(out), "model": source})
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 
+from cvsegguide.cli.parsing import add_values
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
@@ -16,72 +17,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("directory", metavar="DIR", help="folder to make or to complete")
     city = parser.add_argument_group("a city")
-    city.add_argument("--tiles", type=int, metavar="N", help="tiles of the city 'brooklyn'")
-    city.add_argument("--seed", type=int, metavar="S", help="another seed is another city")
-    city.add_argument(
-        "--set", dest="name", metavar="NAME", help="a named set: synthcity-small or synthcity"
+    text = "a named set: synthcity-small or synthcity"
+    city.add_argument("--set", dest="name", metavar="NAME", help=text)
+    randomised = (
+        "plausible, or randomised: materials, light and camera far beyond the real thing, for "
+        "training (default: plausible)"
     )
-    city.add_argument(
-        "--validation", type=int, default=0, metavar="N", help="tiles of 'queens', another city"
+    add_values(
+        city,
+        ("--tiles N", int, "tiles of the city 'brooklyn'"),
+        ("--seed S", int, "another seed is another city"),
+        ("--validation N=0", int, "tiles of 'queens', another city"),
+        ("--test N=0", int, "tiles of 'test/queens', a third city"),
+        ("--town N", int, "tiles along the side of a town of one style (default: 4)"),
+        ("--photographs NAME", str, randomised),
+        ("--workers N", int, "processes (default: all cores)"),
+        ("--spacing M", float, "metres between the pictures of a drive (default: 8)"),
     )
-    city.add_argument(
-        "--test", type=int, default=0, metavar="N", help="tiles of 'test/queens', a third city"
+    text = (
+        "instead of a city, a drive of N pictures through one, for `cvsegguide track` "
+        "(--fov 70 and --size 192 256 unless given)"
     )
-    city.add_argument(
-        "--town", type=int, metavar="N",
-        help="tiles along the side of a town of one style (default: 4)",
-    )  # fmt: skip
-    city.add_argument(
-        "--photographs", metavar="NAME",
-        help="plausible, or randomised: materials, light and camera far beyond the real thing, for "
-        "training (default: plausible)",
-    )  # fmt: skip
-    city.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores)")
-    parser.add_argument("--json", action="store_true", help="what was written, as JSON on stdout")
-    city.add_argument(
-        "--drive", type=int, metavar="N", dest="frames",
-        help="instead of a city, a drive of N pictures through one, for `cvsegguide track` "
-        "(--fov 70 and --size 192 256 unless given)",
-    )  # fmt: skip
-    city.add_argument("--spacing", type=float, metavar="M", help="metres between them (default: 8)")
-    _add_place_arguments(parser)
-    _add_view_arguments(parser)
-
-
-def _add_place_arguments(parser: argparse.ArgumentParser) -> None:
-    place = parser.add_argument_group("a real place")
-    place.add_argument("--overhead", metavar="FILE", help="photograph, GeoTIFF or picture")
-    place.add_argument("--landcover", metavar="FILE", help="ids of the New York City raster")
-    place.add_argument("--height", metavar="FILE", help="metres above ground; drawn if not given")
-    place.add_argument(
-        "--gsd",
-        type=float,
-        metavar="G",
-        help="metres per pixel of the rasters, where FILE does not say",
+    city.add_argument("--drive", type=int, metavar="N", dest="frames", help=text)
+    add_values(
+        parser.add_argument_group("a real place"),
+        ("--overhead FILE", str, "photograph, GeoTIFF or picture"),
+        ("--landcover FILE", str, "ids of the New York City raster"),
+        ("--height FILE", str, "metres above ground; drawn if not given"),
+        ("--gsd G", float, "metres per pixel of the rasters, where FILE does not say"),
     )
-
-
-def _add_view_arguments(parser: argparse.ArgumentParser) -> None:
     view = parser.add_argument_group("street views")
-    view.add_argument(
-        "--panoramas", type=int, default=0, metavar="N", help="most per tile (default: all)"
+    narrower = (
+        "degrees from left to right; less than 360 looks in any direction, as manifest.csv says "
+        "(default: 360)"
     )
-    view.add_argument(
-        "--size", type=int, nargs=2, metavar=("H", "W"),
-        help="pixels (default: 128 512)",
-    )  # fmt: skip
-    view.add_argument(
-        "--full", action="store_true", help="full panoramas, 180 degrees high (give H = W / 2)"
+    rigs = "car: level, 2.5 m high; anyone: 1.5 to 3 m, tilted, compass a few degrees off"
+    add_values(
+        view,
+        ("--panoramas N=0", int, "most per tile (default: all)"),
+        ("--size H W", int, "pixels (default: 128 512)"),
+        ("--fov D", float, narrower),
+        ("--rig NAME=car", str, rigs),
     )
-    view.add_argument(
-        "--fov", type=float, metavar="D",
-        help="degrees from left to right; less than 360 looks in any direction, as manifest.csv "
-        "says (default: 360)",
-    )  # fmt: skip
-    view.add_argument(
-        "--rig", default="car", metavar="NAME",
-        help="car: level, 2.5 m high; anyone: 1.5 to 3 m, tilted, compass a few degrees off",
-    )  # fmt: skip
+    text = "full panoramas, 180 degrees high (give H = W / 2)"
+    view.add_argument("--full", action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -123,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             photographs=arguments.photographs or "plausible",
             workers=arguments.workers,
         )
-    done(f"{root} written", {"directory": str(root)}, as_json=arguments.json)
+    done(f"{root} written", {"directory": str(root)})
     return 0
 
 
@@ -147,7 +126,7 @@ def _drive(arguments: argparse.Namespace) -> int:
         size=tuple(arguments.size or (192, 256)),
         rig=arguments.rig,
     )
-    done(f"{table} written", {"table": str(table)}, as_json=arguments.json)
+    done(f"{table} written", {"table": str(table)})
     return 0
 
 
@@ -211,5 +190,5 @@ def _real_place(arguments: argparse.Namespace) -> int:
         extent=_extent(arguments),
         panoramas=arguments.panoramas,
     )
-    done(f"{root} written", {"directory": str(root)}, as_json=arguments.json)
+    done(f"{root} written", {"directory": str(root)})
     return 0

@@ -7,9 +7,11 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
+from cvsegguide import console
 from cvsegguide.cli.localize import add_model_arguments, add_place_arguments, chosen_model
-from cvsegguide.console import done
+from cvsegguide.cli.parsing import add_values
 from cvsegguide.errors import ConfigurationError
+from cvsegguide.io.atomic import write_text
 
 if TYPE_CHECKING:
     from cvsegguide.inference.localizer import Localizer
@@ -26,70 +28,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tracker is measured on N synthetic drives instead."
     )
     parser.add_argument("table", metavar="TABLE", nargs="?", help="frames, .csv or .parquet")
-    parser.add_argument(
-        "--overhead",
-        metavar="FILE_OR_DIR",
-        help="raster, or folder of map tiles z/x/y.jpg (default: the tiles beside TABLE)",
-    )
     parser.add_argument("--out", metavar="DIR", help="folder for the results")
     add_model_arguments(parser)
     add_place_arguments(parser)
-    parser.add_argument(
-        "--fov", type=float, metavar="D",
-        help="degrees from left to right of pictures whose row does not say (default: 360; with "
-        "--evaluate: 70)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--camera-height", type=float, metavar="M",
-        help="metres above the ground of the camera (default: a usual one, 1.5 to 3 m)",
-    )  # fmt: skip
-    _add_filter_arguments(parser)
+    add_values(
+        parser,
+        (
+            "--overhead FILE_OR_DIR",
+            str,
+            "raster, or folder of map tiles z/x/y.jpg (default: the tiles beside TABLE)",
+        ),
+        (
+            "--fov D",
+            float,
+            "degrees from left to right of pictures whose row does not say (default: 360; with "
+            "--evaluate: 70)",
+        ),
+        (
+            "--camera-height M",
+            float,
+            "metres above the ground of the camera (default: a usual one, 1.5 to 3 m)",
+        ),
+    )
     parser.add_argument("--no-animation", action="store_true", help="no track.gif")
-    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of a summary")
-    measured = parser.add_argument_group("measurement")
-    measured.add_argument(
-        "--evaluate", type=int, metavar="N", help="make N SynthCity drives and track them"
+    azimuth = "azimuth of the first picture's centre, degrees clockwise from true north"
+    add_values(
+        parser.add_argument_group("where the drive begins (default: anywhere, any heading)"),
+        ("--start LON LAT", float, "degrees"),
+        ("--start-pixel ROW COL", float, "the same in pixels of the overhead imagery"),
+        ("--start-error M=10", float, "standard deviation in metres (default: 10)"),
+        ("--start-heading D", float, azimuth),
+        ("--start-heading-error D=10", float, "standard deviation in degrees (default: 10)"),
     )
-    measured.add_argument(
-        "--seed", type=int, default=None, metavar="S", help="of the first drive (default: 910001)"
+    too_sure = "power of a picture's likelihood; below 1 for a model that is too sure"
+    add_values(
+        parser.add_argument_group("how it believes (docs/tracking.md)"),
+        ("--headings X", int, "number of headings"),
+        ("--temper X", float, too_sure),
+        ("--doubt X", float, "probability that a picture tells nothing"),
+        ("--floor X", float, "share of the belief that is spread around, each picture"),
+        ("--margin X", float, "metres around the belief that are searched"),
+        ("--walk X", float, "metres of a step without odometry (standard deviation)"),
+        ("--walk-turn X", float, "degrees of the same"),
+        ("--settle X", int, "pictures that must agree before other places are given up"),
     )
-    measured.add_argument(
-        "--rig", metavar="NAME", help="car or anyone, see `cvsegguide synth --help`"
+    add_values(
+        parser.add_argument_group("measurement"),
+        ("--evaluate N", int, "make N SynthCity drives and track them"),
+        ("--seed S", int, "of the first drive (default: 910001)"),
+        ("--rig NAME", str, "car or anyone, see `cvsegguide synth --help`"),
     )
-
-
-def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the filter begins, and how it believes."""
-    start = parser.add_argument_group("where the drive begins (default: anywhere, any heading)")
-    start.add_argument("--start", nargs=2, type=float, metavar=("LON", "LAT"), help="degrees")
-    start.add_argument(
-        "--start-pixel", nargs=2, type=float, metavar=("ROW", "COL"),
-        help="the same in pixels of the overhead imagery",
-    )  # fmt: skip
-    start.add_argument(
-        "--start-error", type=float, default=10.0, metavar="M",
-        help="standard deviation in metres (default: 10)",
-    )  # fmt: skip
-    start.add_argument(
-        "--start-heading", type=float, metavar="D",
-        help="azimuth of the first picture's centre, degrees clockwise from true north",
-    )  # fmt: skip
-    start.add_argument(
-        "--start-heading-error", type=float, default=10.0, metavar="D",
-        help="standard deviation in degrees (default: 10)",
-    )  # fmt: skip
-    belief = parser.add_argument_group("how it believes (docs/tracking.md)")
-    for name, kind, text in (
-        ("headings", int, "number of headings"),
-        ("temper", float, "power of a picture's likelihood; below 1 for a model that is too sure"),
-        ("doubt", float, "probability that a picture tells nothing"),
-        ("floor", float, "share of the belief that is spread around, each picture"),
-        ("margin", float, "metres around the belief that are searched"),
-        ("walk", float, "metres of a step without odometry (standard deviation)"),
-        ("walk-turn", float, "degrees of the same"),
-        ("settle", int, "pictures that must agree before other places are given up"),
-    ):
-        belief.add_argument(f"--{name}", type=kind, metavar="X", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -128,12 +116,12 @@ def run(arguments: argparse.Namespace) -> int:
         camera_height=arguments.camera_height,
     )
     written = _write(arguments, localizer, result, frames, overhead) if arguments.out else []
-    if arguments.json:
+    if console.settings.json:
         print(json.dumps(_summary(result), indent=1, allow_nan=False))
     else:
         _print(result)
         for path in written:
-            done(f"{path} written")
+            console.done(f"{path} written")
     return 0
 
 
@@ -197,30 +185,24 @@ def _summary(result: "Track") -> dict[str, Any]:
 
 def _print(result: "Track") -> None:
     last = result.points[-1]
-    place = (
-        f"row {last.row:.1f}, column {last.col:.1f}"
-        if last.lon is None
-        else f"{last.lat:.6f}, {last.lon:.6f} (lat, lon)"
-    )
+    place = f"row {last.row:.1f}, column {last.col:.1f}"
+    if last.lon is not None:
+        place = f"{last.lat:.6f}, {last.lon:.6f} (lat, lon)"
     heading = "unknown" if last.heading is None else f"{last.heading:.0f} degrees"
-    pictures = sum(point.used for point in result.points)
-    print(f"{len(result.points)} frames, {pictures} pictures")
+    summary = _summary(result)
+    print(f"{summary['frames']} frames, {summary['pictures']} pictures")
     print(
         f"last frame: {place}, heading {heading}, {100 * last.probability:.0f} % within 5 m, "
         f"effective area {last.effective_area:.0f} m2"
     )
-    summary = _summary(result).get("error")
-    if summary is not None:
-        numbers = ", ".join(
-            f"{name} {value:.1f} m" for name, value in summary.items() if value is not None
-        )
-        print(f"error: {numbers}")
+    errors = {name: value for name, value in summary.get("error", {}).items() if value is not None}
+    if errors:
+        print("error: " + ", ".join(f"{name} {value:.1f} m" for name, value in errors.items()))
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from cvsegguide.experiments.drives import evaluate, report
     from cvsegguide.inference.localizer import Localizer
-    from cvsegguide.io.atomic import write_text
 
     if arguments.table is not None:
         raise ConfigurationError("--evaluate: makes its own drives and takes no TABLE")
@@ -247,5 +229,5 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         settings=settings,
         keep=keep,
     )
-    print(json.dumps(result, indent=1) if arguments.json else report(result))
+    print(json.dumps(result, indent=1) if console.settings.json else report(result))
     return 0

@@ -10,10 +10,10 @@ from cvsegguide.errors import ConfigurationError
 from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.geo import GeoReference, wrap_degrees
 from cvsegguide.inference.example import Example, to_picture, up_azimuth
-from cvsegguide.inference.finishing import finished, folded
+from cvsegguide.inference.network import class_ids_of_channels
+from cvsegguide.inference.postprocess import assemble_result, reduce_to_channels
 from cvsegguide.inference.prediction import predict
 from cvsegguide.inference.result import Localization
-from cvsegguide.inference.scores import landcover_ids
 from cvsegguide.io.rasters import Overhead
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel
@@ -62,11 +62,12 @@ def answer(
             cover = model.segment(batch.overhead)
     found = scheme_of(model.channels) if scheme is None else scheme
     if cover is not None:
-        ids = landcover_ids(cover[0].float(), model.channels, found)
+        best = cover[0].float().argmax(dim=0).cpu().numpy()
+        ids = class_ids_of_channels(model.channels, found)[best]
     else:
         assert sample.landcover is not None
-        ids = folded(sample.landcover.numpy(), found)
-    return finished(
+        ids = reduce_to_channels(sample.landcover.numpy(), found)
+    return assemble_result(
         _aerial(sample),
         to_picture(sample.street),
         scores,

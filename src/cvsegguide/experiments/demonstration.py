@@ -21,6 +21,7 @@ from cvsegguide.landcover import scheme_of
 from cvsegguide.models.hub import default_weights
 from cvsegguide.progress import track
 from cvsegguide.synth import generate
+from cvsegguide.viz.localization import save_with_figure
 
 
 def demonstrate(
@@ -127,5 +128,5 @@ def _save_extremes(
         sample = dataset[chosen[place]]
         overhead, street = dataset.paths(chosen[place])
         result = localizer.localize(overhead, street, heading=sample.heading, fov=sample.fov)
-        result.save(out / name, truth=(sample.row, sample.col))
+        save_with_figure(result, out / name, (sample.row, sample.col))
     return [out / name for name in picks]

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from cvsegguide import __version__
 from cvsegguide.errors import ConfigurationError
-from cvsegguide.export import description as names
-from cvsegguide.export.description import Description
+from cvsegguide.inference import description as names
+from cvsegguide.inference.description import Description
 from cvsegguide.landcover import scheme_of
 from cvsegguide.models.base import LocalizationModel
 
@@ -25,7 +25,7 @@ class ExportedNetwork(nn.Module):
 
     def __init__(self, model: LocalizationModel) -> None:
         super().__init__()
-        self.model = exportable(model)
+        self.model: Any = model.prepare_export()
         self.inputs = [names.OVERHEAD, names.STREET]
         self.outputs = [names.HEATMAP, names.POSTERIOR]
         if model.guidance == "truth":
@@ -69,76 +69,25 @@ class ExportedNetwork(nn.Module):
         return found
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """:attr:`outputs` in order, of :attr:`inputs` in order."""
+        return self.answer(self.model, *tensors)
+
+    def answer(self, model: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """:meth:`forward` by another model, such as the one that was copied."""
         given = dict(zip(self.inputs, tensors, strict=True))
         overhead, street = given[names.OVERHEAD], given[names.STREET]
         landcover = given.get(names.LANDCOVER)
-        if names.HEADINGS in given:
-            searching: Any = self.model
-            prediction = searching(overhead, street, landcover, given[names.HEADINGS])
-        else:
-            prediction = self.model(overhead, street, landcover)
+        prediction = model(overhead, street, landcover, given.get(names.HEADINGS))
         scores = prediction.landcover
         if scores is None and names.SCORES in self.outputs:
-            scores = self.model.segment(overhead)
+            scores = model.segment(overhead)
         results = {
             names.HEATMAP: prediction.heatmap,
-            names.POSTERIOR: self.model.log_posterior(prediction),
+            names.POSTERIOR: model.log_posterior(prediction),
             names.HEADING_LOG: prediction.heading_log,
             names.SCORES: scores,
         }
         return tuple(results[name] for name in self.outputs)
-
-
-def exportable(model: LocalizationModel) -> LocalizationModel:
-    """A copy in evaluation mode on the CPU whose parts can all be written into a graph."""
-    from cvsegguide.export.geometric import ExportedGeometricModel
-    from cvsegguide.models.backbones.crossformer import CrossFormer
-    from cvsegguide.models.geometric.network import GeometricModel
-
-    model: Any = model.prepare_export()
-    if type(model) is GeometricModel:
-        model.__class__ = ExportedGeometricModel
-        assert isinstance(model, ExportedGeometricModel)
-        model.prepare()
-    if any(isinstance(part, CrossFormer) for part in model.modules()):
-        _fix_position_biases(model)
-    return model
-
-
-class _Constant(nn.Module):
-    """What a module returned."""
-
-    value: Tensor
-
-    def __init__(self, value: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("value", value)
-
-    def forward(self, *_: Any) -> Tensor:
-        return self.value
-
-
-def _fix_position_biases(model: LocalizationModel) -> None:
-    """Biases follow from parameters and sizes alone: compute them once, not in the graph."""
-    from cvsegguide.models.backbones.crossformer import DynamicPositionBias
-
-    seen: dict[str, Tensor] = {}
-    hooks = []
-    for name, part in model.named_modules():
-        if isinstance(part, DynamicPositionBias):
-
-            def note(_: nn.Module, __: Any, output: Tensor, name: str = name) -> None:
-                seen[name] = output.detach().clone()
-
-            hooks.append(part.register_forward_hook(note))
-    size = model.overhead_size
-    landcover = torch.ones(1, *size, dtype=torch.long) if model.guidance == "truth" else None
-    with torch.no_grad():
-        model(torch.zeros(1, 3, *size), torch.zeros(1, 3, *model.street_size), landcover)
-    for hook in hooks:
-        hook.remove()
-    for name, value in seen.items():
-        model.set_submodule(name, _Constant(value))
 
 
 def describe(model: LocalizationModel, name: str, license_note: str) -> Description:

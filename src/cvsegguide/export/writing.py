@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, first_sentence
-from cvsegguide.export import description as names
-from cvsegguide.export.description import Description
 from cvsegguide.export.networks import ExportedNetwork, describe
+from cvsegguide.inference import description as names
+from cvsegguide.inference.description import Description
+from cvsegguide.inference.onnx import OnnxNetwork
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.models.base import LocalizationModel
 
@@ -126,7 +127,7 @@ def need_onnx(check: bool = True) -> None:
     missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigurationError(
-            f"--format onnx: needs {', '.join(missing)}: pip install 'cvsegguide[onnx]'"
+            f"onnx: needs {', '.join(missing)}: pip install 'cvsegguide[onnx]'", "format"
         )
 
 
@@ -151,6 +152,7 @@ def _program(network: ExportedNetwork) -> Any:
     example = network.example(3)
     try:
         with torch.no_grad():
+            network(*example.values())  # constants that modules keep are made before the trace
             return torch.export.export(
                 network,
                 tuple(example.values()),
@@ -182,8 +184,6 @@ def _finish(model: Any, facts: Description) -> None:
 
 
 def _onnx_runner(path: Path) -> Callable[[dict[str, Tensor]], Arrays]:
-    from cvsegguide.export.runtime import OnnxNetwork
-
     file = OnnxNetwork(path)
     return lambda inputs: file.run({name: value.numpy() for name, value in inputs.items()})
 
@@ -207,11 +207,10 @@ def _check(
     path: str | PathLike[str],
 ) -> float:
     """Compare a file with the network itself, at two sizes of the batch."""
-    oracle = _Oracle(model, network)
     worst = 0.0
     for batch in (1, 2):
         inputs = network.example(batch, seed=batch)
-        wanted = oracle(inputs)
+        wanted = _answer(model, network, inputs)
         found = runner(inputs)
         found["posterior of the metadata"] = facts.log_posterior(found[names.HEATMAP])
         wanted["posterior of the metadata"] = wanted[names.POSTERIOR]
@@ -230,38 +229,22 @@ def _check(
     return worst
 
 
-class _Oracle:
-    """The network as it was given, untouched by any preparation."""
-
-    def __init__(self, model: LocalizationModel, network: ExportedNetwork) -> None:
-        self._model = model
-        self._network = network
-
-    def __call__(self, inputs: dict[str, Tensor]) -> Arrays:
-        device = next(self._model.parameters()).device
-        training = self._model.training
-        self._model.eval()
-        try:
-            with torch.inference_mode():
-                moved = [value.to(device) for value in inputs.values()]
-                original = _WithModel(self._network, self._model)
-                outputs = original(*moved)
-        finally:
-            self._model.train(training)
-        return {
-            name: value.float().cpu().numpy()
-            for name, value in zip(self._network.outputs, outputs, strict=True)
-        }
-
-
-class _WithModel:
-    """The outputs of an exported network, computed by another model."""
-
-    def __init__(self, network: ExportedNetwork, model: LocalizationModel) -> None:
-        self.inputs, self.outputs, self.model = network.inputs, network.outputs, model
-
-    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return ExportedNetwork.forward(self, *tensors)  # type: ignore[arg-type]
+def _answer(
+    model: LocalizationModel, network: ExportedNetwork, inputs: dict[str, Tensor]
+) -> Arrays:
+    """What the network says as it was given, untouched by any preparation."""
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            outputs = network.answer(model, *(value.to(device) for value in inputs.values()))
+    finally:
+        model.train(training)
+    return {
+        name: value.float().cpu().numpy()
+        for name, value in zip(network.outputs, outputs, strict=True)
+    }
 
 
 def _reason(error: BaseException) -> str:

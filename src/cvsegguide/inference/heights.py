@@ -29,10 +29,10 @@ def heights_to_try(camera_height: float | str | None) -> tuple[float | None, ...
     if camera_height == UNKNOWN:
         return SEARCHED
     if isinstance(camera_height, str):
-        raise InputError(f"--camera-height: is metres or '{UNKNOWN}', not '{camera_height}'")
+        raise InputError(f"is metres or '{UNKNOWN}', not '{camera_height}'", "camera_height")
     if camera_height is not None and not LOWEST <= camera_height <= HIGHEST:
         raise InputError(
-            f"--camera-height: must lie in {LOWEST:g}..{HIGHEST:g} metres, got {camera_height:g}"
+            f"must lie in {LOWEST:g}..{HIGHEST:g} metres, got {camera_height:g}", "camera_height"
         )
     return (camera_height,)
 
@@ -61,6 +61,7 @@ def check_comparable(heights: tuple[float | None, ...], searches: bool, name: st
     """
     if len(heights) > 1 and not searches:
         raise ConfigurationError(
-            f"--camera-height {UNKNOWN}: the scores of model {name} cannot be compared from one "
-            "street view to another; give the height in metres"
+            f"{UNKNOWN}: the scores of model {name} cannot be compared from one street view to "
+            "another; give the height in metres",
+            "camera_height",
         )

@@ -14,7 +14,7 @@ MINIMUM_SIDE = 8
 """Pixels that a side of a picture has at least."""
 
 
-def opened(
+def open_overhead(
     overhead: ImageLike | Overhead,
     bounds: tuple[float, float, float, float] | None,
     gsd: float | None,
@@ -48,7 +48,7 @@ def check_street(view: NDArray[np.uint8], fov: float, name: str) -> None:
     if vertical > 185.0:
         raise InputError(
             f"{name}: {_size(view.shape)} pixels that span {fov:g} degrees from left to right "
-            f"would span {vertical:.0f} from top to bottom; pass its own --fov"
+            f"would span {vertical:.0f} from top to bottom; pass its own `fov`"
         )
 
 

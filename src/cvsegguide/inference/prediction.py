@@ -48,8 +48,7 @@ def predict(
     """
     canvas: Tensor = street_canvas(street, heading, fov, model.street_size, model.street_extent)
     known = landcover if model.guidance == "truth" else None
-    searched = [] if headings is None else [headings]
-    prediction: Prediction = model(overhead, canvas.to(overhead.device), known, *searched)
+    prediction: Prediction = model(overhead, canvas.to(overhead.device), known, headings)
     if prediction.heading is not None:
         given = torch.as_tensor(heading).to(prediction.heading)
         prediction.heading = (given + prediction.heading).remainder(360.0)

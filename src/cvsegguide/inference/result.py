@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from cvsegguide.geo import Bounds, GeoReference
 from cvsegguide.inference.regions import Region
+from cvsegguide.io.atomic import atomic_folder, write_text
+from cvsegguide.io.geotiff import write_geotiff
+from cvsegguide.io.vectors import write_geojson
 from cvsegguide.landcover import NYC, ClassScheme
 
 
@@ -82,24 +85,17 @@ class Localization:
             "version": self.version,
         }
 
-    def save(
-        self,
-        directory: str | PathLike[str],
-        *,
-        truth: tuple[float, float] | None = None,
-        figure: bool = True,
-    ) -> Path:
+    def save(self, directory: str | PathLike[str]) -> Path:
         """Write the result into a folder, which is made when it does not exist.
 
         ``result.json``, ``posterior.tif`` (float32), ``landcover.tif`` (uint8 with a colour
-        table), ``regions.geojson`` and ``figure.png``. The rasters carry coordinate system and
-        transform where the overhead image has them. All files are finished in a temporary folder
-        beside first: a failure leaves none of them.
+        table) and ``regions.geojson``. The rasters carry coordinate system and transform where the
+        overhead image has them. All files are finished in a temporary folder beside first: a
+        failure leaves none of them. :func:`cvsegguide.viz.localization.save_with_figure` adds a
+        picture.
 
         Args:
             directory: Where they go.
-            truth: True ``(row, col)``, drawn into the figure.
-            figure: Whether to draw the figure.
 
         Returns:
             The folder.
@@ -107,10 +103,6 @@ class Localization:
         Raises:
             InputError: The folder cannot be made or written to.
         """
-        from cvsegguide.io.atomic import atomic_folder, write_text
-        from cvsegguide.io.geotiff import write_geotiff
-        from cvsegguide.io.vectors import write_geojson
-
         directory = Path(directory)
         with atomic_folder(directory) as folder:
             tags = {"SOFTWARE": f"cvsegguide {self.version}", "MODEL": self.model}
@@ -136,10 +128,6 @@ class Localization:
                 [(region.polygons(), region.to_dict()) for region in self.regions],
                 self.reference,
             )
-            if figure:
-                from cvsegguide.viz.localization import save_figure
-
-                save_figure(self, folder / "figure.png", truth=truth)
         return directory
 
 

@@ -1,92 +1,78 @@
 """Land cover of rasters of any size, in bounded memory and without seams.
 
-The raster is seen at the model's resolution on one fixed lattice of overlapping windows; their
-scores are blended with weights that fall towards each window's border. Work goes down panels, from
-one row of windows to the next: rows that no later window reaches are finished and written, so that
-what is held is one row of windows of a panel, whatever the raster's size. A window is computed
-once; only those on the border of two panels are computed twice, one in 34 for rasters wider than a
-panel. Reading runs one row of windows ahead of the network and writing behind it, each in a thread
-of its own.
+The raster is seen at the model's resolution on one lattice of overlapping windows. A pixel has the
+class that the window says whose middle is nearest: a network sees least at its border, which is cut
+away. Work goes from one row of windows to the next, by parts of a row where the raster is wide, so
+that what is held does not grow with the raster.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise, product
 from os import PathLike
+from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 import cvsegguide
-from cvsegguide.errors import CheckpointError, InputError
-from cvsegguide.inference.panels import TILE, Panel, PanelRows, RowImage, ScoredWindow, WindowGrid
-from cvsegguide.inference.scores import Scores, class_names
-from cvsegguide.inference.windows import batches, taper, to_bytes, window_starts
+from cvsegguide.errors import InputError
+from cvsegguide.inference.network import Network, class_ids_of_channels
+from cvsegguide.inference.result import class_tags
+from cvsegguide.inference.windows import batches, resample_scores, window_starts
 from cvsegguide.io.geotiff import create_geotiff
 from cvsegguide.io.rasters import Raster
 from cvsegguide.io.resampling import resample
 from cvsegguide.landcover import ClassScheme
-from cvsegguide.models.base import LocalizationModel
 from cvsegguide.progress import track
 
 OVERLAP = 1 / 32
 """Part of a window that it shares with the next. What is shared is computed twice, or four times:
-a part x costs 1 / (1 - x)^2 of the time. docs/performance.md says what classes lose by it."""
+a part x costs 1 / (1 - x)^2 of the time."""
 
-PANEL = 8192
-"""Width of a panel in pixels of the raster or of the model, whichever are more."""
-
-_MARGIN = 8
+WIDTH = 8192
+"""Columns of the raster, or of the model's grid, whichever are more, that are read at a time."""
 
 _BORDER = 16
+"""Pixels of a window that its border counts as, where the side of windows is chosen."""
+
+_UNKNOWN = 127
+"""What a network sees where there are no data: a constant, so that all windows see the same."""
+
+_FILTER = 8
+"""Pixels around a part that a resampling may reach, times the step where that is above one."""
 
 _CACHE = 32
-"""Megabytes that GDAL may keep of what it reads and writes (a twentieth of memory otherwise): a
-few rows of a panel's tiles. With more, it would compress in the end what it can behind the
-network."""
+"""Megabytes that GDAL may keep of what it reads and writes."""
+
+_Item = TypeVar("_Item")
 
 
 def segment_array(
-    model: LocalizationModel,
-    raster: Raster,
-    device: torch.device,
-    scheme: ClassScheme,
-    batch_size: int = 4,
-    panel: int = PANEL,
-    overlap: float = OVERLAP,
+    network: Network, raster: Raster, scheme: ClassScheme, batch_size: int = 4
 ) -> NDArray[np.uint8]:
     """Class ids ``(H, W)`` of a raster, 0 where it has no data."""
     result = np.zeros(raster.shape, np.uint8)
-
-    def keep(part: NDArray[np.uint8], top: int, left: int) -> None:
-        result[top : top + part.shape[0], left : left + part.shape[1]] = part
-
-    _Work(model, raster, device, scheme, batch_size, panel, overlap).run(keep)
+    for ids, top, left in _segment(network, raster, scheme, batch_size):
+        result[top : top + ids.shape[0], left : left + ids.shape[1]] = ids
     return result
 
 
 def segment_file(
-    model: LocalizationModel,
+    network: Network,
     raster: Raster,
     path: str | PathLike[str],
-    device: torch.device,
     scheme: ClassScheme,
     batch_size: int = 4,
-    panel: int = PANEL,
-    overlap: float = OVERLAP,
 ) -> None:
-    """Write the class ids of a raster as a tiled, compressed GeoTIFF with a colour table.
+    """Write the class ids of a raster as a cloud-optimised GeoTIFF with a colour table.
 
     Size, coordinate system and transform are the raster's own. The file appears when it is whole.
     """
     import rasterio
 
-    from cvsegguide.inference.result import class_tags
-
-    work = _Work(model, raster, device, scheme, batch_size, panel, overlap)
     tags = {"SOFTWARE": f"cvsegguide {cvsegguide.__version__}", **class_tags(scheme)}
     with (
         rasterio.Env(GDAL_CACHEMAX=_CACHE),
@@ -101,241 +87,202 @@ def segment_file(
             tags=tags,
         ) as writer,
     ):
-        work.run(writer.write)
-
-
-class _Work:
-    """The lattice of windows over one raster."""
-
-    def __init__(
-        self,
-        model: LocalizationModel,
-        raster: Raster,
-        device: torch.device,
-        scheme: ClassScheme,
-        batch_size: int,
-        panel: int,
-        overlap: float,
-    ) -> None:
-        self._model = model
-        self._raster = raster
-        self._device = device
-        pixel = raster.pixel_size
-        scale = (1.0, 1.0) if pixel is None else (pixel[0] / model.gsd, pixel[1] / model.gsd)
-        if all(0.95 < factor < 1.05 for factor in scale):
-            scale = (1.0, 1.0)  # not worth a resampling
-        if max(scale) > 64 or min(scale) < 1 / 64:
-            raise InputError(
-                f"{raster.name}: its {raster.gsd:.3g} m/px are too far from the model's "
-                f"{model.gsd:.3g} m/px; is its resolution right?"
-            )
-        # The raster's size at the model's resolution, and raster pixels per model pixel.
-        self._size = tuple(
-            max(1, round(side * factor)) for side, factor in zip(raster.shape, scale, strict=True)
-        )
-        step = tuple(side / size for side, size in zip(raster.shape, self._size, strict=True))
-        tile, self._batch_size = windows(model, self._size, batch_size, overlap)
-        rows, columns = (
-            window_starts(*axis, overlap) for axis in zip(self._size, tile, strict=True)
-        )
-        weight = (
-            torch.from_numpy(taper(tile)).to(device)[..., None].expand(-1, -1, len(model.channels))
-        )
-        self._grid = WindowGrid(
-            (raster.shape[0], raster.shape[1]),
-            (step[0], step[1]),
-            tile,
-            rows,
-            len(model.channels),
-            class_names(model.channels, scheme),
-            weight.contiguous().permute(2, 0, 1),
-        )
-        finer = max(1.0, 1 / step[1])
-        width = max(TILE, int(panel / finer) // TILE * TILE)
-        self._panels = [
-            self._panel(begin, min(begin + width, raster.shape[1]), columns)
-            for begin in range(0, raster.shape[1], width)
-        ]
-
-    def _panel(self, begin: int, end: int, columns: Sequence[int]) -> Panel:
-        step, size = self._grid.step[1], self._size[1]
-        low = max(0, math.floor(begin / step - 1))
-        high = min(size, math.ceil(end / step + 1))
-        starts = [s for s in columns if s < high and s + self._grid.tile[1] > low]
-        return Panel(begin, end, low, high, starts)
-
-    @torch.inference_mode()
-    def run(self, write: Callable[[NDArray[np.uint8], int, int], None]) -> None:
-        """Compute everything; ``write(ids, top, left)`` is called in a thread, in order."""
-        with (
-            ThreadPoolExecutor(1, "reading") as reader,
-            ThreadPoolExecutor(1, "writing") as writer,
-        ):
-            pending: list[Future[None]] = []
-            rows: PanelRows | None = None
-            for job in self._jobs(reader):
-                if rows is None or rows.panel is not job.panel:
-                    rows = PanelRows(self._grid, job.panel)
-                if job.first:
-                    rows.keep(job.part)
-                for window in self._segment(job):
-                    rows.add(window)
-                if not job.last:
-                    continue
-                end = job.row + 1 == len(self._grid.rows)
-                following = self._size[0] if end else self._grid.rows[job.row + 1]
-                for top, ids in rows.finish(following, end):
-                    if len(pending) > 1:
-                        pending.pop(0).result()
-                    pending.append(writer.submit(write, ids, top, job.panel.begin))
-            for future in pending:
-                future.result()
-
-    def _jobs(self, reader: ThreadPoolExecutor) -> Iterator["_Job"]:
-        """Groups of windows in order, one without any for rows that have none; read as drawn."""
-        todo = [(panel, row) for panel in self._panels for row in range(len(self._grid.rows))]
-
-        def read(index: int) -> Future[RowImage] | None:
-            if index >= len(todo):
-                return None
-            panel, row = todo[index]
-            origin = (self._grid.rows[row], panel.starts[0])
-            end = (origin[0] + self._grid.tile[0], panel.starts[-1] + self._grid.tile[1])
-            return reader.submit(self._image, origin, end)
-
-        width = self._grid.tile[1]
-        ahead = read(0)
-        for index, (panel, row) in enumerate(track(todo, "segmenting")):
-            assert ahead is not None
-            part = ahead.result()
-            ahead = read(index + 1)
-            columns = [start - panel.starts[0] for start in panel.starts]
-            # A window without data has no pixel that anyone will see.
-            wanted = [left for left in columns if part.seen[left : left + width].any()]
-            groups = list(batches(wanted, self._batch_size)) or [[]]
-            for number, group in enumerate(groups):
-                yield _Job(panel, row, part, group, number == 0, number + 1 == len(groups))
-
-    def _segment(self, job: "_Job") -> list[ScoredWindow]:
-        """Pass a group of windows through the network."""
-        if not job.lefts:
-            return []
-        width, grid = self._grid.tile[1], self._grid
-        tensor = self._batch([job.part.image[:, left : left + width] for left in job.lefts])
-        found = []
-        for scores, left in zip(self._scores(tensor), job.lefts, strict=True):
-            start, best = left + job.panel.starts[0], None
-            if grid.direct:
-                best = scores.best(*grid.alone(job.panel, job.row, start)).numpy()
-            found.append(ScoredWindow(start, scores, best))
-        return found
-
-    def _scores(self, windows: Tensor) -> list[Scores]:
-        """What the network says of a batch of windows."""
-        found = self._model.segment(windows)
-        if not bool(found.sum(dtype=torch.float32).isfinite()):
-            raise CheckpointError(
-                "the model's scores of land cover are not numbers; its weights are damaged"
-            )
-        return [Scores(values.float()) for values in found]
-
-    def _batch(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Images ``(H, W, 3)`` as the network takes them."""
-        if self._device.type != "cpu":
-            return torch.cat([to_bytes(image) for image in images]).to(self._device) / 255.0
-        # Channels side by side, as they come.
-        batch = torch.empty(len(images), *images[0].shape)
-        for image, target in zip(images, batch, strict=True):
-            target.copy_(to_bytes(image)[0].permute(1, 2, 0))
-        return batch.div_(255.0).permute(0, 3, 1, 2)
-
-    def _image(self, begin: tuple[int, int], end: tuple[int, int]) -> RowImage:
-        """The model's grid from ``begin`` to ``end``, as it would be cut from the whole."""
-        stop = tuple(min(e, s) for e, s in zip(end, self._size, strict=True))
-        # Pixels of the raster under it, and some around, for the filter.
-        steps, resampled = self._grid.step, not self._grid.direct
-        exact = [(b * step, s * step) for b, s, step in zip(begin, stop, steps, strict=True)]
-        reach = [math.ceil(_MARGIN * max(1.0, step)) if resampled else 0 for step in steps]
-        low = [max(0, math.floor(e[0]) - r) for e, r in zip(exact, reach, strict=True)]
-        high = [
-            min(side, math.ceil(e[1]) + r)
-            for e, r, side in zip(exact, reach, self._raster.shape, strict=True)
-        ]
-        image, valid = self._raster.read(low[0], low[1], high[0], high[1])
-        whole = bool(valid.all())
-        if not whole:
-            # A constant, not a local mean, so that neighbouring windows see the same.
-            image = np.where(valid[..., None], image, np.uint8(127))
-        size = (stop[0] - begin[0], stop[1] - begin[1])
-        if resampled:
-            box = (
-                exact[0][0] - low[0],
-                exact[1][0] - low[1],
-                exact[0][1] - low[0],
-                exact[1][1] - low[1],
-            )
-            image = resample(np.ascontiguousarray(image), size, box)
-        pad = (end[0] - stop[0], end[1] - stop[1])
-        if any(pad):
-            image = np.pad(
-                image, ((0, pad[0]), (0, pad[1]), (0, 0)), mode="constant", constant_values=127
-            )
-        seen = np.ones(image.shape[1], bool)
-        if not whole:
-            columns = np.concatenate(([0], np.cumsum(valid.any(axis=0))))
-            edges = np.arange(image.shape[1] + 1) * steps[1] + begin[1] * steps[1]
-            edges -= low[1]
-            # Whatever the filter of a column reaches.
-            first = np.clip(np.floor(edges[:-1]) - reach[1], 0, len(columns) - 1).astype(int)
-            final = np.clip(np.ceil(edges[1:]) + reach[1], 0, len(columns) - 1).astype(int)
-            seen = columns[final] > columns[first]
-        return RowImage(image, seen, None if whole else valid, (low[0], low[1]), high[0])
+        for ids, top, left in _segment(network, raster, scheme, batch_size):
+            writer.write(ids, top, left)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """Windows of a row that go through the network at once.
+class _Axis:
+    """Windows along an axis.
 
     Attributes:
-        panel, row: Where: a panel, and which row of windows of it.
-        part: What was read for the row.
-        lefts: First columns of the windows in the part's image.
-        first, last: Whether it is the row's first, and its last.
+        size: Pixels of the model's grid.
+        step: Raster pixels per pixel of the model's grid.
+        side: Of a window, on the model's grid.
+        starts: First pixels of the windows on the model's grid.
+        cuts: Raster pixels at which one window takes over from the last, and both ends.
     """
 
-    panel: Panel
+    size: int
+    step: float
+    side: int
+    starts: list[int]
+    cuts: list[int]
+
+    def own(self, number: int) -> slice:
+        """Raster pixels whose class a window says."""
+        return slice(self.cuts[number], self.cuts[number + 1])
+
+    def stretch(self, first: int, last: int) -> "_Stretch":
+        """What windows ``first`` to ``last`` see."""
+        start, end = self.starts[first], self.starts[last] + self.side
+        stop = min(end, self.size)
+        reach = 0 if self.step == 1 else math.ceil(_FILTER * max(1.0, self.step))
+        low = max(0, math.floor(start * self.step) - reach)
+        high = min(self.cuts[-1], math.ceil(stop * self.step) + reach)
+        edges = (start * self.step - low, stop * self.step - low)
+        return _Stretch(low, high, edges, stop - start, end - stop)
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A part of an axis.
+
+    Attributes:
+        low, high: Raster pixels to read: those under it, and some around for the filter.
+        edges: Where it begins and ends in them.
+        size: Its pixels on the model's grid.
+        beyond: Pixels of the last window that lie beyond the raster.
+    """
+
+    low: int
+    high: int
+    edges: tuple[float, float]
+    size: int
+    beyond: int
+
+
+def _axis(length: int, size: int, side: int) -> _Axis:
+    starts = window_starts(size, side, OVERLAP)
+    step = length / size
+    middles = [round((before + side + after) / 2 * step) for before, after in pairwise(starts)]
+    return _Axis(size, step, side, starts, [0, *middles, length])
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was read for some windows of a row.
+
+    Attributes:
+        row: Number of the row of windows.
+        columns: Numbers of the windows in it.
+        image: ``(h, w, 3)`` on the model's grid, from the first window's first pixel on.
+        valid: Where the raster has data, from ``top`` and ``left`` of the raster on.
+    """
+
     row: int
-    part: RowImage
-    lefts: Sequence[int]
-    first: bool
-    last: bool
+    columns: Sequence[int]
+    image: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+    top: int
+    left: int
 
 
-def windows(
-    model: LocalizationModel,
-    size: Sequence[int],
-    batch_size: int = 4,
-    overlap: float = OVERLAP,
+def _segment(
+    network: Network, raster: Raster, scheme: ClassScheme, batch_size: int
+) -> Iterator[tuple[NDArray[np.uint8], int, int]]:
+    """Class ids of parts of a raster, with their first row and column."""
+    size = _size_on_grid(network, raster)
+    tile, at_once = choose_windows(network, size, batch_size)
+    down, across = map(_axis, raster.shape, size, tile)
+    ids = class_ids_of_channels(network.channels, scheme)
+    per_read = max(1, int(WIDTH / max(1.0, across.step) / across.side))
+    groups = list(batches(range(len(across.starts)), per_read))
+    todo = list(product(range(len(down.starts)), groups))
+    parts = (_read(raster, down, across, row, columns) for row, columns in todo)
+    for part in track(_read_ahead(parts), "segmenting", len(todo)):
+        rows = down.own(part.row)
+        masks = {
+            column: part.valid[_moved(rows, -part.top), _moved(across.own(column), -part.left)]
+            for column in part.columns
+        }
+        wanted = [column for column, mask in masks.items() if mask.any()]
+        for group in batches(wanted, at_once):
+            best = _best_channels(network, part, down, across, group)
+            for column, channels in zip(group, best, strict=True):
+                yield ids[channels] * masks[column], rows.start, across.own(column).start
+
+
+def _moved(pixels: slice, by: int) -> slice:
+    return slice(pixels.start + by, pixels.stop + by)
+
+
+def _best_channels(
+    network: Network, part: _Part, down: _Axis, across: _Axis, columns: Sequence[int]
+) -> Iterator[NDArray[np.uint8]]:
+    """Of each window the best channels of the raster's pixels that are its own."""
+    lefts = [across.starts[column] - across.starts[part.columns[0]] for column in columns]
+    images = [part.image[:, left : left + across.side] for left in lefts]
+    direct = down.step == across.step == 1
+    found = network.best_channels(images) if direct else network.segment(images)
+    rows, top = down.own(part.row), down.starts[part.row]
+    for column, values in zip(columns, found, strict=True):
+        own, left = across.own(column), across.starts[column]
+        if direct:
+            yield values[_moved(rows, -top), _moved(own, -left)]
+            continue
+        box = (
+            rows.start / down.step - top,
+            own.start / across.step - left,
+            rows.stop / down.step - top,
+            own.stop / across.step - left,
+        )
+        size = (rows.stop - rows.start, own.stop - own.start)
+        yield resample_scores(values, size, box).argmax(axis=0).astype(np.uint8)
+
+
+def _read(raster: Raster, down: _Axis, across: _Axis, row: int, columns: Sequence[int]) -> _Part:
+    """The pixels under some windows of a row, on the model's grid."""
+    tall, wide = down.stretch(row, row), across.stretch(columns[0], columns[-1])
+    image, valid = raster.read(tall.low, wide.low, tall.high, wide.high)
+    if not valid.all():
+        image = np.where(valid[..., None], image, np.uint8(_UNKNOWN))
+    (top, bottom), (left, right) = tall.edges, wide.edges
+    box = (float(top), float(left), float(bottom), float(right))
+    image = resample(np.ascontiguousarray(image), (tall.size, wide.size), box)
+    if tall.beyond or wide.beyond:
+        beyond = ((0, tall.beyond), (0, wide.beyond), (0, 0))
+        image = np.pad(image, beyond, constant_values=_UNKNOWN)
+    return _Part(row, columns, image, valid, tall.low, wide.low)
+
+
+def _read_ahead(items: Iterable[_Item]) -> Iterator[_Item]:
+    """The same items, the next of which is made in a thread meanwhile."""
+    iterator = iter(items)
+    with ThreadPoolExecutor(1, "reading") as reader:
+        following = reader.submit(next, iterator, None)
+        while (item := following.result()) is not None:
+            following = reader.submit(next, iterator, None)
+            yield item
+
+
+def _size_on_grid(network: Network, raster: Raster) -> tuple[int, int]:
+    """``(H, W)`` of a raster at the model's resolution."""
+    pixel = raster.pixel_size
+    scale = (1.0, 1.0) if pixel is None else (pixel[0] / network.gsd, pixel[1] / network.gsd)
+    if all(0.95 < factor < 1.05 for factor in scale):
+        return raster.shape  # not worth a resampling
+    if max(scale) > 64 or min(scale) < 1 / 64:
+        raise InputError(
+            f"{raster.name}: its {raster.gsd:.3g} m/px are too far from the model's "
+            f"{network.gsd:.3g} m/px; is its resolution right?"
+        )
+    height, width = (max(1, round(side * by)) for side, by in zip(raster.shape, scale, strict=True))
+    return height, width
+
+
+def choose_windows(
+    network: Network, size: tuple[int, int], batch_size: int = 4
 ) -> tuple[tuple[int, int], int]:
     """Height and width of the windows over an image, and how many go through the network at once.
 
-    A network that takes any size sees windows of up to twice the side of a tile, and fewer borders,
-    beside which it sees least. Of the sides that it takes, that which is least work; a border
-    counts as :data:`_BORDER` pixels of it.
+    A network that takes any size sees windows of up to twice the side of a tile, and fewer borders.
+    Of the sides that it takes, that which is least work; a border counts as :data:`_BORDER` pixels
+    of it.
 
     Args:
-        model: Whose ``overhead_size`` and ``any_size`` count.
+        network: Whose ``overhead_size`` and ``any_size`` count.
         size: ``(H, W)`` of the image at the model's resolution.
         batch_size: Tiles of ``overhead_size`` at once.
-        overlap: Least part of a window that it shares with the next.
     """
 
     def best(length: int, side: int) -> int:
-        step = model.any_size
-        sides = [side] if step is None else [side, *range(side // step * step, 2 * side + 1, step)]
-        sides = [each for each in sides if each >= side]
-        return min(sides, key=lambda s: len(window_starts(length, s, overlap)) * (s + _BORDER))
+        step = network.any_size
+        if step is None:
+            return side
+        sides = range(-(-side // step) * step, 2 * side + 1, step)
+        return min(sides, key=lambda s: len(window_starts(length, s, OVERLAP)) * (s + _BORDER))
 
-    height, width = (best(*axis) for axis in zip(size, model.overhead_size, strict=True))
-    at_once = round(batch_size * math.prod(model.overhead_size) / (height * width))
+    height, width = map(best, size, network.overhead_size)
+    at_once = round(batch_size * math.prod(network.overhead_size) / (height * width))
     return (height, width), max(1, at_once)

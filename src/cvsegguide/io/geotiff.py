@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,24 +18,19 @@ from numpy.typing import NDArray
 from cvsegguide.errors import InputError
 from cvsegguide.geo import GeoReference
 from cvsegguide.io.atomic import atomic_path
-from cvsegguide.io.classes import ClassTiles
-from cvsegguide.io.tiff import SIDE, read_fields
+
+SIDE = 256
+"""Of a tile in pixels."""
 
 
-class RasterWriter(Protocol):
+class RasterWriter:
     """A GeoTIFF that is being written by windows; made by :func:`create_geotiff`."""
-
-    def write(self, band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
-        """Write ``(h, w)`` values with their top-left corner at ``(top, left)``."""
-
-
-class _Dataset:
-    """A plain GeoTIFF as GDAL writes it."""
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
 
     def write(self, band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
+        """Write ``(h, w)`` values with their top-left corner at ``(top, left)``."""
         from rasterio.windows import Window
 
         height, width = band.shape
@@ -56,10 +51,9 @@ def create_geotiff(
 ) -> Iterator[RasterWriter]:
     """Create a cloud-optimised GeoTIFF of one band that appears when the block succeeds.
 
-    It is written twice. Classes: tiles are packed as they come, with overviews of the most frequent
-    class, and put in order in the end; each pixel is written once, by parts whose corners lie at
-    multiples of 256 pixels or at the border. Numbers: by windows into a plain file, of which GDAL
-    makes the other, with overviews of means. Either has exact statistics of the valid pixels.
+    It is written by windows into a plain file, of which GDAL's COG driver makes the other: tiles of
+    256 pixels, overviews of the most frequent class or of the mean, exact statistics of the valid
+    pixels. What is not written has no data.
 
     Args:
         path: Where it goes.
@@ -85,25 +79,13 @@ def create_geotiff(
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            if palette is not None:
-                unseen = None if nodata is None else int(nodata)
-                with plain.open("w+b") as packed:
-                    tiles = ClassTiles(packed, shape, unseen)
-                    yield tiles
-                    options = _options((1, 1), dtype, reference, nodata)
-                    fields = read_fields(
-                        _described(options, palette, description, tags, tiles.statistics())
-                    )
-                    with temporary.open("wb") as target:
-                        tiles.finish(target, fields)
-            else:
-                options = _options(shape, dtype, reference, nodata)
-                with rasterio.open(plain, "w", **options, bigtiff="IF_SAFER") as dataset:
-                    _describe(dataset, None, description, tags)
-                    yield _Dataset(dataset)
-                _check_whole(plain)
-                _order(plain, temporary, dtype)
-                _check_whole(temporary)
+            options = _options(shape, dtype, reference, nodata)
+            with rasterio.open(plain, "w", **options, bigtiff="IF_SAFER") as dataset:
+                _describe(dataset, palette, description, tags)
+                yield RasterWriter(dataset)
+            _check_whole(plain)
+            _order(plain, temporary, dtype, "average" if palette is None else "mode")
+            _check_whole(temporary)
         except (RasterioError, OSError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
             raise InputError(f"{path}: cannot be written ({reason})") from None
@@ -125,8 +107,6 @@ def _options(
         "tiled": True,
         "blockxsize": SIDE,
         "blockysize": SIDE,
-        "compress": "deflate",
-        "zlevel": 1,
     }
     if reference is not None:
         options |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
@@ -146,24 +126,7 @@ def _describe(
     dataset.update_tags(**(tags or {}))
 
 
-def _described(
-    options: dict[str, Any],
-    palette: NDArray[np.uint8],
-    description: str,
-    tags: Mapping[str, str] | None,
-    statistics: Mapping[str, str],
-) -> bytes:
-    """A GeoTIFF of one pixel with everything that GDAL says of the large one."""
-    from rasterio.io import MemoryFile
-
-    with MemoryFile() as memory:
-        with memory.open(**options, endianness="LITTLE", bigtiff="NO") as dataset:
-            _describe(dataset, palette, description, tags)
-            dataset.update_tags(1, **statistics)
-        return bytes(memory.getbuffer())
-
-
-def _order(source: Path, target: Path, dtype: str) -> None:
+def _order(source: Path, target: Path, dtype: str, overviews: str) -> None:
     """Copy a plain GeoTIFF into a cloud-optimised one; raise OSError when that fails."""
     from rasterio.shutil import copy
 
@@ -175,7 +138,7 @@ def _order(source: Path, target: Path, dtype: str) -> None:
             blocksize=SIDE,
             compress="deflate",
             predictor="floating_point" if dtype.startswith("float") else "no",
-            overview_resampling="average",
+            overview_resampling=overviews,
             statistics="yes",
             bigtiff="if_safer",
         )

@@ -1,37 +1,17 @@
 """What every localisation network has in common."""
 
 import copy
-import math
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError
-from cvsegguide.landcover import NYC
-from cvsegguide.models.heads.pixel import one_hot_guidance
 
 if TYPE_CHECKING:
     from cvsegguide.models.geometric.polar import PolarGrid
-
-
-@lru_cache(maxsize=16)
-def _cached_constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.tensor(values, device=device, dtype=dtype)[:, None, None]
-
-
-def by_channel(image: Tensor, *values: tuple[float, ...]) -> list[Tensor]:
-    """Constants ``(C, 1, 1)`` beside ``image``.
-
-    On CUDA they are cached: bringing one there waits for the device, which a graph cannot record.
-    """
-    if image.is_cuda and not torch.compiler.is_compiling():
-        return [_cached_constant(each, image.device, image.dtype) for each in values]
-    return [image.new_tensor(each)[:, None, None] for each in values]
 
 
 @dataclass
@@ -91,6 +71,31 @@ class Tile:
 
     overhead: Tensor
     landcover: Tensor | None = None
+
+
+def check_choice(parameter: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a value that is none of the choices.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if value not in choices:
+        raise ConfigurationError(f"must be one of {', '.join(choices)}, got '{value}'", parameter)
+
+
+def record_arguments(constructor: Callable[..., None], values: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a constructor in JSON types, for :meth:`LocalizationModel.config`.
+
+    Args:
+        constructor: Its ``__init__``.
+        values: Its ``locals()``. ``pretrained`` is left out: saved weights need no others.
+    """
+    names = [*inspect.signature(constructor).parameters][1:]
+    return {
+        name: list(values[name]) if isinstance(values[name], tuple | list) else values[name]
+        for name in names
+        if name != "pretrained"
+    }
 
 
 class LocalizationModel(nn.Module):
@@ -255,194 +260,3 @@ class LocalizationModel(nn.Module):
         that out, and is recorded by the dotted path of its class.
         """
         raise NotImplementedError
-
-
-class PairModel(LocalizationModel):
-    """What the networks of the paper share: guidance, variants, checks.
-
-    Args:
-        guidance: ``"predicted"``, ``"none"`` or ``"truth"``.
-        variant: ``"corrected"`` or ``"published"``.
-        overhead_size, street_size: Input sizes in pixels.
-        street_extent: Degrees ``(vertical, horizontal)`` of the street input.
-        gsd: Metres per overhead pixel.
-    """
-
-    name = ""
-    stride = 1
-
-    def __init__(
-        self,
-        guidance: str,
-        variant: str,
-        overhead_size: Sequence[int],
-        street_size: Sequence[int],
-        street_extent: Sequence[float],
-        gsd: float,
-    ) -> None:
-        super().__init__()
-        for option, value, choices in (
-            ("guidance", guidance, ("predicted", "none", "truth")),
-            ("variant", variant, ("corrected", "published")),
-        ):
-            if value not in choices:
-                raise ConfigurationError(f"{option} is '{value}', not one of {', '.join(choices)}")
-        self.guidance, self.variant = guidance, variant
-        for option, pair in (
-            ("overhead_size", overhead_size),
-            ("street_size", street_size),
-            ("street_extent", street_extent),
-        ):
-            if len(pair) != 2:
-                raise ConfigurationError(f"{option} has {len(pair)} values, not two")
-        self.overhead_size = (int(overhead_size[0]), int(overhead_size[1]))
-        self.street_size = (int(street_size[0]), int(street_size[1]))
-        self.street_extent = (float(street_extent[0]), float(street_extent[1]))
-        if not (0 < self.street_extent[0] <= 180 and 0 < self.street_extent[1] <= 360):
-            raise ConfigurationError(
-                f"street_extent is {self.street_extent}, not degrees in (0, 180] and (0, 360]"
-            )
-        self.gsd = float(gsd)
-        if not (math.isfinite(self.gsd) and self.gsd > 0):
-            raise ConfigurationError(f"gsd is {self.gsd:g}, not a positive number of metres")
-        self.channels = tuple(NYC.channels)
-        if variant == "corrected":
-            self.log_temperature = nn.Parameter(torch.zeros(()))
-
-    @property
-    def predicts_landcover(self) -> bool:
-        """Whether :meth:`forward` returns land cover.
-
-        The published networks leave the head out unless it guides; the corrected ones with
-        ``guidance="none"`` predict it all the same, as a second task.
-        """
-        if self.variant == "published":
-            return self.guidance == "predicted"
-        return self.guidance != "truth"
-
-    def config(self) -> dict[str, Any]:
-        """See :meth:`LocalizationModel.config`."""
-        return {
-            "model": self.name,
-            "guidance": self.guidance,
-            "variant": self.variant,
-            "overhead_size": list(self.overhead_size),
-            "street_size": list(self.street_size),
-            "street_extent": list(self.street_extent),
-            "gsd": self.gsd,
-        }
-
-    def check_sizes(self) -> None:
-        """Refuse input sizes that the strides do not divide."""
-        for option, size in (
-            ("overhead_size", self.overhead_size),
-            ("street_size", self.street_size),
-        ):
-            self._check_size(option, size)
-
-    def _check_size(self, what: str, size: tuple[int, ...]) -> None:
-        if any(side < self.stride or side % self.stride for side in size):
-            raise ConfigurationError(
-                f"{what} {size[0]} x {size[1]} is not a multiple of {self.stride} pixels"
-            )
-
-    def check_inputs(self, overhead: Tensor, street: Tensor | None = None) -> None:
-        """Refuse images of the wrong shape."""
-        for what, image, expected in (
-            ("overhead", overhead, self.overhead_size),
-            ("street", street, self.street_size),
-        ):
-            if image is None:
-                continue
-            if image.ndim != 4 or image.shape[1] != 3:
-                raise ConfigurationError(
-                    f"{what} has shape {tuple(image.shape)}, not (B, 3, height, width)"
-                )
-            size = tuple(image.shape[2:])
-            self._check_size(what, size)
-            # The published norms have parameters per overhead pixel.
-            if self.variant == "published" and what == "overhead" and size != expected:
-                raise ConfigurationError(
-                    f"{what} is {size[0]} x {size[1]} pixels; this published network takes "
-                    f"{expected[0]} x {expected[1]} only"
-                )
-        if street is not None and street.shape[0] != overhead.shape[0]:
-            raise ConfigurationError(
-                f"{overhead.shape[0]} overhead images, but {street.shape[0]} street views"
-            )
-
-    def normalise(self, image: Tensor) -> Tensor:
-        """ImageNet mean and deviation; the published networks take images as they are."""
-        if self.variant == "published":
-            return image
-        mean, deviation = by_channel(image, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-        return (image - mean) / deviation
-
-    def forward(
-        self,
-        overhead: Tensor,
-        street: Tensor,
-        landcover: Tensor | None = None,
-        headings: Tensor | None = None,
-    ) -> Prediction:
-        """See :meth:`LocalizationModel.forward`; ``headings`` is None."""
-        self.check_inputs(overhead, street)
-        return self.match_tile(self.encode_tile(overhead, landcover), street)
-
-    def guidance_channels(
-        self, logits: Tensor | None, landcover: Tensor | None, overhead: Tensor
-    ) -> Tensor | None:
-        """What the heatmap decoder sees of the land cover, ``(B, C, H, W)`` or None."""
-        if self.guidance == "none":
-            return None
-        if self.guidance == "truth":
-            expected = (overhead.shape[0], *overhead.shape[2:])
-            if landcover is None or tuple(landcover.shape) != expected:
-                given = "none" if landcover is None else str(tuple(landcover.shape))
-                raise ConfigurationError(
-                    f"guidance 'truth' needs land cover of shape {expected}, not {given}"
-                )
-            return one_hot_guidance(landcover, overhead.dtype)
-        assert logits is not None
-        return logits.sigmoid() if self.variant == "published" else logits.softmax(dim=1)
-
-    def prediction(self, landcover: Tensor | None, heatmap: Tensor) -> Prediction:
-        """Logits in the corrected variant, sigmoids of them in the published one."""
-        if self.variant == "published":
-            return Prediction(None if landcover is None else landcover.sigmoid(), heatmap.sigmoid())
-        return Prediction(landcover, heatmap)
-
-    def landcover_logits(self, overhead: Tensor) -> Tensor:
-        """Land-cover logits ``(B, C, H, W)`` of overhead tiles alone."""
-        raise NotImplementedError
-
-    def segment(self, overhead: Tensor) -> Tensor:
-        """See :meth:`LocalizationModel.segment`: logits, or sigmoids in the published variant."""
-        self.check_inputs(overhead)
-        if self.guidance == "truth" and self.variant == "corrected":
-            raise ConfigurationError("a model guided by true land cover does not predict it")
-        logits = self.landcover_logits(overhead)
-        return logits.sigmoid() if self.variant == "published" else logits
-
-    @torch.no_grad()
-    def sharpen(self, factor: float) -> None:
-        """See :meth:`LocalizationModel.sharpen`."""
-        if self.variant == "published":
-            super().sharpen(factor)
-        self.log_temperature.add_(math.log(factor))
-
-    def log_posterior(self, prediction: Prediction) -> Tensor:
-        """See :meth:`LocalizationModel.log_posterior`.
-
-        Corrected: the softmax over all pixels of the logits times a learned inverse temperature.
-        Published: the heatmap, divided by its sum. It was trained to equal the sightline map,
-        which is proportional to a Gaussian where the camera can be seen, so the map itself plays
-        the part of an unnormalised density; its maximum is the published estimate.
-        """
-        scores = prediction.heatmap.float().flatten(1)
-        if self.variant == "published":
-            scores = scores.clamp_min(1e-12).log()
-        else:
-            scores = scores * self.log_temperature.exp()
-        height, width = prediction.heatmap.shape[2:]
-        return scores.log_softmax(dim=1).reshape(-1, height, width)

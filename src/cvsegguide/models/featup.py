@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from cvsegguide.models.backbones import create_backbone
-from cvsegguide.models.base import PairModel, Prediction, by_channel
+from cvsegguide.models.base import Prediction, record_arguments
 from cvsegguide.models.heads.pixel import ChannelNorm, PixelHead
 from cvsegguide.models.heads.similarity import PooledSimilarity
 from cvsegguide.models.mst import INITIAL_SCALE
-from cvsegguide.models.tile import EncodedTile, shared_by
+from cvsegguide.models.pair import EncodedTile, PairModel, shared_by
 from cvsegguide.models.upsamplers.joint_bilateral import JointBilateralStack
 
 
@@ -162,22 +162,12 @@ class FeatUpModel(PairModel):
         street_extent: Sequence[float] = (90.0, 360.0),
         gsd: float = 0.2262,
     ) -> None:
-        super().__init__(guidance, variant, overhead_size, street_size, street_extent, gsd)
         published = variant == "published"
         shared = not published if shared is None else shared
-        self._arguments = {
-            "backbone": backbone,
-            "backbone_arguments": backbone_arguments,
-            "frozen": frozen,
-            "trained_upsampler": trained_upsampler,
-            "feature_channels": feature_channels,
-            "key_channels": key_channels,
-            "radius": radius,
-            "shared": shared,
-            "hidden_channels": hidden_channels,
-            "descriptor_channels": descriptor_channels,
-            "heatmap_channels": heatmap_channels,
-        }
+        arguments = record_arguments(FeatUpModel.__init__, locals())
+        super().__init__(
+            arguments, guidance, variant, overhead_size, street_size, street_extent, gsd
+        )
         self.frozen = frozen
         self.trained_upsampler = trained_upsampler
 
@@ -194,6 +184,7 @@ class FeatUpModel(PairModel):
         self.overhead = view()
         self.street = None if shared else view()
         self.stride = self.overhead.backbone.patch_size
+        self.mean, self.deviation = self.overhead.backbone.mean, self.overhead.backbone.deviation
         self.check_sizes()
         width = self.overhead.width
         size = self.overhead_size if published else None
@@ -223,18 +214,6 @@ class FeatUpModel(PairModel):
     def views(self) -> list[UpsampledFeatures]:
         """The feature extractors: one, or one for either view."""
         return [self.overhead] if self.street is None else [self.overhead, self.street]
-
-    def normalise(self, image: Tensor) -> Tensor:
-        """What the backbone was trained with; the published network takes images as they are."""
-        if self.variant == "published":
-            return image
-        backbone = self.overhead.backbone
-        mean, deviation = by_channel(image, tuple(backbone.mean), tuple(backbone.deviation))
-        return (image - mean) / deviation
-
-    def config(self) -> dict[str, Any]:
-        """See :meth:`LocalizationModel.config`."""
-        return {**super().config(), **self._arguments}
 
     def encode_street(self, street: Tensor) -> Tensor:
         """``(B, C, 1, 1)`` descriptor."""

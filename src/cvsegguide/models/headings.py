@@ -1,7 +1,12 @@
-"""Which headings are tried, and which of them was it."""
+"""Which headings are tried, and which of them was it. PyTorch is loaded for tensors alone."""
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
 
 STEP = 5.625
 """Degrees between the headings tried when nothing is known: two columns of the polar grid."""
@@ -10,7 +15,7 @@ FINE_STEP = 2.8125
 """Degrees between the headings tried about a known one, at most."""
 
 
-def heading_grid(error: float, device: torch.device | str = "cpu") -> Tensor | None:
+def headings_to_try(error: float) -> NDArray[np.float32] | None:
     """Rotations to try when a heading may be wrong by up to ``error`` degrees either way.
 
     Returns:
@@ -22,40 +27,45 @@ def heading_grid(error: float, device: torch.device | str = "cpu") -> Tensor | N
         return None
     if error >= 180:
         count = round(360 / STEP)
-        return (torch.arange(count, device=device) - count // 2) * (360.0 / count)
+        return ((np.arange(count) - count // 2) * (360.0 / count)).astype(np.float32)
     either_way = max(1, round(error / FINE_STEP + 0.49))
-    return torch.linspace(-error, error, 2 * either_way + 1, device=device)
+    return np.linspace(-error, error, 2 * either_way + 1, dtype=np.float32)
 
 
-def best_heading(log: Tensor, turns: Tensor) -> Tensor:
+def heading_grid(error: float, device: "torch.device | str" = "cpu") -> "torch.Tensor | None":
+    """:func:`headings_to_try` as a tensor."""
+    import torch
+
+    headings = headings_to_try(error)
+    return None if headings is None else torch.from_numpy(headings).to(device)
+
+
+def best_heading(log: Any, turns: Any) -> Any:
     """The most probable of evenly spaced rotations, refined between them.
 
     The vertex of the parabola through the maximum of ``log`` and its neighbours; on a full circle
     the first and the last are neighbours.
 
     Args:
-        log: ``(B, K)`` log-probabilities.
-        turns: ``(K,)`` degrees, evenly spaced, rising.
+        log: ``(B, K)`` log-probabilities, an array or a tensor.
+        turns: ``(K,)`` degrees, evenly spaced, rising, of the same library.
 
     Returns:
-        ``(B,)`` degrees in [-180, 180).
+        ``(B,)`` degrees in [-180, 180), of the same library.
     """
     count = len(turns)
-    if count == 1:
-        return turns.expand(len(log))
-    step = float(turns[1] - turns[0])
-    circle = abs(count * step - 360.0) < 1e-3
-    best = log.argmax(dim=1)
-    index = torch.arange(len(log), device=log.device)
-    before, after = best - 1, best + 1
-    inner = torch.ones_like(best, dtype=torch.bool)
-    if not circle:
-        inner = (before >= 0) & (after < count)
-    low = log[index, before % count].float()
-    middle = log[index, best].float()
-    high = log[index, after % count].float()
-    curvature = low - 2 * middle + high
-    bent = inner & torch.isfinite(curvature) & (curvature < 0)
-    offset = torch.where(bent, (low - high) / (2 * torch.where(bent, curvature, -1.0)), 0.0)
-    heading = turns[best] + offset.clamp(-0.5, 0.5) * step
-    return (heading + 180.0).remainder(360.0) - 180.0
+    best = log.argmax(1)
+    heading = turns[best]
+    if count > 1:
+        step = float(turns[1] - turns[0])
+        circle = abs(count * step - 360.0) < 1e-3
+        index = np.arange(len(log))
+        low, middle, high = (log[index, (best + move) % count] for move in (-1, 0, 1))
+        with np.errstate(invalid="ignore"):
+            slope, curvature = low - high, low - 2 * middle + high
+        bent = (curvature < 0) & (curvature > -np.inf)
+        if not circle:
+            bent = bent & (best > 0) & (best < count - 1)
+        slope[~bent], curvature[~bent] = 0, -1
+        heading = heading + (slope / (2 * curvature)).clip(-0.5, 0.5) * step
+    return (heading + 180.0) % 360.0 - 180.0

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,9 +55,10 @@ def default_weights() -> str:
     names = list(bundled_weights())
     if not names:
         raise ConfigurationError(
-            "--model: no weights are bundled with this version; pass a directory written by "
+            "no weights are bundled with this version; pass a directory written by "
             "`cvsegguide fit` or `cvsegguide convert`, a Hugging Face repository id, or a "
-            "published .pth.tar checkpoint"
+            "published .pth.tar checkpoint",
+            parameter="model",
         )
     return DEFAULT if DEFAULT in names else names[0]
 
@@ -256,13 +258,14 @@ def save_model(
         for name, value in model.state_dict().items()
     }
     with atomic_folder(folder) as stage:
+        for name, text in texts.items():
+            write_text(stage / name, text)
         try:
             save_file(state, stage / WEIGHTS, metadata={"format": "pt"})
         except SafetensorError as error:
             reason = " ".join(str(error).split())[:160]
             raise InputError(f"{folder / WEIGHTS}: cannot be written ({reason})") from None
-        for name, text in texts.items():
-            write_text(stage / name, text)
+        shutil.copymode(stage / CONFIG, stage / WEIGHTS)  # the library keeps it to its owner
 
 
 def push_to_hub(
@@ -289,7 +292,6 @@ def push_to_hub(
         CheckpointError: The source is none of these.
         InputError: The Hub does not take it: no network, not logged in, no right to.
     """
-    import shutil
     import tempfile
 
     from huggingface_hub import HfApi

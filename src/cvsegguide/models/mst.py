@@ -7,17 +7,16 @@ backbone is CrossFormer. See docs/models.md for what the two variants differ in.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cvsegguide.models.backbones.crossformer import CrossFormer
-from cvsegguide.models.base import PairModel, Prediction
+from cvsegguide.models.base import Prediction, record_arguments
 from cvsegguide.models.heads.pixel import PixelHead
 from cvsegguide.models.heads.similarity import PooledSimilarity
-from cvsegguide.models.tile import EncodedTile, shared_by
+from cvsegguide.models.pair import EncodedTile, PairModel, shared_by
 
 INITIAL_SCALE = 10.0
 """Cosines lie in [-1, 1]; logits of a corrected heatmap start at this multiple of them."""
@@ -57,16 +56,11 @@ class MultiScaleTransformer(PairModel):
         street_extent: Sequence[float] = (90.0, 360.0),
         gsd: float = 0.2262,
     ) -> None:
-        super().__init__(guidance, variant, overhead_size, street_size, street_extent, gsd)
+        arguments = record_arguments(MultiScaleTransformer.__init__, locals())
+        super().__init__(
+            arguments, guidance, variant, overhead_size, street_size, street_extent, gsd
+        )
         self.stride = 4 * 2 ** (len(depths) - 1)
-        self._arguments = {
-            "embed_dim": embed_dim,
-            "depths": list(depths),
-            "heads": list(heads),
-            "group_size": group_size,
-            "descriptor_channels": descriptor_channels,
-            "heatmap_channels": heatmap_channels,
-        }
         self.check_sizes()
         shape = {"embed_dim": embed_dim, "depths": depths, "heads": heads, "group_size": group_size}
         # Nothing reads the overhead view's last stage: the decoders start before it.
@@ -120,10 +114,6 @@ class MultiScaleTransformer(PairModel):
         if not published:
             start = torch.full((len(widths),), INITIAL_SCALE).log()
             self.log_scale = nn.Parameter(start)
-
-    def config(self) -> dict[str, Any]:
-        """See :meth:`LocalizationModel.config`."""
-        return {**super().config(), **self._arguments}
 
     def _up(self, x: Tensor) -> Tensor:
         if self.variant == "published":

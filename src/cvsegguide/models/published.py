@@ -12,10 +12,10 @@ from os import PathLike
 import torch
 from torch import Tensor, nn
 
-from cvsegguide.errors import CheckpointError, ConfigurationError
+from cvsegguide.errors import CheckpointError
 from cvsegguide.io.checkpoints import check_parameters, read_checkpoint, read_state_dict
 from cvsegguide.models.backbones.crossformer import CrossFormer
-from cvsegguide.models.base import LocalizationModel
+from cvsegguide.models.base import LocalizationModel, check_choice
 from cvsegguide.models.featup import FeatUpModel, UpsampledFeatures
 from cvsegguide.models.heads.pixel import PixelHead
 from cvsegguide.models.mst import MultiScaleTransformer
@@ -125,8 +125,7 @@ def from_published(
     state: Mapping[str, Tensor], path: str | PathLike[str], backbone: str, guidance: str
 ) -> LocalizationModel:
     """As :func:`load_published`, from a state dict already read; ``path`` is for messages."""
-    if backbone not in ("mst", "featup"):
-        raise ConfigurationError(f"backbone is '{backbone}', not 'mst' or 'featup'")
+    check_choice("backbone", backbone, ("mst", "featup"))
     # Made without storage: every parameter comes from the file.
     with torch.device("meta"):
         model = create_model(backbone, guidance=guidance, variant="published")

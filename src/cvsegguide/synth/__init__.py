@@ -7,34 +7,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _LAZY = {
-    "Camera": "cvsegguide.synth.cameras",
-    "City": "cvsegguide.synth.city",
-    "Scene": "cvsegguide.synth.scene",
-    "StreetView": "cvsegguide.synth.street",
-    "generate": "cvsegguide.synth.generation",
-    "generate_from_rasters": "cvsegguide.synth.real_place",
-    "generate_named": "cvsegguide.synth.generation",
-    "make_city": "cvsegguide.synth.city",
-    "prepare": "cvsegguide.synth.street",
-    "render_overhead": "cvsegguide.synth.overhead",
-    "render_street": "cvsegguide.synth.street",
-    "scene_from_rasters": "cvsegguide.synth.real_place",
+    "Camera": "cameras",
+    "City": "city",
+    "Scene": "scene",
+    "StreetView": "street",
+    "generate": "generation",
+    "generate_from_rasters": "real_place",
+    "generate_named": "generation",
+    "make_city": "city",
+    "prepare": "street",
+    "render_overhead": "overhead",
+    "render_street": "street",
+    "scene_from_rasters": "real_place",
 }
-
-__all__ = [
-    "Camera",
-    "City",
-    "Scene",
-    "StreetView",
-    "generate",
-    "generate_from_rasters",
-    "generate_named",
-    "make_city",
-    "prepare",
-    "render_overhead",
-    "render_street",
-    "scene_from_rasters",
-]
 
 if TYPE_CHECKING:
     from cvsegguide.synth.cameras import Camera as Camera
@@ -53,5 +38,5 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        return getattr(importlib.import_module(f"cvsegguide.synth.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'cvsegguide.synth' has no attribute '{name}'")

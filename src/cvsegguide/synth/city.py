@@ -4,6 +4,7 @@ A city is a function of its seed and of world coordinates. Any window of it can 
 time, in any process; where windows overlap they agree exactly.
 """
 
+from dataclasses import asdict
 from functools import cached_property
 
 import numpy as np
@@ -208,7 +209,7 @@ class City:
                 "tone": rasters.tone,
                 "species": species,
             },
-            style={"city": self.style.record()},
+            style={"city": asdict(self.style)},
             origin=(row0, col0),
         )
         cameras = scene.cameras[scene.contains(scene.cameras)]

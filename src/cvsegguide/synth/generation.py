@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
 from os import PathLike
@@ -255,8 +256,8 @@ def make_chunk(chunk: Chunk, settings: Settings) -> int:
     record = {
         "town": chunk.town,
         "seed": chunk.town_seed,
-        "city": city.style.record(),
-        "photo": photo.record(),
+        "city": asdict(city.style),
+        "photo": asdict(photo),
     }
     write_text(_record_path(chunk), json.dumps({"tiles": tiles, "truth": truth, "style": record}))
     return len(chunk.tiles)

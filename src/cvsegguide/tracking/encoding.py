@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cvsegguide.inference.windows import to_tensor
+from cvsegguide.inference.torch_network import to_tensor
 from cvsegguide.io.resampling import fill
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.tracking.belief import Box

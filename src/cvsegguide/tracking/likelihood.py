@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from cvsegguide.geo.panorama import canvas_of_picture
-from cvsegguide.inference.windows import Blender, lattice, to_tensor
+from cvsegguide.inference.torch_network import to_tensor
+from cvsegguide.inference.windows import Blender, lattice
 from cvsegguide.io.resampling import fill
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.tracking.belief import Box
@@ -150,12 +151,13 @@ class PositionLikelihood(Likelihood):
         left = box.left * cell - (size[1] - inner[1]) // 2
         image, valid = self.mosaic.read(top, left, *size)
         image = fill(image, valid)
-        heat = Blender(1, size, tile, self.device)
-        for window in lattice(size, tile, 0.5):
-            down, right = window.top + tile[0], window.left + tile[1]
-            part = to_tensor(image[window.top : down, window.left : right], self.device)
-            heat.add(self.model(part, street).heatmap[0], window.top, window.left)
-        scores = self.model.log_posterior(Prediction(None, heat.result()[None]))
+        windows = lattice(size, tile, 0.5)
+        heat = Blender(size, windows)
+        for window in windows:
+            part = to_tensor(image[window.rows, window.columns], self.device)
+            heat.add(window, self.model(part, street).heatmap[0].float().cpu().numpy())
+        heatmap = torch.from_numpy(heat.result()[None]).to(self.device)
+        scores = self.model.log_posterior(Prediction(None, heatmap))
         above, before = box.top * cell - top, box.left * cell - left
         scores = scores[:, above : above + inner[0], before : before + inner[1]].float()
         pooled = functional.avg_pool2d((scores - scores.max()).exp()[None], cell)[0].log()

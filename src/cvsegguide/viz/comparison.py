@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cvsegguide.inference.example import Example
-from cvsegguide.inference.finishing import folded
+from cvsegguide.inference.postprocess import reduce_to_channels
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.viz import parts
@@ -216,7 +216,7 @@ def _true_ids(entry: Example) -> Any:
     assert entry.sample.landcover is not None
     ids = entry.sample.landcover.numpy()
     if len({answer.scheme.name for answer in entry.answers}) == 1:
-        return folded(ids, entry.answers[0].scheme)
+        return reduce_to_channels(ids, entry.answers[0].scheme)
     return ids
 
 

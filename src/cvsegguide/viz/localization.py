@@ -2,12 +2,13 @@
 
 import math
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.io.atomic import atomic_path
+from cvsegguide.io.atomic import atomic_folder, atomic_path
 from cvsegguide.viz import parts
 from cvsegguide.viz.magnifier import draw_magnifier
 
@@ -69,6 +70,30 @@ def draw_localization(result: "Localization", truth: tuple[float, float] | None 
         _draw_headings(figure.add_subplot(grid[1, 2], projection="polar"), result)
     figure.suptitle(_headline(result, truth), fontsize=13, fontweight="bold")
     return figure
+
+
+def save_with_figure(
+    result: "Localization",
+    directory: str | PathLike[str],
+    truth: tuple[float, float] | None = None,
+) -> Path:
+    """Write a localisation's files into a folder, and ``figure.png`` beside them.
+
+    Args:
+        result: What was found.
+        directory: Where they go; it is made where it does not exist. A failure leaves no file.
+        truth: The true ``(row, col)`` in overhead pixels, when known.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: The folder cannot be made or written to.
+    """
+    with atomic_folder(directory) as folder:
+        result.save(folder)
+        save_figure(result, folder / "figure.png", truth)
+    return Path(directory)
 
 
 def save_figure(

@@ -47,7 +47,7 @@ def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_encoder_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="overhead_encoder is 'resnet'"):
+    with pytest.raises(ConfigurationError, match="overhead_encoder: must be one of"):
         create_model("geometric", overhead_encoder="resnet")
     with pytest.raises(ConfigurationError, match="overhead_widths: lite0 has 5 levels, got 6"):
         create_model("geometric", overhead_encoder="lite0", overhead_widths=(8,) * 6)

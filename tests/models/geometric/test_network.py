@@ -67,7 +67,7 @@ def test_guidance_modes() -> None:
     assert not torch.allclose(first, second)
     with pytest.raises(ConfigurationError, match="land cover"):
         model(overhead, street)
-    with pytest.raises(ConfigurationError, match="guidance is 'maybe'"):
+    with pytest.raises(ConfigurationError, match="guidance: must be one of"):
         create_model("geometric-tiny", guidance="maybe")
 
 

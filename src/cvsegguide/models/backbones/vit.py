@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.backbones.base import FeatureExtractor
+from cvsegguide.models.base import check_choice
 
 
 class VisionTransformerFeatures(FeatureExtractor):
@@ -43,10 +44,7 @@ class VisionTransformerFeatures(FeatureExtractor):
         super().__init__()
         import timm
 
-        if position_resampling not in ("dino", "timm"):
-            raise ConfigurationError(
-                f"position_resampling is '{position_resampling}', not 'dino' or 'timm'"
-            )
+        check_choice("position_resampling", position_resampling, ("dino", "timm"))
         try:
             model: Any = timm.create_model(
                 name,

@@ -66,7 +66,8 @@ class Separable(Foldable):
         self.bn2 = _norm(outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        result: Tensor = self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(features)))))
+        hidden = F.relu6(self.bn1(self.conv_dw(features)), inplace=True)
+        result: Tensor = self.bn2(self.conv_pw(hidden))
         return result
 
 
@@ -87,8 +88,9 @@ class InvertedResidual(Foldable):
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor) -> Tensor:
-        wide = F.relu6(self.bn1(self.conv_pw(features)))
-        result: Tensor = self.bn3(self.conv_pwl(F.relu6(self.bn2(self.conv_dw(wide)))))
+        wide = F.relu6(self.bn1(self.conv_pw(features)), inplace=True)
+        wide = F.relu6(self.bn2(self.conv_dw(wide)), inplace=True)
+        result: Tensor = self.bn3(self.conv_pwl(wide))
         return result + features if self.adds else result
 
 
@@ -128,7 +130,7 @@ class Lite0Encoder(Foldable):
     def forward(self, image: Tensor) -> list[Tensor]:
         """``(B, 3, H, W)`` to one map a level, finest (half size) first."""
         image = image * 0.5 - 0.1  # (x - 0.5) / 0.5 of the image itself
-        features = F.relu6(self.bn1(self.conv_stem(image)))
+        features = F.relu6(self.bn1(self.conv_stem(image)), inplace=True)
         maps = []
         for index, stage in enumerate(self.blocks):
             features = stage(features)

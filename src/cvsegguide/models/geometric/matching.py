@@ -34,28 +34,63 @@ def _smooth_number(least: int) -> int:
         side += 2
 
 
-def conjugate_spectrum(maps: Tensor, radius: int) -> Tensor:
-    """Of ``(B, C, H, W)``, zero beyond the border: ``(B, C, P, Q / 2 + 1)`` complex."""
+def conjugate_spectrum(maps: Tensor, radius: int, portable: bool = False) -> Tensor:
+    """Of ``(B, C, H, W)``, zero beyond the border: ``(B, 1, C, P, Q / 2 + 1)`` complex.
+
+    Args:
+        maps: The maps.
+        radius: Of templates in cells.
+        portable: By products with matrices: transforms of other runtimes than PyTorch take tens of
+            times as long as the rest of a network.
+    """
     padded = padded_size((maps.shape[-2], maps.shape[-1]), radius)
-    spectrum: Tensor = torch.fft.rfft2(maps.float(), s=padded).conj().resolve_conj()
-    return spectrum
+    return _spectrum(maps.float()[:, None], padded, portable).conj().resolve_conj()
 
 
-def correlate(spectrum: Tensor, template: Tensor, size: tuple[int, int]) -> Tensor:
+def correlate(
+    spectrum: Tensor, template: Tensor, size: tuple[int, int], portable: bool = False
+) -> Tensor:
     """Correlation of templates with maps, summed over channels.
 
     Args:
         spectrum: Of B maps or one, :func:`conjugate_spectrum` with the radius of the template.
         template: ``(B, K, C, S, S)`` with ``S = 2 * radius + 1``, camera in the middle cell.
         size: ``(H, W)`` of the map.
+        portable: As of :func:`conjugate_spectrum`.
 
     Returns:
         ``(B, K, P, Q)``, for :func:`scores_at`.
     """
     padded = padded_size(size, template.shape[-1] // 2)
-    product = (torch.fft.rfft2(template, s=padded) * spectrum[:, None]).sum(dim=2)
-    image: Tensor = torch.fft.irfft2(product.conj(), s=padded)
-    return image
+    product = (_spectrum(template, padded, portable) * spectrum).sum(dim=2)
+    return _image(product.conj(), padded, portable)
+
+
+def _spectrum(values: Tensor, size: tuple[int, int], portable: bool) -> Tensor:
+    """``torch.fft.rfft2``, or the same by matrices."""
+    if not portable:
+        spectrum: Tensor = torch.fft.rfft2(values, s=size)
+        return spectrum
+    down = _waves(size[0], size[0], values.shape[-2], values.device)
+    across = _waves(size[1] // 2 + 1, size[1], values.shape[-1], values.device)
+    real, imaginary = values @ across[0].T, values @ across[1].T
+    return torch.complex(down[0] @ real - down[1] @ imaginary, down[0] @ imaginary + down[1] @ real)
+
+
+def _image(spectrum: Tensor, size: tuple[int, int], portable: bool) -> Tensor:
+    """``torch.fft.irfft2``, or the same by matrices."""
+    if not portable:
+        image: Tensor = torch.fft.irfft2(spectrum, s=size)
+        return image
+    down = _waves(size[0], size[0], size[0], spectrum.device)
+    across = _waves(size[1] // 2 + 1, size[1], size[1], spectrum.device)
+    real, imaginary = torch.view_as_real(spectrum.resolve_conj()).unbind(-1)
+    # waves of a real image stand for their negatives, too, but the first and the last
+    weight = torch.full_like(across[0], 2.0 / math.prod(size))
+    weight[0] = weight[-1] = 1.0 / math.prod(size)
+    return (down[0].T @ real + down[1].T @ imaginary) @ (across[0] * weight) + (
+        down[0].T @ imaginary - down[1].T @ real
+    ) @ (across[1] * weight)
 
 
 def weight_inside(weight: Tensor, size: tuple[int, int]) -> Tensor:
@@ -107,6 +142,15 @@ def _constant(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return make(*arguments).float().to(device)
 
     return lambda *arguments: constant(*arguments[:-1], device=arguments[-1])
+
+
+@_constant
+def _waves(count: int, whole: int, side: int) -> Tensor:
+    """``(2, count, side)``: the first waves in ``whole`` cells, cosines and negative sines."""
+    # products of whole numbers are reduced exactly
+    product = torch.arange(count)[:, None] * torch.arange(side)[None, :]
+    angle = product.remainder(whole).double() * (2 * math.pi / whole)
+    return torch.stack((angle.cos(), -angle.sin()))
 
 
 @_constant

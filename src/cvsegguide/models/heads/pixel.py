@@ -73,14 +73,17 @@ class PixelHead(nn.Sequential):
             return self._finish(hidden, slice(None))
         if doubled:
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return super().forward(x.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=torch.channels_last)
+        result: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return result
 
     def enter(self, x: Tensor) -> Tensor:
         """What :meth:`leave` wants of rows ``(B, inputs, h, W)`` of a map.
 
         The first convolution is 1 x 1.
         """
-        return self[0](x) if self.per_pixel else self(x)
+        found: Tensor = self[0](x) if self.per_pixel else self(x)
+        return found
 
     def leave(self, parts: list[Tensor]) -> Tensor:
         """:meth:`forward` of a map whose rows went through :meth:`enter`, from top to bottom.
@@ -90,8 +93,9 @@ class PixelHead(nn.Sequential):
         if not self.per_pixel:
             return torch.cat(parts, dim=2)
         count = sum(part[0].numel() for part in parts)
-        mean = sum(_sum(part) for part in parts) / count
-        variance = sum(_sum((part - mean).square()) for part in parts) / count
+        mean = torch.stack([_sum(part) for part in parts]).sum(dim=0) / count
+        squares = [_sum((part - mean).square()) for part in parts]
+        variance = torch.stack(squares).sum(dim=0) / count
         scale = torch.rsqrt(variance + self._norm.eps)
         results, top = [], 0
         for part in parts:

@@ -73,7 +73,7 @@ def _taps(
         pixels = first[:, None] + torch.arange(patch)
         own = pixels.repeat_interleave(block, dim=0)
         weights = leaning.gather(2, own[:, None, :].expand(-1, diameter, -1))
-        return weights.unflatten(0, (-1, block)).to(device, dtype), pixels.to(device)
+        return torch.unflatten(weights, 0, (-1, block)).to(device, dtype), pixels.to(device)
 
 
 @lru_cache(maxsize=16)
@@ -84,6 +84,11 @@ def _window_index(block: int, radius: int, device: torch.device) -> Tensor:
         line = torch.arange(block)[:, None] + torch.arange(diameter)
         place = line[:, None, :, None] * (block + diameter - 1) + line[None, :, None, :]
         return place.reshape(block**2, diameter**2).to(device)
+
+
+def _cut(maps: Tensor, down: int, across: int) -> Tensor:
+    """``(B, C, H, W)`` into blocks: ``(B, C, H / down, down, W / across, across)``."""
+    return torch.unflatten(torch.unflatten(maps, 3, (-1, across)), 2, (-1, down))
 
 
 class JointBilateralUpsampler(nn.Module):
@@ -147,12 +152,12 @@ class JointBilateralUpsampler(nn.Module):
         padded = F.pad(keys, [self.radius] * 4, mode="reflect").movedim(1, -1)
         around = padded.unfold(1, block + 2 * self.radius, block)
         around = around.unfold(2, block + 2 * self.radius, block)  # (B, Y, X, K, S, S)
-        own = keys.unflatten(3, (-1, block)).unflatten(2, (-1, block))  # (B, K, Y, b, X, b)
+        own = _cut(keys, block, block)  # (B, K, Y, b, X, b)
         own = own.permute(0, 2, 4, 3, 5, 1).flatten(3, 4)  # (B, Y, X, b b, K)
         product = own @ around.flatten(4)
         index = _window_index(block, self.radius, keys.device)
         found = product.gather(4, index.expand(*product.shape[:3], -1, -1))
-        found = found.unflatten(3, (block, block)).permute(0, 5, 1, 3, 2, 4)
+        found = torch.unflatten(found, 3, (block, block)).permute(0, 5, 1, 3, 2, 4)
         return found.reshape(-1, self.diameter**2, height, width)
 
     def _spatial(self) -> Tensor:
@@ -185,7 +190,7 @@ class JointBilateralUpsampler(nn.Module):
         vertical, lines = _taps(height, self.radius, source.device, source.dtype)
         horizontal, columns = _taps(width, self.radius, source.device, source.dtype)
         blocks = rows // vertical.shape[1]
-        patches = source.index_select(2, columns.flatten()).unflatten(2, columns.shape)
+        patches = torch.unflatten(source.index_select(2, columns.flatten()), 2, columns.shape)
         for some, down, part in zip(
             torch.split(lines, blocks),
             torch.split(vertical, blocks),
@@ -193,9 +198,9 @@ class JointBilateralUpsampler(nn.Module):
             strict=True,
         ):
             lean = self._leanings(part, down, horizontal)  # (B, Y, X, y x, q p)
-            near = patches.index_select(1, some.flatten()).unflatten(1, some.shape)
+            near = torch.unflatten(patches.index_select(1, some.flatten()), 1, some.shape)
             near = near.permute(0, 1, 3, 4, 2, 5).flatten(3, 4)  # (B, Y, X, q p, C)
-            result = (lean @ near).unflatten(3, (down.shape[1], horizontal.shape[1]))
+            result = torch.unflatten(lean @ near, 3, (down.shape[1], horizontal.shape[1]))
             yield result.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
     def _leanings(self, kernel: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
@@ -211,10 +216,10 @@ class JointBilateralUpsampler(nn.Module):
             of a patch before its rows.
         """
         (count, down), (beside, across) = vertical.shape[:2], horizontal.shape[:2]
-        window = kernel.to(vertical.dtype).unflatten(1, (self.diameter, self.diameter))
+        window = torch.unflatten(kernel.to(vertical.dtype), 1, (self.diameter, self.diameter))
         # window rows i and columns j, results (y, x), patches' columns q and rows p
         lean = window.permute(4, 0, 3, 1, 2).flatten(1, 3) @ horizontal.flatten(0, 1)
-        lean = lean.unflatten(1, (-1, count * down, self.diameter))  # (x, B, y, i, q)
+        lean = torch.unflatten(lean, 1, (-1, count * down, self.diameter))  # (x, B, y, i, q)
         lean = lean.permute(2, 1, 0, 4, 3).flatten(1, 3) @ vertical.flatten(0, 1)
         lean = lean.view(count, down, -1, beside, across, horizontal.shape[3] * vertical.shape[3])
         return lean.permute(2, 0, 3, 1, 4, 5).flatten(3, 4)
@@ -229,14 +234,15 @@ class JointBilateralUpsampler(nn.Module):
         vertical, lines = _taps(height, self.radius, values.device, values.dtype)
         horizontal, columns = _taps(width, self.radius, values.device, values.dtype)
         lean = self._leanings(kernel, vertical, horizontal)
-        blocks = values.unflatten(2, (-1, horizontal.shape[1]))
-        blocks = blocks.unflatten(1, (-1, vertical.shape[1])).transpose(2, 3).flatten(3)
+        blocks = _cut(values[:, None], vertical.shape[1], horizontal.shape[1])
+        blocks = blocks[:, 0].transpose(2, 3).flatten(3)
         back = (blocks[:, :, :, None] @ lean)[:, :, :, 0]  # (B, Y, X, q p)
-        back = back.unflatten(3, (horizontal.shape[3], -1)).permute(0, 1, 4, 2, 3)
+        back = torch.unflatten(back, 3, (horizontal.shape[3], -1)).permute(0, 1, 4, 2, 3)
         # patches overlap: each pixel's parts are summed
         across = F.one_hot(columns.flatten(), width).to(values.dtype)
         down = F.one_hot(lines.flatten(), height).to(values.dtype)
-        return down.T @ (back.flatten(3).flatten(1, 2) @ across)
+        low: Tensor = down.T @ (back.flatten(3).flatten(1, 2) @ across)
+        return low
 
 
 class JointBilateralStack(nn.Module):

@@ -25,17 +25,11 @@ from cvsegguide.models.upsamplers.joint_bilateral import bicubic, mirrored_windo
 LARGEST_RADIUS = 4
 """Of a window that the kernels take."""
 
-FEW_CHANNELS = 8
-"""Maps of up to so many channels are filtered pixel by pixel, without matrix products."""
-
 _TALL, _WIDE = 2, 8
 """Low-resolution pixels of a tile of results."""
 
 _CHANNELS = 64
-"""Channels that are made at a time."""
-
-_PIXELS = 64
-"""Results of a row that are made at a time where there are few channels."""
+"""Channels that are made at a time, at most."""
 
 
 def reach_of(radius: int) -> int:
@@ -97,7 +91,7 @@ def _product(left, right, total, SPLIT: tl.constexpr, EMULATE: tl.constexpr):
 
 
 @triton.jit
-def _fold(
+def fold_kernel(
     kernel,
     vertical,
     horizontal,
@@ -141,86 +135,7 @@ def _fold(
 
 
 @triton.jit
-def _weights_of_tile(
-    weights,
-    top,
-    left,
-    height,
-    width,
-    SIDE: tl.constexpr,
-    ROOM: tl.constexpr,
-    TALL: tl.constexpr,
-    WIDE: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    """``(4 TALL WIDE, ROWS COLUMNS)`` weights of the tile's pixels in its results."""
-    place = tl.arange(0, 4 * TALL * WIDE)
-    down = place // (2 * WIDE)
-    across = place % (2 * WIDE)
-    y = 2 * top + down
-    x = 2 * left + across
-    other = tl.arange(0, ROWS * COLUMNS)
-    p = (other // COLUMNS)[None, :] - (down // 2)[:, None]
-    q = (other % COLUMNS)[None, :] - (across // 2)[:, None]
-    known = (p >= 0) & (p < SIDE) & (q >= 0) & (q < SIDE)
-    known = known & ((y < 2 * height) & (x < 2 * width))[:, None]
-    line = y[:, None] * SIDE + p
-    return tl.load(weights + (line * 2 * width + x[:, None]) * ROOM + q, mask=known, other=0.0)
-
-
-@triton.jit
-def _pixels_of_tile(
-    source,
-    top,
-    left,
-    channel,
-    height,
-    width,
-    channels,
-    REACH: tl.constexpr,
-    TALL: tl.constexpr,
-    WIDE: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    """``(ROWS COLUMNS, channels)`` low-resolution pixels that the tile's results lean on."""
-    other = tl.arange(0, ROWS * COLUMNS)
-    down = other // COLUMNS
-    across = other % COLUMNS
-    row = top + down - REACH
-    col = left + across - REACH
-    known = (row >= 0) & (row < height) & (col >= 0) & (col < width)
-    known = known & (down < TALL + 2 * REACH) & (across < WIDE + 2 * REACH)
-    mask = known[:, None] & (channel < channels)[None, :]
-    place = (row * width + col)[:, None] * channels + channel[None, :]
-    return tl.load(source + place, mask=mask, other=0.0)
-
-
-@triton.jit
-def _store_tile(
-    result,
-    total,
-    top,
-    left,
-    channel,
-    height,
-    width,
-    channels,
-    TALL: tl.constexpr,
-    WIDE: tl.constexpr,
-):
-    place = tl.arange(0, 4 * TALL * WIDE)
-    y = 2 * top + place // (2 * WIDE)
-    x = 2 * left + place % (2 * WIDE)
-    inside = (y < 2 * height) & (x < 2 * width)
-    target = (y * 2 * width + x)[:, None] * channels + channel[None, :]
-    mask = inside[:, None] & (channel < channels)[None, :]
-    tl.store(result + target, total.to(result.dtype.element_ty), mask=mask)
-
-
-@triton.jit
-def _enlarge_by_channels(
+def enlarge_kernel(
     source,
     weights,
     result,
@@ -238,80 +153,46 @@ def _enlarge_by_channels(
     SPLIT: tl.constexpr,
     EMULATE: tl.constexpr,
 ):
-    """A tile of results in all channels, ``CHANNELS`` at a time, with weights that are kept."""
+    """A tile of ``2 TALL x 2 WIDE`` results in all channels, ``CHANNELS`` at a time.
+
+    Its weights stay; the neighbourhood of ``ROWS x COLUMNS`` low-resolution pixels is read once.
+    """
     tiles = tl.cdiv(width, WIDE)
-    tile = tl.program_id(0)
+    top = (tl.program_id(0) // tiles) * TALL
+    left = (tl.program_id(0) % tiles) * WIDE
     image = tl.program_id(1).to(tl.int64)
-    top = (tile // tiles) * TALL
-    left = (tile % tiles) * WIDE
     source += image * height * width * channels
     weights += image * 4 * height * width * SIDE * ROOM
     result += image * 4 * height * width * channels
-    lean = _weights_of_tile(
-        weights, top, left, height, width, SIDE, ROOM, TALL, WIDE, ROWS, COLUMNS
-    )
+    # results of the tile, and low-resolution pixels of its neighbourhood
+    place = tl.arange(0, 4 * TALL * WIDE)
+    down, across = place // (2 * WIDE), place % (2 * WIDE)
+    y, x = 2 * top + down, 2 * left + across
+    inside = (y < 2 * height) & (x < 2 * width)
+    near = tl.arange(0, ROWS * COLUMNS)
+    row, col = top + near // COLUMNS - REACH, left + near % COLUMNS - REACH
+    p = (near // COLUMNS)[None, :] - (down // 2)[:, None]
+    q = (near % COLUMNS)[None, :] - (across // 2)[:, None]
+    leans = (p >= 0) & (p < SIDE) & (q >= 0) & (q < SIDE) & inside[:, None]
+    line = y[:, None] * SIDE + p
+    lean = tl.load(weights + (line * 2 * width + x[:, None]) * ROOM + q, mask=leans, other=0.0)
+    known = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+    known = known & (near // COLUMNS < TALL + 2 * REACH) & (near % COLUMNS < WIDE + 2 * REACH)
     for begin in range(0, channels, CHANNELS):
         channel = begin + tl.arange(0, CHANNELS)
-        pixels = _pixels_of_tile(
-            source,
-            top,
-            left,
-            channel,
-            height,
-            width,
-            channels,
-            REACH,
-            TALL,
-            WIDE,
-            ROWS,
-            COLUMNS,
+        there = (channel < channels)[None, :]
+        pixels = tl.load(
+            source + (row * width + col)[:, None] * channels + channel[None, :],
+            mask=known[:, None] & there,
+            other=0.0,
         )
         total = tl.zeros((4 * TALL * WIDE, CHANNELS), tl.float32)
         total = _product(lean, pixels, total, SPLIT, EMULATE)
-        _store_tile(result, total, top, left, channel, height, width, channels, TALL, WIDE)
-
-
-@triton.jit
-def _enlarge_few(
-    source,
-    weights,
-    result,
-    height,
-    width,
-    channels,
-    REACH: tl.constexpr,
-    SIDE: tl.constexpr,
-    ROOM: tl.constexpr,
-    PIXELS: tl.constexpr,
-):
-    """``PIXELS`` results of one row in one channel."""
-    columns = tl.cdiv(2 * width, PIXELS)
-    program = tl.program_id(0)
-    y = program // columns
-    image = (tl.program_id(1) // channels).to(tl.int64)
-    channel = tl.program_id(1) % channels
-    x = (program % columns) * PIXELS + tl.arange(0, PIXELS)
-    across = tl.arange(0, ROOM)
-    col = x[:, None] // 2 - REACH + across[None, :]
-    inside = (x < 2 * width)[:, None] & (across < SIDE)[None, :]
-    known = inside & (col >= 0) & (col < width)
-    source += image * height * width * channels + channel
-    weights += image * 4 * height * width * SIDE * ROOM
-    total = tl.zeros((PIXELS, ROOM), tl.float32)
-    for p in range(SIDE):
-        row = y // 2 - REACH + p
-        line = (y * SIDE + p) * 2 * width
-        lean = tl.load(
-            weights + (line + x[:, None]) * ROOM + across[None, :], mask=inside, other=0.0
+        tl.store(
+            result + (y * 2 * width + x)[:, None] * channels + channel[None, :],
+            total.to(result.dtype.element_ty),
+            mask=inside[:, None] & there,
         )
-        pixel = tl.load(
-            source + (row * width + col) * channels,
-            mask=known & (row >= 0) & (row < height),
-            other=0.0,
-        )
-        total += lean.to(tl.float32) * pixel.to(tl.float32)
-    target = image * 4 * height * width * channels + (y * 2 * width + x) * channels + channel
-    tl.store(result + target, tl.sum(total, axis=1).to(result.dtype.element_ty), mask=x < 2 * width)
 
 
 def fold(kernel: Tensor, radius: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -334,7 +215,7 @@ def fold(kernel: Tensor, radius: int, dtype: torch.dtype | None = None) -> Tenso
     )
     pixels = 16
     with torch.cuda.device_of(kernel):
-        _fold[(height * triton.cdiv(width, pixels), batch)](
+        fold_kernel[(height * triton.cdiv(width, pixels), batch)](
             kernel,
             _taps(height // 2, radius, kernel.device),
             _taps(width // 2, radius, kernel.device),
@@ -366,31 +247,26 @@ def enlarge(source: Tensor, folded: Tensor, radius: int) -> Tensor:
     result = torch.empty(
         (batch, 2 * height, 2 * width, channels), device=source.device, dtype=source.dtype
     )
-    shape = {"REACH": reach_of(radius), "SIDE": side, "ROOM": room}
+    tiles = triton.cdiv(height, _TALL) * triton.cdiv(width, _WIDE)
     with torch.cuda.device_of(source):
-        if channels <= FEW_CHANNELS:
-            grid = (2 * height * triton.cdiv(2 * width, _PIXELS), batch * channels)
-            _enlarge_few[grid](
-                source, folded, result, height, width, channels, PIXELS=_PIXELS, **shape
-            )
-        else:
-            tiles = triton.cdiv(height, _TALL) * triton.cdiv(width, _WIDE)
-            _enlarge_by_channels[(tiles, batch)](
-                source,
-                folded,
-                result,
-                height,
-                width,
-                channels,
-                TALL=_TALL,
-                WIDE=_WIDE,
-                ROWS=triton.next_power_of_2(_TALL + side - 1),
-                COLUMNS=triton.next_power_of_2(_WIDE + side - 1),
-                CHANNELS=_CHANNELS,
-                SPLIT=source.dtype == torch.float32,
-                EMULATE=INTERPRETED,
-                num_warps=4,
-                num_stages=1,
-                **shape,
-            )
+        enlarge_kernel[(tiles, batch)](
+            source,
+            folded,
+            result,
+            height,
+            width,
+            channels,
+            REACH=reach_of(radius),
+            SIDE=side,
+            ROOM=room,
+            TALL=_TALL,
+            WIDE=_WIDE,
+            ROWS=triton.next_power_of_2(_TALL + side - 1),
+            COLUMNS=triton.next_power_of_2(_WIDE + side - 1),
+            CHANNELS=min(_CHANNELS, max(16, triton.next_power_of_2(channels))),
+            SPLIT=source.dtype == torch.float32,
+            EMULATE=INTERPRETED,
+            num_warps=4,
+            num_stages=1,
+        )
     return result

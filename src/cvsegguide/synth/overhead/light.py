@@ -8,18 +8,13 @@ from cvsegguide.synth.compiled import F32, compiled
 
 
 class Sweep(NamedTuple):
-    """How shadows fall.
+    """How shadows fall."""
 
-    Attributes:
-        step_row, step_col: Direction in pixels; the larger of the two in magnitude is 1.
-        drop: Metres by which light descends per step.
-        ceiling: Metres above the ground; nothing casts from above.
-    """
-
+    # step_row, step_col: direction in pixels; the larger of the two in magnitude is 1
     step_row: float
     step_col: float
-    drop: float
-    ceiling: float
+    drop: float  # metres by which light descends per step
+    ceiling: float  # metres above the ground; nothing casts from above
 
 
 @compiled

@@ -4,76 +4,17 @@ Colours are given as sRGB and turned into linear reflectances. The four stops of
 the colours between which a surface's tone (0 to 255) chooses.
 """
 
+import csv
+from pathlib import Path
+
 import numpy as np
 
 from cvsegguide.synth import ids
 from cvsegguide.synth.compiled import F32
 
-_STOPS: dict[int, tuple[int, int, int, int]] = {
-    ids.NOTHING: (0x808080, 0x808080, 0x808080, 0x808080),
-    ids.ASPHALT: (0x4E4A48, 0x625D58, 0x746E67, 0x8C857B),
-    ids.LOT_ASPHALT: (0x474442, 0x5E5955, 0x756E67, 0x8E877C),
-    ids.SLABS: (0x8C8070, 0xA69985, 0xB8AB96, 0xCCC2B0),
-    ids.CONCRETE: (0x867A6A, 0xA09280, 0xB4A792, 0xCDC4B4),
-    ids.PAVERS: (0x84604E, 0xA07C64, 0x98877A, 0xB4A08A),
-    ids.GRAVEL: (0x7A7064, 0x918574, 0xA89B88, 0xBDB2A0),
-    ids.SOIL: (0x705A42, 0x8E7354, 0xA98D69, 0xC0A983),
-    ids.LAWN: (0x4A5430, 0x5A6538, 0x6A7140, 0x837F50),
-    ids.MEADOW: (0x4C5432, 0x656641, 0x7D7650, 0x96895F),
-    ids.TURF: (0x4A5832, 0x566338, 0x656E3E, 0x7A7A49),
-    ids.COURT: (0x3F6A4C, 0x4B6488, 0x8A4A3C, 0x6C7276),
-    ids.POOL: (0x3C8C9A, 0x48A2B0, 0x5AB4C0, 0x7CC4CC),
-    ids.WATERBODY: (0x2F3B36, 0x37463F, 0x404E4A, 0x4A5448),
-    ids.BALLAST: (0x5E5248, 0x6F6258, 0x7E7266, 0x8F8376),
-    ids.STEEL: (0x6A5B50, 0x7E7066, 0x948A82, 0xA8A29C),
-    ids.DECK: (0x6A5844, 0x857058, 0x9A8870, 0xA89C88),
-    ids.CLAY: (0x9A6E4C, 0xAD8159, 0xBA916A, 0xC7A47E),
-    ids.PLANTING: (0x333E22, 0x414C2A, 0x4F5831, 0x5E6238),
-    ids.MEMBRANE: (0x5C5A58, 0x8C8A86, 0xB6B4B0, 0xF0EFEC),
-    ids.TAR: (0x2F2A29, 0x453E3B, 0x5A504A, 0x6E645C),
-    ids.ROOF_GRAVEL: (0x6C6660, 0x857D74, 0x9B9388, 0xB4AC9F),
-    ids.SHINGLE: (0x4C4A4C, 0x6E6C6C, 0x5E4C42, 0x8B8780),
-    ids.TILE: (0x8C4636, 0xA8553C, 0xB96648, 0x9A5A4A),
-    ids.METAL: (0x6C7478, 0x8B9296, 0xA8ADAE, 0xC4C6C4),
-    ids.GREEN_ROOF: (0x4C5436, 0x5C633C, 0x726A46, 0x84744E),
-    ids.EQUIPMENT: (0x3C3A3A, 0x727272, 0xA2A3A2, 0xDADBD8),
-    ids.SKYLIGHT: (0x39424A, 0x68737A, 0xA4ADAE, 0xD8DCDA),
-    ids.SOLAR: (0x1B2230, 0x222A3A, 0x2A3346, 0x323C50),
-    ids.COPING: (0x6A6158, 0x988F86, 0xC0BAB2, 0xE6E3DE),
-}
-
-_GRAIN: dict[int, tuple[float, float, float, float]] = {
-    # relative amplitudes of fine, medium, coarse noise, and of coarse noise on hue
-    ids.ASPHALT: (0.045, 0.035, 0.06, 0.01),
-    ids.LOT_ASPHALT: (0.05, 0.07, 0.10, 0.015),
-    ids.SLABS: (0.05, 0.05, 0.06, 0.02),
-    ids.CONCRETE: (0.06, 0.09, 0.09, 0.03),
-    ids.PAVERS: (0.12, 0.07, 0.07, 0.03),
-    ids.GRAVEL: (0.13, 0.08, 0.08, 0.02),
-    ids.SOIL: (0.10, 0.15, 0.16, 0.05),
-    ids.LAWN: (0.10, 0.13, 0.17, 0.10),
-    ids.MEADOW: (0.18, 0.20, 0.20, 0.12),
-    ids.TURF: (0.06, 0.06, 0.09, 0.06),
-    ids.COURT: (0.02, 0.03, 0.05, 0.01),
-    ids.POOL: (0.03, 0.06, 0.04, 0.02),
-    ids.WATERBODY: (0.03, 0.05, 0.10, 0.03),
-    ids.BALLAST: (0.15, 0.08, 0.10, 0.02),
-    ids.STEEL: (0.05, 0.03, 0.05, 0.0),
-    ids.DECK: (0.07, 0.05, 0.05, 0.02),
-    ids.CLAY: (0.06, 0.08, 0.10, 0.02),
-    ids.PLANTING: (0.32, 0.28, 0.12, 0.10),
-    ids.MEMBRANE: (0.035, 0.09, 0.09, 0.02),
-    ids.TAR: (0.05, 0.12, 0.14, 0.03),
-    ids.ROOF_GRAVEL: (0.12, 0.07, 0.09, 0.02),
-    ids.SHINGLE: (0.09, 0.06, 0.05, 0.02),
-    ids.TILE: (0.11, 0.07, 0.05, 0.02),
-    ids.METAL: (0.03, 0.06, 0.08, 0.02),
-    ids.GREEN_ROOF: (0.16, 0.16, 0.14, 0.1),
-    ids.EQUIPMENT: (0.10, 0.05, 0.0, 0.0),
-    ids.SKYLIGHT: (0.08, 0.05, 0.0, 0.0),
-    ids.SOLAR: (0.04, 0.0, 0.0, 0.0),
-    ids.COPING: (0.05, 0.05, 0.05, 0.0),
-}
+_TABLE = Path(__file__).with_name("materials.csv")
+"""Of each material four stops, 0xRRGGBB, and the amplitudes of its grain: fine, medium and coarse
+noise relative to its brightness, and coarse noise on its hue."""
 
 _LEAVES = {
     # summer, then autumn, of species 0 to 5 (broad, maple, locust, conifer, purple, shrub)
@@ -99,20 +40,16 @@ def linear(colors: object) -> F32:
     )
 
 
-def palette() -> F32:
-    """``(MATERIALS, 4, 3)`` linear reflectances of the tone stops."""
-    table = np.full((ids.MATERIALS, 4), 0x808080, dtype=np.int64)
-    for material, stops in _STOPS.items():
-        table[material] = stops
-    return linear(table)
-
-
-def grain() -> F32:
-    """``(MATERIALS, 4)`` noise amplitudes: fine, medium, coarse, hue."""
-    table = np.zeros((ids.MATERIALS, 4), dtype=np.float32)
-    for material, row in _GRAIN.items():
-        table[material] = row
-    return table
+def materials() -> tuple[F32, F32]:
+    """Linear reflectances of the stops ``(MATERIALS, 4, 3)``, amplitudes of grain ``(..., 4)``."""
+    stops = np.full((ids.MATERIALS, 4), 0x808080, dtype=np.int64)
+    grain = np.zeros((ids.MATERIALS, 4), dtype=np.float32)
+    with _TABLE.open(encoding="utf-8", newline="") as lines:
+        for name, *fields in list(csv.reader(lines))[1:]:
+            row = getattr(ids, name)
+            stops[row] = [int(field, 16) for field in fields[:4]]
+            grain[row] = [float(field) for field in fields[4:]]
+    return linear(stops), grain
 
 
 def redraw(
@@ -124,7 +61,7 @@ def redraw(
     tinted, its tones drawn apart or together, its grain made stronger or weaker.
 
     Args:
-        colors, grains: As of :func:`palette` and :func:`grain`.
+        colors, grains: As of :func:`materials`.
         facades, shingles, metals: ``(N, 3)`` linear reflectances.
         seed: Chooses among such tables.
     """

@@ -16,10 +16,9 @@ from cvsegguide.synth.overhead.materials import (
     FACADES,
     METAL_HUES,
     SHINGLE_HUES,
-    grain,
     leaves,
     linear,
-    palette,
+    materials,
     redraw,
 )
 from cvsegguide.synth.overhead.shade import Light, Surfaces, radiance, spread_tall
@@ -55,9 +54,9 @@ def _patterns() -> tuple[F32, F32, F32, F32]:
 
 
 @lru_cache(maxsize=2)
-def _tables(materials: int) -> tuple[F32, F32, F32, F32, F32]:
-    tables = palette(), grain(), linear(FACADES), linear(SHINGLE_HUES), linear(METAL_HUES)
-    return redraw(*tables, materials) if materials else tables
+def _tables(seed: int) -> tuple[F32, F32, F32, F32, F32]:
+    tables = *materials(), linear(FACADES), linear(SHINGLE_HUES), linear(METAL_HUES)
+    return redraw(*tables, seed) if seed else tables
 
 
 def render_overhead(

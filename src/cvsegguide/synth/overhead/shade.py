@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cvsegguide.synth import ids
+from cvsegguide.synth.color import Color, add, blend, color_at, multiply, scale
 from cvsegguide.synth.compiled import F32, I32, U8, compiled, entry, inlined, kernel, typed
 from cvsegguide.synth.noise import unit
 
@@ -34,55 +35,33 @@ class Surfaces(NamedTuple):
 
 
 class Light(NamedTuple):
-    """Numbers and tables of one photograph.
+    """Numbers and tables of one photograph."""
 
-    Attributes:
-        sun_r, sun_c, sun_z: Towards the sun: rows, columns, up.
-        sky: Light from the sky as a share of the sun's.
-        lean_r, lean_c: Pixels of displacement per metre of height.
-        gsd: Metres per pixel.
-        dry: Hue of grass and leaves.
-        leaf_light: Share of the sun's light that goes through crowns.
-        facade_sun: Sun on the walls that the camera sees.
-        twig: Share of a bare crown's area that is wood.
-        palette, grain: ``(materials, 4, 3)`` and ``(materials, 4)``.
-        leaves, facades, shingles, metals: ``(N, 3)`` linear reflectances.
-        fine, medium, coarse: Noise; periods are powers of two.
-    """
-
-    sun_r: float
+    sun_r: float  # sun_r, sun_c, sun_z: towards the sun: rows, columns, up
     sun_c: float
     sun_z: float
-    sky: float
-    lean_r: float
+    sky: float  # light from the sky as a share of the sun's
+    lean_r: float  # lean_r, lean_c: pixels of displacement per metre of height
     lean_c: float
-    gsd: float
-    dry: float
-    leaf_light: float
-    facade_sun: float
-    twig: float
-    palette: F32
+    gsd: float  # metres per pixel
+    dry: float  # hue of grass and leaves
+    leaf_light: float  # share of the sun's light that goes through crowns
+    facade_sun: float  # sun on the walls that the camera sees
+    twig: float  # share of a bare crown's area that is wood
+    palette: F32  # palette, grain: ``(materials, 4, 3)`` and ``(materials, 4)``
     grain: F32
-    leaves: F32
+    leaves: F32  # leaves, facades, shingles, metals: ``(N, 3)`` linear reflectances
     facades: F32
     shingles: F32
     metals: F32
-    fine: F32
+    fine: F32  # fine, medium, coarse: noise; periods are powers of two
     medium: F32
     coarse: F32
-
-
-Color = tuple[float, float, float]
 
 
 @typed("float64(float64, float64, float64)", forceinline=True)
 def _clip(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)
-
-
-@inlined
-def _scaled(table: F32, row: int, bright: float) -> Color:
-    return table[row, 0] * bright, table[row, 1] * bright, table[row, 2] * bright
 
 
 @inlined
@@ -136,8 +115,8 @@ def _facade(
     sun, sky = light
     gain = sun * (1.0 - shaded) + sky * 0.55 / (1.0 + 0.1 * max(0.0, around - wall))
     if 0.3 < floor < 0.78 and bay < 0.45 and wall > 1.0:
-        return 0.03 * gain, 0.03 * gain, 0.03 * gain
-    return _scaled(facades, pick, gain)
+        return scale((0.03, 0.03, 0.03), gain)
+    return scale(color_at(facades[pick], 0), gain)
 
 
 class Spot(NamedTuple):
@@ -149,7 +128,7 @@ class Spot(NamedTuple):
     down: int
     west: int
     east: int
-    fine: float
+    fine: float  # fine, medium, coarse: noise; periods are powers of two
     medium: float
     coarse: float
 
@@ -185,20 +164,9 @@ def _crown(s: Surfaces, light: Light, at: Spot) -> Look:
     bright *= _clip(1.0 + 0.28 * at.fine + 0.24 * at.medium, 0.2, 2.0)
     if at.fine + at.medium < -1.4:  # gaps that look into the dark
         bright *= 0.5
-    red, green, blue = _scaled(light.leaves, species, bright)
+    red, green, blue = scale(color_at(light.leaves[species], 0), bright)
     color = red * (1.0 + warm), green, blue * (1.0 - 0.5 * warm)
     return Look(color, _clip(slope_r, -1.6, 1.6), _clip(slope_c, -1.6, 1.6), 0.0, 0.85)
-
-
-@inlined
-def _paint_over(color: Color, paint: int, wear: float) -> Color:
-    """White or yellow paint, worn."""
-    red, green, blue = (0.62, 0.61, 0.58) if paint == 1 else (0.52, 0.36, 0.10)
-    return (
-        color[0] + (red - color[0]) * wear,
-        color[1] + (green - color[1]) * wear,
-        color[2] + (blue - color[2]) * wear,
-    )
 
 
 @inlined
@@ -210,16 +178,14 @@ def _material(s: Surfaces, light: Light, at: Spot, identity: int) -> Look:
     if material in (ids.SHINGLE, ids.METAL):
         hues, salt = (light.shingles, 61) if material == ids.SHINGLE else (light.metals, 63)
         pick = int(unit(identity, salt) * hues.shape[0])
-        red, green, blue = _scaled(hues, pick, 0.8 + tone * (0.4 / 255.0))
+        color = scale(color_at(hues[pick], 0), 0.8 + tone * (0.4 / 255.0))
         gloss = 0.02 if material == ids.METAL else 0.0
     else:
         at_stop = tone * (3.0 / 255.0)
         stop = min(int(at_stop), 2)
         t = at_stop - stop
         low, high = light.palette[material, stop], light.palette[material, stop + 1]
-        red = low[0] * (1.0 - t) + high[0] * t
-        green = low[1] * (1.0 - t) + high[1] * t
-        blue = low[2] * (1.0 - t) + high[2] * t
+        color = add(scale(color_at(low, 0), 1.0 - t), scale(color_at(high, 0), t))
     if material in (ids.MEMBRANE, ids.TAR):  # stains where water stands
         coarse = coarse * 1.7 if coarse < -0.7 else min(coarse, 0.9)
     grain = light.grain[material]
@@ -228,11 +194,8 @@ def _material(s: Surfaces, light: Light, at: Spot, identity: int) -> Look:
     hue = grain[3] * coarse
     if material in (ids.LAWN, ids.MEADOW, ids.TURF, ids.PLANTING):
         hue += light.dry
-    color = (
-        red * (bright * (1.0 + hue)),
-        green * (bright * (1.0 + 0.25 * hue)),
-        blue * (bright * (1.0 - 0.3 * hue)),
-    )
+    tint = bright * (1.0 + hue), bright * (1.0 + 0.25 * hue), bright * (1.0 - 0.3 * hue)
+    color = multiply(color, tint)
     if identity != 0:
         span = 0.5 / light.gsd
         fall_r = s.roof[at.down, c] - s.roof[at.up, c]
@@ -243,7 +206,8 @@ def _material(s: Surfaces, light: Light, at: Spot, identity: int) -> Look:
         slope_c = fall_c * span if same_c and abs(fall_c) < 0.9 else 0.0
     elif s.markings[r, c] > 0:
         wear = _clip(0.75 + 0.16 * at.medium + 0.12 * at.fine, 0.0, 1.0)
-        color = _paint_over(color, s.markings[r, c], wear)
+        paint = (0.62, 0.61, 0.58) if s.markings[r, c] == 1 else (0.52, 0.36, 0.10)
+        color = blend(color, paint, wear)
     elif material in (ids.MEADOW, ids.PLANTING):
         rough = 0.8
     elif material == ids.WATERBODY:
@@ -281,17 +245,15 @@ def _lit(s: Surfaces, light: Light, at: Spot, look: Look, around: float) -> Colo
     if leafy:
         ambient *= 0.5 + 0.5 * norm
     sunlight = direct * max(facing, 0.0)
-    red = look.color[0] * (sunlight + 0.93 * ambient) + gloss * direct
-    green = look.color[1] * (sunlight + ambient) + gloss * direct
-    blue = look.color[2] * (sunlight + 1.12 * ambient) + gloss * direct
+    lights = sunlight + 0.93 * ambient, sunlight + ambient, sunlight + 1.12 * ambient
+    shine = gloss * direct
+    color = add(multiply(look.color, lights), (shine, shine, shine))
     if s.twigs[at.r, at.c] and not leafy:
         species = _species(int(s.species[at.r, at.c]))
         branch = _clip(light.twig + 0.22 * at.fine + 0.12 * at.medium, 0.0, 0.85)
-        wood = _scaled(light.leaves, species, (sunlight + ambient) * 0.8)
-        red += (wood[0] - red) * branch
-        green += (wood[1] - green) * branch
-        blue += (wood[2] - blue) * branch
-    return red, green, blue
+        wood = scale(color_at(light.leaves[species], 0), (sunlight + ambient) * 0.8)
+        color = blend(color, wood, branch)
+    return color
 
 
 @entry
@@ -345,7 +307,9 @@ def radiance(
                 if s.crown[pr, pc] > 0.0:
                     look = _crown(s, light, spot)
                 elif s.covered[pr, pc]:
-                    look = Look(_scaled(s.object_color[pr], pc, 1.0), 0.0, 0.0, 0.05, 0.0)
+                    look = Look(
+                        scale(color_at(s.object_color[pr, pc], 0), 1.0), 0.0, 0.0, 0.05, 0.0
+                    )
                 else:
                     look = _material(s, light, spot, identity)
                 if look.rough > 0.0:

@@ -22,19 +22,13 @@ _CORNER = 4.5
 
 
 class Side(NamedTuple):
-    """The nearer one of two opposite sides of a cell, seen from a point in it.
+    """The nearer one of two opposite sides of a cell, seen from a point in it."""
 
-    Attributes:
-        distance: Metres into the block from the kerb, negative on the roadway.
-        half, avenue, line: Of the street: half width, whether an avenue, key.
-        skew: Distance from the low side less that from the high side.
-    """
-
-    distance: float
-    half: float
+    distance: float  # metres into the block from the kerb, negative on the roadway
+    half: float  # half, avenue, line: of the street: half width, whether an avenue, key
     avenue: bool
     line: int
-    skew: float
+    skew: float  # distance from the low side less that from the high side
 
 
 class Place(NamedTuple):

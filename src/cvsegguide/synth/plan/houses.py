@@ -51,13 +51,13 @@ def row_house(lot: Lot, group: Group, alley: bool, mirrored: bool) -> None:
         material = ids.MEMBRANE if material == ids.TAR else ids.TAR
         tone = uniform(20, 250)
     label = ids.USE_HOUSES, group.age, ids.ROW_HOUSE
-    lot.mass(0.0, middle, half + 0.06, deep / 2, material, tone, height, ids.FLAT, 0.35, label)
-    lot.roof_plant(0.0, middle, half, deep / 2, height, 1.3)
+    lot.mass((0.0, middle, half + 0.06, deep / 2), material, tone, height, ids.FLAT, 0.35, label)
+    lot.roof_plant((0.0, middle, half, deep / 2), height, 1.3)
     if group.porch < 0.6 and group.setback > 2.2:  # porch or bay with its own little roof
         out = uniform(1.1, 1.9)
         wide = half * (1.0 if group.porch < 0.3 else 0.6)
         place = flip * (half - wide), group.setback - out / 2, wide, out / 2
-        lot.mass(*place, ids.SHINGLE, uniform(0, 255), 3.0, ids.SHED, 0.5)
+        lot.mass(place, ids.SHINGLE, uniform(0, 255), 3.0, ids.SHED, 0.5)
     back = group.setback + deep
     if draw() < 0.5:  # rear extension
         long = uniform(2.2, 4.5)
@@ -65,7 +65,7 @@ def row_house(lot: Lot, group: Group, alley: bool, mirrored: bool) -> None:
         if back + long < lot.depth - 2.0:
             place = flip * (half - wide), back + long / 2, wide, long / 2
             material, tone = lot.either(0.5, ids.MEMBRANE, ids.TAR), uniform(20, 240)
-            lot.mass(*place, material, tone, height * uniform(0.35, 0.7), ids.FLAT, 0.2)
+            lot.mass(place, material, tone, height * uniform(0.35, 0.7), ids.FLAT, 0.2)
             back += long
     if lot.depth - back > 3.0:
         _back_yard(lot, back, flip, alley)
@@ -76,12 +76,12 @@ def _front_yard(lot: Lot, group: Group, flip: float) -> None:
     u = lot.draw()
     if group.yard < 0.45:
         material = ids.CONCRETE if u < 0.7 else ids.PAVERS
-        lot.paint(0.0, t, lot.half, t, ids.PAVED, material, lot.uniform(60, 220))
+        lot.paint((0.0, t, lot.half, t), ids.PAVED, material, lot.uniform(60, 220))
     else:
         material = ids.LAWN if u < 0.6 else ids.PLANTING
-        lot.paint(0.0, t, lot.half, t, ids.GRASS, material, lot.uniform(40, 200))
+        lot.paint((0.0, t, lot.half, t), ids.GRASS, material, lot.uniform(40, 200))
         place = flip * lot.half * 0.55, t, 0.6, t
-        lot.paint(*place, ids.PAVED, ids.CONCRETE, lot.uniform(90, 220))
+        lot.paint(place, ids.PAVED, ids.CONCRETE, lot.uniform(90, 220))
     if lot.draw() < 0.35:
         lot.shrub(-flip * lot.half * 0.4, t)
 
@@ -92,18 +92,18 @@ def _back_yard(lot: Lot, back: float, flip: float, alley: bool) -> None:
     if alley and draw() < 0.6:  # garage at the alley
         cover = lot.either(0.6, ids.TAR, ids.MEMBRANE)
         tone = uniform(0, 255)
-        lot.mass(0.0, depth - 2.9, half, 2.8, cover, tone, 2.8, ids.FLAT, 0.2, part=1)
+        lot.mass((0.0, depth - 2.9, half, 2.8), cover, tone, 2.8, ids.FLAT, 0.2, part=1)
         rest -= 6.0
     elif draw() < 0.25:
         place = -flip * half * 0.5, depth - 1.8, min(1.4, half * 0.4), 1.3
-        lot.mass(*place, ids.SHINGLE, uniform(0, 255), 2.2, ids.GABLE, 0.6, part=1)
+        lot.mass(place, ids.SHINGLE, uniform(0, 255), 2.2, ids.GABLE, 0.6, part=1)
     if rest <= 2.5:
         return
     u = draw()
     if u < 0.3:
         material = ids.CONCRETE if u < 0.15 else ids.DECK
         place = 0.0, back + rest * 0.25, half, rest * 0.25
-        lot.paint(*place, ids.PAVED, material, uniform(30, 220))
+        lot.paint(place, ids.PAVED, material, uniform(30, 220))
     if draw() < 0.5:
         lot.tree(uniform(-0.6, 0.6) * half, back + rest * uniform(0.45, 0.85), 3.0)
     for _ in range(int(draw() * 3.0)):
@@ -137,14 +137,14 @@ def detached_house(lot: Lot, group: Group, mirrored: bool) -> None:
     if drive:
         length = (setback + deep) / 2
         cover = lot.either(0.7, ids.CONCRETE, ids.LOT_ASPHALT)
-        lot.paint(beside, length, drive_half, length, ids.PAVED, cover, uniform(40, 230))
+        lot.paint((beside, length, drive_half, length), ids.PAVED, cover, uniform(40, 230))
         x, y = lot.frame.point(beside, uniform(0.3, 0.8) * (setback + deep))
         place_cars(lot.tables, lot.random, x, y, azimuth_of(lot.frame.tx, lot.frame.ty), 0.5)
     place = center, setback / 2, 0.55, setback / 2
-    lot.paint(*place, ids.PAVED, ids.CONCRETE, uniform(100, 230))
+    lot.paint(place, ids.PAVED, ids.CONCRETE, uniform(100, 230))
     place = center, setback + deep / 2, house_half, deep / 2
     label = ids.USE_HOUSES, group.age, ids.DETACHED_HOUSE
-    lot.mass(*place, material, tone, height, roof, rise, label)
+    lot.mass(place, material, tone, height, roof, rise, label)
     if roof != ids.FLAT and draw() < 0.55:  # wing across: L or T
         wing_half = house_half * uniform(0.4, 0.65)
         out = uniform(1, 2.5)
@@ -154,16 +154,16 @@ def detached_house(lot: Lot, group: Group, mirrored: bool) -> None:
         t1 = setback + deep * 0.6 if at_front else setback + deep + out
         wing = center + shift, (t0 + t1) / 2, wing_half, (t1 - t0) / 2
         wing_rise = rise * wing_half / house_half + 0.2
-        lot.mass(*wing, material, tone, height - 0.2, roof, wing_rise)
+        lot.mass(wing, material, tone, height - 0.2, roof, wing_rise)
     if draw() < 0.4:
         chimney = center + house_half * 0.5, place[1], 0.4, 0.5
-        lot.fixture(*chimney, ids.COPING, uniform(0, 120), height + rise + 0.6)
+        lot.fixture(chimney, ids.COPING, uniform(0, 120), height + rise + 0.6)
     if draw() < 0.08:
         panel = center - house_half * 0.5, place[1], house_half * 0.3, deep * 0.25
-        lot.fixture(*panel, ids.SOLAR, 100.0, 0.0)
+        lot.fixture(panel, ids.SOLAR, 100.0, 0.0)
     if draw() < 0.4:  # porch
         porch = center, setback - 0.7, house_half * uniform(0.35, 0.9), 0.9
-        lot.mass(*porch, material, tone, 2.8, ids.SHED, 0.4)
+        lot.mass(porch, material, tone, 2.8, ids.SHED, 0.4)
     _garden(lot, center, house_half, setback + deep, beside if drive else None, flip)
     if setback > 4.0 and draw() < 0.4:
         lot.tree(-flip * half * uniform(0.2, 0.7), setback * 0.5, 2.6)
@@ -182,24 +182,24 @@ def _garden(
         cover = lot.either(0.6, ids.SHINGLE, ids.TAR)
         tone, roof = uniform(0, 255), lot.either(0.6, ids.GABLE, ids.FLAT)
         place = flip * (half - 2.0), depth - 3.8, 1.7, 2.9
-        lot.mass(*place, cover, tone, 2.6, roof, uniform(0.5, 1.1), part=1)
+        lot.mass(place, cover, tone, 2.6, roof, uniform(0.5, 1.1), part=1)
         length = (rest - 6.7) / 2
         place = drive, back + length, 1.35, length + 0.1
-        lot.paint(*place, ids.PAVED, ids.CONCRETE, uniform(60, 230))
+        lot.paint(place, ids.PAVED, ids.CONCRETE, uniform(60, 230))
     if rest <= 3.0:
         return
     u = draw()
     if u < 0.45:
         material = ids.PAVERS if u < 0.22 else ids.DECK
         place = center, back + 1.4, house_half * 0.7, 1.4
-        lot.paint(*place, ids.PAVED, material, uniform(20, 230))
+        lot.paint(place, ids.PAVED, material, uniform(20, 230))
     if rest > 9.0 and draw() < 0.07:
         t = back + rest * 0.55
-        lot.paint(center, t, 2.9, 4.0, ids.PAVED, ids.PAVERS, 190.0)
+        lot.paint((center, t, 2.9, 4.0), ids.PAVED, ids.PAVERS, 190.0)
         if draw() < 0.6:
-            lot.paint(center, t, 1.9, 3.0, ids.WATER, ids.POOL, 120.0)
+            lot.paint((center, t, 1.9, 3.0), ids.WATER, ids.POOL, 120.0)
         else:
-            lot.paint(center, t, 2.2, 2.2, ids.WATER, ids.POOL, 160.0, ids.ELLIPSE)
+            lot.paint((center, t, 2.2, 2.2), ids.WATER, ids.POOL, 160.0, ids.ELLIPSE)
     for _ in range(2):
         if draw() < 0.55:
             lot.tree(uniform(-0.7, 0.7) * half, back + rest * uniform(0.35, 0.9), 3.4)
@@ -215,5 +215,5 @@ def shop(lot: Lot) -> None:
     material, tone = lot.either(0.6, ids.MEMBRANE, ids.TAR), uniform(10, 250)
     label = ids.USE_SHOPS, int(uniform(2, 11)), ids.SHOPS
     place = 0.0, deep / 2 + 0.1, lot.half + 0.06, deep / 2
-    lot.mass(*place, material, tone, height, ids.FLAT, 0.7, label)
-    lot.roof_plant(0.0, deep / 2, lot.half, deep / 2, height, 1.5)
+    lot.mass(place, material, tone, height, ids.FLAT, 0.7, label)
+    lot.roof_plant((0.0, deep / 2, lot.half, deep / 2), height, 1.5)

@@ -46,14 +46,14 @@ def _court_block(lot: Lot, setback: float, inner: float, deep: float, look: Look
     arm = uniform(5, min(8.0, inner * 0.45))
     for side in (-1.0, 1.0):
         place = side * (inner - arm), setback + deep / 2, arm, deep / 2
-        lot.mass(*place, material, tone, height, ids.FLAT, 0.8, label)
-        lot.roof_plant(*place, height, 1.0)
+        lot.mass(place, material, tone, height, ids.FLAT, 0.8, label)
+        lot.roof_plant(place, height, 1.0)
     bar = uniform(4.5, 7)
     where = 0.5 if lot.draw() < 0.4 else 1.0
     t = setback + bar + (deep - 2 * bar) * where
-    lot.mass(0.0, t, inner, bar, material, tone, height, ids.FLAT, 0.8, label)
+    lot.mass((0.0, t, inner, bar), material, tone, height, ids.FLAT, 0.8, label)
     path = setback / 2 + deep * 0.2
-    lot.paint(0.0, path, 1.2, path, ids.PAVED, ids.PAVERS, 150.0)
+    lot.paint((0.0, path, 1.2, path), ids.PAVED, ids.PAVERS, 150.0)
     lot.tree((inner - 2 * arm) * 0.6, setback + 4.0, 2.6)
 
 
@@ -67,14 +67,14 @@ def _tower(lot: Lot, setback: float, inner: float, deep: float, look: Look) -> N
     t = setback + deep * 0.5
     if draw() < 0.35:
         podium = lot.either(0.6, ids.ROOF_GRAVEL, ids.GREEN_ROOF)
-        lot.mass(0.0, t, inner, deep / 2, podium, uniform(40, 220), 4.8, ids.FLAT, 0.8)
+        lot.mass((0.0, t, inner, deep / 2), podium, uniform(40, 220), 4.8, ids.FLAT, 0.8)
     if draw() < 0.4:
-        lot.mass(0.0, t, wide * 0.55, long, material, tone, height, ids.FLAT, 1.0)
-        lot.mass(0.0, t, wide, long * 0.55, material, tone, height, ids.FLAT, 1.0, label)
+        lot.mass((0.0, t, wide * 0.55, long), material, tone, height, ids.FLAT, 1.0)
+        lot.mass((0.0, t, wide, long * 0.55), material, tone, height, ids.FLAT, 1.0, label)
     else:
-        lot.mass(0.0, t, wide, long, material, tone, height, ids.FLAT, 1.0, label)
-    lot.fixture(0.0, t, wide * 0.35, long * 0.3, ids.EQUIPMENT, uniform(40, 230), height + 4.0)
-    lot.roof_plant(0.0, t, wide * 0.9, long * 0.9, height, 0.7)
+        lot.mass((0.0, t, wide, long), material, tone, height, ids.FLAT, 1.0, label)
+    lot.fixture((0.0, t, wide * 0.35, long * 0.3), ids.EQUIPMENT, uniform(40, 230), height + 4.0)
+    lot.roof_plant((0.0, t, wide * 0.9, long * 0.9), height, 0.7)
     if draw() < 0.6 and deep > 26.0:
         t0 = setback + deep * 0.5 + long + 2.0
         occupancy = lot.plan.numbers[OCCUPANCY]
@@ -87,14 +87,14 @@ def _slab(lot: Lot, setback: float, inner: float, deep: float, look: Look) -> No
     material, tone, label = look
     height = 1.0 + 3.0 * int(uniform(4, 9))
     bar = min(deep / 2, uniform(6, 8.5))
-    lot.mass(0.0, setback + bar, inner, bar, material, tone, height, ids.FLAT, 0.8, label)
-    lot.roof_plant(0.0, setback + bar, inner, bar, height, 0.9)
+    lot.mass((0.0, setback + bar, inner, bar), material, tone, height, ids.FLAT, 0.8, label)
+    lot.roof_plant((0.0, setback + bar, inner, bar), height, 0.9)
     side = lot.sign()
     arm = min(inner * 0.4, bar)
     wing = deep > 3.2 * bar and draw() < 0.55
     if wing:
         place = side * (inner - arm), setback + deep / 2, arm, deep / 2
-        lot.mass(*place, material, tone, height, ids.FLAT, 0.8, label)
+        lot.mass(place, material, tone, height, ids.FLAT, 0.8, label)
     if lot.depth - setback - 2 * bar > 14.0:
         far = half - 1.0 if not wing else inner - 2 * arm - 1.0
         s0, s1 = (-half + 1.0, far) if side > 0 else (-far, half - 1.0)
@@ -148,7 +148,7 @@ def _hall_building(lot: Lot, t: float, inner: float, deep: float) -> None:
     material = ids.MEMBRANE if kind < 0.4 else (ids.TAR if kind < 0.62 else ids.METAL)
     tone = uniform(10, 250)
     label = ids.USE_INDUSTRY, int(uniform(3, 13)), ids.HALL
-    lot.mass(0.0, t, inner, deep / 2, material, tone, height, roof, rise, label)
+    lot.mass((0.0, t, inner, deep / 2), material, tone, height, roof, rise, label)
     if roof != ids.FLAT:
         return
     if draw() < 0.55:  # rows of skylights
@@ -160,13 +160,13 @@ def _hall_building(lot: Lot, t: float, inner: float, deep: float) -> None:
             for i in range(1, rows):
                 for j in range(1, columns):
                     place = -inner + j * step, t - deep / 2 + i * step, wide, wide * 1.6
-                    lot.fixture(*place, ids.SKYLIGHT, 150.0, height + 0.4)
-    lot.roof_plant(0.0, t, inner, deep / 2, height, 0.7)
+                    lot.fixture(place, ids.SKYLIGHT, 150.0, height + 0.4)
+    lot.roof_plant((0.0, t, inner, deep / 2), height, 0.7)
     if draw() < 0.3:
         s, t = inner * uniform(-0.5, 0.5), t + deep * uniform(-0.2, 0.2)
         size = inner * uniform(0.2, 0.45), deep * uniform(0.1, 0.25)
         tone = uniform(20, 250)
-        lot.mass(s, t, *size, ids.MEMBRANE, tone, height + uniform(2.5, 5), ids.FLAT, 0.5)
+        lot.mass((s, t, *size), ids.MEMBRANE, tone, height + uniform(2.5, 5), ids.FLAT, 0.5)
 
 
 def _stored_goods(lot: Lot, t0: float, t1: float) -> None:
@@ -177,11 +177,11 @@ def _stored_goods(lot: Lot, t0: float, t1: float) -> None:
         t = uniform(t0 + 1.5, t1 - 1.0)
         if draw() < 0.6:
             half = 6.0 if draw() < 0.4 else 1.3
-            lot.mass(s, t, half, 1.25, ids.METAL, uniform(0, 255), 2.7, ids.FLAT, 0.0, part=2)
+            lot.mass((s, t, half, 1.25), ids.METAL, uniform(0, 255), 2.7, ids.FLAT, 0.0, part=2)
         else:
             size = uniform(2, 4), uniform(2, 4)
             material = lot.either(0.5, ids.SOIL, ids.GRAVEL)
-            lot.paint(s, t, *size, ids.BARE, material, uniform(20, 230), ids.BLOB)
+            lot.paint((s, t, *size), ids.BARE, material, uniform(20, 230), ids.BLOB)
 
 
 def school(lot: Lot) -> None:
@@ -198,13 +198,13 @@ def school(lot: Lot) -> None:
         bar = min(9.0, depth * 0.2)
         place = center, bar + 3.0, built, bar
         label = ids.USE_SCHOOL, int(uniform(3, 12)), ids.SCHOOL_HOUSE
-        lot.mass(*place, ids.MEMBRANE, tone, height, ids.FLAT, 0.9, label)
-        lot.roof_plant(*place, height, 1.0)
+        lot.mass(place, ids.MEMBRANE, tone, height, ids.FLAT, 0.9, label)
+        lot.roof_plant(place, height, 1.0)
         for arm in (-1.0, 1.0):
             if draw() < 0.75:
                 long = (depth - 8.0) * uniform(0.3, 0.45)
                 place = center + arm * (built - 8.0), 3.0 + long, 8.0, long
-                lot.mass(*place, ids.MEMBRANE, tone, height, ids.FLAT, 0.9)
+                lot.mass(place, ids.MEMBRANE, tone, height, ids.FLAT, 0.9)
     _school_field(lot, -side * (built + 1.5), half - built - 4.0)
     for _ in range(14):
         s = uniform(-1, 1) * (half - 1.5)
@@ -218,11 +218,11 @@ def _school_field(lot: Lot, center: float, half: float) -> None:
         ball_field(lot, center, depth / 2, min(depth / 2 - 2, half))
     elif u < 0.75:
         place = center, depth / 2, half - 2.0, depth / 2 - 3.0
-        lot.paint(*place, ids.GRASS, ids.TURF, lot.uniform(40, 210))
-        lot.mark(center, depth / 2, 0.1, depth / 2 - 5.0)
+        lot.paint(place, ids.GRASS, ids.TURF, lot.uniform(40, 210))
+        lot.mark((center, depth / 2, 0.1, depth / 2 - 5.0))
         for edge in (-1.0, 1.0):
-            lot.mark(center + edge * (half - 4.0), depth / 2, 0.1, depth / 2 - 5.0)
-            lot.mark(center, depth / 2 + edge * (depth / 2 - 5.0), half - 4.0, 0.1)
+            lot.mark((center + edge * (half - 4.0), depth / 2, 0.1, depth / 2 - 5.0))
+            lot.mark((center, depth / 2 + edge * (depth / 2 - 5.0), half - 4.0, 0.1))
     else:
         court(lot, center - 10.0, depth / 2)
         court(lot, center + 10.0, depth / 2)

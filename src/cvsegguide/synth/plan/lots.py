@@ -16,7 +16,18 @@ CAR_COLORS = (
 _SPECIES = ((0.5, 0, 2.5, 1.0), (0.74, 1, 2.4, 1.0), (0.84, 2, 2.8, 1.0), (0.91, 3, 4.2, 0.6))
 """Of trees in yards: cumulative share, species, height per crown radius, factor on the crown."""
 
+_PLANT: tuple[tuple[float, int, tuple[float, float], float, float, tuple[float, ...]], ...] = (
+    (0.40, ids.EQUIPMENT, (0.18, 0.4), 1.8, 0.0, (0.4, 1.2)),  # vent or chimney
+    (0.62, ids.SKYLIGHT, (0.35, 0.7), 1.6, 0.0, (0.3,)),  # skylight or hatch
+    (0.85, ids.EQUIPMENT, (0.4, 0.9), 2.0, 120.0, (0.6, 1.5)),  # air conditioner
+)
+"""What stands on roofs: cumulative share, material, half its width, most length per width, darkest
+tone, height."""
+
 Row = list[float]
+
+Place = tuple[float, float, float, float]
+"""Middle (s, t) of a rectangle, and half its sides."""
 
 
 def frame_at(plan: Plan, a: float, b: float, along: int, inward: float) -> Frame:
@@ -81,7 +92,7 @@ class Lot:
     def _shape(
         self,
         what: tuple[int, int, int, float],
-        place: tuple[float, float, float, float],
+        place: Place,
         building: tuple[int, float, int, float] = (0, 0.0, 0, 0.0),
         form: int = ids.RECTANGLE,
         frame: Frame | None = None,
@@ -98,10 +109,7 @@ class Lot:
 
     def paint(
         self,
-        s: float,
-        t: float,
-        half_s: float,
-        half_t: float,
+        place: Place,
         landcover: int,
         material: int,
         tone: float,
@@ -110,14 +118,15 @@ class Lot:
     ) -> Row:
         """Paint the ground of a form; returns its row."""
         what = ids.PAINT, landcover, material, tone
-        return self._shape(what, (s, t, half_s, half_t), form=form, frame=frame)
+        return self._shape(what, place, form=form, frame=frame)
 
     def paint_whole(
         self, landcover: int, material: int, tone: float, use: int, beyond: float = 0.0
     ) -> None:
         """Paint the lot's own ground, ``beyond`` its sides, and label its use."""
         middle = self.depth / 2
-        row = self.paint(0.0, middle, self.half + beyond, middle, landcover, material, tone)
+        place = 0.0, middle, self.half + beyond, middle
+        row = self.paint(place, landcover, material, tone)
         row[USE] = use
 
     def paint_yard(self, green: float, use: int) -> None:
@@ -134,16 +143,13 @@ class Lot:
         else:
             self.paint_whole(ids.PAVED, ids.PAVERS, tone, use, 0.15)
 
-    def mark(self, s: float, t: float, half_s: float, half_t: float) -> None:
+    def mark(self, place: Place) -> None:
         """Paint a white marking."""
-        self._shape((ids.MARK, 0, 0, 1.0), (s, t, half_s, half_t))
+        self._shape((ids.MARK, 0, 0, 1.0), place)
 
     def mass(
         self,
-        s: float,
-        t: float,
-        half_s: float,
-        half_t: float,
+        place: Place,
         material: int,
         tone: float,
         height: float,
@@ -155,7 +161,7 @@ class Lot:
         """Raise a rectangular part of a building.
 
         Args:
-            s, t, half_s, half_t: Its place.
+            place: Where.
             material, tone: Of the roof.
             height, roof, rise: Metres at the eaves, form, metres above the eaves.
             label: Use, age and function.
@@ -163,27 +169,23 @@ class Lot:
         """
         what = ids.BUILDING, ids.HOUSE, material, tone
         building = self.identity + part, height, roof, rise
-        self._shape(what, (s, t, half_s, half_t), building)[USE:FORM] = label
+        self._shape(what, place, building)[USE:FORM] = label
 
     def fixture(
         self,
-        s: float,
-        t: float,
-        half_s: float,
-        half_t: float,
+        place: Place,
         material: int,
         tone: float,
         height: float,
     ) -> None:
         """Put a box on the building's roof; height above the ground, 0 for paint on the roof."""
         what = ids.ON_ROOF, ids.HOUSE, material, tone
-        self._shape(what, (s, t, half_s, half_t), (self.identity, height, ids.FLAT, 0.0))
+        self._shape(what, place, (self.identity, height, ids.FLAT, 0.0))
 
-    def roof_plant(
-        self, s: float, t: float, half_s: float, half_t: float, height: float, amount: float
-    ) -> None:
+    def roof_plant(self, place: Place, height: float, amount: float) -> None:
         """Bulkheads, air conditioners, skylights and vents on a flat roof."""
         draw, uniform = self.draw, self.uniform
+        s, t, half_s, half_t = place
         area = 4.0 * half_s * half_t
         if half_s < 1.6 or half_t < 1.6:
             return
@@ -191,31 +193,22 @@ class Lot:
             hs, ht = uniform(1.2, 2.2), uniform(1.5, 3)
             ds = uniform(-0.5, 0.5) * (half_s - hs)
             dt = uniform(-0.6, 0.6) * (half_t - ht)
-            self.fixture(s + ds, t + dt, hs, ht, ids.EQUIPMENT, uniform(60, 200), height + 2.7)
+            self.fixture((s + ds, t + dt, hs, ht), ids.EQUIPMENT, uniform(60, 200), height + 2.7)
         number = int(area * amount * uniform(0.5, 1.4) / 34.0 + draw())
         for _ in range(min(number, 40)):
             u = draw()
             ds = s + uniform(-0.85, 0.85) * (half_s - 0.5)
             dt = t + uniform(-0.85, 0.85) * (half_t - 0.5)
-            if u < 0.4:  # vent or chimney
-                half = uniform(0.18, 0.4)
-                size = half, half * uniform(1, 1.8)
-                self.fixture(
-                    ds, dt, *size, ids.EQUIPMENT, uniform(0, 255), height + uniform(0.4, 1.2)
-                )
-            elif u < 0.62:  # skylight or hatch
-                half = uniform(0.35, 0.7)
-                size = half, half * uniform(1, 1.6)
-                self.fixture(ds, dt, *size, ids.SKYLIGHT, uniform(0, 255), height + 0.3)
-            elif u < 0.85:  # air conditioner
-                half = uniform(0.4, 0.9)
-                size = half, half * uniform(1, 2)
-                self.fixture(
-                    ds, dt, *size, ids.EQUIPMENT, uniform(120, 255), height + uniform(0.6, 1.5)
-                )
-            else:  # a stain or a patch of another coating
+            if u >= 0.85:  # a stain or a patch of another coating
                 size = uniform(0.5, 2.2), uniform(0.5, 2.5)
-                self.fixture(ds, dt, *size, ids.NOTHING, uniform(78, 178), 0.0)
+                self.fixture((ds, dt, *size), ids.NOTHING, uniform(78, 178), 0.0)
+                continue
+            _, material, sizes, longest, darkest, rise = next(row for row in _PLANT if u < row[0])
+            half = uniform(*sizes)
+            size = half, half * uniform(1, longest)
+            tone = uniform(darkest, 255)
+            rises = uniform(*rise) if len(rise) == 2 else rise[0]
+            self.fixture((ds, dt, *size), material, tone, height + rises)
 
     def tree(self, s: float, t: float, size: float) -> None:
         """A tree, unless the city's trees are too few or a corridor is there."""
@@ -256,7 +249,7 @@ class Lot:
         """A parking lot: asphalt, stalls in rows along s, cars."""
         tone = self.uniform(40, 220)
         middle, length = (s0 + s1) / 2, (t1 - t0) / 2
-        self.paint(middle, (t0 + t1) / 2, (s1 - s0) / 2, length, ids.PAVED, ids.LOT_ASPHALT, tone)
+        self.paint((middle, (t0 + t1) / 2, (s1 - s0) / 2, length), ids.PAVED, ids.LOT_ASPHALT, tone)
         azimuth = azimuth_of(self.frame.tx, self.frame.ty)
         stall = 2.65
         number = int((s1 - s0 - 1.5) / stall)
@@ -267,7 +260,7 @@ class Lot:
         while t + 5.2 < t1:
             left = middle - number * stall / 2
             for n in range(number + 1):
-                self.mark(left + n * stall, t + 2.5, 0.07, 2.5)
+                self.mark((left + n * stall, t + 2.5, 0.07, 2.5))
                 if n < number:
                     x, y = self.frame.point(left + (n + 0.5) * stall, t + 2.6)
                     place_cars(self.tables, self.random, x, y, azimuth, occupancy)

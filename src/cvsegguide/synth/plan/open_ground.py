@@ -37,27 +37,27 @@ def _path(
         s = s0 + (s1 - s0) * u - (t1 - t0) * curve
         t = t0 + (t1 - t0) * u + (s1 - s0) * curve
         if abs(s) < lot.half and 0.0 < t < lot.depth:
-            lot.paint(s, t, half, half, ids.PAVED, material, tone, ids.ELLIPSE)
+            lot.paint((s, t, half, half), ids.PAVED, material, tone, ids.ELLIPSE)
 
 
 def court(lot: Lot, s: float, t: float) -> None:
     """A tennis or basketball court."""
-    lot.paint(s, t, 9.0, 16.5, ids.PAVED, ids.COURT, lot.uniform(0, 255))
+    lot.paint((s, t, 9.0, 16.5), ids.PAVED, ids.COURT, lot.uniform(0, 255))
     for edge in (-5.4, 5.4):
-        lot.mark(s + edge, t, 0.08, 11.9)
-        lot.mark(s, t + edge * 2.2, 5.4, 0.08)
-    lot.mark(s, t, 0.08, 6.4)
-    lot.mark(s, t, 5.4, 0.1)
+        lot.mark((s + edge, t, 0.08, 11.9))
+        lot.mark((s, t + edge * 2.2, 5.4, 0.08))
+    lot.mark((s, t, 0.08, 6.4))
+    lot.mark((s, t, 5.4, 0.1))
 
 
 def ball_field(lot: Lot, s: float, t: float, size: float) -> None:
     """Outfield of turf, infield of clay."""
     uniform, frame = lot.uniform, lot.frame
-    lot.paint(s, t, size * 1.15, size, ids.GRASS, ids.TURF, uniform(60, 200), ids.BLOB)
+    lot.paint((s, t, size * 1.15, size), ids.GRASS, ids.TURF, uniform(60, 200), ids.BLOB)
     home = t - size * 0.72
     skin = min(size * 0.62, 29.0)
     place = s, home + skin * 0.45, skin * 0.62, skin * 0.62
-    lot.paint(*place, ids.BARE, ids.CLAY, uniform(40, 220), ids.BLOB)
+    lot.paint(place, ids.BARE, ids.CLAY, uniform(40, 220), ids.BLOB)
     root = 0.7071
     turned = Frame(
         *frame.point(s, home + skin * 0.42),
@@ -66,8 +66,8 @@ def ball_field(lot: Lot, s: float, t: float, size: float) -> None:
         *(1.0, 1.0),
     )
     half = skin * 0.27
-    lot.paint(0.0, 0.0, half, half, ids.GRASS, ids.TURF, 130.0, frame=turned)
-    lot.paint(0.0, 0.0, 1.4, 1.4, ids.BARE, ids.CLAY, 130.0, ids.ELLIPSE, turned)
+    lot.paint((0.0, 0.0, half, half), ids.GRASS, ids.TURF, 130.0, frame=turned)
+    lot.paint((0.0, 0.0, 1.4, 1.4), ids.BARE, ids.CLAY, 130.0, ids.ELLIPSE, turned)
 
 
 def park(lot: Lot) -> None:
@@ -78,7 +78,7 @@ def park(lot: Lot) -> None:
     for _ in range(int(width * depth / 1200.0)):
         place = uniform(-1, 1) * half, draw() * depth, uniform(6, 18), uniform(5, 14)
         material = lot.either(0.5, ids.MEADOW, ids.LAWN)
-        lot.paint(*place, ids.GRASS, material, uniform(30, 220), ids.BLOB)
+        lot.paint(place, ids.GRASS, material, uniform(30, 220), ids.BLOB)
     material = ids.CONCRETE if draw() < 0.5 else lot.either(0.6, ids.LOT_ASPHALT, ids.GRAVEL)
     wide = uniform(1.1, 2)
     _path(lot, (-half, 0.0), (half, depth), wide, material)
@@ -113,8 +113,8 @@ def _attraction(lot: Lot, s: float, room: float) -> None:
     if u < 0.30 and depth > 30.0:
         hs = min(uniform(12, 24), room - 3)
         ht = min(uniform(8, 18), depth / 2 - 5)
-        lot.paint(s, t, hs + 1.2, ht + 1.2, ids.GRASS, ids.MEADOW, 150.0, ids.BLOB)
-        lot.paint(s, t, hs, ht, ids.WATER, ids.WATERBODY, uniform(0, 255), ids.BLOB)
+        lot.paint((s, t, hs + 1.2, ht + 1.2), ids.GRASS, ids.MEADOW, 150.0, ids.BLOB)
+        lot.paint((s, t, hs, ht), ids.WATER, ids.WATERBODY, uniform(0, 255), ids.BLOB)
         ring = uniform(0.7, 1.3)
         for k in range(10):
             angle = k * 0.628 + ring
@@ -125,10 +125,10 @@ def _attraction(lot: Lot, s: float, room: float) -> None:
         court(lot, s - 10.0, t)
         court(lot, s + 10.0, t)
     elif u < 0.68:
-        lot.paint(s, t, 11.0, 9.0, ids.PAVED, ids.PAVERS, uniform(0, 255), ids.BLOB)
+        lot.paint((s, t, 11.0, 9.0), ids.PAVED, ids.PAVERS, uniform(0, 255), ids.BLOB)
         for _ in range(5):
             place = s + uniform(-7, 7), t + uniform(-6, 6), uniform(1, 2.5), uniform(1, 2.5)
-            lot.paint(*place, ids.PAVED, ids.COURT, uniform(0, 255), ids.ELLIPSE)
+            lot.paint(place, ids.PAVED, ids.COURT, uniform(0, 255), ids.ELLIPSE)
     else:
         lot.grove(s, t, min(depth / 2, 30.0), 16)
 
@@ -146,8 +146,8 @@ def car_park(lot: Lot) -> None:
         place = center, depth / 2, wide, depth / 2 - 1.5
         tone = uniform(100, 255)
         label = ids.USE_SHOPS, int(uniform(8, 14)), ids.SHOPS
-        lot.mass(*place, ids.MEMBRANE, tone, height, ids.FLAT, 0.8, label)
-        lot.roof_plant(*place, height, 0.9)
+        lot.mass(place, ids.MEMBRANE, tone, height, ids.FLAT, 0.8, label)
+        lot.roof_plant(place, height, 0.9)
         end = center - wide - 3.0
     lot.parking(-half + 0.8, end, 1.0, depth - 1.0, lot.plan.numbers[OCCUPANCY])
     for _ in range(int(lot.width / 9.0)):
@@ -165,7 +165,7 @@ def site(lot: Lot) -> None:
         cover, material = ids.BARE, ids.SOIL
         if u >= 0.6:
             cover, material = ids.GRASS, ids.MEADOW if u < 0.85 else ids.PLANTING
-        lot.paint(*place, cover, material, uniform(10, 245), ids.BLOB)
+        lot.paint(place, cover, material, uniform(10, 245), ids.BLOB)
     _path(lot, (-half, 2.0), (half, depth - 3.0), 2.6, ids.GRAVEL)
     for number in range(int(lot.width / 25.0)):
         s = -half + 12.0 + 25.0 * number + uniform(-6, 6)
@@ -176,9 +176,9 @@ def site(lot: Lot) -> None:
         if draw() < 0.35:
             height = uniform(3, 14)
             tone = uniform(80, 230)
-            lot.mass(s, t, 8.0, 7.0, ids.ROOF_GRAVEL, tone, height, ids.FLAT, 0.0, part=part)
+            lot.mass((s, t, 8.0, 7.0), ids.ROOF_GRAVEL, tone, height, ids.FLAT, 0.0, part=part)
         else:
             tone = uniform(0, 255)
-            lot.mass(s, t, 3.0, 1.25, ids.METAL, tone, 2.6, ids.FLAT, 0.0, part=part)
+            lot.mass((s, t, 3.0, 1.25), ids.METAL, tone, 2.6, ids.FLAT, 0.0, part=part)
     if draw() < 0.3 * lot.plan.numbers[TREES]:
         lot.grove(half * 0.8, depth * 0.8, 8.0, 4)

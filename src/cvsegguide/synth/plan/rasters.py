@@ -8,34 +8,23 @@ from cvsegguide.synth.compiled import F32, I32, U8, U16, inlined
 
 
 class Rasters(NamedTuple):
-    """A window of a city, all ``(H, W)``.
+    """A window of a city, all ``(H, W)``."""
 
-    Attributes:
-        row0, col0: World pixel of the first pixel.
-        gsd: Metres per pixel.
-        ground: Land cover under the canopy.
-        zone: What may be painted over, one of ZONE_STREET to ZONE_CORRIDOR.
-        material, tone: Of the surface; tone 0 to 255.
-        markings: 1 white, 2 yellow paint.
-        use, age, function: Labels of land and buildings.
-        building_id, roof: Id and height above the ground in metres, 0 outside of buildings.
-        elevation: Metres.
-    """
-
-    row0: int
+    row0: int  # row0, col0: world pixel of the first pixel
     col0: int
-    gsd: float
-    ground: U8
-    zone: U8
-    material: U8
+    gsd: float  # metres per pixel
+    ground: U8  # land cover under the canopy
+    zone: U8  # what may be painted over, one of ZONE_STREET to ZONE_CORRIDOR
+    material: U8  # material, tone: of the surface; tone 0 to 255
     tone: U8
-    markings: U8
-    use: U8
+    markings: U8  # 1 white, 2 yellow paint
+    use: U8  # use, age, function: labels of land and buildings
     age: U8
     function: U16
+    # building_id, roof: id and height above the ground in metres, 0 outside of buildings
     building_id: I32
     roof: F32
-    elevation: F32
+    elevation: F32  # metres
 
 
 ZONE_STREET, ZONE_WALK, ZONE_LOT, ZONE_CORRIDOR = range(4)

@@ -11,33 +11,37 @@ from cvsegguide.synth.plan.lots import add_car, azimuth_of, frame_at, place_cars
 from cvsegguide.synth.plan.network import OCCUPANCY, TRAFFIC, TREES, roundabout_radius
 from cvsegguide.synth.plan.tables import Cell, Frame, Tables
 
+_FURNITURE = (
+    (0.40, ids.LAMP, (0.25, 0.25, 7.5), 0x5A5C5E),
+    (0.55, ids.POLE, (0.3, 0.3, 0.0), 0x584838),
+    (0.62, ids.SIGN, (0.1, 0.6, 2.6), 0xB03030),
+    (0.75, ids.SIGN, (0.1, 0.6, 2.6), 0x9A9C9E),
+    (0.80, ids.HYDRANT, (0.35, 0.35, 0.8), 0x2A2A2A),
+    (0.85, ids.HYDRANT, (0.35, 0.35, 0.8), 0xA83020),
+    (0.90, ids.BOX, (0.6, 0.6, 1.2), 0x24407A),
+    (0.95, ids.BOX, (0.6, 0.6, 1.2), 0x3C4A3C),
+    (1.00, ids.BENCH, (1.7, 0.5, 0.8), 0x5A4632),
+)
+"""Cumulative share, kind, length, width and height, colour."""
+
 
 class Kerb(NamedTuple):
-    """One side of a block, from corner to corner, in plan metres.
+    """One side of a block, from corner to corner, in plan metres."""
 
-    Attributes:
-        plan: The city's numbers.
-        center, inward, along: Middle line of the street, direction into the block (1 or -1), plan
-            axis of the street.
-        half: Half width of the roadway.
-        avenue, line: Whether it is an avenue, and the street's key.
-        start, end: Where the block's kerbs begin and end along the street.
-        clear_start, clear_end: Metres that roundabouts take at the two ends.
-        kind: Of the block.
-    """
-
-    plan: Plan
+    plan: Plan  # the city's numbers
+    # center, inward, along: middle line of the street, direction into the block (1 or -1), plan
+    # axis of the street
     center: float
     inward: float
     along: int
-    half: float
-    avenue: bool
+    half: float  # half width of the roadway
+    avenue: bool  # avenue, line: whether it is an avenue, and the street's key
     line: int
-    start: float
+    start: float  # start, end: where the block's kerbs begin and end along the street
     end: float
-    clear_start: float
+    clear_start: float  # clear_start, clear_end: metres that roundabouts take at the two ends
     clear_end: float
-    kind: int
+    kind: int  # of the block
 
     def at(self, off: float, s: float) -> Frame:
         """The frame ``off`` metres from the middle line at ``s`` along it."""
@@ -137,26 +141,14 @@ def _place_furniture(kerb: Kerb, tables: Tables, random: Random) -> None:
     while s < kerb.end - 2.0 - kerb.clear_end:
         where = kerb.at(kerb.half + 0.55, s)
         if kerb.is_street(where, False, 1.0):
-            azimuth = azimuth_of(-where.tx, -where.ty)
             u = random.random()
-            if u < 0.40:
-                size = 0.25, 0.25, 9.0 if kerb.avenue else 7.5
-                kind, color = ids.LAMP, 0x5A5C5E
-            elif u < 0.55:
+            _, kind, size, color = next(row for row in _FURNITURE if u < row[0])
+            azimuth = azimuth_of(-where.tx, -where.ty)
+            if kind == ids.LAMP and kerb.avenue:
+                size = 0.25, 0.25, 9.0
+            elif kind == ids.POLE:
                 size = 0.3, 0.3, uniform(8, 10.5)
-                kind, color = ids.POLE, 0x584838
-            elif u < 0.75:
-                size = 0.1, 0.6, 2.6
-                kind, color = ids.SIGN, 0xB03030 if u < 0.62 else 0x9A9C9E
-            elif u < 0.85:
-                size = 0.35, 0.35, 0.8
-                kind, color = ids.HYDRANT, 0x2A2A2A if u < 0.8 else 0xA83020
-            elif u < 0.95:
-                size = 0.6, 0.6, 1.2
-                kind, color = ids.BOX, 0x24407A if u < 0.9 else 0x3C4A3C
-            else:
-                size = 1.7, 0.5, 0.8
-                kind, color = ids.BENCH, 0x5A4632
+            elif kind == ids.BENCH:
                 azimuth = azimuth_of(where.sx, where.sy)
             tables.add_object((where.x, where.y, azimuth), size, kind, color, ids.ALWAYS)
         s += uniform(9, 22)

@@ -3,37 +3,27 @@
 import math
 from typing import NamedTuple
 
+from cvsegguide.synth.color import Color, blend, color_at, scale
 from cvsegguide.synth.compiled import F32, inlined, kernel
 from cvsegguide.synth.noise import band, hash_unit, plane, ramp
 from cvsegguide.synth.street import columns as of
-from cvsegguide.synth.street.color import Color, blend, color_at, scale
 
 
 class Spot(NamedTuple):
-    """A point of a wall.
+    """A point of a wall."""
 
-    Attributes:
-        look, seed, face: Row and seed of the building, number of the face.
-        u: Metres along the face.
-        bay, bays: Number of the bay, and how many the face has.
-        s, wide: Share of the bay's width from its left, and that width in metres.
-        h, below: Metres above the ground and below the parapet.
-        pixel: Width of a picture's pixel in metres across the ray.
-        blur: Width of a pixel along the wall as a share of the bay.
-    """
-
-    look: F32
+    look: F32  # look, seed, face: row and seed of the building, number of the face
     seed: int
     face: int
-    u: float
-    bay: float
+    u: float  # metres along the face
+    bay: float  # bay, bays: number of the bay, and how many the face has
     bays: float
-    s: float
+    s: float  # s, wide: share of the bay's width from its left, and that width in metres
     wide: float
-    h: float
+    h: float  # h, below: metres above the ground and below the parapet
     below: float
-    pixel: float
-    blur: float
+    pixel: float  # width of a picture's pixel in metres across the ray
+    blur: float  # width of a pixel along the wall as a share of the bay
 
 
 Look = tuple[Color, float, float]
@@ -70,13 +60,13 @@ def wall_face(buildings: F32, b: int, angle: float, dx: float, dy: float, side: 
 @inlined
 def _spot(
     gsd: float,
-    look: F32,
+    look: F32,  # look, seed, face: row and seed of the building, number of the face
     face: int,
     x: float,
     y: float,
-    h: float,
+    h: float,  # h, below: metres above the ground and below the parapet
     below: float,
-    pixel: float,
+    pixel: float,  # width of a picture's pixel in metres across the ray
     slant: float,
 ) -> Spot:
     ex = (x - look[of.FRAME + 0]) * gsd
@@ -200,12 +190,12 @@ def _window(spot: Spot, wall: Color, v: float, storey: float, level: float) -> L
 @kernel
 def facade_color(
     gsd: float,
-    look: F32,
+    look: F32,  # look, seed, face: row and seed of the building, number of the face
     table: F32,
     face: int,
     place: Color,
     top: float,
-    pixel: float,
+    pixel: float,  # width of a picture's pixel in metres across the ray
     slant: float,
 ) -> Look:
     """Look of a wall at a point.
@@ -215,6 +205,7 @@ def facade_color(
         face: Of the building.
         place: Column, row, absolute height.
         top: Absolute height of the wall's top.
+    # width of a picture's pixel in metres across the ray
         pixel: Width of a picture's pixel at the point, in metres across the ray.
         slant: Cosine between ray and wall.
     """

@@ -27,27 +27,20 @@ _NUDGE = 1e-6
 
 
 class Ray(NamedTuple):
-    """A ray, and what of the picture's style it meets crowns with.
+    """A ray, and what of the picture's style it meets crowns with."""
 
-    Attributes:
-        x, y, z: Origin: column and row in cells, absolute height in metres.
-        dx, dy, dz: Unit direction in metres, ``x`` east, ``y`` south (as rows run), ``z`` up.
-        reach: Length in metres at which to give up.
-        threshold: Canopy cells whose leaf share lies above are opaque; negative: crowns are solid.
-        bare: 0 to 1, turns crowns into branches.
-        only_blocked: Stop at whatever comes first (shadow rays).
-    """
-
-    x: float
+    x: float  # x, y, z: origin: column and row in cells, absolute height in metres
     y: float
     z: float
+    # dx, dy, dz: unit direction in metres, ``x`` east, ``y`` south (as rows run), ``z`` up
     dx: float
     dy: float
     dz: float
-    reach: float
+    reach: float  # length in metres at which to give up
+    # canopy cells whose leaf share lies above are opaque; negative: crowns are solid
     threshold: float
-    bare: float
-    only_blocked: bool
+    bare: float  # 0 to 1, turns crowns into branches
+    only_blocked: bool  # stop at whatever comes first (shadow rays)
 
 
 @inlined
@@ -154,6 +147,25 @@ def _hit_cell(
 
 
 @inlined
+def _step(
+    extremes: F32, z: float, dz: float, t: float, leave: float, clear: bool
+) -> tuple[bool, float]:
+    """Pass over a block in one step, or go down to its highest column.
+
+    Returns:
+        Whether the block is passed, and how far along the ray one is now.
+    """
+    z0, z1 = z + dz * t, z + dz * leave
+    low, top = min(z0, z1), extremes[0]
+    no_canopy = low > extremes[2] or max(z0, z1) < extremes[1]
+    if low > top and (clear or no_canopy):
+        return True, max(leave, t + _NUDGE)
+    if dz < 0 and z0 > top and no_canopy:
+        return False, max(t, (top - z) / dz - _NUDGE)
+    return False, t
+
+
+@inlined
 def trace(world: World, leaves: U8, ray: Ray) -> tuple[int, float, int, int, int]:
     """Follow a ray to the first thing in its way.
 
@@ -193,7 +205,6 @@ def trace(world: World, leaves: U8, ray: Ray) -> tuple[int, float, int, int, int
         r = math.floor(y + sy * at)
         if c < 0 or r < 0 or c >= width or r >= height:
             break
-        z0 = z + dz * t
         br = r >> COARSE_BITS
         bc = c >> COARSE_BITS
         block = br * coarse.shape[1] + bc
@@ -202,46 +213,33 @@ def trace(world: World, leaves: U8, ray: Ray) -> tuple[int, float, int, int, int
             tx = ((bc + right) * COARSE - x) * ix
             ty = ((br + down) * COARSE - y) * iy
             leave = min(tx, ty)
-            z1 = z + dz * leave
-            low, high = min(z0, z1), max(z0, z1)
+            low = min(z + dz * t, z + dz * leave)
             best, found = _nearest_thing(world, ray, block, low, flat, best)
             if found >= 0:
                 kind, index = THING, found
             if ray.only_blocked and kind == THING:
                 return kind, best, r, c, index
-            top = coarse[br, bc, 0]
-            no_canopy = low > coarse[br, bc, 2] or high < coarse[br, bc, 1]
-            if low > top and (clear or no_canopy):
+            passed, t = _step(coarse[br, bc], z, dz, t, leave, clear)
+            if passed:
                 side = 0 if tx < ty else 1
-                t = max(leave, t + _NUDGE)
                 continue
-            if dz < 0 and z0 > top and no_canopy:
-                # Down to the highest column of the block in one step.
-                t = max(t, (top - z) / dz - _NUDGE)
-                z0 = z + dz * t
-                c = math.floor(x + sx * (t + _NUDGE))
-                r = math.floor(y + sy * (t + _NUDGE))
-                if r >> COARSE_BITS != br or c >> COARSE_BITS != bc:
-                    continue
+            c = math.floor(x + sx * (t + _NUDGE))
+            r = math.floor(y + sy * (t + _NUDGE))
+            if r >> COARSE_BITS != br or c >> COARSE_BITS != bc:
+                continue
         fr = r >> FINE_BITS
         fc = c >> FINE_BITS
         tx = ((fc + right) * FINE - x) * ix
         ty = ((fr + down) * FINE - y) * iy
         leave = min(tx, ty)
-        z1 = z + dz * leave
-        low, high = min(z0, z1), max(z0, z1)
-        top = fine[fr, fc, 0]
-        no_canopy = low > fine[fr, fc, 2] or high < fine[fr, fc, 1]
-        if low > top and (clear or no_canopy):
+        passed, t = _step(fine[fr, fc], z, dz, t, leave, clear)
+        if passed:
             side = 0 if tx < ty else 1
-            t = max(leave, t + _NUDGE)
             continue
-        if dz < 0 and z0 > top and no_canopy:
-            t = max(t, (top - z) / dz - _NUDGE)
-            c = math.floor(x + sx * (t + _NUDGE))
-            r = math.floor(y + sy * (t + _NUDGE))
-            if r >> FINE_BITS != fr or c >> FINE_BITS != fc:
-                continue
+        c = math.floor(x + sx * (t + _NUDGE))
+        r = math.floor(y + sy * (t + _NUDGE))
+        if r >> FINE_BITS != fr or c >> FINE_BITS != fc:
+            continue
         # Cell by cell to the edge of the fine block.
         inner = (fr + 1) * FINE if down else fr * FINE - 1
         outer = (fc + 1) * FINE if right else fc * FINE - 1

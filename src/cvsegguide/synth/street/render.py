@@ -14,29 +14,23 @@ from cvsegguide.synth.noise import leaf_noise, plane_noise
 from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.street.columns import GROUND_Z, SOLID_Z
 from cvsegguide.synth.street.exposure import develop
-from cvsegguide.synth.street.shade import Picture, Vector, shade_ray
+from cvsegguide.synth.street.shade import shade_ray
 from cvsegguide.synth.street.style import StreetStyle, draw_style
-from cvsegguide.synth.street.world import World, prepare
+from cvsegguide.synth.street.things import Vector
+from cvsegguide.synth.street.world import Picture, World, prepare
 
 
 class View(NamedTuple):
-    """Where the rays of a picture go.
+    """Where the rays of a picture go."""
 
-    Attributes:
-        axes: Of :func:`camera_axes`.
-        turns, lifts: ``(2, w)`` and ``(2, h)`` sines and cosines of the columns' and rows' angles.
-        vertical, horizontal: Extent in radians.
-        reach: Metres at which rays end.
-        samples: Rays per pixel side.
-    """
-
-    axes: F64
+    axes: F64  # of :func:`camera_axes`
+    # turns, lifts: ``(2, w)`` and ``(2, h)`` sines and cosines of the columns' and rows' angles
     turns: F64
     lifts: F64
-    vertical: float
+    vertical: float  # vertical, horizontal: extent in radians
     horizontal: float
-    reach: float
-    samples: int
+    reach: float  # metres at which rays end
+    samples: int  # rays per pixel side
 
 
 @dataclass(frozen=True)
@@ -63,8 +57,8 @@ def render_street(
     size: tuple[int, int] = (128, 512),
     extent: tuple[float, float] = (90.0, 360.0),
     style: StreetStyle | None = None,
-    reach: float = 250.0,
-    samples: int = 1,
+    reach: float = 250.0,  # metres at which rays end
+    samples: int = 1,  # rays per pixel side
 ) -> StreetView:
     """Render what ``camera`` sees.
 
@@ -80,7 +74,8 @@ def render_street(
         size: ``(h, w)`` of the picture.
         extent: ``(vertical, horizontal)`` in degrees, at most ``(180, 360)``.
         style: Light, season and lens; by default drawn from the scene's seed and the place.
-        reach: Rays end here, in metres, unless the scene ends before.
+        reach: Rays end here, in metres, unless the scene ends before.  # metres at which rays end
+    # rays per pixel side
         samples: Rays per pixel side for the image; depth and land cover are of the centre.
 
     Raises:

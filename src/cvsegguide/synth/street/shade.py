@@ -6,42 +6,19 @@ from typing import NamedTuple
 import numpy as np
 
 from cvsegguide.synth import ids
-from cvsegguide.synth.compiled import F32, I32, U8, inlined, kernel
+from cvsegguide.synth.color import Color, blend, color_at, scale
+from cvsegguide.synth.compiled import F32, I32, inlined, kernel
 from cvsegguide.synth.noise import plane
 from cvsegguide.synth.street import columns as of
-from cvsegguide.synth.street.color import Color, blend, color_at, scale
 from cvsegguide.synth.street.facade import facade_color, wall_face
 from cvsegguide.synth.street.rays import LEAF, NOTHING, SIDE, THING, TOP, Ray, trace
 from cvsegguide.synth.street.sky import sky_color, skyline_height
 from cvsegguide.synth.street.style import StreetStyle
 from cvsegguide.synth.street.surface import ground_color
-from cvsegguide.synth.street.things import leaf_color, thing_color
-from cvsegguide.synth.street.world import World
+from cvsegguide.synth.street.things import Vector, leaf_color, thing_color
+from cvsegguide.synth.street.world import Picture, World
 
 _SHADOW_REACH = 60.0
-
-Vector = tuple[float, float, float]
-
-
-class Picture(NamedTuple):
-    """What all rays of a picture share.
-
-    Attributes:
-        table, leaves: Plane noise and leaf noise.
-        style: Light, season and lens.
-        place: Of the camera: column, row, absolute height.
-        sun: Unit vector towards the sun (east, south, up).
-        street: Direction of the street that slabs lie along (east, south).
-        pixel: Angle of a pixel in radians.
-    """
-
-    table: F32
-    leaves: U8
-    style: StreetStyle
-    place: Vector
-    sun: Vector
-    street: tuple[float, float]
-    pixel: float
 
 
 class Surface(NamedTuple):
@@ -64,18 +41,7 @@ def _ground_surface(
     style, table = picture.style, picture.table
     pixel = picture.pixel * distance
     length = pixel / max(0.05, -ray.dz) if kind == TOP else pixel
-    color, mirror = ground_color(
-        world.gsd,
-        world.seed,
-        (world.east, world.south),
-        world.surface,
-        world.tracks,
-        style,
-        table,
-        (p[0], p[1], r, c),
-        length,
-        picture.street,
-    )
+    color, mirror = ground_color(world, picture, (p[0], p[1], r, c), length)
     landcover = 0 + int(world.surface[r, c, of.GROUND])
     if kind == SIDE and world.relief[r, c, of.SOLID_Z] - p[2] > 0.03:
         color = scale(color, 0.75)

@@ -4,11 +4,11 @@ import math
 from typing import NamedTuple
 
 from cvsegguide.synth import ids
+from cvsegguide.synth.color import Color, blend, scale
 from cvsegguide.synth.compiled import F32, U8, inlined, kernel, typed
 from cvsegguide.synth.noise import band, hash_unit, plane, ramp
 from cvsegguide.synth.street import columns as of
-from cvsegguide.synth.street.color import Color, blend, scale
-from cvsegguide.synth.street.style import StreetStyle
+from cvsegguide.synth.street.world import Picture, World
 
 
 @typed("float64(uint8[:, :, ::1], int64, float64, float64, int64, boolean)")
@@ -75,25 +75,17 @@ def smooth_class(surface: U8, x: float, y: float, r: int, c: int) -> int:
 
 
 class Spot(NamedTuple):
-    """A point of the ground.
+    """A point of the ground."""
 
-    Attributes:
-        x, y: In cells of the scene.
-        mx, my: In metres of the world.
-        own: Offset in the noise that is the scene's own.
-        coarse, grain, wide: Noise at the point; the grain averages out in large pixels.
-        pixel: Length of a picture's pixel on the ground, in metres.
-    """
-
-    x: float
+    x: float  # x, y: in cells of the scene
     y: float
-    mx: float
+    mx: float  # mx, my: in metres of the world
     my: float
-    own: float
-    coarse: float
+    own: float  # offset in the noise that is the scene's own
+    coarse: float  # coarse, grain, wide: noise at the point; the grain averages out in large pixels
     grain: float
     wide: float
-    pixel: float
+    pixel: float  # length of a picture's pixel on the ground, in metres
 
 
 @inlined
@@ -173,32 +165,23 @@ def _rail_color(track: F32, mx: float, my: float, spot: Spot) -> Color:
 
 @inlined
 def ground_color(
-    gsd: float,
-    seed: int,
-    origin: tuple[float, float],
-    surface: U8,
-    tracks: F32,
-    style: StreetStyle,
-    table: F32,
-    place: tuple[float, float, int, int],
-    pixel: float,
-    street: tuple[float, float],
+    world: World, picture: Picture, place: tuple[float, float, int, int], pixel: float
 ) -> tuple[Color, float]:
     """Linear albedo of the ground, and how much it mirrors the sky.
 
     Args:
-        gsd, seed, surface, tracks: Of the scene.
-        origin: Cells east and south from the world's corner, which textures are anchored to.
-        style, table: Light and season, plane noise.
+        world, picture: Tables of the scene, and what the rays share.
         place: Point in cells, then row and column of the cell that holds it.
+    # length of a picture's pixel on the ground, in metres
         pixel: Length of a picture's pixel on the ground, in metres.
-        street: Cosine and sine of the direction that slabs are laid along.
     """
+    gsd, surface, tracks = world.gsd, world.surface, world.tracks
+    style, table, street = picture.style, picture.table, picture.street
     x, y, r, c = place
-    mx = (x + origin[0]) * gsd
-    my = (y + origin[1]) * gsd
+    mx = (x + world.east) * gsd
+    my = (y + world.south) * gsd
     kind = smooth_class(surface, x, y, r, c)
-    own = 17.0 * (seed % 113)
+    own = 17.0 * (world.seed % 113)
     coarse = plane(table, mx * 0.9 + own, my * 0.9)
     grain = (plane(table, mx * 11.0, my * 11.0 + own) - 0.5) / (1.0 + 3.0 * pixel)
     wide = plane(table, mx * 0.21 + 70.0, my * 0.21 + own)

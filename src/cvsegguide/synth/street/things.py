@@ -7,10 +7,10 @@ runs along its long side, v across, w up from the ground.
 import math
 
 from cvsegguide.synth import ids
+from cvsegguide.synth.color import Color, blend, scale
 from cvsegguide.synth.compiled import F32, F64, inlined, kernel
 from cvsegguide.synth.noise import hash_unit, plane
 from cvsegguide.synth.street import columns as of
-from cvsegguide.synth.street.color import Color, blend, scale
 from cvsegguide.synth.street.style import StreetStyle
 
 FAR = 1e30

@@ -23,6 +23,7 @@ from cvsegguide.synth.street.layers import (
     track_frames,
     wall_directions,
 )
+from cvsegguide.synth.street.style import StreetStyle
 
 
 class World(NamedTuple):
@@ -53,6 +54,18 @@ class World(NamedTuple):
     trees: F32  # row 0 stands for "no tree"
     crowns: F32  # a row a tree: what tells leaves from gaps
     tracks: F32  # per coarse block: point on a railway's middle line and its direction
+
+
+class Picture(NamedTuple):
+    """What all rays of a picture share."""
+
+    table: F32  # table, leaves: plane noise and leaf noise
+    leaves: U8
+    style: StreetStyle  # light, season and lens
+    place: tuple[float, float, float]  # of the camera: column, row, absolute height
+    sun: tuple[float, float, float]  # unit vector towards the sun (east, south, up)
+    street: tuple[float, float]  # direction of the street that slabs lie along (east, south)
+    pixel: float  # angle of a pixel in radians
 
 
 def prepare(scene: Scene) -> World:

@@ -25,3 +25,15 @@ def blend(color: Color, other: Color, share: float) -> Color:
 def color_at(row: F32, first: int) -> Color:
     """The colour in three columns of a row."""
     return row[first], row[first + 1], row[first + 2]
+
+
+@inlined
+def add(one: Color, other: Color) -> Color:
+    """The light of both."""
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+
+@inlined
+def multiply(color: Color, light: Color) -> Color:
+    """A colour in coloured light."""
+    return color[0] * light[0], color[1] * light[1], color[2] * light[2]

@@ -1,4 +1,4 @@
-"""``python -m cvsegguide.app.make_examples``: make the pairs of :mod:`cvsegguide.app.examples`.
+"""``python scripts/make_app_examples.py``: make the pairs of :mod:`cvsegguide.app.uploads`.
 
 The seed is one of those that are kept for demonstrations: no weights are trained on them. The
 places were chosen for variety, and one because the network errs there.
@@ -7,15 +7,16 @@ places were chosen for variety, and one because the network errs there.
 import json
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from cvsegguide.app.examples import FOLDER, INDEX, Example
+from cvsegguide.app.uploads import FOLDER
 from cvsegguide.geo import GeoReference
 
 SEED, TILES, TOWN = 990_101, 32, 2
@@ -27,7 +28,7 @@ class Choice:
     """A place of the city.
 
     Attributes:
-        name, title, note: As in :class:`~cvsegguide.app.examples.Example`.
+        name, title, note: For files and the page.
         view: Row of ``manifest.csv``.
         tiles: ``(x, y)`` of the north-western tile and how many a side; None: the view's own.
         turn: Azimuth that the centre of the picture is turned to.
@@ -65,11 +66,11 @@ def make(folder: Path) -> None:
         city = Path(temporary) / "brooklyn"
         table = pd.read_csv(city / "manifest.csv")
         examples = [_write(folder, city, table, choice) for choice in CHOICES]
-    text = json.dumps([asdict(example) for example in examples], indent=1)
-    (folder / INDEX).write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(examples, indent=1)
+    (folder / "examples.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _write(folder: Path, city: Path, table: pd.DataFrame, choice: Choice) -> Example:
+def _write(folder: Path, city: Path, table: pd.DataFrame, choice: Choice) -> dict[str, Any]:
     view = table.iloc[choice.view]
     zoom, own_x, own_y = (int(part) for part in Path(view.overhead).with_suffix("").parts[-3:])
     x, y, count = choice.tiles or (own_x, own_y, 1)
@@ -98,16 +99,16 @@ def _write(folder: Path, city: Path, table: pd.DataFrame, choice: Choice) -> Exa
     )
     heading = (float(view.heading) + shift * 360.0 / width) % 360.0
     row, col = reference.lonlat_to_rowcol(view.lon, view.lat)
-    return Example(
-        name=choice.name,
-        title=choice.title,
-        note=choice.note,
-        heading=None if choice.unknown else heading,
-        fov=columns * 360.0 / width,
-        row=float(row),
-        col=float(col),
-        true_heading=heading,
-    )
+    return {
+        "name": choice.name,
+        "title": choice.title,
+        "note": choice.note,
+        "heading": None if choice.unknown else heading,
+        "fov": columns * 360.0 / width,
+        "row": float(row),
+        "col": float(col),
+        "true_heading": heading,
+    }
 
 
 def _write_overhead(path: Path, image: NDArray[np.uint8], reference: GeoReference) -> None:

@@ -19,7 +19,7 @@ from cvsegguide.io.resampling import resample_mask
 from cvsegguide.landcover import ClassScheme
 
 
-def finished(
+def assemble_result(
     aerial: Overhead,
     view: NDArray[np.uint8],
     scores: NDArray[np.floating],
@@ -87,7 +87,7 @@ def finished(
     )
 
 
-def folded(landcover: NDArray[np.uint8], scheme: ClassScheme) -> NDArray[np.uint8]:
+def reduce_to_channels(landcover: NDArray[np.uint8], scheme: ClassScheme) -> NDArray[np.uint8]:
     """Class ids as the ids that stand for their guidance channels; 0 where they have none."""
     ids = np.zeros(256, np.uint8)
     ids[: len(scheme.channel_ids)] = scheme.channel_ids

@@ -1,0 +1,84 @@
+"""What a localisation has to know of a network, whatever runs it. No PyTorch here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvsegguide.landcover import ClassScheme
+
+Pictures = Sequence[NDArray[np.uint8]]
+"""Parts of an overhead image, ``(H, W, 3)`` each, all of one size."""
+
+
+@dataclass
+class Answer:
+    """A network's answer about N windows.
+
+    Attributes:
+        heatmap: ``(N, 1, H, W)`` float32 scores; where headings were searched, over all of them.
+        landcover: ``(N, C, H, W)`` float32 scores, or None.
+        heading_log: ``(N, K)`` log-probabilities of the headings that were tried, or None.
+    """
+
+    heatmap: NDArray[np.float32]
+    landcover: NDArray[np.float32] | None
+    heading_log: NDArray[np.float32] | None = None
+
+
+class Network(Protocol):
+    """A network in a runtime: PyTorch (:mod:`.torch_network`) or ONNX (:mod:`.onnx`).
+
+    Attributes are those of :class:`cvsegguide.models.LocalizationModel`; ``any_size`` is what the
+    runtime takes, and ``keeps_scale`` whether images are never stretched to fit a tile.
+    """
+
+    overhead_size: tuple[int, int]
+    street_size: tuple[int, int]
+    street_extent: tuple[float, float]
+    gsd: float
+    guidance: str
+    channels: tuple[str, ...]
+    searches_headings: bool
+    any_size: int | None
+    keeps_scale: bool
+
+    def match(
+        self,
+        tiles: Pictures,
+        street: NDArray[np.float32],
+        landcover: NDArray[np.uint8] | None,
+        headings: NDArray[np.float32] | None,
+        cache: dict[str, Any],
+    ) -> Answer:
+        """Localise a street view in windows.
+
+        Args:
+            tiles: The windows.
+            street: ``(1, 3, h, w)``, the street view on the network's canvas.
+            landcover: ``(N, H, W)`` class ids, for networks that are guided by them.
+            headings: ``(K,)`` degrees to try, for networks that search headings.
+            cache: What the runtime keeps of the windows for another street view; empty at first.
+        """
+
+    def segment(self, images: Pictures) -> NDArray[np.float32]:
+        """Land-cover scores ``(N, C, H, W)``.
+
+        Raises:
+            CheckpointError: They are not numbers.
+            ConfigurationError: The network predicts no land cover.
+        """
+
+    def best_channels(self, images: Pictures) -> NDArray[np.uint8]:
+        """The channel with the highest of those scores, ``(N, H, W)``."""
+
+    def log_posterior(self, heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log-probabilities ``(H, W)`` of a heatmap ``(1, 1, H, W)``."""
+
+
+def class_ids_of_channels(channels: Sequence[str], scheme: ClassScheme) -> NDArray[np.uint8]:
+    """``(C,)``: the class id that stands for each land-cover channel of a network."""
+    ids = [scheme.channels.get(name, i + 1) for i, name in enumerate(channels)]
+    return np.array(ids, np.uint8)
