@@ -45,7 +45,7 @@ def draw_layers(result: Localization, folder: Path, truth: tuple[float, float] |
     row, col, arm = result.row, result.col, 0.02 * max(result.posterior.shape)
     drawn += f'<path d="M{col - arm} {row}h{2 * arm}M{col} {row - arm}v{2 * arm}"/>'
     if truth is not None:
-        drawn += f'<circle cx="{truth[1]}" cy="{truth[0]}" r="{arm}"/>'
+        drawn += f'<circle cx="{truth[1]}" cy="{truth[0]}" r="{arm}" style="stroke: lime"/>'
     return drawn
 
 
