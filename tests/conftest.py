@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Workers share the cores: threads of one would wait for those of the others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Background jobs ignore SIGINT, and so would every command that a test interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
