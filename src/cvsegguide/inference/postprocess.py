@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-import cvsegguide
+from cvsegguide import __version__
 from cvsegguide.inference.posterior import mass_from_log, refined_mode, regrid
 from cvsegguide.inference.regions import regions
 from cvsegguide.inference.result import Localization
@@ -76,7 +76,7 @@ def assemble_result(
         ),
         gsd=aerial.gsd,
         model=model,
-        version=cvsegguide.__version__,
+        version=__version__,
         bounds=None if reference is None else reference.bounds,
         reference=reference,
         overhead=aerial.image,

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-import cvsegguide
+from cvsegguide import __version__
 from cvsegguide.errors import InputError
 from cvsegguide.inference.network import Network, class_ids_of_channels
 from cvsegguide.inference.result import class_tags
@@ -73,7 +73,7 @@ def segment_file(
     """
     import rasterio
 
-    tags = {"SOFTWARE": f"cvsegguide {cvsegguide.__version__}", **class_tags(scheme)}
+    tags = {"SOFTWARE": f"cvsegguide {__version__}", **class_tags(scheme)}
     with (
         rasterio.Env(GDAL_CACHEMAX=_CACHE),
         create_geotiff(
