@@ -34,6 +34,8 @@ class ColorTile:
     """Red and green ``(B, 2, h, w)``: the row and column of each cell."""
 
     colors: Tensor
+    overhead: Tensor
+    landcover: Tensor | None
 
 
 class ColorNetwork(LocalizationModel):
@@ -64,7 +66,7 @@ class ColorNetwork(LocalizationModel):
 
     def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> ColorTile:
         self.passed += len(overhead)
-        return ColorTile((functional.avg_pool2d(overhead, 4) * 255)[:, :2])
+        return ColorTile((functional.avg_pool2d(overhead, 4) * 255)[:, :2], overhead, landcover)
 
     def joint(
         self, tile: ColorTile, street: Tensor, headings: Tensor, known: Tensor | None = None
