@@ -34,8 +34,6 @@ class ColorTile:
     """Red and green ``(B, 2, h, w)``: the row and column of each cell."""
 
     colors: Tensor
-    overhead: Tensor
-    landcover: Tensor | None
 
 
 class ColorNetwork(LocalizationModel):
@@ -66,7 +64,14 @@ class ColorNetwork(LocalizationModel):
 
     def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> ColorTile:
         self.passed += len(overhead)
-        return ColorTile((functional.avg_pool2d(overhead, 4) * 255)[:, :2], overhead, landcover)
+        return ColorTile((functional.avg_pool2d(overhead, 4) * 255)[:, :2])
+
+    def match_tile(
+        self, tile: ColorTile, street: Tensor, headings: Tensor | None = None
+    ) -> Prediction:
+        overhead = tile.colors.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3) / 255
+        prediction: Prediction = self(overhead, street, None, headings)
+        return prediction
 
     def joint(
         self, tile: ColorTile, street: Tensor, headings: Tensor, known: Tensor | None = None
