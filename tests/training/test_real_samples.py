@@ -82,7 +82,7 @@ def test_train_on_the_real_samples_and_localise_them(shared: Path, tmp_path: Pat
         correct += int((NYC.fold(result.landcover) == truth).sum())
         pixels += truth.size
         result.save(tmp_path / f"result{number + 1}")
-        assert (tmp_path / f"result{number + 1}" / "figure.png").exists()
+        assert (tmp_path / f"result{number + 1}" / "posterior.tif").exists()
     assert correct / pixels > 0.85, f"land cover: {100 * correct / pixels:.1f} %"
 
     assert main(["test", "--config", str(run / "config.yaml"), "--out", str(tmp_path / "t")]) == 0
