@@ -166,7 +166,12 @@ def _as_float(street: Any) -> Any:
 
 def _resize(street: Any, rows: int, columns: int) -> Any:
     if isinstance(street, np.ndarray):
-        return np.stack([_resize_bytes(view, rows, columns) for view in street])
+        pictures = [np.ascontiguousarray(view.transpose(1, 2, 0)) for view in street]
+        small = [
+            Image.fromarray(picture).resize((columns, rows), Image.Resampling.BILINEAR)
+            for picture in pictures
+        ]
+        return np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in small])
     from torch.nn.functional import interpolate
 
     if street.device.type != "cpu":
@@ -174,12 +179,6 @@ def _resize(street: Any, rows: int, columns: int) -> Any:
     return interpolate(
         street, size=(rows, columns), mode="bilinear", align_corners=False, antialias=True
     )
-
-
-def _resize_bytes(view: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
-    picture = Image.fromarray(np.ascontiguousarray(view.transpose(1, 2, 0)))
-    resized = picture.resize((columns, rows), Image.Resampling.BILINEAR)
-    return np.asarray(resized).transpose(2, 0, 1)
 
 
 def canvas_of_picture(

@@ -17,16 +17,28 @@ SEARCHED = (None, 0.5, 0.8, 4.0, 6.0)
 """Metres that are tried where the height is unknown; None takes the street view as it is."""
 
 
-def heights_to_try(camera_height: float | str | None) -> tuple[float | None, ...]:
+def heights_to_try(
+    camera_height: float | str | None, searches: bool, name: str
+) -> tuple[float | None, ...]:
     """The heights that a street view is looked at from.
 
     Args:
         camera_height: Metres, :data:`UNKNOWN`, or None: a usual one.
+        searches: Whether the network compares headings: those of others are no log-probabilities,
+            which cannot be compared from one height to another.
+        name: Of the model.
 
     Raises:
         InputError: It is neither, or out of range.
+        ConfigurationError: Heights are to be searched with a network that cannot compare them.
     """
     if camera_height == UNKNOWN:
+        if not searches:
+            raise ConfigurationError(
+                f"{UNKNOWN}: the scores of model {name} cannot be compared from one street view to "
+                "another; give the height in metres",
+                "camera_height",
+            )
         return SEARCHED
     if isinstance(camera_height, str):
         raise InputError(f"is metres or '{UNKNOWN}', not '{camera_height}'", "camera_height")
@@ -49,19 +61,3 @@ def as_usual(view: NDArray[np.uint8], fov: float, height: float | None) -> NDArr
         return view
     wanted = min(max(height, USUAL[0]), USUAL[1])
     return view if wanted == height else from_height(view, fov, height, wanted)
-
-
-def check_comparable(heights: tuple[float | None, ...], searches: bool, name: str) -> None:
-    """Refuse to search heights with a network whose scores are no log-probabilities.
-
-    Args:
-        heights: Of :func:`heights_to_try`.
-        searches: Whether the network compares headings, too.
-        name: Of the model.
-    """
-    if len(heights) > 1 and not searches:
-        raise ConfigurationError(
-            f"{UNKNOWN}: the scores of model {name} cannot be compared from one street view to "
-            "another; give the height in metres",
-            "camera_height",
-        )

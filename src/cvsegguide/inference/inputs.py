@@ -28,41 +28,32 @@ def open_overhead(
     aerial = overhead if isinstance(overhead, Overhead) else read_overhead(overhead, bounds, gsd)
     if bounds is not None:
         check_given_bounds(aerial)
-    if min(aerial.shape) < MINIMUM_SIDE:
-        raise _too_few(aerial.name, aerial.shape)
+    _check_sides(aerial.shape, aerial.name)
     return aerial
 
 
-def check_street(view: NDArray[np.uint8], fov: float, name: str) -> None:
+def check_street(view: NDArray[np.uint8], fov: float, source: ImageLike) -> None:
     """Refuse a street view of too few pixels, or taller than the sphere.
 
     Args:
         view: ``(h, w, 3)``.
         fov: Degrees from left to right.
-        name: For the message.
+        source: Where it came from, for the message.
     """
+    name = fspath(source) if isinstance(source, str | PathLike) else "street view"
+    _check_sides(view.shape, name)
     height, width = view.shape[:2]
-    if min(height, width) < MINIMUM_SIDE:
-        raise _too_few(name, view.shape)
     vertical = fov * height / width
     if vertical > 185.0:
         raise InputError(
-            f"{name}: {_size(view.shape)} pixels that span {fov:g} degrees from left to right "
+            f"{name}: {width} x {height} pixels that span {fov:g} degrees from left to right "
             f"would span {vertical:.0f} from top to bottom; pass its own `fov`"
         )
 
 
-def _too_few(name: str, shape: tuple[int, ...]) -> InputError:
-    return InputError(
-        f"{name}: {_size(shape)} pixels are too few; at least {MINIMUM_SIDE} a side are needed"
-    )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    """Width x height, as image viewers say it."""
-    return f"{shape[1]} x {shape[0]}"
-
-
-def name_of(source: ImageLike) -> str:
-    """The name of a street view, for messages."""
-    return fspath(source) if isinstance(source, str | PathLike) else "street view"
+def _check_sides(shape: tuple[int, ...], name: str) -> None:
+    if min(shape[:2]) < MINIMUM_SIDE:
+        raise InputError(
+            f"{name}: {shape[1]} x {shape[0]} pixels are too few; at least {MINIMUM_SIDE} a side "
+            "are needed"
+        )

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from cvsegguide.errors import CheckpointError, ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import wrap_degrees
 from cvsegguide.geo.panorama import canvas_of_picture
-from cvsegguide.inference.heights import as_usual, check_comparable, heights_to_try
-from cvsegguide.inference.inputs import check_street, name_of, open_overhead
+from cvsegguide.inference.heights import as_usual, heights_to_try
+from cvsegguide.inference.inputs import check_street, open_overhead
 from cvsegguide.inference.matching import match_image
 from cvsegguide.inference.network import Network, class_ids_of_channels
 from cvsegguide.inference.onnx import OnnxNetwork
@@ -70,10 +70,9 @@ class Localizer:
         precision: str = "auto",
         compiled: bool = False,
     ) -> None:
-        self.network: Network
         if isinstance(model, OnnxNetwork):
             _check_for_onnx(device, precision)
-            self.network = model
+            self.network: Network = model
             name = name or model.description.model
         else:
             from cvsegguide.inference.torch_network import TorchNetwork
@@ -222,13 +221,6 @@ class Localizer:
             heading = repeat(heading)
         headings = iter(heading)
         caches: dict[int, dict[str, Any]] = {}
-        options = {
-            "fov": 360.0,
-            "landcover": None,
-            "heading_error": 0.0,
-            "camera_height": None,
-            **options,
-        }
         for number, street in enumerate(streets, 1):
             try:
                 own = next(headings)
@@ -242,10 +234,10 @@ class Localizer:
         street: ImageLike,
         caches: dict[int, dict[str, Any]],
         heading: float | None,
-        fov: float,
-        landcover: str | PathLike[str] | NDArray[np.uint8] | None,
-        heading_error: float,
-        camera_height: float | str | None,
+        fov: float = 360.0,
+        landcover: str | PathLike[str] | NDArray[np.uint8] | None = None,
+        heading_error: float = 0.0,
+        camera_height: float | str | None = None,
     ) -> Localization:
         """:meth:`localize`; ``caches`` hold what is kept of groups of windows, by number."""
         network = self.network
@@ -255,10 +247,9 @@ class Localizer:
             raise InputError(f"must be a finite number of degrees, got {heading:g}", "heading")
         if not 0.0 <= heading_error <= 180.0:
             raise InputError(f"must lie in 0..180 degrees, got {heading_error:g}", "heading_error")
-        heights = heights_to_try(camera_height)
-        check_comparable(heights, network.searches_headings, self.name)
+        heights = heights_to_try(camera_height, network.searches_headings, self.name)
         view = read_image(street, "street view")
-        check_street(view, fov, name_of(street))
+        check_street(view, fov, street)
         truth = self._true_landcover(landcover, aerial)
         guide = None
         if truth is not None:
@@ -283,7 +274,8 @@ class Localizer:
             for height in heights
         ]
         match = match_image(network, aerial, canvases, guide, tried, self.batch_size, caches)
-        self._warn(aerial, unknown)
+        for assumption in self._assumptions(aerial, unknown):
+            warnings.warn(InferenceWarning(assumption), stacklevel=3)
         if np.isnan(match.scores).any():
             raise CheckpointError(
                 f"model {self.name}: its scores are not numbers; its weights are damaged"
@@ -309,19 +301,17 @@ class Localizer:
             heading_posterior=match.heading_posterior if unknown else None,
         )
 
-    def _warn(self, aerial: Overhead, unknown: bool) -> None:
+    def _assumptions(self, aerial: Overhead, unknown: bool) -> Iterator[str]:
         if unknown and not self.network.searches_headings:
-            _warn(
+            yield (
                 f"heading unknown: model {self.name} does not search headings; the street view "
-                "is taken as if its centre looked north",
-                stacklevel=5,
+                "is taken as if its centre looked north"
             )
         if aerial.pixel_size is None:
             side = max(self.network.overhead_size) * self.network.gsd
-            _warn(
+            yield (
                 f"resolution unknown: {aerial.name} is taken as one tile of {side:.3g} m; pass "
-                "`gsd` or `bounds`",
-                stacklevel=5,
+                "`gsd` or `bounds`"
             )
 
     def _true_landcover(
@@ -392,10 +382,12 @@ class Localizer:
                 segment_file(self.network, raster, out, self.scheme, self.batch_size)
             # Last, so that an error is all that is said about a raster that cannot be used.
             if raster.gsd is None:
-                _warn(
-                    f"resolution unknown: {raster.name} is taken as it is, at the model's "
-                    f"{self.network.gsd:.4g} m/px; pass `gsd` or `bounds`",
-                    stacklevel=3,
+                warnings.warn(
+                    InferenceWarning(
+                        f"resolution unknown: {raster.name} is taken as it is, at the model's "
+                        f"{self.network.gsd:.4g} m/px; pass `gsd` or `bounds`"
+                    ),
+                    stacklevel=2,
                 )
             return ids
 
@@ -405,8 +397,3 @@ def _check_for_onnx(device: "str | torch.device", precision: str) -> None:
         raise ConfigurationError(f"{precision}: an ONNX file computes in fp32", "precision")
     if str(device) not in ("auto", "cpu"):
         raise ConfigurationError(f"{device}: an ONNX file runs on the CPU", "device")
-
-
-def _warn(message: str, stacklevel: int) -> None:
-    """Warn the caller of the public method that an answer rests on an assumption."""
-    warnings.warn(InferenceWarning(message), stacklevel=stacklevel)

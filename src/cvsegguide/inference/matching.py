@@ -94,7 +94,7 @@ def match_image(
             if answers[0].landcover is not None:
                 cover.add(window, answers[0].landcover[place])
             if search is not None:
-                search.add([_one(answer, place) for answer in answers], heat.share(window))
+                search.add(answers, place, heat.share(window))
     # What was padded around the image must not bear on the temperature.
     scores = network.log_posterior(heat.result()[None, :, *plan.inner])
     channels = None
@@ -170,12 +170,6 @@ def _metres(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _one(answer: Answer, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The heatmap ``(H, W)`` and the headings ``(K,)`` of one window."""
-    assert answer.heading_log is not None
-    return answer.heatmap[number, 0], answer.heading_log[number]
-
-
 class _HeadingSearch:
     """What windows say of the heading: what several of them see counts once."""
 
@@ -184,25 +178,21 @@ class _HeadingSearch:
         self._joint: list[NDArray[np.float64]] = []  # of windows, (K,) each
         self._best: list[tuple[float, float]] = []  # mass and turn
 
-    def add(
-        self,
-        answers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
-        share: NDArray[np.float32],
-    ) -> None:
+    def add(self, answers: Sequence[Answer], number: int, share: NDArray[np.float32]) -> None:
         """Add a window.
 
         Args:
-            answers: Heatmap and log-probabilities of headings, of each canvas.
+            answers: About some windows, of each canvas.
+            number: Of the window among those.
             share: ``(H, W)``, how much of each pixel counts as this window's.
         """
-        masses = np.array([_log_sum(heatmap) for heatmap, _ in answers])
-        joint = np.logaddexp.reduce(
-            [mass + log.astype(np.float64) for mass, (_, log) in zip(masses, answers, strict=True)]
-        )
-        heatmap = np.logaddexp.reduce([heatmap for heatmap, _ in answers])
-        mass = _log_sum(heatmap + np.log(share))
+        heatmaps = [answer.heatmap[number, 0] for answer in answers]
+        logs = [np.float64(answer.heading_log[number]) for answer in answers]  # type: ignore[index]
+        masses = np.array([_log_sum(heatmap) for heatmap in heatmaps])
+        joint = np.logaddexp.reduce(masses[:, None] + np.stack(logs))
+        mass = _log_sum(np.logaddexp.reduce(heatmaps) + np.log(share))
         self._joint.append(joint - np.logaddexp.reduce(joint) + mass)
-        _, log = answers[int(masses.argmax())]
+        log = logs[int(masses.argmax())]
         self._best.append((mass, float(best_heading(log[None], self._headings)[0])))
 
     def result(self) -> tuple[float, NDArray[np.float32]]:

@@ -1,8 +1,9 @@
 """What a localisation has to know of a network, whatever runs it. No PyTorch here."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,23 +29,29 @@ class Answer:
     heading_log: NDArray[np.float32] | None = None
 
 
-class Network(Protocol):
+class Network(ABC):
     """A network in a runtime: PyTorch (:mod:`.torch_network`) or ONNX (:mod:`.onnx`).
 
-    Attributes are those of :class:`cvsegguide.models.LocalizationModel`; ``any_size`` is what the
-    runtime takes, and ``keeps_scale`` whether images are never stretched to fit a tile.
+    Args:
+        facts: Has the attributes of :class:`cvsegguide.models.LocalizationModel` below.
+        any_size: As there, but what the runtime takes.
+
+    Attributes:
+        keeps_scale: Whether images are never stretched to fit a tile.
     """
 
-    overhead_size: tuple[int, int]
-    street_size: tuple[int, int]
-    street_extent: tuple[float, float]
-    gsd: float
-    guidance: str
-    channels: tuple[str, ...]
-    searches_headings: bool
-    any_size: int | None
-    keeps_scale: bool
+    def __init__(self, facts: Any, any_size: int | None) -> None:
+        self.overhead_size: tuple[int, int] = facts.overhead_size
+        self.street_size: tuple[int, int] = facts.street_size
+        self.street_extent: tuple[float, float] = facts.street_extent
+        self.gsd: float = facts.gsd
+        self.guidance: str = facts.guidance
+        self.channels: tuple[str, ...] = facts.channels
+        self.searches_headings: bool = facts.searches_headings
+        self.any_size = any_size
+        self.keeps_scale = facts.any_size is not None
 
+    @abstractmethod
     def match(
         self,
         tiles: Pictures,
@@ -63,6 +70,7 @@ class Network(Protocol):
             cache: What the runtime keeps of the windows for another street view; empty at first.
         """
 
+    @abstractmethod
     def segment(self, images: Pictures) -> NDArray[np.float32]:
         """Land-cover scores ``(N, C, H, W)``.
 
@@ -71,9 +79,11 @@ class Network(Protocol):
             ConfigurationError: The network predicts no land cover.
         """
 
+    @abstractmethod
     def best_channels(self, images: Pictures) -> NDArray[np.uint8]:
         """The channel with the highest of those scores, ``(N, H, W)``."""
 
+    @abstractmethod
     def log_posterior(self, heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-probabilities ``(H, W)`` of a heatmap ``(1, 1, H, W)``."""
 

@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 from cvsegguide.errors import CheckpointError, ConfigurationError, first_sentence
 from cvsegguide.inference import description as names
 from cvsegguide.inference.description import Description
-from cvsegguide.inference.network import Answer, Pictures
+from cvsegguide.inference.network import Answer, Network, Pictures
 from cvsegguide.io.images import check_file
 
 
-class OnnxNetwork:
+class OnnxNetwork(Network):
     """A file of ``cvsegguide export`` as a :class:`.network.Network`, on the CPU.
 
     Args:
-        path: The file.
-        threads: Threads that ONNX Runtime may use; 0 follows ``OMP_NUM_THREADS``, else its own
-            choice.
+        path: The file. ONNX Runtime follows ``OMP_NUM_THREADS``.
 
     Attributes:
         description: What the file says about its network.
@@ -36,9 +34,7 @@ class OnnxNetwork:
         CheckpointError: The file cannot be read, or was not written by this project.
     """
 
-    any_size: int | None = None  # a file has one size
-
-    def __init__(self, path: str | PathLike[str], threads: int = 0) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         try:
             import onnxruntime
         except ImportError:
@@ -47,7 +43,8 @@ class OnnxNetwork:
             ) from None
         check_file(Path(path))
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or _threads()
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        options.intra_op_num_threads = int(threads) if threads.isdigit() else 0
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
@@ -59,7 +56,7 @@ class OnnxNetwork:
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True
         metadata = self._session.get_modelmeta().custom_metadata_map
-        facts = self.description = Description.from_metadata(metadata, fspath(path))
+        self.description = Description.from_metadata(metadata, fspath(path))
         self.inputs = [entry.name for entry in self._session.get_inputs()]
         self.outputs = [entry.name for entry in self._session.get_outputs()]
         for kind, name, present in (
@@ -70,11 +67,7 @@ class OnnxNetwork:
         ):
             if name not in present:
                 raise CheckpointError(f"{fspath(path)}: no {kind} '{name}'")
-        self.overhead_size, self.street_size = facts.overhead_size, facts.street_size
-        self.street_extent, self.gsd = facts.street_extent, facts.gsd
-        self.guidance, self.channels = facts.guidance, facts.channels
-        self.searches_headings = facts.searches_headings
-        self.keeps_scale = facts.any_size is not None
+        super().__init__(self.description, any_size=None)  # a file has one size
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], outputs: list[str] | None = None
@@ -141,8 +134,3 @@ def to_array(tiles: Pictures) -> NDArray[np.float32]:
     """``(H, W, 3)`` uint8 tiles to ``(N, 3, H, W)`` float32 in [0, 1]."""
     stacked = np.stack([tile.transpose(2, 0, 1) for tile in tiles])
     return stacked.astype(np.float32) / np.float32(255.0)
-
-
-def _threads() -> int:
-    text = os.environ.get("OMP_NUM_THREADS", "")
-    return int(text) if text.isdigit() else 0

@@ -92,7 +92,9 @@ def highest_density_mask(posterior: NDArray[np.floating], mass: float = 0.9) -> 
     if not 0.0 < mass <= 1.0:
         raise ValueError(f"mass must lie in (0, 1], got {mass}")
     flat = np.asarray(posterior, np.float64).ravel()
-    falling = np.sort(flat[_candidates(flat, mass)])[::-1]
+    # Pixels below (1 - mass) / N cannot sum to the rest of the mass, and need no sorting.
+    least = (1.0 - mass) * flat.sum() / flat.size * (1 - 1e-6)
+    falling = np.sort(flat[flat >= least])[::-1]
     cumulative = np.cumsum(falling)
     last = int(np.searchsorted(cumulative, mass * flat.sum() * (1 - 1e-9)))
     least = falling[min(last, len(falling) - 1)]
@@ -102,14 +104,6 @@ def highest_density_mask(posterior: NDArray[np.floating], mass: float = 0.9) -> 
     chosen[ties[: last + 1 - int(chosen.sum())]] = True
     chosen &= flat > 0
     return np.asarray(chosen.reshape(posterior.shape))
-
-
-def _candidates(flat: NDArray[np.float64], mass: float) -> NDArray[np.int64]:
-    """Indexes of pixels that may belong to the set: the small ones need no sorting.
-
-    Pixels below ``(1 - mass) / N`` cannot sum to the rest of the mass.
-    """
-    return np.flatnonzero(flat >= (1.0 - mass) * flat.sum() / flat.size * (1 - 1e-6))
 
 
 def refined_mode(scores: NDArray[np.floating]) -> tuple[float, float]:

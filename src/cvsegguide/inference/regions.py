@@ -75,15 +75,8 @@ class Region:
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers, for JSON."""
-        return {
-            "rank": self.rank,
-            "probability": self.probability,
-            "row": self.row,
-            "col": self.col,
-            "lon": self.lon,
-            "lat": self.lat,
-            "area_m2": self.area_m2,
-        }
+        names = ("rank", "probability", "row", "col", "lon", "lat", "area_m2")
+        return {name: getattr(self, name) for name in names}
 
 
 def regions(

@@ -65,24 +65,16 @@ class Localization:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field but the arrays, in JSON types: what ``result.json`` holds."""
+        names = ("row", "col", "lon", "lat", "heading", "gsd", "fov", "model", "version")
         height, width = self.posterior.shape
+        headings = self.heading_posterior
         return {
-            "row": self.row,
-            "col": self.col,
-            "lon": self.lon,
-            "lat": self.lat,
-            "heading": self.heading,
-            "heading_posterior": (
-                None if self.heading_posterior is None else self.heading_posterior.tolist()
-            ),
+            **{name: getattr(self, name) for name in names},
+            "heading_posterior": None if headings is None else headings.tolist(),
             "regions": [region.to_dict() for region in self.regions],
-            "gsd": self.gsd,
             "bounds": None if self.bounds is None else list(self.bounds),
             "height": height,
             "width": width,
-            "fov": self.fov,
-            "model": self.model,
-            "version": self.version,
         }
 
     def save(self, directory: str | PathLike[str]) -> Path:

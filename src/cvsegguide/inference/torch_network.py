@@ -1,6 +1,5 @@
 """Networks in PyTorch, for :class:`cvsegguide.Localizer`."""
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cvsegguide.errors import CheckpointError, ConfigurationError, first_sentence
-from cvsegguide.inference.network import Answer, Pictures
+from cvsegguide.inference.network import Answer, Network, Pictures
 from cvsegguide.models.base import LocalizationModel, Prediction
 
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
@@ -57,11 +56,6 @@ def product_type(precision: str, device: torch.device) -> torch.dtype | None:
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[precision]
 
 
-def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Autocast to ``dtype``; nothing where it is None."""
-    return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
-
-
 def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     """``(H, W, 3)`` uint8 to ``(1, 3, H, W)`` float32 in [0, 1], channels side by side."""
     if not image.flags.writeable:
@@ -69,7 +63,7 @@ def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255.0
 
 
-class TorchNetwork:
+class TorchNetwork(Network):
     """A :class:`~cvsegguide.models.LocalizationModel` as a :class:`.network.Network`.
 
     Args:
@@ -86,6 +80,7 @@ class TorchNetwork:
     def __init__(
         self, model: LocalizationModel, device: str | torch.device, precision: str, compiled: bool
     ) -> None:
+        super().__init__(model, model.any_size)
         self.device = choose_device(device)
         self._type = product_type(precision, self.device)
         self.model = model.to(self.device).prepare_inference()
@@ -94,11 +89,6 @@ class TorchNetwork:
         if compiled:
             for part in self.model.compilable():
                 part.compile()
-        self.overhead_size, self.street_size = model.overhead_size, model.street_size
-        self.street_extent, self.gsd = model.street_extent, model.gsd
-        self.guidance, self.channels = model.guidance, model.channels
-        self.searches_headings, self.any_size = model.searches_headings, model.any_size
-        self.keeps_scale = model.any_size is not None
 
     @torch.inference_mode()
     def match(
@@ -110,7 +100,7 @@ class TorchNetwork:
         cache: dict[str, Any],
     ) -> Answer:
         """See :meth:`.network.Network.match`."""
-        with autocast(self.device, self._type):
+        with self._autocast():
             if "tile" not in cache:
                 overhead = self._batch(tiles)
                 known = None if landcover is None else self._tensor(landcover)
@@ -143,7 +133,7 @@ class TorchNetwork:
 
     @torch.inference_mode()
     def _segment(self, images: Pictures) -> Tensor:
-        with autocast(self.device, self._type):
+        with self._autocast():
             scores = self.model.segment(self._batch(images))
         if not bool(scores.sum(dtype=torch.float32).isfinite()):
             raise CheckpointError(
@@ -155,6 +145,9 @@ class TorchNetwork:
     def log_posterior(self, heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :meth:`.network.Network.log_posterior`."""
         return _array(self.model.log_posterior(Prediction(None, self._tensor(heatmap)))[0])
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self._type, enabled=self._type is not None)
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device)

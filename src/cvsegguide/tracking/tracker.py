@@ -117,7 +117,7 @@ class Tracker:
         ):
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"must be positive, got {value:g}", parameter=name)
-        if len(heights_to_try(camera_height)) > 1:
+        if len(heights_to_try(camera_height, True, localizer.name)) > 1:
             raise InputError(
                 "is not searched along a drive; give metres", parameter="camera_height"
             )
