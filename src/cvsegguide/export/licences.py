@@ -4,8 +4,6 @@ import re
 from os import PathLike, fspath
 from pathlib import Path
 
-UNKNOWN = "not stated"
-
 
 def license_of(source: str | PathLike[str]) -> str:
     """The licence that a model's card states.
@@ -28,7 +26,7 @@ def license_of(source: str | PathLike[str]) -> str:
     try:
         card = (folder / CARD).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return UNKNOWN
+        card = ""
     header = re.match(r"---\n(.*?)\n---", card, flags=re.DOTALL)
     stated = re.search(r"^license:\s*(\S.*?)\s*$", header[1] if header else "", flags=re.MULTILINE)
-    return stated[1] if stated else UNKNOWN
+    return stated[1] if stated else "not stated"

@@ -92,23 +92,16 @@ class Description:
         """
         if PREFIX + "format" not in metadata:
             raise CheckpointError(f"{source}: not written by `cvsegguide export` (no metadata)")
-        try:
-            version = int(metadata[PREFIX + "format"])
-        except ValueError:
-            version = 0
-        if version != FORMAT:
-            raise CheckpointError(
-                f"{source}: format {metadata[PREFIX + 'format']!r}, this version reads {FORMAT}"
-            )
+        version = metadata[PREFIX + "format"]
+        if version != str(FORMAT):
+            raise CheckpointError(f"{source}: format {version!r}, this version reads {FORMAT}")
         values: dict[str, Any] = {}
         for field in fields(cls):
-            text = metadata.get(PREFIX + field.name)
             try:
-                if text is None:
-                    raise ValueError("missing")
+                text = metadata[PREFIX + field.name]
                 value = text if field.type is str else json.loads(text)
                 values[field.name] = tuple(value) if isinstance(value, list) else value
-            except ValueError:
+            except (KeyError, ValueError):
                 raise CheckpointError(f"{source}: damaged metadata '{field.name}'") from None
         found = cls(**values)
         found._check(source)

@@ -49,7 +49,7 @@ def heights_to_try(
     return (camera_height,)
 
 
-def as_usual(view: NDArray[np.uint8], fov: float, height: float | None) -> NDArray[np.uint8]:
+def to_usual_height(view: NDArray[np.uint8], fov: float, height: float | None) -> NDArray[np.uint8]:
     """The street view as a camera of usual height would have taken it.
 
     Args:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cvsegguide.errors import CheckpointError, ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import wrap_degrees
 from cvsegguide.geo.panorama import canvas_of_picture
-from cvsegguide.inference.heights import as_usual, heights_to_try
+from cvsegguide.inference.heights import heights_to_try, to_usual_height
 from cvsegguide.inference.inputs import check_street, open_overhead
 from cvsegguide.inference.matching import match_image
 from cvsegguide.inference.network import Network, class_ids_of_channels
@@ -265,7 +265,7 @@ class Localizer:
         assumed = 0.0 if heading is None or unknown else heading
         canvases = [
             canvas_of_picture(
-                as_usual(view, fov, height),
+                to_usual_height(view, fov, height),
                 assumed - up,
                 fov,
                 network.street_size,

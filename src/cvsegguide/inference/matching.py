@@ -78,7 +78,7 @@ def match_image(
     if landcover is not None:
         ids, other = landcover
         guides = plan.cut(resample(ids, plan.size, nearest=True), np.uint8(other))
-    heat, cover = (Blender(plan.canvas, plan.windows) for _ in range(2))
+    heat, cover = Blender(plan.canvas, plan.windows), Blender(plan.canvas, plan.windows)
     search = None if headings is None else _HeadingSearch(headings)
     groups = list(batches(range(len(plan.windows)), batch_size))
     for number, group in enumerate(track(groups, "localising") if len(groups) > 1 else groups):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvsegguide.errors import CheckpointError
 from cvsegguide.landcover import ClassScheme
 
 Pictures = Sequence[NDArray[np.uint8]]
@@ -86,6 +87,12 @@ class Network(ABC):
     @abstractmethod
     def log_posterior(self, heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
         """Log-probabilities ``(H, W)`` of a heatmap ``(1, 1, H, W)``."""
+
+
+def check_numbers(total: float) -> None:
+    """Raise CheckpointError where scores of land cover that sum to ``total`` are not numbers."""
+    if not np.isfinite(total):
+        raise CheckpointError("the land-cover scores are not numbers; the weights are damaged")
 
 
 def class_ids_of_channels(channels: Sequence[str], scheme: ClassScheme) -> NDArray[np.uint8]:

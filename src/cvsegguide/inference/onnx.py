@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cvsegguide.errors import CheckpointError, ConfigurationError, first_sentence
 from cvsegguide.inference import description as names
 from cvsegguide.inference.description import Description
-from cvsegguide.inference.network import Answer, Network, Pictures
+from cvsegguide.inference.network import Answer, Network, Pictures, check_numbers
 from cvsegguide.io.images import check_file
 
 
@@ -115,10 +115,7 @@ class OnnxNetwork(Network):
         }
         given = {name: inputs[name] for name in self.inputs}
         scores: NDArray[np.float32] = self.run(given, [names.SCORES])[names.SCORES]
-        if not np.isfinite(scores.sum()):
-            raise CheckpointError(
-                "the model's scores of land cover are not numbers; its weights are damaged"
-            )
+        check_numbers(scores.sum())
         return scores
 
     def best_channels(self, images: Pictures) -> NDArray[np.uint8]:

@@ -44,7 +44,6 @@ def predict(
 
     Raises:
         ConfigurationError: Sizes do not fit the network, or true land cover is missing.
-        ValueError: ``fov`` lies outside (0, 360].
     """
     canvas: Tensor = street_canvas(street, heading, fov, model.street_size, model.street_extent)
     known = landcover if model.guidance == "truth" else None

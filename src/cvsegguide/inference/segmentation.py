@@ -157,15 +157,13 @@ class _Part:
         row: Number of the row of windows.
         columns: Numbers of the windows in it.
         image: ``(h, w, 3)`` on the model's grid, from the first window's first pixel on.
-        valid: Where the raster has data, from ``top`` and ``left`` of the raster on.
+        masks: Of each window where the pixels that are its own have data.
     """
 
     row: int
     columns: Sequence[int]
     image: NDArray[np.uint8]
-    valid: NDArray[np.bool_]
-    top: int
-    left: int
+    masks: list[NDArray[np.bool_]]
 
 
 def _segment(
@@ -181,19 +179,15 @@ def _segment(
     todo = list(product(range(len(down.starts)), groups))
     parts = (_read(raster, down, across, row, columns) for row, columns in todo)
     for part in track(_read_ahead(parts), "segmenting", len(todo)):
-        rows = down.own(part.row)
-        masks = {
-            column: part.valid[_moved(rows, -part.top), _moved(across.own(column), -part.left)]
-            for column in part.columns
-        }
+        masks = dict(zip(part.columns, part.masks, strict=True))
         wanted = [column for column, mask in masks.items() if mask.any()]
         for group in batches(wanted, at_once):
             best = _best_channels(network, part, down, across, group)
             for column, channels in zip(group, best, strict=True):
-                yield ids[channels] * masks[column], rows.start, across.own(column).start
+                yield ids[channels] * masks[column], down.cuts[part.row], across.cuts[column]
 
 
-def _moved(pixels: slice, by: int) -> slice:
+def _shift(pixels: slice, by: int) -> slice:
     return slice(pixels.start + by, pixels.stop + by)
 
 
@@ -209,7 +203,7 @@ def _best_channels(
     for column, values in zip(columns, found, strict=True):
         own, left = across.own(column), across.starts[column]
         if direct:
-            yield values[_moved(rows, -top), _moved(own, -left)]
+            yield values[_shift(rows, -top), _shift(own, -left)]
             continue
         box = (
             rows.start / down.step - top,
@@ -233,7 +227,9 @@ def _read(raster: Raster, down: _Axis, across: _Axis, row: int, columns: Sequenc
     if tall.beyond or wide.beyond:
         beyond = ((0, tall.beyond), (0, wide.beyond), (0, 0))
         image = np.pad(image, beyond, constant_values=_UNKNOWN)
-    return _Part(row, columns, image, valid, tall.low, wide.low)
+    rows = _shift(down.own(row), -tall.low)
+    masks = [valid[rows, _shift(across.own(column), -wide.low)] for column in columns]
+    return _Part(row, columns, image, masks)
 
 
 def _read_ahead(items: Iterable[_Item]) -> Iterator[_Item]:

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cvsegguide.errors import CheckpointError, ConfigurationError, first_sentence
-from cvsegguide.inference.network import Answer, Network, Pictures
+from cvsegguide.errors import ConfigurationError, first_sentence
+from cvsegguide.inference.network import Answer, Network, Pictures, check_numbers
 from cvsegguide.models.base import LocalizationModel, Prediction
 
 PRECISIONS = ("auto", "bf16", "fp16", "fp32")
@@ -135,10 +135,7 @@ class TorchNetwork(Network):
     def _segment(self, images: Pictures) -> Tensor:
         with self._autocast():
             scores = self.model.segment(self._batch(images))
-        if not bool(scores.sum(dtype=torch.float32).isfinite()):
-            raise CheckpointError(
-                "the model's scores of land cover are not numbers; its weights are damaged"
-            )
+        check_numbers(float(scores.sum(dtype=torch.float32)))
         return scores
 
     @torch.inference_mode()

@@ -15,7 +15,7 @@ import numpy as np
 from cvsegguide import __version__
 from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.geo import angular_difference, wrap_degrees
-from cvsegguide.inference.heights import as_usual, heights_to_try
+from cvsegguide.inference.heights import heights_to_try, to_usual_height
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.progress import track as show_progress
 from cvsegguide.tracking.belief import Estimate
@@ -224,7 +224,7 @@ class Tracker:
         compass = None if frame.compass is None else frame.compass - self.mosaic.up_azimuth
         view = None
         if frame.image is not None:
-            view = as_usual(read_image(frame.image, "street view"), frame.fov, self._height)
+            view = to_usual_height(read_image(frame.image, "street view"), frame.fov, self._height)
         return self.filter.step(view, motion, frame.fov, compass, frame.compass_error, first)
 
     def _snapshot(self, estimate: Estimate, truth: tuple[float, float] | None) -> Snapshot:
