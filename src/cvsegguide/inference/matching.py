@@ -187,7 +187,7 @@ class _HeadingSearch:
             share: ``(H, W)``, how much of each pixel counts as this window's.
         """
         heatmaps = [answer.heatmap[number, 0] for answer in answers]
-        logs = [np.float64(answer.heading_log[number]) for answer in answers]  # type: ignore[index]
+        logs = [np.asarray(answer.heading_log, np.float64)[number] for answer in answers]
         masses = np.array([_log_sum(heatmap) for heatmap in heatmaps])
         joint = np.logaddexp.reduce(masses[:, None] + np.stack(logs))
         mass = _log_sum(np.logaddexp.reduce(heatmaps) + np.log(share))
