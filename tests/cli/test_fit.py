@@ -505,6 +505,9 @@ def test_help(capfd: pytest.CaptureFixture[str], command: str) -> None:
     assert ("--resume" in first) == (command == "fit")
     assert ("--weights" in first) == (command != "fit")
     assert ("--sweep" in first) == (command == "test")
+    assert "--json" in shown
+    assert "--quiet" in shown
+    assert f"example:\n  cvsegguide {command} --" in shown
 
 
 def test_weights_without_validation_are_the_last(

@@ -79,9 +79,6 @@ def test_json(files, capsys):
     assert table["gsd"] == 0.5
     assert table["heading"] == 270.0
     assert sorted(file.name for file in files.iterdir()) == ["overhead.png", "street.png"]
-
-
-def test_json_alone_on_stdout(files, capsys):
     assert main([*COMMAND, "--json", "--out", "out"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["model"] == "colour"
@@ -178,17 +175,6 @@ def test_the_height_of_the_camera(files, capsys):
     with pytest.raises(SystemExit):
         main([*COMMAND, "--camera-height", "tall"])
     assert "invalid camera height value: 'tall'" in capsys.readouterr().err
-
-
-def test_help_names_the_options(capsys):
-    with pytest.raises(SystemExit):
-        main(["localize", "--help"])
-    text = capsys.readouterr().out
-    for option in (
-        "--model", "--bounds", "--gsd", "--heading", "--fov", "--camera-height", "--landcover",
-        "--out",
-    ):  # fmt: skip
-        assert option in text
 
 
 def test_nothing_is_loaded_that_localising_does_not_need(files):

@@ -87,15 +87,6 @@ def test_every_command_explains_itself(
     assert f"cvsegguide {' '.join(words)}" in after, "one example each"
 
 
-@pytest.mark.slow
-def test_help_of_training_has_the_common_options_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", "--help"]) == 0
-    out = capsys.readouterr().out
-    assert "--json" in out
-    assert "--quiet" in out
-    assert "example:\n  cvsegguide predict --" in out
-
-
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out

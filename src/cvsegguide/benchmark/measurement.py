@@ -12,7 +12,6 @@ from importlib import metadata
 from typing import Any
 
 from cvsegguide import __version__
-from cvsegguide.console import processor_name, usable_cores
 
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "numpy", "numba", "rasterio", "pillow")
 
@@ -105,6 +104,8 @@ def _resident(field: str) -> float:
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, and the versions of the libraries that matter for speed."""
     import torch
+
+    from cvsegguide.console import processor_name, usable_cores  # not in every revision compared
 
     memory = None
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
