@@ -26,9 +26,9 @@ def test_mass_from_log():
     mass = mass_from_log(np.log([[1.0, 3.0], [4.0, 2.0]]) + 1000)
     assert np.allclose(mass, [[0.1, 0.3], [0.4, 0.2]])
     valid = np.array([[True, False], [True, True]])
-    masked = mass_from_log(np.log([[1.0, 3.0], [4.0, 2.0]]), valid)
+    masked = mass_from_log(np.where(valid, np.log([[1.0, 3.0], [4.0, 2.0]]), -np.inf))
     assert np.allclose(masked, [[1 / 7, 0], [4 / 7, 2 / 7]])
-    assert np.allclose(mass_from_log(np.full((2, 2), -np.inf), valid), valid / 3)
+    assert np.allclose(mass_from_log(np.full((2, 2), -np.inf)), 1 / 4)
     assert mass_from_log(np.array([[-1e5, -np.inf, 0.0]])).tolist() == [[0.0, 0.0, 1.0]]
 
 

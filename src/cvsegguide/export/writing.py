@@ -110,19 +110,13 @@ def write_program(
         with atomic_path(path) as temporary:
             texts = {PROGRAM_METADATA: json.dumps(facts.to_metadata(), indent=1)}
             torch.export.save(program, temporary, extra_files=texts)
-            return (
-                _check(model, network, facts, _program_runner(temporary, network), path)
-                if check
-                else None
-            )
+            if not check:
+                return None
+            return _check(model, network, facts, _program_runner(temporary, network), path)
 
 
 def need_onnx(check: bool = True) -> None:
-    """Refuse to begin where packages of the extra ``onnx`` are missing.
-
-    Raises:
-        ConfigurationError: The message names them.
-    """
+    """Raise ConfigurationError where packages of the extra ``onnx`` are missing."""
     wanted = ("onnx", "onnxscript", *(("onnxruntime",) if check else ()))
     missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:

@@ -46,7 +46,10 @@ def street_canvas(
     Raises:
         ValueError: ``fov`` lies outside (0, 360], or shapes do not agree.
     """
-    headings, fovs = _numbers(heading), _numbers(fov)
+    headings, fovs = (
+        np.array(values.tolist() if hasattr(values, "tolist") else values, np.float64)
+        for values in (heading, fov)
+    )
     if not len(headings) == len(fovs) == len(street):
         raise ValueError(f"heading and fov must have shape ({len(street)},)")
     if not ((fovs > 0) & (fovs <= FULL_CIRCLE + TOLERANCE)).all():
@@ -116,10 +119,6 @@ def _library(array: Any) -> Any:
     import torch
 
     return torch
-
-
-def _numbers(values: Any) -> NDArray[np.float64]:
-    return np.asarray(values.tolist() if hasattr(values, "tolist") else values, np.float64)
 
 
 def _like(values: NDArray[Any], other: Any) -> Any:
@@ -192,8 +191,7 @@ def canvas_of_picture(
 
     Args:
         picture: ``(h, w, 3)`` uint8.
-        heading, fov: Degrees.
-        size, extent: As of :func:`street_canvas`.
+        heading, fov, size, extent: As of :func:`street_canvas`.
 
     Returns:
         ``(1, 3, H, W)`` float32.

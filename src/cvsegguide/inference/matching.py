@@ -98,7 +98,7 @@ def match_image(
     # What was padded around the image must not bear on the temperature.
     scores = network.log_posterior(heat.result()[None, :, *plan.inner])
     channels = None
-    if not cover.is_empty:
+    if answers[0].landcover is not None:
         best = resample_scores(cover.result()[:, *plan.inner], aerial.shape).argmax(axis=0)
         channels = best.astype(np.uint8)
     if search is None:

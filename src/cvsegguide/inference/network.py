@@ -1,7 +1,9 @@
 """What a localisation has to know of a network, whatever runs it. No PyTorch here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,9 +82,15 @@ class Network(ABC):
             ConfigurationError: The network predicts no land cover.
         """
 
-    @abstractmethod
     def best_channels(self, images: Pictures) -> NDArray[np.uint8]:
         """The channel with the highest of those scores, ``(N, H, W)``."""
+        return np.asarray(self.segment(images).argmax(axis=1), np.uint8)
+
+    @contextmanager
+    def thread_pool(self) -> Iterator[ThreadPoolExecutor]:
+        """Threads to call :meth:`segment` and :meth:`best_channels` in side by side."""
+        with ThreadPoolExecutor(1, "segmenting") as pool:
+            yield pool
 
     @abstractmethod
     def log_posterior(self, heatmap: NDArray[np.float32]) -> NDArray[np.float32]:

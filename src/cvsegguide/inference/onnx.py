@@ -59,14 +59,9 @@ class OnnxNetwork(Network):
         self.description = Description.from_metadata(metadata, fspath(path))
         self.inputs = [entry.name for entry in self._session.get_inputs()]
         self.outputs = [entry.name for entry in self._session.get_outputs()]
-        for kind, name, present in (
-            ("input", names.OVERHEAD, self.inputs),
-            ("input", names.STREET, self.inputs),
-            ("output", names.HEATMAP, self.outputs),
-            ("output", names.POSTERIOR, self.outputs),
-        ):
-            if name not in present:
-                raise CheckpointError(f"{fspath(path)}: no {kind} '{name}'")
+        for name in (names.OVERHEAD, names.STREET, names.HEATMAP, names.POSTERIOR):
+            if name not in (*self.inputs, *self.outputs):
+                raise CheckpointError(f"{fspath(path)}: no input or output '{name}'")
         super().__init__(self.description, any_size=None)  # a file has one size
 
     def run(
@@ -117,10 +112,6 @@ class OnnxNetwork(Network):
         scores: NDArray[np.float32] = self.run(given, [names.SCORES])[names.SCORES]
         check_numbers(scores.sum())
         return scores
-
-    def best_channels(self, images: Pictures) -> NDArray[np.uint8]:
-        """See :meth:`.network.Network.best_channels`."""
-        return np.asarray(self.segment(images).argmax(axis=1), np.uint8)
 
     def log_posterior(self, heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :meth:`.network.Network.log_posterior`."""

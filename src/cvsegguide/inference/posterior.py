@@ -7,17 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def mass_from_log(
-    log_posterior: NDArray[np.floating], valid: NDArray[np.bool_] | None = None
-) -> NDArray[np.float64]:
-    """Normalise log-probabilities ``(H, W)``, known up to a constant, over the valid pixels.
-
-    Without any finite value the result is uniform over the valid pixels.
-    """
+def mass_from_log(log_posterior: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Normalise log-probabilities ``(H, W)``, known up to a constant; uniform without any."""
     scores = np.asarray(log_posterior, np.float64)
-    usable = np.isfinite(scores) if valid is None else np.isfinite(scores) & valid
+    usable = np.isfinite(scores)
     if not usable.any():
-        return _uniform(valid if valid is not None else np.ones(scores.shape, bool))
+        return _uniform(np.ones(scores.shape, bool))
     mass = np.zeros(scores.shape)
     mass[usable] = np.exp(scores[usable] - scores[usable].max())
     return np.asarray(mass / mass.sum())

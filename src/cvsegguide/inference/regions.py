@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from cvsegguide.geo import GeoReference
 from cvsegguide.inference.posterior import highest_density_mask
 
-Method = Literal["modes", "grid"]
-
 _FINE = 1_000_000
 """Pixels that the watershed divides one by one."""
 
@@ -81,7 +79,7 @@ class Region:
 
 def regions(
     posterior: NDArray[np.floating],
-    method: Method = "modes",
+    method: Literal["modes", "grid"] = "modes",
     n: int | None = None,
     mass: float = 0.9,
     *,

@@ -7,12 +7,12 @@ that what is held does not grow with the raster.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise, product
 from os import PathLike
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,8 @@ _FILTER = 8
 _CACHE = 32
 """Megabytes that GDAL may keep of what it reads and writes."""
 
-_Item = TypeVar("_Item")
+AHEAD = 8
+"""Groups of windows that are segmented, or wait to be written, at most."""
 
 
 def segment_array(
@@ -155,15 +156,15 @@ class _Part:
 
     Attributes:
         row: Number of the row of windows.
-        columns: Numbers of the windows in it.
+        first: Number of the first window in it.
         image: ``(h, w, 3)`` on the model's grid, from the first window's first pixel on.
-        masks: Of each window where the pixels that are its own have data.
+        masks: Of each window, by number, where the pixels that are its own have data.
     """
 
     row: int
-    columns: Sequence[int]
+    first: int
     image: NDArray[np.uint8]
-    masks: list[NDArray[np.bool_]]
+    masks: dict[int, NDArray[np.bool_]]
 
 
 def _segment(
@@ -177,14 +178,25 @@ def _segment(
     per_read = max(1, int(WIDTH / max(1.0, across.step) / across.side))
     groups = list(batches(range(len(across.starts)), per_read))
     todo = list(product(range(len(down.starts)), groups))
-    parts = (_read(raster, down, across, row, columns) for row, columns in todo)
-    for part in track(_read_ahead(parts), "segmenting", len(todo)):
-        masks = dict(zip(part.columns, part.masks, strict=True))
-        wanted = [column for column, mask in masks.items() if mask.any()]
-        for group in batches(wanted, at_once):
-            best = _best_channels(network, part, down, across, group)
-            for column, channels in zip(group, best, strict=True):
-                yield ids[channels] * masks[column], down.cuts[part.row], across.cuts[column]
+
+    def segment(part: _Part, group: Sequence[int]) -> list[tuple[NDArray[np.uint8], int, int]]:
+        best = _best_channels(network, part, down, across, group)
+        return [
+            (ids[channels] * part.masks[column], down.cuts[part.row], across.cuts[column])
+            for column, channels in zip(group, best, strict=True)
+        ]
+
+    waiting: deque[Future[list[tuple[NDArray[np.uint8], int, int]]]] = deque()
+    with network.thread_pool() as pool:
+        for row, columns in track(todo, "segmenting"):
+            part = _read(raster, down, across, row, columns)
+            wanted = [column for column, mask in part.masks.items() if mask.any()]
+            for group in batches(wanted, at_once):
+                waiting.append(pool.submit(segment, part, group))
+                if len(waiting) > AHEAD:
+                    yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
 
 
 def _shift(pixels: slice, by: int) -> slice:
@@ -195,7 +207,7 @@ def _best_channels(
     network: Network, part: _Part, down: _Axis, across: _Axis, columns: Sequence[int]
 ) -> Iterator[NDArray[np.uint8]]:
     """Of each window the best channels of the raster's pixels that are its own."""
-    lefts = [across.starts[column] - across.starts[part.columns[0]] for column in columns]
+    lefts = [across.starts[column] - across.starts[part.first] for column in columns]
     images = [part.image[:, left : left + across.side] for left in lefts]
     direct = down.step == across.step == 1
     found = network.best_channels(images) if direct else network.segment(images)
@@ -228,18 +240,8 @@ def _read(raster: Raster, down: _Axis, across: _Axis, row: int, columns: Sequenc
         beyond = ((0, tall.beyond), (0, wide.beyond), (0, 0))
         image = np.pad(image, beyond, constant_values=_UNKNOWN)
     rows = _shift(down.own(row), -tall.low)
-    masks = [valid[rows, _shift(across.own(column), -wide.low)] for column in columns]
-    return _Part(row, columns, image, masks)
-
-
-def _read_ahead(items: Iterable[_Item]) -> Iterator[_Item]:
-    """The same items, the next of which is made in a thread meanwhile."""
-    iterator = iter(items)
-    with ThreadPoolExecutor(1, "reading") as reader:
-        following = reader.submit(next, iterator, None)
-        while (item := following.result()) is not None:
-            following = reader.submit(next, iterator, None)
-            yield item
+    masks = {column: valid[rows, _shift(across.own(column), -wide.low)] for column in columns}
+    return _Part(row, columns[0], image, masks)
 
 
 def _size_on_grid(network: Network, raster: Raster) -> tuple[int, int]:

@@ -1,5 +1,8 @@
 """Networks in PyTorch, for :class:`cvsegguide.Localizer`."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,8 +14,11 @@ from cvsegguide.errors import ConfigurationError, first_sentence
 from cvsegguide.inference.network import Answer, Network, Pictures, check_numbers
 from cvsegguide.models.base import LocalizationModel, Prediction
 
-PRECISIONS = ("auto", "bf16", "fp16", "fp32")
-"""What :func:`product_type` takes."""
+WINDOWS_AT_ONCE = 4
+"""Groups of windows that a CPU segments side by side, at most: each needs its memory."""
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
+"""What products are computed in; None: float32."""
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
@@ -46,14 +52,14 @@ def product_type(precision: str, device: torch.device) -> torch.dtype | None:
     Raises:
         ConfigurationError: The precision is not one of :data:`PRECISIONS`.
     """
-    if precision not in PRECISIONS:
-        raise ConfigurationError(
-            f"is '{precision}', not one of {', '.join(PRECISIONS)}", "precision"
-        )
     if precision == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if fast else None
-    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[precision]
+    if precision not in PRECISIONS:
+        raise ConfigurationError(
+            f"is '{precision}', not one of auto, {', '.join(PRECISIONS)}", "precision"
+        )
+    return PRECISIONS[precision]
 
 
 def to_tensor(image: NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -130,6 +136,19 @@ class TorchNetwork(Network):
         # Faster on a CPU than argmax, several times.
         best: NDArray[np.uint8] = self._segment(images).max(dim=1).indices.byte().cpu().numpy()
         return best
+
+    @contextmanager
+    def thread_pool(self) -> Iterator[ThreadPoolExecutor]:
+        """See :meth:`.network.Network.thread_pool`; windows share a CPU better than layers do."""
+        threads = torch.get_num_threads()
+        count = min(threads, WINDOWS_AT_ONCE) if self.device.type == "cpu" else 1
+        each = threads // count
+        with ThreadPoolExecutor(count, "segmenting", torch.set_num_threads, (each,)) as pool:
+            try:
+                yield pool
+            finally:
+                pool.shutdown()
+                torch.set_num_threads(threads)  # what threads that come later begin with
 
     @torch.inference_mode()
     def _segment(self, images: Pictures) -> Tensor:

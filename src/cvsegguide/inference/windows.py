@@ -84,11 +84,6 @@ class Blender:
             self._total = np.zeros((len(scores), *self._weight.shape), np.float32)
         self._total[:, window.rows, window.columns] += scores * self.share(window)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was added."""
-        return self._total is None
-
     def result(self) -> NDArray[np.float32]:
         """``(C, H, W)``, once every window was added."""
         assert self._total is not None

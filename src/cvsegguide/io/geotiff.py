@@ -141,6 +141,7 @@ def _order(source: Path, target: Path, dtype: str, overviews: str) -> None:
             overview_resampling=overviews,
             statistics="yes",
             bigtiff="if_safer",
+            num_threads="all_cpus",
         )
     except Exception as error:  # GDAL's own errors share no public base
         raise OSError(str(error)) from None
