@@ -83,6 +83,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _link(arguments: argparse.Namespace) -> int:
     from cvsegguide.data import layout
+    from cvsegguide.data.city_lists import read_city
+    from cvsegguide.data.lists import refuse
 
     cities = layout.city_folders(arguments.root, arguments.city)
     if len(cities) > 1 and (arguments.out or arguments.compare):
@@ -91,13 +93,13 @@ def _link(arguments: argparse.Namespace) -> int:
     status = 0
     report: dict[str, dict[str, Any]] = {}
     for city, folder in cities.items():
-        links = layout.link_city(folder, None if arguments.exact else layout.DECIMALS)
+        links = read_city(folder, refuse(), None if arguments.exact else layout.DECIMALS)
         names = links.names()
         found: dict[str, Any] = {
-            "links": len(links.table.indices),
+            "links": len(links.pairs),
             "panoramas": len(links.panoramas),
             "tiles": len(names),
-            "empty_tiles": int((links.table.counts == 0).sum()),
+            "empty_tiles": sum(not views for views in names.values()),
         }
         lines = [
             f"{city}: {found['links']} links of {found['panoramas']} panoramas in "

@@ -156,9 +156,7 @@ class BrooklynQueens(CrossViewDataset):
         self.panoramas = pack_names(lists.panoramas)
         self.bounds, self.lonlat, self._slippy = lists.bounds, lists.lonlat, lists.slippy
         self.pairs = lists.pairs
-        self._first_tile = np.full(len(lists.panoramas), -1, np.int32)
-        # of repeated places the last assignment stays
-        self._first_tile[self.pairs[::-1, 1]] = self.pairs[::-1, 0]
+        self._first_tile = lists.first_tiles
         self._headings = read_headings(self.folder, lists.panoramas, refuse())
         if index is not None and lines is not None:
             self.pairs = choose_pairs(Path(index), lines, lists)

@@ -1,13 +1,13 @@
 """The lists of a city in the layout of Brooklyn & Queens: names, bounds, places, chosen pairs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.data.linking import LinkTable, link_table
+from cvsegguide.data.linking import link_pairs
 from cvsegguide.data.lists import AddFinding, parse_numbers, read_names, read_rows
 from cvsegguide.errors import DatasetError
 from cvsegguide.geo import parse_tile_name, tile_bounds
@@ -42,30 +42,31 @@ class City:
     slippy: NDArray[np.bool_]
     boxes: dict[str, tuple[int, Box | None]]
     lonlat: NDArray[np.float64]
-    decimals: int | None = field(default=None)
-
-    @cached_property
-    def table(self) -> LinkTable:
-        """Panoramas of each tile, of those whose place is known."""
-        bounds = self.bounds if self.decimals is None else np.round(self.bounds, self.decimals)
-        # A tile or panorama without a place becomes one that nothing can meet.
-        unknown, lost = (np.isnan(table).any(axis=1) for table in (bounds, self.lonlat))
-        bounds, lonlat = bounds.copy(), self.lonlat.copy()
-        bounds[unknown], lonlat[lost] = -1e9, 1e9
-        return link_table(bounds, lonlat)
+    decimals: int | None = None
 
     @cached_property
     def pairs(self) -> NDArray[np.int32]:
-        """``(K, 2)``: tile and panorama of each link, in the order of tiles, then panoramas."""
-        tiles = np.repeat(np.arange(len(self.tiles)), self.table.counts)
-        return np.stack([tiles, self.table.indices], axis=1).astype(np.int32)
+        """``(K, 2)``: tile and panorama of each link, in the order of tiles, then panoramas.
+
+        Tiles and panoramas whose place is not known are in none.
+        """
+        bounds = self.bounds if self.decimals is None else np.round(self.bounds, self.decimals)
+        return link_pairs(bounds, self.lonlat).astype(np.int32)
+
+    @cached_property
+    def first_tiles(self) -> NDArray[np.int32]:
+        """``(M,)``: the first tile that each panorama lies in, -1 for none."""
+        first = np.full(len(self.panoramas), -1, np.int32)
+        # of repeated places the last assignment stays
+        first[self.pairs[::-1, 1]] = self.pairs[::-1, 0]
+        return first
 
     def names(self) -> dict[str, list[str]]:
         """Tile -> names of its panoramas, sorted: the form in which links are published."""
-        return {
-            tile: sorted(self.panoramas[view] for view in views)
-            for tile, views in zip(self.tiles, self.table, strict=True)
-        }
+        names: dict[str, list[str]] = {tile: [] for tile in self.tiles}
+        for tile, view in self.pairs.tolist():
+            names[self.tiles[tile]].append(self.panoramas[view])
+        return {tile: sorted(views) for tile, views in names.items()}
 
 
 def places_in_tile(bounds: NDArray[np.float64], lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,7 +87,7 @@ def places_in_tile(bounds: NDArray[np.float64], lonlat: NDArray[np.float64]) -> 
     return np.stack([rows, (lonlat[..., 0] - west) / (east - west)], axis=-1)
 
 
-def read_city(folder: Path, add: AddFinding) -> City:
+def read_city(folder: Path, add: AddFinding, decimals: int | None = None) -> City:
     """Read the lists of one city's folder.
 
     Bounds follow from the slippy name; ``bboxes.txt`` is checked against it, to 2 % of a tile.
@@ -96,6 +97,10 @@ def read_city(folder: Path, add: AddFinding) -> City:
     Args:
         folder: The city's folder.
         add: Takes what is wrong.
+        decimals: Places to which bounds are rounded before linking, as for the published links
+            (:data:`~cvsegguide.data.layout.DECIMALS`): positions are given to six places, and a
+            panorama whose place was rounded onto a border counts for both tiles. None takes the
+            exact bounds.
     """
     listed = folder / "overhead" / "images.txt"
     tiles, _ = read_names(listed, add)
@@ -127,7 +132,7 @@ def read_city(folder: Path, add: AddFinding) -> City:
                 )
                 add("contradiction", path, detail, name)
     panoramas, lonlat = _read_places(folder / "streetview", add)
-    return City(folder, list(tiles), panoramas, bounds, slippy, boxes, lonlat)
+    return City(folder, list(tiles), panoramas, bounds, slippy, boxes, lonlat, decimals)
 
 
 def _read_boxes(path: Path, add: AddFinding) -> dict[str, tuple[int, Box | None]]:

@@ -1,15 +1,12 @@
-"""Trees in the layout of Brooklyn & Queens, as preparation sees them: cities and their links."""
+"""Trees in the layout of Brooklyn & Queens: their cities, and links as they were published."""
 
 import gzip
 import json
 import zlib
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from cvsegguide.data.city_lists import City, read_city
-from cvsegguide.data.lists import refuse
 from cvsegguide.errors import DatasetError, InputError
 from cvsegguide.io.pickles import load_plain_pickle
 
@@ -45,21 +42,6 @@ def city_folders(root: str | PathLike[str], city: str | None = None) -> dict[str
             f"{root}: no folder in it has {LIST.as_posix()} (the layout of Brooklyn & Queens)"
         )
     return found
-
-
-def link_city(folder: Path, decimals: int | None = None) -> City:
-    """One city, its panoramas linked to its tiles.
-
-    Args:
-        folder: The city's folder.
-        decimals: Round the bounds to so many places before linking, as the published links do
-            (:data:`DECIMALS`): positions are given to six places, and a panorama whose place was
-            rounded onto a border counts for both tiles. None takes the exact bounds.
-
-    Raises:
-        DatasetError: A list is missing or malformed.
-    """
-    return replace(read_city(folder, refuse()), decimals=decimals)
 
 
 def read_links(path: str | PathLike[str]) -> dict[str, list[str]]:

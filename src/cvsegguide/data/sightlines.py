@@ -9,7 +9,7 @@ file carries in a text entry what it was computed from, so that a second run lea
 nothing has changed.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from cvsegguide.data.city_lists import City, places_in_tile
+from cvsegguide.data.broken import BrokenFileError
+from cvsegguide.data.city_lists import City, places_in_tile, read_city
 from cvsegguide.data.decode import decode_ids
-from cvsegguide.data.layout import link_city
+from cvsegguide.data.lists import refuse
 from cvsegguide.data.parallel import bounded_map
-from cvsegguide.errors import CVSegGuideError, InputError
+from cvsegguide.errors import InputError
 from cvsegguide.geo.sightline import sightline
 from cvsegguide.io.atomic import atomic_path
 from cvsegguide.progress import track
@@ -47,22 +48,6 @@ class Written:
     kept: int = 0
     blind: int = 0
     faults: dict[str, str] = field(default_factory=dict)
-
-    def add(self, other: "Written") -> None:
-        """Add the counts of another."""
-        self.written += other.written
-        self.kept += other.kept
-        self.blind += other.blind
-        self.faults.update(other.faults)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One tile: its land cover, and position and file of each of its maps."""
-
-    landcover: Path
-    positions: NDArray[np.float64]
-    files: list[Path]
 
 
 def sightline_path(folder: Path, panorama: str, tile: str | None = None) -> Path:
@@ -114,46 +99,45 @@ def write_sightlines(
         raise InputError(f"must be a positive number of pixels, got {sigma}", parameter="sigma")
     if not (folder / "labels" / "landcover").is_dir():
         raise InputError(f"{folder / 'labels' / 'landcover'}: no such folder")
-    links = link_city(folder)
+    city = read_city(folder, refuse())
+    tiles, starts = np.unique(city.pairs[:, 0], return_index=True)
 
-    def work(job: _Job) -> Written:
-        return _write_tile(job, sigma, tuple(sorted(obstacles)), bits, overwrite)
+    def work(views: NDArray[np.int32]) -> Written:
+        return _write_tile(city, views, sigma, tuple(sorted(obstacles)), bits, overwrite)
 
     total = Written()
-    tiles = int((links.table.counts > 0).sum())
-    for result in track(bounded_map(work, _jobs(folder, links), workers), description, tiles):
-        total.add(result)
+    results = bounded_map(work, np.split(city.pairs, starts[1:]) if len(tiles) else [], workers)
+    for result in track(results, description, len(tiles)):
+        total.written += result.written
+        total.kept += result.kept
+        total.blind += result.blind
+        total.faults |= result.faults
     return total
 
 
-def _jobs(folder: Path, links: City) -> Iterator[_Job]:
-    seen = np.zeros(len(links.panoramas), np.bool_)
-    for number, views in enumerate(links.table):
-        if not len(views):
-            continue
-        tile = links.tiles[number]
-        files = [
-            sightline_path(folder, links.panoramas[view], tile if seen[view] else None)
-            for view in views
-        ]
-        seen[views] = True
-        path = (folder / "labels" / "landcover" / tile).with_suffix(".png")
-        yield _Job(path, places_in_tile(links.bounds[number], links.lonlat[views]), files)
-
-
 def _write_tile(
-    job: _Job, sigma: float, obstacles: tuple[int, ...], bits: int, overwrite: bool
+    city: City,
+    pairs: NDArray[np.int32],
+    sigma: float,
+    obstacles: tuple[int, ...],
+    bits: int,
+    overwrite: bool,
 ) -> Written:
+    """The maps of ``pairs`` ``(K, 2)``, all of one tile."""
     result = Written()
+    tile = city.tiles[pairs[0, 0]]
+    landcover = (city.folder / "labels" / "landcover" / tile).with_suffix(".png")
     try:
-        cover = decode_ids(job.landcover)
-    except CVSegGuideError as error:
-        reason = str(error).removeprefix(f"{job.landcover}: ")
-        result.faults[str(job.landcover)] = reason
+        cover = decode_ids(landcover)
+    except BrokenFileError as error:
+        result.faults[str(landcover)] = error.reason
         return result
     height, width = cover.shape
     blocks = ",".join(map(str, obstacles))
-    for (down, right), path in zip(job.positions.tolist(), job.files, strict=True):
+    places = places_in_tile(city.bounds[pairs[0, 0]], city.lonlat[pairs[:, 1]])
+    for (number, view), (down, right) in zip(pairs.tolist(), places.tolist(), strict=True):
+        first = city.first_tiles[view] == number
+        path = sightline_path(city.folder, city.panoramas[view], None if first else tile)
         row, col = down * height, right * width
         recipe = f"sigma={sigma:g} obstacles={blocks} row={row:.4f} col={col:.4f} bits={bits}"
         if not overwrite and _is_current(path, recipe, (width, height)):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cvsegguide.data.checks.files import FileTask, Role, find_odd_sizes, inspect_all
-from cvsegguide.data.checks.overlap import find_overlaps
 from cvsegguide.data.checks.report import Report
 from cvsegguide.data.city_lists import City, read_city
 from cvsegguide.data.layout import LIST
+from cvsegguide.data.linking import find_overlaps
 from cvsegguide.io.atomic import write_text
 from cvsegguide.landcover import NYC
 
@@ -156,13 +156,13 @@ def _check_files(check: _Check, workers: int) -> None:
 def _check_links(check: _Check) -> None:
     city = check.city
     linked = np.zeros(len(city.panoramas), np.bool_)
-    linked[city.table.indices] = True
+    linked[city.pairs[:, 1]] = True
     for row in np.flatnonzero(~linked & ~np.isnan(city.lonlat).any(axis=1)).tolist():
         lon, lat = city.lonlat[row]
         path = city.folder / "streetview" / "images" / city.panoramas[row]
         check.add("outside", path, f"({lat:.6f}, {lon:.6f}) lies in no tile")
-    check.report.counts[f"{check.name} pairs"] = len(city.table.indices)
-    empty = int((city.table.counts == 0).sum())
+    check.report.counts[f"{check.name} pairs"] = len(city.pairs)
+    empty = len(city.tiles) - len(np.unique(city.pairs[:, 0]))
     check.report.counts[f"{check.name} tiles without panorama"] = empty
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from cvsegguide.data.checks.files import FileTask, Role, inspect_all
-from cvsegguide.data.checks.overlap import find_overlaps
 from cvsegguide.data.checks.report import Report
+from cvsegguide.data.linking import find_overlaps
 from cvsegguide.data.manifest_rules import check_place, check_rows, check_view
 from cvsegguide.data.manifest_table import Table, line_numbers, place_of, read_csv, read_table
 from cvsegguide.errors import CVSegGuideError
