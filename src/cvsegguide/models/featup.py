@@ -139,7 +139,6 @@ class FeatUpModel(PairModel):
     """
 
     name = "featup"
-    most_lanes = 4  # a lane takes about a gigabyte
 
     def __init__(
         self,

@@ -72,10 +72,10 @@ def estimate(
     """Position of the best score, in pixels."""
     maps = F.avg_pool2d(F.one_hot(classes, 4).permute(2, 0, 1)[None].float(), CELL)
     size = (maps.shape[-2], maps.shape[-1])
-    spectrum = conjugate_spectrum(maps, RADIUS)
+    spectra = [conjugate_spectrum(maps, RADIUS)]
     coordinates, _ = template_coordinates(grid, RADIUS, GSD * CELL)
     metric = to_metric(torch.cat((polar * weight, weight))[None], coordinates[None])
-    score = scores_at(correlate(spectrum, metric[:, :, :-1], size), size, RADIUS, CELL)
+    score = scores_at(correlate(spectra, metric[:, :, :-1], size), size, CELL)
     seen = weight_inside(metric[:, :, -1], size)
     # a few cells that agree in a corner are no evidence
     seen = F.interpolate(seen.clamp_min(0.3 * float(metric[:, :, -1].sum())), scale_factor=CELL)
@@ -119,8 +119,8 @@ def test_a_turned_street_view_fits_the_turned_overhead() -> None:
 def score(maps: Tensor, template: Tensor, fine: int = 1) -> Tensor:
     """``(B, fine * H, fine * W)`` of maps and templates ``(B, C, S, S)``."""
     radius, size = template.shape[-1] // 2, (maps.shape[-2], maps.shape[-1])
-    images = correlate(conjugate_spectrum(maps, radius), template[:, None], size)
-    return scores_at(images, size, radius, fine)[:, 0]
+    images = correlate([conjugate_spectrum(maps, radius)], template[:, None], size)
+    return scores_at(images, size, fine)[:, 0]
 
 
 def test_correlation_equals_the_sum_it_stands_for() -> None:
@@ -177,6 +177,18 @@ def test_weight_inside_is_the_correlation_with_a_map_of_ones() -> None:
     assert torch.allclose(weight_inside(weight[:, 0], (12, 10)), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("fine", [1, 4])
+def test_turned_maps_stand_for_turned_templates(fine: int) -> None:
+    generator = torch.Generator().manual_seed(2)
+    maps = torch.randn(1, 3, 14, 14, generator=generator)
+    template = torch.randn(2, 1, 3, 9, 9, generator=generator)
+    spectra = [conjugate_spectrum(maps.rot90(n, (2, 3)), 4) for n in range(4)]
+    found = scores_at(correlate(spectra, template, (14, 14)), (14, 14), fine)
+    for quarters in range(4):
+        turned = template[:, 0].rot90(-quarters, (2, 3))
+        assert torch.allclose(found[:, quarters], score(maps, turned, fine), atol=1e-4)
+
+
 @pytest.mark.parametrize("maps", [1, 2])
 def test_gradients_of_scores(maps: int) -> None:
     """Against differences, in places between the cells."""
@@ -186,8 +198,8 @@ def test_gradients_of_scores(maps: int) -> None:
     weight = torch.randn(2, 3, 12, 8, generator=generator)
 
     def total() -> Tensor:
-        images = correlate(conjugate_spectrum(overhead, 2), template, (6, 4))
-        return (scores_at(images, (6, 4), 2, 2) * weight).sum()
+        images = correlate([conjugate_spectrum(overhead, 2)], template, (6, 4))
+        return (scores_at(images, (6, 4), 2) * weight).sum()
 
     for leaf, gradient in zip(
         (overhead, template), torch.autograd.grad(total(), (overhead, template)), strict=True

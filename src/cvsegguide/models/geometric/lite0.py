@@ -38,9 +38,9 @@ class SameConv(nn.Conv2d):
     def forward(self, features: Tensor) -> Tensor:
         if self.stride[0] == 1:
             return super().forward(features)
-        spare = self.kernel_size[0] - 2
-        features = F.pad(features, (spare // 2, spare - spare // 2) * 2)
-        return F.conv2d(features, self.weight, self.bias, self.stride, 0, 1, self.groups)
+        # an empty row and column in front of the kernel is cheaper than a frame about the features
+        weight = F.pad(self.weight, (1, 0, 1, 0))
+        return F.conv2d(features, weight, self.bias, self.stride, self.padding, 1, self.groups)
 
 
 def _convolution(

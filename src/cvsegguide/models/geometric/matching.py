@@ -8,7 +8,7 @@ between the cells follows by trigonometric interpolation, a product with a matri
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -48,22 +48,36 @@ def conjugate_spectrum(maps: Tensor, radius: int, portable: bool = False) -> Ten
 
 
 def correlate(
-    spectrum: Tensor, template: Tensor, size: tuple[int, int], portable: bool = False
+    spectra: Sequence[Tensor], template: Tensor, size: tuple[int, int], portable: bool = False
 ) -> Tensor:
     """Correlation of templates with maps, summed over channels.
 
     Args:
-        spectrum: Of B maps or one, :func:`conjugate_spectrum` with the radius of the template.
+        spectra: T of them, of B maps or one: :func:`conjugate_spectrum` with the radius of the
+            template, of the maps and of the maps turned anticlockwise by 1, 2, 3 quarters of a
+            circle. To turn a map is to turn the template the other way.
         template: ``(B, K, C, S, S)`` with ``S = 2 * radius + 1``, camera in the middle cell.
-        size: ``(H, W)`` of the map.
+        size: ``(H, W)`` of the map, a square where T is not 1.
         portable: As of :func:`conjugate_spectrum`.
 
     Returns:
-        ``(B, K, P, Q)``, for :func:`scores_at`.
+        ``(B, T * K, P, Q)`` for :func:`scores_at`: of the templates, then of the templates turned
+        clockwise by a quarter, and so on. Entry ``(i, j)`` has the camera in cell ``(i, j)``.
     """
-    padded = padded_size(size, template.shape[-1] // 2)
-    product = (_spectrum(template, padded, portable) * spectrum).sum(dim=2)
-    return _image(product.conj(), padded, portable)
+    radius = template.shape[-1] // 2
+    padded = padded_size(size, radius)
+    transformed = _spectrum(template, padded, portable)
+    images = []
+    for quarters, spectrum in enumerate(spectra):
+        image = _image((transformed * spectrum).sum(dim=2).conj(), padded, portable)
+        # the template's first cell is its corner, `radius` cells before the camera
+        image = image.roll((radius, radius), dims=(-2, -1))
+        if quarters:
+            turned_axes = ((-1,), (-2, -1), (-2,))[quarters - 1]
+            image = torch.rot90(image, -quarters, dims=(-2, -1))
+            image = image.roll((size[0],) * len(turned_axes), dims=turned_axes)
+        images.append(image)
+    return torch.cat(images, dim=1)
 
 
 def _spectrum(values: Tensor, size: tuple[int, int], portable: bool) -> Tensor:
@@ -110,13 +124,12 @@ def weight_inside(weight: Tensor, size: tuple[int, int]) -> Tensor:
     return down @ weight @ across.T
 
 
-def scores_at(images: Tensor, size: tuple[int, int], radius: int, fine: int = 1) -> Tensor:
+def scores_at(images: Tensor, size: tuple[int, int], fine: int = 1) -> Tensor:
     """Scores at places of the map.
 
     Args:
         images: ``(B, K, P, Q)`` of :func:`correlate`.
         size: ``(H, W)`` of the map.
-        radius: Of the template, in cells.
         fine: Places a cell and axis. With 1, a place is the centre of a cell.
 
     Returns:
@@ -124,10 +137,9 @@ def scores_at(images: Tensor, size: tuple[int, int], radius: int, fine: int = 1)
         template times map with the camera in the centre of that part of a cell.
     """
     if fine == 1:
-        # the template's first cell is its corner, `radius` cells before the camera
-        return images.roll((radius, radius), dims=(-2, -1))[..., : size[0], : size[1]]
+        return images[..., : size[0], : size[1]]
     down, across = (
-        _interpolation(side, padded, radius, fine, images.device)
+        _interpolation(side, padded, fine, images.device)
         for side, padded in zip(size, images.shape[-2:], strict=True)
     )
     return down @ images @ across.T
@@ -161,10 +173,10 @@ def _cells_inside(side: int, radius: int) -> Tensor:
 
 
 @_constant
-def _interpolation(side: int, padded: int, radius: int, fine: int) -> Tensor:
+def _interpolation(side: int, padded: int, fine: int) -> Tensor:
     """``(fine * side, padded)``: trigonometric interpolation of an even number of cells."""
     places = torch.arange(fine * side, dtype=torch.float64) / fine + (1 - fine) / (2 * fine)
-    apart = places[:, None] - radius - torch.arange(padded, dtype=torch.float64)[None, :]
+    apart = places[:, None] - torch.arange(padded, dtype=torch.float64)[None, :]
     angle = apart * (2 * math.pi / padded)
     total = 1 + torch.cos(angle * (padded // 2))
     for wave in range(1, padded // 2):

@@ -178,7 +178,10 @@ class GeometricModel(LocalizationModel):
             mean = torch.full((1, 3, 1, 1), 0.45)
         self.register_buffer("coordinates", coordinates, persistent=False)
         self.register_buffer(
-            "within_reach", (distance <= template_radius).float(), persistent=False
+            "within_reach",
+            # the camera's own cell lies in no direction
+            ((distance <= template_radius) & (distance > 0)).float(),
+            persistent=False,
         )
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("search_sharpness", torch.tensor(1.0))
@@ -287,25 +290,32 @@ class GeometricModel(LocalizationModel):
         Returns:
             ``(B, K, P, Q)`` of :func:`correlate`, and seen weights ``(B, K, H / 4, W / 4)``.
         """
-        spectrum = tile.cache.get("spectrum")
-        if spectrum is None:
-            spectrum = conjugate_spectrum(self._maps(tile), self.joint_radius, self.portable)
-            if not torch.is_grad_enabled():
-                tile.cache["spectrum"] = spectrum
         size = (tile.features.shape[-2], tile.features.shape[-1])
+        quarters = 4 if not self.portable and size[0] == size[1] and _is_circle(turns) else 1
+        spectra = tile.cache.get(f"{quarters} spectra")
+        if spectra is None:
+            maps = self._maps(tile)
+            turned = [maps.rot90(quarter, (2, 3)) for quarter in range(quarters)]
+            spectra = [conjugate_spectrum(x, self.joint_radius, self.portable) for x in turned]
+            if not torch.is_grad_enabled():
+                tile.cache[f"{quarters} spectra"] = spectra
         polar = self._polar(view)
-        groups: tuple[Tensor, ...] = (turns,)
+        groups: tuple[Tensor, ...] = (turns[: len(turns) // quarters] if quarters > 1 else turns,)
         if not (torch.is_grad_enabled() or self.portable) and len(turns) > 1:
-            one = 8 * polar.shape[0] * spectrum[0].numel()
-            limit = SPECTRA_AT_ONCE.get(spectrum.device.type, 1e9)
-            groups = torch.split(turns, max(1, int(limit / one)))
+            one = 8 * polar.shape[0] * spectra[0][0].numel()
+            limit = SPECTRA_AT_ONCE.get(polar.device.type, 1e9)
+            groups = torch.split(groups[0], max(1, int(limit / one)))
         images, weights = [], []
         for group in groups:
             metric = to_metric(polar, turn_coordinates(self.coordinates, group, self.grid))
             weight = metric[:, :, -1:] * self.within_reach
-            images.append(correlate(spectrum, metric[:, :, :-1] * weight, size, self.portable))
-            weights.append(weight_inside(weight[:, :, 0], size))
-        return torch.cat(images, dim=1), torch.cat(weights, dim=1).clamp_min(1.0)
+            found = correlate(spectra, metric[:, :, :-1] * weight, size, self.portable)
+            images.append(torch.unflatten(found, 1, (quarters, -1)))
+            inside = weight_inside(weight[:, :, 0], size)
+            back = [inside.rot90(-quarter, (2, 3)) for quarter in range(quarters)]
+            weights.append(torch.stack(back, dim=1))
+        image, seen = (torch.cat(parts, dim=2).flatten(1, 2) for parts in (images, weights))
+        return image, seen.clamp_min(1.0)
 
     def _polar(self, view: StreetFeatures) -> Tensor:
         """The template's channels and its weight on the polar grid, ``(B, C + 1, R, D)``."""
@@ -330,7 +340,7 @@ class GeometricModel(LocalizationModel):
     def _scores(self, tile: OverheadFeatures, images: Tensor, seen: Tensor, fine: int) -> Tensor:
         """Log-probabilities ``(B, K, fine * H / 4, fine * W / 4)`` but for a constant."""
         size = (seen.shape[-2], seen.shape[-1])
-        position = scores_at(images, size, self.joint_radius, fine)
+        position = scores_at(images, size, fine)
         scores = position * enlarge(seen ** (-self.exponent), fine)
         if not self.prior:
             return scores
@@ -410,6 +420,15 @@ class GeometricModel(LocalizationModel):
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)
+
+
+def _is_circle(turns: Tensor) -> bool:
+    """Whether the headings of the first quarter come again a quarter of a circle further on."""
+    if len(turns) % 4 or len(turns) < 8:
+        return False
+    steps = turns.view(4, -1) - turns[: len(turns) // 4]
+    expected = torch.arange(0.0, 360.0, 90.0, device=turns.device)[:, None]
+    return bool(torch.allclose(steps, expected.expand_as(steps), atol=1e-3))
 
 
 def _to_float(value: Tensor) -> Tensor:

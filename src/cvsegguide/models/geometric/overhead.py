@@ -1,6 +1,7 @@
 """The overhead branch: features at cells of four pixels, land cover at every second pixel."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,11 +33,11 @@ class OverheadFeatures:
     truth: Tensor | None = None
 
     def __post_init__(self) -> None:
-        self.cache: dict[str, Tensor] = {}
+        self.cache: dict[str, Any] = {}
 
     def full_landcover(self) -> Tensor:
         """``(B, K, H, W)`` logits at every pixel."""
-        full = self.cache.get("landcover")
+        full: Tensor | None = self.cache.get("landcover")
         if full is None:
             full = enlarge(self.landcover, 2)
             if not torch.is_grad_enabled():

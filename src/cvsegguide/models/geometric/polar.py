@@ -102,10 +102,10 @@ def to_metric(polar: Tensor, coordinates: Tensor) -> Tensor:
     batch, count = polar.shape[0], coordinates.shape[0]
     closed = torch.cat((polar[..., -1:], polar, polar[..., :1]), dim=-1)
     metric = F.grid_sample(
-        closed[:, None].expand(-1, count, -1, -1, -1).flatten(0, 1),
-        coordinates.repeat(batch, 1, 1, 1),
+        closed,
+        coordinates.flatten(0, 1).expand(batch, -1, -1, -1),
         mode="bilinear",
         padding_mode="border",
         align_corners=True,
     )
-    return torch.unflatten(metric, 0, (batch, count))
+    return torch.unflatten(metric, 2, (count, -1)).transpose(1, 2)

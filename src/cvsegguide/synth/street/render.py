@@ -57,8 +57,8 @@ def render_street(
     size: tuple[int, int] = (128, 512),
     extent: tuple[float, float] = (90.0, 360.0),
     style: StreetStyle | None = None,
-    reach: float = 250.0,  # metres at which rays end
-    samples: int = 1,  # rays per pixel side
+    reach: float = 250.0,
+    samples: int = 1,
 ) -> StreetView:
     """Render what ``camera`` sees.
 
@@ -74,8 +74,7 @@ def render_street(
         size: ``(h, w)`` of the picture.
         extent: ``(vertical, horizontal)`` in degrees, at most ``(180, 360)``.
         style: Light, season and lens; by default drawn from the scene's seed and the place.
-        reach: Rays end here, in metres, unless the scene ends before.  # metres at which rays end
-    # rays per pixel side
+        reach: Rays end here, in metres, unless the scene ends before.
         samples: Rays per pixel side for the image; depth and land cover are of the centre.
 
     Raises:
