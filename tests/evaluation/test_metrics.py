@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from cvsegguide.evaluation.baselines import CENTRE, PRIOR, UNIFORM, Baselines, fit_prior
-from cvsegguide.evaluation.bootstrap import bootstrap_intervals, percentile_interval
+from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.evaluation.position import HeadingError, PositionError
 from cvsegguide.evaluation.posterior import PosteriorScores, RegionScores, read_posterior
 from cvsegguide.evaluation.segmentation import LandCoverScores
+from cvsegguide.evaluation.streaming import error_figures
 from cvsegguide.inference.regions import rank_at, regions
 
 
@@ -131,35 +132,30 @@ def test_region_scores() -> None:
     }
 
 
-def test_bootstrap_covers_and_does_not_mind_the_order() -> None:
+def test_intervals_cover_and_do_not_mind_the_order() -> None:
     generator = np.random.default_rng(0)
     hits = 0
     for trial in range(60):
         errors = generator.exponential(size=80)
-        low, high = bootstrap_intervals(errors, resamples=300, seed=trial)["mean"]
+
+        def mean(indices: np.ndarray, errors: np.ndarray = errors) -> float:
+            return float(errors[indices].mean())
+
+        low, high = percentile_interval(mean, 80, resamples=300, seed=trial)
         hits += low <= 1.0 <= high
     assert 50 <= hits <= 60
     errors = generator.exponential(size=101)
-    intervals = bootstrap_intervals(errors, (1.0,))
-    assert intervals == bootstrap_intervals(errors[::-1], (1.0,))
-    low, high = intervals["median"]
-    assert low < np.median(errors) < high
-    low, high = intervals["recall_1m"]
-    assert low < (errors <= 1).mean() < high
+    figures = error_figures(errors, (1.0,), 300)
+    assert figures == error_figures(errors[::-1], (1.0,), 300)
+    assert figures["median_low"] < np.median(errors) < figures["median_high"]
+    assert figures["recall_1m_low"] < (errors <= 1).mean() < figures["recall_1m_high"]
 
 
-def test_bootstrap_of_equal_values() -> None:
-    for count in (1, 2, 5):
-        intervals = bootstrap_intervals(np.full(count, 2.0), (1.0, 3.0))
-        assert intervals["mean"] == intervals["median"] == (2.0, 2.0)
-        assert intervals["recall_1m"] == (0.0, 0.0)
-        assert intervals["recall_3m"] == (1.0, 1.0)
-
-
-def test_bootstrap_median_of_an_even_count() -> None:
-    """Every resampled median of {0, 1} is 0, 0.5 or 1."""
-    intervals = bootstrap_intervals([0.0, 1.0], resamples=4000)
-    assert intervals["median"] == (0.0, 1.0)
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_intervals_of_equal_values(count: int) -> None:
+    figures = error_figures(np.full(count, 2.0), (1.0, 3.0), 100)
+    for name, value in (("mean", 2.0), ("median", 2.0), ("recall_1m", 0.0), ("recall_3m", 1.0)):
+        assert figures[name] == figures[f"{name}_low"] == figures[f"{name}_high"] == value
 
 
 def test_groups_are_drawn_whole() -> None:
@@ -179,17 +175,25 @@ def test_groups_are_drawn_whole() -> None:
 
 
 def test_groups_of_one_are_samples() -> None:
-    values = np.random.default_rng(1).exponential(size=40)
+    values = np.sort(np.random.default_rng(1).exponential(size=40))
 
     def mean(indices: np.ndarray) -> float:
         return float(values[indices].mean())
 
     low, high = percentile_interval(mean, 40)
     assert percentile_interval(mean, np.arange(40)) == (low, high)
-    assert bootstrap_intervals(np.sort(values))["mean"] != (low, high)
-    values = np.sort(values)
-    low, high = percentile_interval(mean, 40)
-    assert bootstrap_intervals(values)["mean"] == pytest.approx((low, high), rel=1e-12)
+    figures = error_figures(values, resamples=1000)
+    assert (figures["mean_low"], figures["mean_high"]) == pytest.approx((low, high), rel=1e-12)
+
+
+def test_figures_of_several_runs_are_means_of_theirs() -> None:
+    errors = np.array([[1.0, 2.0, 3.0, 10.0], [3.0, 4.0, 5.0, 20.0]])
+    figures = error_figures(errors, (5.0,), 1000)
+    assert figures["mean"] == pytest.approx(6.0)
+    assert figures["median"] == pytest.approx((2.5 + 4.5) / 2)
+    assert figures["recall_5m"] == pytest.approx(6 / 8)
+    # Samples are drawn, with all their runs: no interval is wider than the samples' own means.
+    assert 2.0 <= figures["mean_low"] < 6.0 < figures["mean_high"] <= 15.0
 
 
 def test_a_figure_that_a_resample_does_not_have_is_left_out() -> None:

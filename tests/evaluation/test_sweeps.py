@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cvsegguide.evaluation.sweeps import Degraded, conditions, sweep_table
-from cvsegguide.viz.report import draw_sweep
+from cvsegguide.viz.plots import draw_sweep
 from helpers.tiny import TinyPairs
 
 
@@ -47,6 +47,6 @@ def test_the_plot_has_a_row_per_condition() -> None:
     figure = draw_sweep({"wide": figures(1.0), "narrow": figures(4.0)})
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["wide", "narrow"]
-    medians = left.containers[0].lines[0].get_xdata()
-    assert medians.tolist() == [1.0, 4.0]
+    points = [float(line.get_xdata()[0]) for line in left.lines if line.get_marker() == "o"]
+    assert points == [1.0, 4.0, 1.0, 4.0]  # medians, means
     assert [bar.get_width() for bar in right.patches] == [50, 50]

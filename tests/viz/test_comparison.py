@@ -115,8 +115,9 @@ def test_nothing_overlaps(entries, models):
         for entry in entries
     ]
     figure = draw_comparison(many)
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
     boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
     boxes += [text.get_window_extent(renderer) for text in figure.texts]
     boxes.append(figure.legends[0].get_window_extent(renderer))

@@ -38,8 +38,7 @@ def test_what_is_said(result):
     names = {t.get_text() for t in cover.get_legend().get_texts()}
     assert {"building", "other impervious"} <= names
     assert "water" not in names
-    first = f"{100 * result.regions[0].probability:.0f} %"
-    assert texts(bars)[0] == first
+    assert texts(bars)[0] == f"{100 * result.regions[0].probability:.0f}"
     labels = [label.get_text() for label in street.get_xticklabels()]
     assert "N\n0°" in labels
     assert labels.index("E\n90°") - labels.index("N\n0°") == 2

@@ -1,11 +1,9 @@
 """Bootstrap intervals of figures (Efron and Tibshirani 1993): percentiles over resamples."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-Interval = tuple[float, float]
 
 
 def percentile_interval(
@@ -35,47 +33,6 @@ def percentile_interval(
     tail = (1.0 - level) / 2
     low, high = np.nanquantile(table, [tail, 1.0 - tail], axis=0)
     return low, high
-
-
-def bootstrap_intervals(
-    errors: ArrayLike,
-    recalls: Sequence[float] = (),
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Percentile intervals of mean, median and recalls of samples that each stand for themselves.
-
-    The values are sorted first, so that the order in which processes deliver them is of no
-    consequence, and quantiles of a resample cost a cumulative sum instead of a sort.
-
-    Args:
-        errors: ``(N,)`` errors in metres; entries that are not finite are left out.
-        recalls: Thresholds in metres.
-        resamples, level, seed: As for :func:`percentile_interval`.
-
-    Returns:
-        ``"mean"``, ``"median"`` and ``"recall_{t}m"`` to ``(low, high)``; empty without values.
-    """
-    values = np.sort(np.asarray(errors, dtype=np.float64).ravel())
-    values = values[np.isfinite(values)]
-    count = len(values)
-    if count == 0:
-        return {}
-    below = [int(np.searchsorted(values, threshold, side="right")) for threshold in recalls]
-
-    def figures(indices: NDArray[np.int64]) -> list[float]:
-        weights = np.bincount(indices, minlength=count)
-        cumulative = np.cumsum(weights)
-        low, high = np.searchsorted(cumulative, [(count - 1) // 2 + 1, count // 2 + 1])
-        within = [cumulative[index - 1] / count if index else 0.0 for index in below]
-        return [weights @ values / count, (values[low] + values[high]) / 2, *within]
-
-    lows, highs = percentile_interval(figures, count, resamples, level, seed)
-    names = ["mean", "median", *(f"recall_{threshold:g}m" for threshold in recalls)]
-    return {
-        name: (float(low), float(high)) for name, low, high in zip(names, lows, highs, strict=True)
-    }
 
 
 def _resampled(groups: int | ArrayLike, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:

@@ -5,9 +5,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from cvsegguide.errors import InputError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from torch.utils.data import Dataset
 
     from cvsegguide.data.sample import Sample
@@ -52,36 +56,29 @@ def spread(total: int, count: int) -> list[int]:
     return [(2 * place + 1) * total // (2 * count) for place in range(count)]
 
 
-def read_predictions(path: str | PathLike[str], columns: Sequence[str]) -> dict[str, list[Any]]:
+def read_predictions(path: str | PathLike[str], columns: Sequence[str]) -> "DataFrame":
     """Columns of a table of predictions.
 
     Raises:
         InputError: It is no such table.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pandas
 
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     try:
-        table = pq.read_table(path, columns=list(columns))
-    except (pa.ArrowException, OSError, ValueError) as error:
+        return pandas.read_parquet(path, columns=list(columns))
+    except (OSError, ValueError) as error:  # those of pyarrow are ValueErrors
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: not a table of predictions ({reason})") from None
-    missing = [name for name in columns if name not in table.column_names]
-    if missing:
-        raise InputError(f"{path}: has no column '{missing[0]}'")
-    return {str(name): values for name, values in table.to_pydict().items()}
 
 
-def extremes(errors: Sequence[float], best: int, worst: int) -> tuple[list[int], list[int]]:
+def extremes(errors: ArrayLike, best: int, worst: int) -> tuple[list[int], list[int]]:
     """Indices of the smallest errors, rising, and of the largest, falling; none twice."""
-    finite = [index for index, error in enumerate(errors) if error == error]
-    order = sorted(finite, key=lambda index: (errors[index], index))
+    errors = np.asarray(errors, np.float64)
+    order = np.argsort(errors, kind="stable")[: np.isfinite(errors).sum()].tolist()
     first = order[:best]
-    rest = order[len(first) :]
-    return first, rest[::-1][:worst]
+    return first, order[len(first) :][::-1][:worst]
 
 
 def ranked_ids(path: str | PathLike[str], best: int, worst: int) -> list[str]:
@@ -92,4 +89,4 @@ def ranked_ids(path: str | PathLike[str], best: int, worst: int) -> list[str]:
     """
     table = read_predictions(path, ("id", "error_m"))
     first, last = extremes(table["error_m"], best, worst)
-    return [str(table["id"][index]) for index in [*first, *last]]
+    return [str(name) for name in table["id"].iloc[[*first, *last]]]

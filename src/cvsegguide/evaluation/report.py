@@ -1,6 +1,5 @@
 """What was measured, as tables on screen, as Markdown and as a page of HTML."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,9 +22,6 @@ BASELINE_NOTE = (
     "of these very samples: no other prior by class does better. Intervals (95 %, bootstrap) "
     "say what another draw of samples from the same place would change."
 )
-
-_SPARE = ("25 % m", "75 % m", "within 3 m %", "within 10 m %", "90 % m", "NLL nats")
-"""Columns that a narrow terminal does without, the least missed first."""
 
 
 def format_number(value: Any, digits: int = 2, factor: float = 1.0) -> str:
@@ -52,31 +48,47 @@ def format_difference(entry: Mapping[str, float] | None, sign: str = "+") -> str
     return f"{value} [{low}, {high}]"
 
 
+_RECALLS = [
+    (f"within {threshold:g} m %", f"recall_{threshold:g}m", 1, 100)
+    for threshold in RECALL_THRESHOLDS
+]
+_ERRORS = [("mean m", "mean", 2, 1), ("median m", "median", 2, 1)]
+_QUANTILES = [(f"{share} % m", f"p{share}", 2, 1) for share in (25, 75, 90)]
+"""Columns of tables of errors: head, name of the figure, digits, factor."""
+
+
+def _fill(
+    first: str, columns: Sequence[tuple[str, str, int, float]], lines: Mapping[str, Any]
+) -> Table:
+    """A table with a row for each of the figures ``lines`` that stand under a name."""
+    rows = [
+        [
+            name,
+            *(format_interval(figures, key, digits, factor) for _, key, digits, factor in columns),
+        ]
+        for name, figures in lines.items()
+    ]
+    return [first, *(column[0] for column in columns)], rows
+
+
 def position_table(figures: Mapping[str, Any]) -> Table:
     """The model and the baselines: errors, recalls with 95 % intervals, likelihood."""
-    recalls = [f"recall_{threshold:g}m" for threshold in RECALL_THRESHOLDS]
-    head = ["predictor", "mean m", "median m", "25 % m", "75 % m", "90 % m"]
-    head += [f"within {threshold:g} m %" for threshold in RECALL_THRESHOLDS] + ["NLL nats"]
-    rows = []
     model = {**figures.get("position", {}), "nll": figures.get("posterior", {}).get("nll")}
-    for name, values in [("model", model), *figures.get("baselines", {}).items()]:
-        row = [name, format_interval(values, "mean"), format_interval(values, "median")]
-        row += [format_number(values.get(key)) for key in ("p25", "p75", "p90")]
-        row += [format_interval(values, key, 1, 100) for key in recalls]
-        rows.append([*row, format_number(values.get("nll"))])
-    return head, rows
+    columns = [*_ERRORS, *_QUANTILES, *_RECALLS, ("NLL nats", "nll", 2, 1)]
+    return _fill("predictor", columns, {"model": model, **figures.get("baselines", {})})
 
 
 def _direction_table(position: Mapping[str, Any]) -> Table:
-    head = ["part", "mean m", "median m"]
-    head += [f"within {threshold:g} m %" for threshold in RECALL_THRESHOLDS]
-    rows = []
-    for name in ("lateral", "longitudinal"):
-        if f"{name}_mean" in position:
-            row = [name, *(format_number(position[f"{name}_{key}"]) for key in ("mean", "median"))]
-            recalls = (position[f"{name}_recall_{limit:g}m"] for limit in RECALL_THRESHOLDS)
-            rows.append([*row, *(format_number(recall, 1, 100) for recall in recalls)])
-    return head, rows
+    parts = {
+        part: {
+            key.removeprefix(f"{part}_"): value
+            for key, value in position.items()
+            if key.startswith(part)
+        }
+        for part in ("lateral", "longitudinal")
+    }
+    known = {part: figures for part, figures in parts.items() if figures}
+    return _fill("part", [*_ERRORS, *_RECALLS], known)
 
 
 def _posterior_table(figures: Mapping[str, Any]) -> Table:
@@ -121,13 +133,10 @@ def report_tables(figures: Mapping[str, Any]) -> list[tuple[str, Table]]:
     found = [("Position (95 % bootstrap intervals in brackets)", position_table(figures))]
     published = figures.get("published")
     if published:
-        others = [{"method": "this model", **position}, *published["rows"]]
-        rows = [
-            [row["method"], format_number(row.get("mean")), format_number(row.get("median"))]
-            for row in others
-        ]
-        title = f"Published on {published['protocol']}"
-        found.append((title, (["method", "mean m", "median m"], rows)))
+        own = {key: position.get(key) for key in ("mean", "median")}
+        others = {"this model": own, **{row["method"]: row for row in published["rows"]}}
+        table = _fill("method", _ERRORS, others)
+        found.append((f"Published on {published['protocol']}", table))
     found.append(("Error across and along the heading", _direction_table(position)))
     found.append(("Regions and calibration", _posterior_table(figures)))
     if figures.get("landcover"):
@@ -238,14 +247,6 @@ def _plain(text: str) -> str:
     return text
 
 
-def write_table(path: Path, figures: Mapping[str, Any], table: Table) -> None:
-    """Write figures to ``path.json`` and their table to ``path.md``, and print the table."""
-    text = markdown_table(*table)
-    write_text(path.with_name(f"{path.name}.json"), json.dumps(figures, indent=1) + "\n")
-    write_text(path.with_name(f"{path.name}.md"), text + "\n")
-    print(text)
-
-
 def print_report(figures: Mapping[str, Any]) -> None:
     """The tables on standard output; in a narrow terminal without intervals."""
     for title, table in report_tables(figures):
@@ -273,17 +274,14 @@ def print_table(title: str, table: Table) -> None:
 
 
 def fit_table(table: Table, width: int) -> Table:
-    """A table of at most ``width`` characters: without intervals, then with fewer columns."""
+    """A table of at most ``width`` characters: without intervals, then columns as rows."""
 
     def too_wide() -> bool:
-        columns = zip(head, *rows, strict=True)
-        return 1 + sum(max(map(len, column)) + 3 for column in columns) > width
+        return 1 + sum(max(map(len, column)) + 3 for column in zip(*lines, strict=True)) > width
 
-    head, rows = table
+    lines = [table[0], *table[1]]
     if too_wide():
-        rows = [[cell.partition(" [")[0] for cell in row] for row in rows]
-    for name in _SPARE:
-        if too_wide() and name in head:
-            place = head.index(name)
-            head, *rows = ([*row[:place], *row[place + 1 :]] for row in (head, *rows))
-    return head, rows
+        lines = [[cell.partition(" [")[0] for cell in line] for line in lines]
+    if too_wide():
+        lines = [list(line) for line in zip(*lines, strict=True)]
+    return lines[0], lines[1:]

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cvsegguide.evaluation.choice import extremes, read_predictions
 from cvsegguide.evaluation.examples import answer
 from cvsegguide.inference.example import Example
 from cvsegguide.viz.comparison import draw_comparison
-from cvsegguide.viz.report import draw_calibration, draw_confusion, draw_errors, render
+from cvsegguide.viz.parts import render
+from cvsegguide.viz.plots import draw_calibration, draw_confusion, draw_errors
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
     from torch.utils.data import Dataset
 
     from cvsegguide.data.sample import Sample
@@ -85,47 +89,46 @@ def draw_pictures(
     """
     pictures: list[Picture] = []
     chosen: dict[str, list[Sample]] = {}
+
+    def add(name: str, title: str, caption: str, figure: "Figure", beside: str = "") -> None:
+        content = render(figure, name.rpartition(".")[2])
+        pictures.append(Picture(name, title, caption, content, beside))
+
     if predictions is not None:
         columns = ("id", "error_m", "mass_above", "row_true", "col_true", "gsd")
         table = read_predictions(predictions, columns)
         baselines = {}
-        if dataset is not None and len(table["id"]):
-            shown = min(SHOWN, -(-len(table["id"]) // 2))  # few samples are shared out
+        if dataset is not None and len(table):
+            shown = min(SHOWN, -(-len(table) // 2))  # few samples are shared out
             for name, rows in zip(
                 ("Best", "Worst"), extremes(table["error_m"], shown, shown), strict=True
             ):
                 chosen[name] = [dataset[row if places is None else places[row]] for row in rows]
             first = (chosen["Best"] or [dataset[0]])[0]
             baselines = _centre_errors(table, (first.overhead.shape[1], first.overhead.shape[2]))
-        pictures.append(
-            Picture(
-                "errors.png",
-                "Errors",
-                "Share of samples whose position error is at most so many metres (logarithmic).",
-                render(draw_errors(table["error_m"], baselines)),
-                "Position",
-            )
+        add(
+            "errors.png",
+            "Errors",
+            "Share of samples whose position error is at most so many metres (logarithmic).",
+            draw_errors(table["error_m"], baselines),
+            "Position",
         )
-        pictures.append(
-            Picture(
-                "calibration.png",
-                "Calibration of the posterior",
-                "How many cameras lie in the highest-density set of each mass; on the diagonal "
-                "where the posterior is calibrated, below it where it is too sure.",
-                render(draw_calibration(table["mass_above"])),
-                "Position",
-            )
+        add(
+            "calibration.png",
+            "Calibration of the posterior",
+            "How many cameras lie in the highest-density set of each mass; on the diagonal where "
+            "the posterior is calibrated, below it where it is too sure.",
+            draw_calibration(table["mass_above"]),
+            "Position",
         )
     scores = figures.get("landcover")
     if scores:
-        pictures.append(
-            Picture(
-                "confusion.png",
-                "Land cover: what is taken for what",
-                "Per cent of the pixels of each true class.",
-                render(draw_confusion(scores["confusion"], scores["classes"])),
-                "Confusion",
-            )
+        add(
+            "confusion.png",
+            "Land cover: what is taken for what",
+            "Per cent of the pixels of each true class.",
+            draw_confusion(scores["confusion"], scores["classes"]),
+            "Confusion",
         )
     for name, samples in chosen.items():
         if model is not None and samples:
@@ -133,17 +136,14 @@ def draw_pictures(
                 Example(sample, [answer(model, sample, "prediction", scheme, heading_error)])
                 for sample in samples
             ]
-            content = render(draw_comparison(entries), "jpg")
-            pictures.append(Picture(f"{name.lower()}.jpg", f"{name} samples", _SAMPLES, content))
+            figure = draw_comparison(entries)
+            add(f"{name.lower()}.jpg", f"{name} samples", _SAMPLES, figure)
     return pictures
 
 
-def _centre_errors(
-    table: Mapping[str, Sequence[float]], size: tuple[int, int]
-) -> dict[str, np.ndarray]:
+def _centre_errors(table: "DataFrame", size: tuple[int, int]) -> dict[str, ArrayLike]:
     """Errors in metres of whoever says the middle of each tile; none where tiles differ in size."""
-    down = np.array(table["row_true"]) - size[0] / 2
-    across = np.array(table["col_true"]) - size[1] / 2
+    down, across = table["row_true"] - size[0] / 2, table["col_true"] - size[1] / 2
     if (abs(down) > size[0] / 2).any() or (abs(across) > size[1] / 2).any():
         return {}
-    return {"tile centre": np.hypot(down, across) * np.array(table["gsd"])}
+    return {"tile centre": np.hypot(down, across) * table["gsd"]}

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from cvsegguide.evaluation.bootstrap import bootstrap_intervals
+from cvsegguide.evaluation.bootstrap import percentile_interval
 
 RECALL_THRESHOLDS = (1.0, 3.0, 5.0, 10.0)
 """Metres within which a localisation counts as found."""
@@ -54,7 +54,9 @@ def error_figures(
     """Figures of errors; those that are not finite are left out.
 
     Args:
-        errors: ``(N,)`` in metres (or degrees).
+        errors: ``(N,)`` in metres (or degrees), in any order. Or ``(S, N)``, all finite: of S runs
+            on the same samples. A figure is then the mean of the runs' figures, and a resample
+            takes a sample with all its runs, for they are alike.
         thresholds: Limits of the recalls, in the same unit.
         resamples: Bootstrap resamples behind the 95 % intervals; 0 for none.
 
@@ -62,14 +64,23 @@ def error_figures(
         ``mean``, ``median``, ``p25``, ``p75``, ``p90``, ``recall_{t}m``; with ``resamples`` also
         ``mean_low``, ``mean_high`` and so on for mean, median and recalls. Empty without errors.
     """
-    errors = errors[np.isfinite(errors)]
-    if not len(errors):
+    if errors.ndim == 1:
+        errors = np.sort(errors[np.isfinite(errors)])[None]
+    if not errors.size:
         return {}
-    p25, median, p75, p90 = np.quantile(errors, [0.25, 0.5, 0.75, 0.9]).tolist()
-    figures = {"mean": float(errors.mean()), "median": median, "p25": p25, "p75": p75, "p90": p90}
-    for threshold in thresholds:
-        figures[f"recall_{threshold:g}m"] = float((errors <= threshold).mean())
+    names = ["mean", "median", *(f"recall_{value:g}m" for value in thresholds)]
+
+    def figures(indices: NDArray[np.int64]) -> list[float]:
+        drawn = errors[:, indices]
+        within = [float((drawn <= value).mean()) for value in thresholds]
+        return [float(drawn.mean()), float(np.median(drawn, axis=1).mean()), *within]
+
+    count = errors.shape[1]
+    result = dict(zip(names, figures(np.arange(count)), strict=True))
+    for share in (25, 75, 90):
+        result[f"p{share}"] = float(np.percentile(errors, share, axis=1).mean())
     if resamples:
-        for name, (low, high) in bootstrap_intervals(errors, thresholds, resamples).items():
-            figures[f"{name}_low"], figures[f"{name}_high"] = low, high
-    return figures
+        ends = percentile_interval(figures, count, resamples)
+        for name, low, high in zip(names, *ends, strict=True):
+            result[f"{name}_low"], result[f"{name}_high"] = float(low), float(high)
+    return result

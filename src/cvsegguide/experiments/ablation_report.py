@@ -24,7 +24,8 @@ from cvsegguide.evaluation.report import (
 from cvsegguide.experiments.ablation import HEADINGS, Plan, Run
 from cvsegguide.experiments.ablation_runs import SETTINGS, evaluations, is_tested, is_trained
 from cvsegguide.io.atomic import write_text
-from cvsegguide.viz.ablation import save_ablation
+from cvsegguide.viz.parts import save
+from cvsegguide.viz.plots import draw_ablation
 
 RESAMPLES = 2000
 RECALLS = (1.0, 5.0, 10.0)
@@ -77,7 +78,7 @@ def write_report(plan: Plan, out: Path) -> dict[str, Any]:
     }
     write_text(out / "ablation.md", markdown(content))
     write_text(out / "ablation.json", json.dumps(content, indent=2) + "\n")
-    save_ablation(content["evaluations"], plan.table.name, out / "ablation.png")
+    save(draw_ablation(content["evaluations"], plan.table.name), out / "ablation.png", dpi=150)
     return content
 
 

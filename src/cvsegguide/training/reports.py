@@ -14,12 +14,13 @@ from cvsegguide.evaluation.published import published_results
 from cvsegguide.evaluation.report import markdown_table, print_report, print_table, write_report
 from cvsegguide.evaluation.report_pictures import draw_pictures
 from cvsegguide.evaluation.sweeps import Degraded, conditions, sweep_table
-from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.io.atomic import write_text
 from cvsegguide.training.callbacks import PredictionTable
 from cvsegguide.training.callbacks.record import describe_machine
 from cvsegguide.training.options import data_sets_needed
 from cvsegguide.training.runs import Run
-from cvsegguide.viz.report import draw_sweep, render
+from cvsegguide.viz.parts import save
+from cvsegguide.viz.plots import draw_sweep
 
 
 def report_rows(run: Run) -> None:
@@ -105,7 +106,6 @@ def write_sweep(run: Run, create_trainer: Callable[[], Trainer]) -> None:
         table = sweep_table(results)
         write_text(run.out / "sweep.json", json.dumps(results, indent=2) + "\n")
         write_text(run.out / "sweep.md", markdown_table(*table) + "\n")
-        with atomic_path(run.out / "sweep.png") as temporary:
-            temporary.write_bytes(render(draw_sweep(results), dpi=150))
+        save(draw_sweep(results), run.out / "sweep.png", dpi=150)
         if not console.settings.json:
             print_table("Field of view and heading", table)

@@ -14,7 +14,6 @@ import numpy as np
 
 from cvsegguide.inference.example import Example
 from cvsegguide.inference.postprocess import reduce_to_channels
-from cvsegguide.io.atomic import atomic_path
 from cvsegguide.landcover import NYC, ClassScheme
 from cvsegguide.viz import parts
 
@@ -35,12 +34,10 @@ class _Page:
     """A figure whose axes are placed in inches from the upper left."""
 
     def __init__(self, width: float, height: float) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         self.width, self.height = width, height
         self.figure: Figure = Figure(figsize=(width, height))
-        FigureCanvasAgg(self.figure)
 
     def axes(self, left: float, top: float, width: float, height: float) -> "Axes":
         box = (
@@ -120,18 +117,10 @@ def save_comparison(
     Returns:
         The files.
     """
-    import matplotlib as mpl
-
     figure = draw_comparison(samples)
-    written = []
-    # Letters as letters, not as outlines: journals ask for it.
-    with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
-        for kind in formats:
-            target = Path(f"{path}.{kind}")
-            extra: dict[str, Any] = {"pil_kwargs": {"quality": 88}} if kind == "jpg" else {}
-            with atomic_path(target) as temporary:
-                figure.savefig(temporary, format=kind, dpi=dpi, **extra)
-            written.append(target)
+    written = [Path(f"{path}.{kind}") for kind in formats]
+    for target, kind in zip(written, formats, strict=True):
+        parts.save(figure, target, kind, dpi)
     return written
 
 
@@ -148,7 +137,7 @@ def _draw_block(page: _Page, entry: Example, top: float, side: float) -> None:
     if len(entry.answers) == 1:
         overlay = parts.posterior_overlay(entry.answers[0].posterior)
         parts.show_map(overhead, overlay, interpolation="nearest")
-    parts.scale_bar(overhead, shape, sample.gsd, size=7)
+    parts.scale_bar(overhead, sample.gsd, size=7)
     _mark(overhead, entry, range(len(entry.answers)))
 
     scheme = _scheme(entry)
@@ -159,7 +148,7 @@ def _draw_block(page: _Page, entry: Example, top: float, side: float) -> None:
         cover.text(shape[1] / 2, shape[0] / 2, "not known", fontsize=8, color="#555", **middle)
     else:
         ids = _true_ids(entry)
-        picture = parts.landcover_picture(ids, scheme)
+        picture = scheme.palette[ids]
         parts.show_map(cover, picture, interpolation="nearest")
         _mark(cover, entry, ())
 
@@ -171,13 +160,13 @@ def _draw_block(page: _Page, entry: Example, top: float, side: float) -> None:
     for number, answer in enumerate(entry.answers):
         left = lefts[2 + number]
         axes = page.axes(left, top, side, side)
-        picture = parts.landcover_picture(answer.landcover, answer.scheme)
+        picture = answer.scheme.palette[answer.landcover]
         parts.show_map(axes, picture, interpolation="nearest")
         # A posterior as wide as the tile would cross the map with lines that say nothing.
         parts.density_contours(axes, answer.posterior)
         for region in reversed(answer.regions[:_REGIONS]):
             if region.probability >= 0.01:
-                parts.number_region(axes, region, shape, size=6.5)
+                parts.number_region(axes, region, size=6.5)
         _mark(axes, entry, (number,))
         text = f"error {_metres(entry.error(number))}"
         page.text(left + side / 2, top - _NAME + 0.14, text, ha="center", va="baseline", fontsize=7)

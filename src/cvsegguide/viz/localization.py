@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvsegguide.io.atomic import atomic_folder, atomic_path
+from cvsegguide.io.atomic import atomic_folder
 from cvsegguide.viz import parts
 from cvsegguide.viz.magnifier import draw_magnifier
 
@@ -23,6 +23,9 @@ _SIDE = 1000
 
 _SIGHTLINE_SIGMA = 14.5
 """Metres: 64 pixels of the published tiles."""
+
+_REGIONS = 9
+"""The most probable ones, which are outlined and have a bar of their own."""
 
 _BELOW: dict[str, Any] = {
     "loc": "upper center",
@@ -64,7 +67,9 @@ def draw_localization(result: "Localization", truth: tuple[float, float] | None 
     street = figure.add_subplot(grid[1, :2] if searched else grid[1, :])
     _draw_place(place, result, truth)
     _draw_cover(cover, result, truth)
-    _draw_bars(bars, result)
+    probabilities = [region.probability for region in result.regions]
+    parts.draw_distribution(bars, probabilities, shown=_REGIONS, size=8)
+    bars.set(title="regions (DPD)", xlabel="rank", ylabel="probability in %")
     _draw_street(street, result)
     if searched:
         _draw_headings(figure.add_subplot(grid[1, 2], projection="polar"), result)
@@ -102,12 +107,7 @@ def save_figure(
     truth: tuple[float, float] | None = None,
 ) -> None:
     """Draw a localisation into a PNG file, atomically."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = draw_localization(result, truth)
-    FigureCanvasAgg(figure)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")
+    parts.save(draw_localization(result, truth), path)
 
 
 def _headline(result: "Localization", truth: tuple[float, float] | None) -> str:
@@ -127,40 +127,32 @@ def _headline(result: "Localization", truth: tuple[float, float] | None) -> str:
 def _show(axes: "Axes", picture: NDArray[Any], result: "Localization", **options: Any) -> None:
     """Draw a picture over the overhead image's pixel frame."""
     cell = result.pixel_size or (1.0, 1.0)
-    height, width = result.posterior.shape
-    parts.show_map(axes, picture, cell[0] / cell[1], (height, width), **options)
+    parts.show_map(axes, picture, cell[0] / cell[1], (0, 0, *result.posterior.shape), **options)
+
+
+def _step(picture: NDArray[Any]) -> int:
+    """Every so many pixels are drawn, such that at most :data:`_SIDE` remain a side."""
+    return max(1, math.ceil(max(picture.shape[:2]) / _SIDE))
 
 
 def _small(picture: NDArray[Any]) -> NDArray[Any]:
-    """Every n-th pixel, such that at most :data:`_SIDE` remain a side."""
-    step = max(1, math.ceil(max(picture.shape[:2]) / _SIDE))
+    step = _step(picture)
     return picture[::step, ::step]
 
 
-def _pooled(posterior: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest of every n x n pixels: no peak is lost in a small picture."""
-    step = max(1, math.ceil(max(posterior.shape) / _SIDE))
-    if step == 1:
-        return posterior
-    height, width = (-(-side // step) * step for side in posterior.shape)
-    padded = np.zeros((height, width), posterior.dtype)
-    padded[: posterior.shape[0], : posterior.shape[1]] = posterior
-    blocks = padded.reshape(height // step, step, width // step, step)
-    return np.asarray(blocks.max(axis=(1, 3)))
-
-
 def _draw_place(axes: "Axes", result: "Localization", truth: tuple[float, float] | None) -> None:
+    from skimage.measure import block_reduce
+
     if result.overhead is not None:
         _show(axes, _small(result.overhead), result)
-    overlay = parts.posterior_overlay(_pooled(result.posterior))
-    _show(axes, overlay, result, interpolation="nearest")
+    # the largest of each block: no peak is lost in a small picture
+    pooled = block_reduce(result.posterior, _step(result.posterior), np.max)
+    _show(axes, parts.posterior_overlay(pooled), result, interpolation="nearest")
     axes.set_title("where the picture was taken")
-    height, width = result.posterior.shape
-    for region in reversed(result.regions[:9]):
-        parts.outline_region(axes, region, (height, width))
+    for region in reversed(result.regions[:_REGIONS]):
+        parts.outline_region(axes, region)
     _mark(axes, result, truth)
-    metres = None if result.pixel_size is None else result.pixel_size[1]
-    parts.scale_bar(axes, (height, width), metres)
+    parts.scale_bar(axes, None if result.pixel_size is None else result.pixel_size[1])
     _north_arrow(axes, result)
     draw_magnifier(axes, result, truth)
 
@@ -204,25 +196,6 @@ def _visible(result: "Localization") -> NDArray[np.bool_] | None:
     # Beyond three sigma the published target is as good as zero.
     seen = np.asarray(view > 0.011)
     return seen if seen.any() else None
-
-
-def _draw_bars(axes: "Axes", result: "Localization") -> None:
-    shown = result.regions[:9]
-    rest = max(0.0, 1.0 - sum(region.probability for region in shown))
-    names = [str(region.rank) for region in shown] + ["else"]
-    values = [100 * region.probability for region in shown] + [100 * rest]
-    colors = [parts.BAR] * len(shown) + [parts.REST_BAR]
-    axes.barh(names, values, color=colors)
-    axes.invert_yaxis()
-    for i, value in enumerate(values):
-        axes.text(value + 1.5, i, f"{value:.0f} %" if value >= 1 else "< 1 %", va="center")
-    axes.set_xlim(0, 118)
-    axes.set_xticks([0, 50, 100])
-    axes.set_xlabel("probability in %")
-    axes.set_ylabel("region")
-    axes.set_title("regions (DPD)")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def _draw_street(axes: "Axes", result: "Localization") -> None:

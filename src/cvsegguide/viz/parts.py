@@ -1,14 +1,19 @@
 """What the figures are made of: maps in pixels, marks, scale bars, street views, bars."""
 
+import io
 import math
 from collections.abc import Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cvsegguide.io.atomic import atomic_path
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     from cvsegguide.inference.regions import Region
@@ -44,6 +49,23 @@ def outlined(size: float, rim: float = 0.3, **options: Any) -> dict[str, Any]:
     return {**style, "path_effects": stroke(rim * size), **options}
 
 
+def render(figure: "Figure", kind: str = "png", dpi: int = 110) -> bytes:
+    """A figure as the content of a file; letters of PDF and SVG stay letters."""
+    import matplotlib as mpl
+
+    options: dict[str, Any] = {"pil_kwargs": {"quality": 85}} if kind == "jpg" else {}
+    content = io.BytesIO()
+    with mpl.rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
+        figure.savefig(content, format=kind, dpi=dpi, **options)
+    return content.getvalue()
+
+
+def save(figure: "Figure", path: str | PathLike[str], kind: str = "png", dpi: int = 110) -> None:
+    """Write a figure into a file, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(render(figure, kind, dpi))
+
+
 def round_length(longest: float) -> float:
     """The longest of 1, 2, 5 times a power of ten that is not above ``longest``."""
     power = 10.0 ** math.floor(math.log10(longest))
@@ -54,7 +76,7 @@ def show_map(
     axes: "Axes",
     picture: NDArray[Any],
     aspect: float = 1.0,
-    shape: tuple[int, int] | None = None,
+    box: tuple[float, float, float, float] | None = None,
     **options: Any,
 ) -> None:
     """Draw a raster whose pixel (i, j) covers rows i to i + 1 and columns j to j + 1.
@@ -63,39 +85,33 @@ def show_map(
         axes: Where to.
         picture: ``(H, W)`` or ``(H, W, C)``.
         aspect: Height of a pixel in widths of one.
-        shape: Rows and columns that it covers, where those are not its own.
+        box: Top, left, bottom and right of what it covers, where those are not its own pixels.
         options: Of ``imshow``.
     """
-    height, width = shape or picture.shape[:2]
-    axes.imshow(picture, extent=(0, width, height, 0), aspect=aspect, **options)
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    top, left, bottom, right = box or (0, 0, *picture.shape[:2])
+    axes.imshow(picture, extent=(left, right, bottom, top), aspect=aspect, **options)
+    axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
 
 
-def scale_bar(
-    axes: "Axes", shape: tuple[int, int], metres: float | None, size: float = 10.0
-) -> None:
+def scale_bar(axes: "Axes", metres: float | None, size: float = 10.0) -> None:
     """A bar of a round length at the lower left.
 
     Args:
-        axes: A map of ``shape`` pixels.
-        shape: ``(H, W)``.
+        axes: A map.
         metres: Metres per pixel from left to right; None says the length in pixels.
         size: Of the letters, in points.
     """
-    height, width = shape
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     scale = 1.0 if metres is None else metres
-    length = round_length(0.3 * width * scale)
-    left, right = 0.04 * width, 0.04 * width + length / scale
-    base = 0.95 * height
-    rim = stroke(0.6 * size)
-    line: dict[str, Any] = {"color": "white", "linewidth": 0.3 * size, "path_effects": rim}
-    axes.plot([left, right], [base, base], solid_capstyle="butt", zorder=7, **line)
+    length = round_length(0.3 * (right - left) * scale)
+    begin, base = left + 0.04 * (right - left), bottom - 0.05 * (bottom - top)
+    end = begin + length / scale
+    line: dict[str, Any] = {"linewidth": 0.3 * size, "path_effects": stroke(0.6 * size)}
+    axes.plot([begin, end], [base, base], "white", solid_capstyle="butt", zorder=7, **line)
     text = f"{length:g} {'px' if metres is None else 'm'}"
     place: dict[str, Any] = {"ha": "center", "va": "bottom", "zorder": 7}
-    axes.text((left + right) / 2, base - 0.02 * height, text, **outlined(size, **place))
+    height = base - 0.02 * (bottom - top)
+    axes.text((begin + end) / 2, height, text, **outlined(size, **place))
 
 
 def mark_truth(
@@ -139,27 +155,27 @@ def density_contours(
     axes: "Axes",
     posterior: NDArray[np.floating],
     levels: NDArray[np.float64] | None = None,
-    part: tuple[slice, slice] | None = None,
+    corner: tuple[int, int] = (0, 0),
 ) -> None:
     """Outlines of highest-density sets; the innermost the brightest.
 
     Args:
         axes: A map in pixels.
-        posterior: ``(H, W)``.
+        posterior: ``(H, W)``, or a part of one.
         levels: :func:`highest_density_levels` of the sets; of :data:`CONTOURS` by default.
-        part: Rows and columns to draw, with beginnings and ends; all by default.
+        corner: First row and column of the part.
     """
     if levels is None:
         levels = highest_density_levels(posterior, CONTOURS)
-    row, column = part or (slice(0, posterior.shape[0]), slice(0, posterior.shape[1]))
-    shown = posterior[row, column]
-    rows, cols = (np.arange(each.start, each.stop) + 0.5 for each in (row, column))
+    rows, cols = (
+        first + np.arange(side) + 0.5 for first, side in zip(corner, posterior.shape, strict=True)
+    )
     for place, level in enumerate(sorted(levels.tolist(), reverse=True)):
         if not 0 < level < float(posterior.max()):
             continue  # a set of one pixel, which the estimate's mark covers
         width = 1.1 - 0.35 * place
         drawn = axes.contour(
-            cols, rows, shown, levels=[level], colors=["white"], linewidths=width, zorder=3
+            cols, rows, posterior, levels=[level], colors=["white"], linewidths=width, zorder=3
         )
         drawn.set_path_effects(stroke(2.2 - 0.35 * place))
 
@@ -173,23 +189,19 @@ def highest_density_levels(
     return np.asarray(ordered[np.minimum(places, len(ordered) - 1)])
 
 
-def outline_region(
-    axes: "Axes", region: "Region", shape: tuple[int, int], size: float = 10.0, color: str = "white"
-) -> None:
-    """A region's edge, and its rank beside it on the side that has room."""
+def outline_region(axes: "Axes", region: "Region", size: float = 10.0) -> None:
+    """A region's edge, and its rank beside it."""
     for rings in region.polygons():
         for ring in rings:
             rows, cols = np.array(ring).T
             rim = stroke(0.26 * size)
-            axes.plot(cols, rows, color=color, lw=0.11 * size, path_effects=rim, zorder=3)
-    number_region(axes, region, shape, size)
+            axes.plot(cols, rows, color="white", lw=0.11 * size, path_effects=rim, zorder=3)
+    number_region(axes, region, size)
 
 
-def number_region(
-    axes: "Axes", region: "Region", shape: tuple[int, int], size: float = 10.0
-) -> None:
+def number_region(axes: "Axes", region: "Region", size: float = 10.0) -> None:
     """A region's rank beside it, on the side that has room."""
-    height, width = shape
+    width, height = axes.get_xlim()[1], axes.get_ylim()[0]
     right = region.left + region.cutout.shape[1]
     to_right = right < 0.93 * width
     axes.annotate(
@@ -202,11 +214,6 @@ def number_region(
         zorder=6,
         **outlined(size, 0.26),
     )
-
-
-def landcover_picture(ids: NDArray[np.uint8], scheme: "ClassScheme") -> NDArray[np.uint8]:
-    """Class ids as colours."""
-    return np.asarray(scheme.palette[ids])
 
 
 def landcover_handles(present: set[int], scheme: "ClassScheme") -> "list[Patch]":
@@ -323,22 +330,16 @@ def draw_distribution(
         size: Of the letters, in points.
     """
     head = list(probabilities[:shown])
-    rest = max(0.0, 1.0 - sum(head))
-    values = [*head, *[0.0] * (shown - len(head)), rest]
+    values = 100 * np.array([*head, *[0.0] * (shown - len(head)), max(0.0, 1.0 - sum(head))])
     colors = [BAR] * shown + [REST_BAR]
     if true_rank:
         colors[min(true_rank, shown + 1) - 1] = TRUE_BAR
-    axes.bar(range(shown + 1), [100 * value for value in values], color=colors, width=0.78)
-    for place, value in enumerate(values):
-        if place < len(head) or place == shown:
-            text = f"{100 * value:.0f}" if value >= 0.005 else "<1"
-            axes.text(place, 100 * value + 3, text, ha="center", va="bottom", fontsize=size)
-    axes.set_xticks(range(shown + 1), [*(str(i + 1) for i in range(shown)), "else"], fontsize=size)
-    axes.set_xlim(-0.6, shown + 0.6)
-    axes.set_ylim(0, 122)
-    axes.set_yticks([0, 50, 100], ["0", "50", "100"], fontsize=size)
-    axes.tick_params(length=2, pad=1.5, width=0.6)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_linewidth(0.6)
+    names = [*(str(rank + 1) for rank in range(shown)), "else"]
+    bars = axes.bar(names, values, color=colors, width=0.78)
+    texts = [f"{value:.0f}" if value >= 0.5 else "<1" for value in values]
+    texts[len(head) : shown] = [""] * (shown - len(head))
+    axes.bar_label(bars, texts, padding=1, fontsize=size)
+    axes.set(xlim=(-0.6, shown + 0.6), ylim=(0, 122), yticks=[0, 50, 100])
+    axes.tick_params(length=2, pad=1.5, width=0.6, labelsize=size)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_linewidth(0.6)
