@@ -23,6 +23,7 @@ _LAZY = {
     "Localizer": "cvsegguide.inference.localizer",
     "Localization": "cvsegguide.inference.result",
     "Region": "cvsegguide.inference.regions",
+    "Tracker": "cvsegguide.tracking",
     "CVSegGuideError": "cvsegguide.errors",
 }
 _MODULES = (
@@ -35,6 +36,7 @@ __all__ = [
     "Localization",
     "Localizer",
     "Region",
+    "Tracker",
     "__version__",
     "data",
     "evaluation",
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from cvsegguide.inference.localizer import Localizer
     from cvsegguide.inference.regions import Region
     from cvsegguide.inference.result import Localization
+    from cvsegguide.tracking import Tracker
 
 
 def __getattr__(name: str) -> Any:

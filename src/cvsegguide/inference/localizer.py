@@ -332,19 +332,24 @@ class Localizer:
             )
         return read_landcover(source, aerial.shape)
 
-    def track(self, frames: Iterable[Any], overhead: ImageLike, **options: Any) -> "Track":
-        """Follow a camera along a drive: :func:`cvsegguide.tracking.track`, which has the options.
+    def track(
+        self, frames: Iterable[Any], overhead: ImageLike, *, fov: float = 360.0, **options: Any
+    ) -> "Track":
+        """Follow a camera along a drive.
 
         Args:
-            frames: :class:`cvsegguide.tracking.Frame`, or street views alone; None: missing.
+            frames, fov: As for :meth:`cvsegguide.Tracker.follow`: frames, or street views alone.
             overhead: Raster or folder of map tiles, of any size.
+            options: Those of :class:`cvsegguide.Tracker`.
 
         Raises:
             ConfigurationError: The model is an ONNX file.
+            InputError: A frame, the imagery or an option cannot be used; the message says which.
         """
-        from cvsegguide.tracking import track
+        from cvsegguide.tracking import Tracker
 
-        return track(self, frames, overhead, **options)
+        with Tracker(self, overhead, **options) as tracker:
+            return tracker.follow(frames, fov)
 
     def segment(
         self,

@@ -64,6 +64,13 @@ class Overhead:
             return self.reference.pixel_size
         return None if self.gsd is None else (self.gsd, self.gsd)
 
+    def read(
+        self, top: int, left: int, bottom: int, right: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """As :meth:`Raster.read`."""
+        window = np.s_[top:bottom, left:right]
+        return self.image[window], self.valid[window]
+
 
 def read_overhead(
     source: ImageLike,

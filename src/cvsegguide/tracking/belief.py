@@ -62,6 +62,16 @@ class Box:
             max(self.right, other.right),
         )
 
+    def relative_to(self, whole: "Box") -> "Box":
+        """The box in cells of another's corner."""
+        top, left = whole.top, whole.left
+        return Box(self.top - top, self.left - left, self.bottom - top, self.right - left)
+
+    def slices(self, whole: "Box") -> tuple[slice, slice]:
+        """Its rows and columns in those of another box that holds it."""
+        inner = self.relative_to(whole)
+        return slice(inner.top, inner.bottom), slice(inner.left, inner.right)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -185,7 +195,7 @@ class Belief:
         mass = self.mass.new_zeros(len(self.mass), *box.shape)
         common = box.within(self.box)
         if min(common.shape) > 0:
-            mass[:, *_slices(common, box)] = self.mass[:, *_slices(common, self.box)]
+            mass[:, *common.slices(box)] = self.mass[:, *common.slices(self.box)]
         return replace(self, box=box).with_mass(mass)
 
     def support(self, rest: float) -> Box:
@@ -222,16 +232,6 @@ class Belief:
         mass = _spread_headings(mass, math.sqrt(motion.matrix()[2, 2]) / self.step)
         turned = wrap_degrees(self.turned + motion.turn)
         return replace(wide, turned=turned).with_mass(mass)
-
-    def diffuse(self, distance: float, turn: float) -> "Belief":
-        """The belief after a step of which nothing is known.
-
-        Args:
-            distance: Standard deviation of the way in metres, to any side.
-            turn: Standard deviation of the turn in degrees.
-        """
-        covariance = np.diag(np.square([distance, distance, turn]))
-        return self.move(Motion(0.0, 0.0, 0.0, covariance))
 
     def update(self, likelihood: Tensor) -> tuple["Belief", float]:
         """Bayes' rule.
@@ -332,13 +332,6 @@ class Belief:
         if weight.sum() < 0.5 and deviation > 60.0:
             return None, deviation
         return wrap_degrees(float(self.headings()[best]) + mean), deviation
-
-
-def _slices(part: Box, whole: Box) -> tuple[slice, slice]:
-    return (
-        slice(part.top - whole.top, part.bottom - whole.top),
-        slice(part.left - whole.left, part.right - whole.left),
-    )
 
 
 def _kernels(

@@ -48,7 +48,6 @@ class EncodedMosaic:
         height, width = (side // model.cell - 2 * self._halo for side in model.overhead_size)
         self._side = max(1, height), max(1, width)
         self._blocks: OrderedDict[tuple[int, int], tuple[Any, Tensor]] = OrderedDict()
-        self._bytes = 0.0
 
     def tile(self, box: Box) -> tuple[Any, Tensor]:
         """The encoded window of cells, and which of the cells have data.
@@ -64,12 +63,8 @@ class EncodedMosaic:
         rows = range(box.top // height, (box.bottom - 1) // height + 1)
         cols = range(box.left // width, (box.right - 1) // width + 1)
         lines = [[self._block(i, j) for j in cols] for i in rows]
-        inner = Box(
-            box.top - rows[0] * height,
-            box.left - cols[0] * width,
-            box.bottom - rows[0] * height,
-            box.right - cols[0] * width,
-        )
+        whole = Box(rows[0] * height, cols[0] * width, rows.stop * height, cols.stop * width)
+        inner = box.relative_to(whole)
 
         def join(parts: list[list[Tensor]]) -> Tensor:
             whole = torch.cat([torch.cat(line, dim=-1) for line in parts], dim=-2)
@@ -84,16 +79,14 @@ class EncodedMosaic:
         return replace(first, **parts), known
 
     def _block(self, i: int, j: int) -> tuple[Any, Tensor]:
-        if (i, j) in self._blocks:
-            self._blocks.move_to_end((i, j))
-            return self._blocks[i, j]
-        block = self._encode(i, j)
-        self._blocks[i, j] = block
-        self._bytes += _size(block)
-        while self._bytes > self._limit and len(self._blocks) > 1:
-            _, oldest = self._blocks.popitem(last=False)
-            self._bytes -= _size(oldest)
-        return block
+        if (i, j) not in self._blocks:
+            self._blocks[i, j] = block = self._encode(i, j)
+            tensors = [*_tensors(block[0]).values(), block[1]]  # all blocks are of one size
+            size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+            while len(self._blocks) > max(1, self._limit // size):
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end((i, j))
+        return self._blocks[i, j]
 
     def _encode(self, i: int, j: int) -> tuple[Any, Tensor]:
         height, width = self._side
@@ -139,8 +132,3 @@ def _cut(values: Tensor, box: Box, scale: float) -> Tensor:
         round(edge * scale) for edge in (box.top, box.left, box.bottom, box.right)
     )
     return values[..., top:bottom, left:right]
-
-
-def _size(block: tuple[Any, Tensor]) -> float:
-    tensors = [*_tensors(block[0]).values(), block[1]]
-    return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors))

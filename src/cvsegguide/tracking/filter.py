@@ -198,10 +198,8 @@ class HistogramFilter:
         assert self.belief is not None
         belief, settings = self.belief, self.settings
         if not first:
-            if motion is None:
-                belief = belief.diffuse(settings.walk, settings.walk_turn)
-            else:
-                belief = belief.move(motion)
+            walk = np.diag(np.square([settings.walk, settings.walk, settings.walk_turn]))
+            belief = belief.move(motion or Motion(0.0, covariance=walk))
             belief = belief.resize(belief.support(1e-5))
         if compass is not None:
             belief = belief.with_headings(compass, compass_error)

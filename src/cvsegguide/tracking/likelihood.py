@@ -48,7 +48,6 @@ class Likelihood(ABC):
         self.extent = mosaic.cells(pixels)
         self.cell = mosaic.gsd * pixels
 
-    @abstractmethod
     def scores(
         self,
         view: NDArray[np.uint8],
@@ -69,16 +68,18 @@ class Likelihood(ABC):
         Returns:
             ``(K or 1, h, w)``, minus infinity where there is no data.
         """
+        turn = 0.0 if self.knows_headings else heading or 0.0
+        size, extent = self.model.street_size, self.model.street_extent
+        canvas = torch.from_numpy(canvas_of_picture(view, turn, fov, size, extent))
+        return self.match(canvas.to(self.device), box, headings)
+
+    @abstractmethod
+    def match(self, street: Tensor, box: Box, headings: NDArray[np.float64]) -> Tensor:
+        """:meth:`scores` of a street view ``(1, 3, h, w)`` as the network takes it."""
 
     @abstractmethod
     def known(self, box: Box) -> Tensor:
         """``(h, w)`` bool: cells of a window that have data."""
-
-    def _canvas(self, view: NDArray[np.uint8], heading: float, fov: float) -> Tensor:
-        """``(1, 3, h, w)``: the street view as the network takes it."""
-        size, extent = self.model.street_size, self.model.street_extent
-        canvas = canvas_of_picture(view, heading, fov, size, extent)
-        return torch.from_numpy(canvas).to(self.device)
 
 
 class JointLikelihood(Likelihood):
@@ -97,25 +98,13 @@ class JointLikelihood(Likelihood):
         super().__init__(model, mosaic, device, model.cell)
         self.overhead = EncodedMosaic(model, mosaic, device, memory)
 
-    def scores(
-        self,
-        view: NDArray[np.uint8],
-        fov: float,
-        box: Box,
-        headings: NDArray[np.float64],
-        heading: float | None = None,
-    ) -> Tensor:
-        """See :meth:`Likelihood.scores`."""
-        street = self._canvas(view, 0.0, fov)
+    def match(self, street: Tensor, box: Box, headings: NDArray[np.float64]) -> Tensor:
+        """See :meth:`Likelihood.match`."""
         wide = box.grow(self.model.joint_radius).within(self.extent)
         tile, known = self.overhead.tile(wide)
-        inner = (
-            slice(box.top - wide.top, box.bottom - wide.top),
-            slice(box.left - wide.left, box.right - wide.left),
-        )
         turns = torch.tensor(headings, dtype=torch.float32, device=self.device)
-        scores = self.model.joint(tile, street, turns, known)[0][:, *inner]
-        return scores.masked_fill(~known[inner], -torch.inf)
+        scores = self.model.joint(tile, street, turns, known)[0]
+        return scores.masked_fill(~known, -torch.inf)[:, *box.slices(wide)]
 
     def known(self, box: Box) -> Tensor:
         """See :meth:`Likelihood.known`."""
@@ -130,16 +119,8 @@ class PositionLikelihood(Likelihood):
     def __init__(self, model: LocalizationModel, mosaic: Mosaic, device: torch.device) -> None:
         super().__init__(model, mosaic, device, max(1, round(POSITION_CELL / mosaic.gsd)))
 
-    def scores(
-        self,
-        view: NDArray[np.uint8],
-        fov: float,
-        box: Box,
-        headings: NDArray[np.float64],
-        heading: float | None = None,
-    ) -> Tensor:
-        """See :meth:`Likelihood.scores`."""
-        street = self._canvas(view, heading or 0.0, fov)
+    def match(self, street: Tensor, box: Box, headings: NDArray[np.float64]) -> Tensor:
+        """See :meth:`Likelihood.match`."""
         tile, cell = self.model.overhead_size, self.pixels
         # Windows reach beyond the box by a quarter, as cameras stand anywhere in a tile.
         inner = (box.shape[0] * cell, box.shape[1] * cell)
@@ -147,10 +128,8 @@ class PositionLikelihood(Likelihood):
             max(tile[0], inner[0] + 2 * (tile[0] // 4)),
             max(tile[1], inner[1] + 2 * (tile[1] // 4)),
         )
-        top = box.top * cell - (size[0] - inner[0]) // 2
-        left = box.left * cell - (size[1] - inner[1]) // 2
-        image, valid = self.mosaic.read(top, left, *size)
-        image = fill(image, valid)
+        above, before = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        image = fill(*self.mosaic.read(box.top * cell - above, box.left * cell - before, *size))
         windows = lattice(size, tile, 0.5)
         heat = Blender(size, windows)
         for window in windows:
@@ -158,7 +137,6 @@ class PositionLikelihood(Likelihood):
             heat.add(window, self.model(part, street).heatmap[0].float().cpu().numpy())
         heatmap = torch.from_numpy(heat.result()[None]).to(self.device)
         scores = self.model.log_posterior(Prediction(None, heatmap))
-        above, before = box.top * cell - top, box.left * cell - left
         scores = scores[:, above : above + inner[0], before : before + inner[1]].float()
         pooled = functional.avg_pool2d((scores - scores.max()).exp()[None], cell)[0].log()
         return pooled.masked_fill(~self.known(box), -torch.inf)

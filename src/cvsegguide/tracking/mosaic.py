@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import product
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from cvsegguide.errors import InputError
 from cvsegguide.geo import GeoReference, parse_tile_name
 from cvsegguide.geo.slippy import tile_bounds, tile_gsd
 from cvsegguide.io.images import ImageLike, read_image
-from cvsegguide.io.location import check_given_bounds
+from cvsegguide.io.location import check_given_bounds, is_north_up
 from cvsegguide.io.rasters import Overhead, Raster, open_raster, read_overhead
 from cvsegguide.io.resampling import resample as resize
 from cvsegguide.tracking.belief import Box
@@ -35,38 +36,34 @@ class Mosaic:
     """Imagery that is read by windows in map pixels.
 
     Args:
-        name: For messages.
-        size: ``(H, W)`` of the imagery in its own pixels.
-        pixel: ``(height, width)`` of its pixels in metres.
+        raster: The imagery, north up.
         gsd: Metres per map pixel that are wanted.
-        reference: Where it lies, or None.
 
     Attributes:
+        name: For messages.
+        reference: Where it lies, or None.
         shape: ``(H, W)`` in map pixels.
         gsd: Metres per map pixel: as wanted, or the imagery's own where that is as good as that.
+
+    Raises:
+        InputError: Its resolution is unknown.
     """
 
-    def __init__(
-        self,
-        name: str,
-        size: tuple[int, int],
-        pixel: tuple[float, float],
-        gsd: float,
-        reference: GeoReference | None,
-    ) -> None:
-        self.name = name
-        self.size = size
-        self.reference = reference
+    def __init__(self, raster: Raster | Overhead, gsd: float) -> None:
+        pixel = raster.pixel_size
+        if pixel is None:
+            raise InputError(
+                f"{raster.name}: its resolution is unknown, and a track is in metres; pass `gsd` "
+                "or `bounds`"
+            )
+        self.name = raster.name
+        self.reference = raster.reference
+        self._raster = raster
+        self.gsd, self._scale = gsd, (gsd / pixel[0], gsd / pixel[1])
         if all(abs(side / gsd - 1) < SAME for side in pixel):
-            self.gsd = math.sqrt(pixel[0] * pixel[1])
-            self._scale = (1.0, 1.0)
-        else:
-            self.gsd = gsd
-            self._scale = (gsd / pixel[0], gsd / pixel[1])
-        self.shape = (
-            max(1, round(size[0] / self._scale[0])),
-            max(1, round(size[1] / self._scale[1])),
-        )
+            self.gsd, self._scale = math.sqrt(pixel[0] * pixel[1]), (1.0, 1.0)
+        height, width = self.map_pixels(*raster.shape)
+        self.shape = max(1, round(height)), max(1, round(width))
 
     @property
     def up_azimuth(self) -> float:
@@ -120,93 +117,66 @@ class Mosaic:
         if rows.stop <= rows.start or cols.stop <= cols.start:
             return image, valid
         inner = (top + rows.start, left + cols.start, top + rows.stop, left + cols.stop)
-        if self._scale == (1.0, 1.0):
-            image[rows, cols], valid[rows, cols] = self.read_own(*inner)
-            return image, valid
         # The part in its own pixels, with what the filter needs around it.
-        box = [edge * self._scale[i % 2] for i, edge in enumerate(inner)]
-        spare = [math.ceil(2 * max(1.0, scale)) for scale in self._scale]
-        first = [max(0, math.floor(box[i]) - spare[i]) for i in (0, 1)]
-        last = [min(self.size[i], math.ceil(box[2 + i]) + spare[i]) for i in (0, 1)]
-        source, known = self.read_own(first[0], first[1], last[0], last[1])
-        shifted = tuple(
+        corners = (*self.own_pixels(*inner[:2]), *self.own_pixels(*inner[2:]))
+        spare = [0 if scale == 1 else math.ceil(2 * max(1.0, scale)) for scale in self._scale]
+        own = self._raster.shape
+        first = [max(0, math.floor(corners[i]) - spare[i]) for i in (0, 1)]
+        last = [min(own[i], math.ceil(corners[2 + i]) + spare[i]) for i in (0, 1)]
+        source, known = self._raster.read(first[0], first[1], last[0], last[1])
+        top, left, bottom, right = (
             min(max(edge - first[i % 2], 0.0), float(last[i % 2] - first[i % 2]))
-            for i, edge in enumerate(box)
+            for i, edge in enumerate(corners)
         )
-        size = (rows.stop - rows.start, cols.stop - cols.start)
-        image[rows, cols] = resize(source, size, shifted)  # type: ignore[arg-type]
+        size, box = (inner[2] - inner[0], inner[3] - inner[1]), (top, left, bottom, right)
+        image[rows, cols] = resize(source, size, box)
         mask = np.where(known, np.uint8(255), np.uint8(0))
-        valid[rows, cols] = resize(mask, size, shifted) >= 128  # type: ignore[arg-type]
+        valid[rows, cols] = resize(mask, size, box) >= 128
         return image, valid
 
-    def read_own(
-        self, top: int, left: int, bottom: int, right: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """A window that lies inside, in the imagery's own pixels."""
-        raise NotImplementedError
 
+class TileFolder(Raster):
+    """A folder of slippy tiles ``z/x/y.jpg``; places without a tile have no data.
 
-class RasterMosaic(Mosaic):
-    """One raster."""
-
-    def __init__(self, raster: Raster | Overhead, gsd: float) -> None:
-        pixel = raster.pixel_size
-        if pixel is None:
-            raise InputError(
-                f"{raster.name}: its resolution is unknown, and a track is in metres; pass `gsd` "
-                "or `bounds`"
-            )
-        super().__init__(raster.name, raster.shape, pixel, gsd, raster.reference)
-        self._raster = raster
-
-    def read_own(
-        self, top: int, left: int, bottom: int, right: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        if isinstance(self._raster, Overhead):
-            window = np.s_[top:bottom, left:right]
-            return self._raster.image[window], self._raster.valid[window]
-        return self._raster.read(top, left, bottom, right)
-
-
-class TileMosaic(Mosaic):
-    """A folder of slippy tiles ``z/x/y.jpg``; places without a tile have no data."""
+    Args:
+        folder: Where they lie.
+        gsd: Metres per pixel that are wanted: the nearest zoom is taken.
+    """
 
     def __init__(self, folder: Path, gsd: float) -> None:
-        zoom, files = _find_tiles(folder, gsd)
-        side = _tile_side(next(iter(files.values())))
-        columns, rows = [x for x, _ in files], [y for _, y in files]
-        self._side = side
-        self._files = files
-        self._corner = (min(columns), min(rows))
-        size = (
-            (max(rows) - min(rows) + 1) * side,
-            (max(columns) - min(columns) + 1) * side,
-        )
+        zoom, self._files = _find_tiles(folder, gsd)
+        columns, rows = zip(*self._files, strict=True)
+        self._corner = min(columns), min(rows)
+        self._side = side = len(read_image(next(iter(self._files.values()))))
+        shape = (max(rows) - min(rows) + 1) * side, (max(columns) - min(columns) + 1) * side
         corner = GeoReference.from_tile(zoom, *self._corner, side, side)
-        reference = GeoReference(corner.crs, corner.transform, *size)
-        pixel = reference.gsd
-        super().__init__(str(folder), size, (pixel, pixel), gsd, reference)
+        reference = GeoReference(corner.crs, corner.transform, *shape)
+        super().__init__(str(folder), shape, reference, reference.gsd)
         self._tile = lru_cache(_OPEN_TILES)(self._read_tile)
 
-    def read_own(
+    @property
+    def pixel_size(self) -> tuple[float, float]:
+        """``(height, width)`` of a pixel in metres on the ground: square in Mercator's."""
+        assert self.gsd is not None
+        return self.gsd, self.gsd
+
+    def read(
         self, top: int, left: int, bottom: int, right: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        image = np.zeros((bottom - top, right - left, 3), np.uint8)
-        valid = np.zeros(image.shape[:2], bool)
+        """See :meth:`~cvsegguide.io.rasters.Raster.read`."""
         side = self._side
-        for y in range(top // side, (bottom - 1) // side + 1):
-            for x in range(left // side, (right - 1) // side + 1):
-                tile = self._tile(self._corner[0] + x, self._corner[1] + y)
-                if tile is None:
-                    continue
-                up, down = max(top, y * side), min(bottom, (y + 1) * side)
-                west, east = max(left, x * side), min(right, (x + 1) * side)
-                target = np.s_[up - top : down - top, west - left : east - left]
-                image[target] = tile[
-                    up - y * side : down - y * side, west - x * side : east - x * side
-                ]
-                valid[target] = True
-        return image, valid
+        rows = range(top // side, (bottom - 1) // side + 1)
+        cols = range(left // side, (right - 1) // side + 1)
+        image = np.zeros((len(rows) * side, len(cols) * side, 3), np.uint8)
+        valid = np.zeros(image.shape[:2], bool)
+        for i, j in product(range(len(rows)), range(len(cols))):
+            tile = self._tile(self._corner[0] + cols[j], self._corner[1] + rows[i])
+            if tile is not None:
+                place = np.s_[i * side : (i + 1) * side, j * side : (j + 1) * side]
+                image[place], valid[place] = tile, True
+        up, west = rows[0] * side, cols[0] * side
+        window = np.s_[top - up : bottom - up, left - west : right - west]
+        return image[window], valid[window]
 
     def _read_tile(self, x: int, y: int) -> NDArray[np.uint8] | None:
         path = self._files.get((x, y))
@@ -215,8 +185,8 @@ class TileMosaic(Mosaic):
         tile = read_image(path)
         if tile.shape != (self._side, self._side, 3):
             raise InputError(
-                f"{path}: is {tile.shape[1]} x {tile.shape[0]} pixels, but other tiles of the "
-                f"folder are {self._side} x {self._side}"
+                f"{path}: is {tile.shape[1]} x {tile.shape[0]} pixels, but the folder's tiles are "
+                f"squares of {self._side}"
             )
         return tile
 
@@ -245,49 +215,33 @@ def open_mosaic(
             raise InputError(
                 f"{fspath(source)}: map tiles know their place; `bounds` and `gsd` are for rasters"
             )
-        yield TileMosaic(Path(fspath(source)), gsd)
+        yield Mosaic(TileFolder(Path(fspath(source)), gsd), gsd)
         return
     with open_raster(source, bounds, own_gsd) as raster:
         if bounds is not None:
             check_given_bounds(raster)
-        if raster.reference is None or _north_up(raster.reference):
-            yield RasterMosaic(raster, gsd)
+        if raster.reference is None or is_north_up(raster.reference):
+            yield Mosaic(raster, gsd)
             return
-    yield RasterMosaic(read_overhead(source, bounds, own_gsd), gsd)
-
-
-def _north_up(reference: GeoReference) -> bool:
-    a, b, _, d, e, _ = reference.transform
-    skewed = abs(b) * reference.height > 0.1 * abs(a) or abs(d) * reference.width > 0.1 * abs(e)
-    return a > 0 and e < 0 and not skewed
+    yield Mosaic(read_overhead(source, bounds, own_gsd), gsd)
 
 
 def _find_tiles(folder: Path, gsd: float) -> tuple[int, dict[tuple[int, int], Path]]:
     """The zoom nearest to a resolution and its tiles ``(x, y)``."""
+
+    def misfit(zoom: int) -> float:
+        y = min(y for _, y in zooms[zoom])
+        return abs(math.log(tile_gsd(tile_bounds(zoom, 0, y).center[1], zoom) / gsd))
+
     for name in _TILE_FOLDERS:
         zooms: dict[int, dict[tuple[int, int], Path]] = {}
-        root = folder / name
-        for path in sorted(root.glob("[0-9]*/[0-9]*/[0-9]*.*")):
+        for path in sorted((folder / name).glob("[0-9]*/[0-9]*/[0-9]*.*")):
             tile = parse_tile_name(path)
             if tile is not None and path.suffix.lower() in _IMAGES:
                 zooms.setdefault(tile[0], {})[tile[1], tile[2]] = path
         if zooms:
-            near = min(zooms, key=lambda zoom: abs(math.log(_zoom_gsd(zoom, zooms[zoom]) / gsd)))
-            return near, zooms[near]
-    inside = sorted(
-        path.name for path in folder.iterdir() if (path / "overhead" / "images").is_dir()
-    )
-    hint = f"; did you mean {folder / inside[0]}?" if inside else ""
+            nearest = min(zooms, key=misfit)
+            return nearest, zooms[nearest]
+    cities = sorted(folder.glob("*/overhead/images"))
+    hint = f"; did you mean {cities[0].parents[1]}?" if cities else ""
     raise InputError(f"{folder}: holds no map tiles z/x/y.jpg{hint}")
-
-
-def _zoom_gsd(zoom: int, tiles: dict[tuple[int, int], Path]) -> float:
-    _, y = next(iter(tiles))
-    return tile_gsd(tile_bounds(zoom, 0, y).center[1], zoom)
-
-
-def _tile_side(path: Path) -> int:
-    tile = read_image(path)
-    if tile.shape[0] != tile.shape[1]:
-        raise InputError(f"{path}: a map tile is square, got {tile.shape[1]} x {tile.shape[0]}")
-    return int(tile.shape[0])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
+from cvsegguide.geo.bounds import EARTH_RADIUS
 from cvsegguide.io.atomic import atomic_path, write_text
 
 DEVIATIONS = 2.4477
@@ -159,41 +160,35 @@ class Track:
         line = [_place(point.lon, point.lat) for point in self.points]
         if len(line) == 1:
             line = line * 2  # a line has two positions at least
-        features = [
-            _feature(
-                {"type": "LineString", "coordinates": line},
-                {"kind": "path", "frames": len(self.points), "model": self.model},
-            )
-        ]
-        for point in self.points:
+        features = [_feature("LineString", line, "path", frames=len(self.points), model=self.model)]
+        for point, place in zip(self.points, line, strict=False):
             shown = {k: v for k, v in point.record().items() if k not in ("lon", "lat")}
-            place = {"type": "Point", "coordinates": _place(point.lon, point.lat)}
-            features.append(_feature(place, {"kind": "position", **shown}))
+            features.append(_feature("Point", place, "position", **shown))
         for point in self.points:
-            shape = {"type": "Polygon", "coordinates": [_ring(point)]}
-            about = {"kind": "ellipse", "frame": point.frame, "holds": 0.95}
-            features.append(_feature(shape, about))
+            ring = [_find_ring(point)]
+            features.append(_feature("Polygon", ring, "ellipse", frame=point.frame, holds=0.95))
         collection = {"type": "FeatureCollection", "features": features}
         write_text(path, json.dumps(collection, indent=1, allow_nan=False) + "\n")
 
 
-def _ring(point: TrackPoint) -> list[list[float]]:
+def _find_ring(point: TrackPoint) -> list[list[float]]:
     """The closed ring ``[lon, lat]`` of a point's ellipse."""
     assert point.lon is not None
     assert point.lat is not None
     east, north = point.ellipse()
-    degree = math.pi / 180.0 * 6378137.0
+    degree = math.radians(1) * EARTH_RADIUS
     lon = point.lon + east / (degree * math.cos(math.radians(point.lat)))
     lat = point.lat + north / degree
-    ring = [_place(float(x), float(y)) for x, y in zip(lon, lat, strict=True)]
+    ring = [_place(x, y) for x, y in zip(lon, lat, strict=True)]
     return [*ring, ring[0]]
 
 
 def _place(lon: float | None, lat: float | None) -> list[float]:
     assert lon is not None
     assert lat is not None
-    return [round(lon, 7), round(lat, 7)]
+    return [round(float(lon), 7), round(float(lat), 7)]
 
 
-def _feature(geometry: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "Feature", "geometry": geometry, "properties": properties}
+def _feature(shape: str, coordinates: Any, kind: str, **properties: Any) -> dict[str, Any]:
+    geometry = {"type": shape, "coordinates": coordinates}
+    return {"type": "Feature", "geometry": geometry, "properties": {"kind": kind, **properties}}

@@ -1,7 +1,4 @@
-"""A camera on a map: frame by frame, from street views to places on the ground.
-
-:class:`Tracker` takes frame after frame, :func:`track` a whole drive.
-"""
+"""A camera on a map: frame by frame, from street views to places on the ground."""
 
 import math
 import warnings
@@ -278,26 +275,3 @@ class Tracker:
         if heading is not None and math.isfinite(frame.truth[2]):
             difference = angular_difference(heading, frame.truth[2])
         return replace(point, error=error, heading_difference=difference)
-
-
-def track(
-    localizer: "Localizer",
-    frames: Iterable[Frame | ImageLike | None],
-    overhead: ImageLike,
-    *,
-    fov: float = 360.0,
-    **options: Any,
-) -> Track:
-    """Follow a camera along a drive.
-
-    Args:
-        localizer: The model and its device.
-        frames, fov: As for :meth:`Tracker.follow`.
-        overhead: Raster or folder of map tiles.
-        options: Those of :class:`Tracker`.
-
-    Raises:
-        InputError: A frame, the imagery or an option cannot be used; the message says which.
-    """
-    with Tracker(localizer, overhead, **options) as tracker:
-        return tracker.follow(frames, fov)
