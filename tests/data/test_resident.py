@@ -7,7 +7,6 @@ import torch
 
 from cvsegguide.data.datamodule import DataModule
 from cvsegguide.data.dataset import CrossViewDataset
-from cvsegguide.data.resident import ResidentLoader
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import (
     Appearance,
@@ -61,17 +60,27 @@ class Landmarks(CrossViewDataset):
 
 
 class Mixed(Landmarks):
-    """From the 33rd pair on tiles of another size, and no age."""
+    """From the 33rd pair on tiles of another size, and no age; from the 37th on no first row."""
 
-    def __init__(self, count: int, size: int = 48) -> None:
+    def __init__(self, count: int, size: int = 48, valid: bool = False) -> None:
         super().__init__(count)
-        self.size = size
+        self.size, self.valid = size, valid
 
     def __getitem__(self, index: int) -> Sample:
         sample = super().__getitem__(index)
         if index < 32:
             return replace(sample, labels={"age": torch.ones(SIZE, SIZE, dtype=torch.uint8)})
-        return replace(sample, overhead=torch.rand(3, self.size, self.size))
+        valid = None
+        if self.valid and index >= 36:
+            valid = (torch.arange(self.size) > 0)[:, None].expand(self.size, self.size)
+        return replace(sample, overhead=torch.rand(3, self.size, self.size), valid=valid)
+
+
+class Huge(Landmarks):
+    """Three megabytes a tile."""
+
+    def __getitem__(self, index: int) -> Sample:
+        return replace(super().__getitem__(index), overhead=torch.zeros(3, 1024, 1024))
 
 
 def bearing(row: float, col: float, to_row: float, to_col: float) -> float:
@@ -228,10 +237,20 @@ def test_what_cannot_be_done_is_said_in_a_line() -> None:
     loader = DataModule(Mixed(40), batch_size=2, num_workers=0, resident=True).train_dataloader()
     with pytest.raises(ConfigurationError, match="the overhead of '32' is of another size"):
         list(loader)
-    usual = DataModule(Landmarks(2), batch_size=2, num_workers=0, resident=True).train_dataloader()
-    assert isinstance(usual, ResidentLoader)
-    with pytest.raises(ConfigurationError, match="10000000000000 pairs do not fit"):
-        usual._keep(collate([Landmarks(2)[0]]), 0, 10**13)
+    huge = DataModule(Huge(10**7), batch_size=2, num_workers=0, resident=True)
+    with pytest.raises(ConfigurationError, match="10000000 pairs do not fit"):
+        next(iter(huge.train_dataloader()))
+
+
+def test_pixels_without_data_stay_so() -> None:
+    """Pairs that have data everywhere say nothing of it, also those read before the others."""
+    loader = DataModule(
+        Mixed(40, size=SIZE, valid=True), batch_size=8, num_workers=0, resident=True, shuffle=False
+    ).train_dataloader()
+    for batch in loader:
+        for number, valid in zip(map(int, batch.id), batch["valid"], strict=True):
+            assert bool(valid[0].any()) == (number < 36)
+            assert bool(valid[1:].all())
 
 
 def test_a_label_that_some_pairs_lack_is_left_out() -> None:

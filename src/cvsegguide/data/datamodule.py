@@ -127,28 +127,17 @@ class DataModule(LightningDataModule):
             world_size=world_size,
             even=True,
         )
-        broken = BrokenFiles(total, self.broken_limit)
+        options: dict[str, Any] = {
+            "transforms": self.transforms,
+            "num_workers": self.num_workers,
+            "drop_last": self.drop_last,
+            "broken": BrokenFiles(total, self.broken_limit),
+        }
         if self.resident:
             return ResidentLoader(
-                dataset,
-                sampler,
-                self.batch_size,
-                transforms=self.transforms,
-                device=self._device(),
-                num_workers=self.num_workers,
-                drop_last=self.drop_last,
-                broken=broken,
+                dataset, sampler, self.batch_size, device=self._device(), **options
             )
-        return BatchLoader(
-            dataset,
-            sampler,
-            self.batch_size,
-            transforms=self.transforms,
-            num_workers=self.num_workers,
-            pin_memory=self.pin_memory,
-            drop_last=self.drop_last,
-            broken=broken,
-        )
+        return BatchLoader(dataset, sampler, self.batch_size, pin_memory=self.pin_memory, **options)
 
     def val_dataloader(self) -> BatchLoader | list[Any]:
         """Batches in the data set's order; none when no ``val`` is given."""

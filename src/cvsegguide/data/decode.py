@@ -6,8 +6,9 @@ an antialiased resize. Every failure is a :class:`BrokenFileError` that names th
 """
 
 import zipfile
+from collections.abc import Collection
 from os import PathLike, fspath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,12 @@ Path = str | PathLike[str]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _ORIENTATION = 0x0112
+
+MAX_PIXELS = 1 << 28
+"""Of a label, so that memory stays bounded."""
+
+MAX_BYTES = 1 << 28
+"""To which a sparse array may unpack."""
 
 
 def decode_rgb(
@@ -88,11 +95,15 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return upright_size(image)
     except Exception as error:
         raise BrokenFileError(path, reason(error)) from None
-    return (width, height) if turned else (height, width)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """``(height, width)`` of an opened picture, its EXIF orientation applied."""
+    turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def decode_street(
@@ -135,6 +146,19 @@ def _band(height: int, width: int, fov: float, extent: float | None) -> tuple[fl
     return kept, (1 - kept / vertical) / 2
 
 
+def _read_label(path: Path, modes: Collection[str], fault: str) -> NDArray[Any]:
+    """The pixels ``(H, W)`` of a label in one of Pillow's modes, ``"I"`` of 16 or 32 bits."""
+    try:
+        with Image.open(path) as image:
+            if image.mode.partition(";")[0] not in modes:
+                raise ValueError(f"{fault} (its pixels are {image.mode})")
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are too many for a label")
+            return np.array(image)
+    except Exception as error:
+        raise BrokenFileError(path, reason(error)) from None
+
+
 def decode_ids(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Decode a raster of class ids (grey or palette, 8 bits), resized to the nearest id.
 
@@ -142,19 +166,10 @@ def decode_ids(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.ui
         BrokenFileError: The file is missing or truncated, has colours instead of ids, or ids
             above 255.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if image.mode in ("RGB", "RGBA", "LA", "CMYK", "YCbCr", "F"):
-                raise ValueError(f"holds no class ids (its pixels are {image.mode})")
-            values = np.array(image)
-    except Exception as error:
-        raise BrokenFileError(path, reason(error)) from None
-    if values.dtype != np.uint8:
-        if values.min() < 0 or values.max() > 255:
-            raise BrokenFileError(path, f"class id {values.max()} does not lie in 0..255")
-        values = values.astype(np.uint8)
-    return nearest(values, size)
+    values = _read_label(path, ("1", "L", "P", "I"), "holds no class ids")
+    if values.itemsize > 1 and (values.min() < 0 or values.max() > 255):
+        raise BrokenFileError(path, f"class id {values.max()} does not lie in 0..255")
+    return nearest(values.astype(np.uint8, copy=False), size)
 
 
 def decode_unit(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.float32]:
@@ -163,15 +178,8 @@ def decode_unit(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.f
     Raises:
         BrokenFileError: The file is missing, truncated, or in colour.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            deep = image.mode.startswith("I")
-            if not deep and image.mode != "L":
-                raise ValueError(f"is no grey picture (its pixels are {image.mode})")
-            values = np.asarray(image, dtype=np.float32) / np.float32(65535 if deep else 255)
-    except Exception as error:
-        raise BrokenFileError(path, reason(error)) from None
+    pixels = _read_label(path, ("L", "I"), "is no grey picture")
+    values = pixels.astype(np.float32) / np.float32(255 if pixels.dtype == np.uint8 else 65535)
     if size is not None and values.shape != size:
         picture = Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BILINEAR)
         values = np.array(picture, dtype=np.float32)
@@ -199,14 +207,7 @@ def decode_range(
         BrokenFileError: The file is missing, truncated, not of 16 bits, or of other proportions
             than the street view.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if not image.mode.startswith("I"):
-                raise ValueError(f"holds no depth (its pixels are {image.mode})")
-            values = np.asarray(image, dtype=np.float32) / np.float32(100)
-    except Exception as error:
-        raise BrokenFileError(path, reason(error)) from None
+    values = _read_label(path, ("I",), "holds no depth").astype(np.float32) / np.float32(100)
     height, width = values.shape
     high, wide = picture_size(street)
     if 2 * abs(height * wide - width * high) > wide:  # more than half a row
@@ -236,11 +237,13 @@ def read_sparse(path: Path) -> NDArray[np.float32]:
     """
     try:
         with np.load(path, allow_pickle=False) as entries:
+            if sum(entry.file_size for entry in entries.zip.infolist()) > MAX_BYTES:
+                raise ValueError("unpacks to an array that is too large")
             rows, cols = (
                 entries["coords"] if "coords" in entries else (entries["row"], entries["col"])
             )
             height, width = map(int, entries["shape"])
-            if not 0 < height * width <= 1 << 28:
+            if not 0 < height * width <= MAX_PIXELS:
                 raise ValueError(f"shape {height} x {width} is no raster's")
             data = np.asarray(entries["data"], dtype=np.float32)
             dense = sparse.coo_array((data, (rows, cols)), shape=(height, width)).toarray()

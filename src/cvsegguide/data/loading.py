@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -71,24 +72,16 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 @dataclass
 class _Read:
-    """What a worker makes of one index: a sample, or the reason why there is none."""
+    """What a worker hands over: a sample or a batch of them, broken files met on the way, or why
+    there is none."""
 
-    sample: Sample | None
+    content: Any
     broken: list[tuple[int, str, str]] = field(default_factory=list)
     error: CVSegGuideError | None = None
 
-
-@dataclass
-class _Delivery:
-    """What a worker hands over: a batch and the broken files met on the way, or an error."""
-
-    batch: Batch | None
-    broken: list[tuple[int, str, str]]
-    error: CVSegGuideError | None = None
-
-    def pin_memory(self) -> "_Delivery":
-        batch = None if self.batch is None else self.batch.pin_memory()
-        return _Delivery(batch, self.broken, self.error)
+    def pin_memory(self) -> "_Read":
+        content = None if self.content is None else self.content.pin_memory()
+        return _Read(content, self.broken, self.error)
 
 
 class _Reader(Dataset[_Read]):
@@ -128,15 +121,15 @@ class _Reader(Dataset[_Read]):
         return transform_sample(sample, self.transforms, Draws(self.seed, epoch, index))
 
 
-def _deliver(reads: Sequence[_Read]) -> _Delivery:
+def _put_together(reads: Sequence[_Read]) -> _Read:
     broken = [entry for read in reads for entry in read.broken]
-    for read in reads:
-        if read.error is not None:
-            return _Delivery(None, broken, read.error)
     try:
-        return _Delivery(collate([read.sample for read in reads if read.sample]), broken)
+        for read in reads:
+            if read.error is not None:
+                raise read.error
+        return _Read(collate([read.content for read in reads]), broken)
     except CVSegGuideError as error:
-        return _Delivery(None, broken, error)
+        return _Read(None, broken, error)
 
 
 class OrderedLoader:
@@ -212,7 +205,7 @@ class BatchLoader(OrderedLoader):
             batch_size=batch_size,
             sampler=sampler,
             num_workers=num_workers,
-            collate_fn=_deliver,
+            collate_fn=_put_together,
             pin_memory=pin_memory,
             drop_last=drop_last,
             persistent_workers=num_workers > 0,
@@ -223,14 +216,14 @@ class BatchLoader(OrderedLoader):
         epoch, done = self._begin()
         if self.broken is not None:
             self.broken.gather()
-        for delivery in workers.iterate(self._loader):
-            for index, path, reason in delivery.broken:
+        for read in workers.iterate(self._loader):
+            for index, path, reason in read.broken:
                 assert self.broken is not None
                 self.broken.record(index, path, reason)
-            if delivery.error is not None:
-                raise delivery.error
+            if read.error is not None:
+                raise read.error
             done += 1
             if self.broken is not None and done == len(self):
                 self.broken.gather()  # shards are equally long: every process comes here
             self._position = (epoch, done)
-            yield delivery.batch
+            yield read.content

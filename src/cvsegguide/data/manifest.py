@@ -97,9 +97,9 @@ class Manifest(CrossViewDataset):
         self._lookup = None if scheme is None else _to_nyc(scheme)
         self.table = read_table(self.path, self._refuse)
         if split is not None:
-            if "split" not in self.table.words:
+            if not self.table.has_splits:
                 raise DatasetError(f"{self.path}: has no column 'split'")
-            splits = self.table.words["split"]
+            splits = self.table.columns["split"]
             if split.encode() not in splits:
                 present = ", ".join(sorted({name.decode() for name in splits} - {""})) or "none"
                 raise DatasetError(
@@ -153,7 +153,7 @@ class Manifest(CrossViewDataset):
 
     def sample_id(self, index: int) -> str:
         """The column ``id``, or the path of the street view without its suffix."""
-        return str(self.table.ids[index].decode())
+        return self.table.word("id", index)
 
     def paths(self, index: int) -> tuple[Path, Path]:
         """Files of the overhead image and of the street view of a sample."""

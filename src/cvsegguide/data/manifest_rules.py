@@ -37,14 +37,14 @@ def check_rows(table: Table, add: AddFault, positions: bool = True) -> None:
         positions: Whether every row must say where the camera stood.
     """
     for name in REQUIRED:
-        for row in _rows_of(table.words[name] == b""):
+        for row in _rows_of(table.columns[name] == b""):
             add("malformed", row, name, "is empty")
     for group in GROUPS:
-        missing = np.isnan(np.stack([table.column(name) for name in group]))
+        missing = np.isnan(np.stack([table.columns[name] for name in group]))
         for row in _rows_of(missing.any(axis=0) & ~missing.all(axis=0)):
             name = group[int(missing[:, row].argmax())]
             add("malformed", row, name, f"is empty, but {' and '.join(group)} go together")
-    nowhere = np.isnan(table.column("lon")) & np.isnan(table.column("row"))
+    nowhere = np.isnan(table.columns["lon"]) & np.isnan(table.columns["row"])
     for row in _rows_of(nowhere) if positions else []:
         detail = (
             "the camera has no position: give lon, lat or row, col (or positions: optional, for "
@@ -52,17 +52,17 @@ def check_rows(table: Table, add: AddFault, positions: bool = True) -> None:
         )
         add("malformed", row, "lon", detail)
     for name, (low, high) in LIMITS.items():
-        values = table.column(name)
+        values = table.columns[name]
         for row in _rows_of((values < low) | (values > high)):
             add("malformed", row, name, f"{values[row]:g} lies outside {low:g}..{high:g}")
             values[row] = np.nan
-    west, south, east, north = (table.column(side) for side in GROUPS[2])
+    west, south, east, north = (table.columns[side] for side in GROUPS[2])
     for row in _rows_of((west >= east) | (south >= north)):
         detail = "bounds are west, south, east, north with west < east and south < north"
         add("malformed", row, "west", detail)
         west[row] = np.nan
     seen: dict[bytes, int] = {}
-    for row, given in enumerate(table.ids.tolist()):
+    for row, given in enumerate(table.columns["id"].tolist()):
         first = seen.setdefault(given, row)
         if first != row:
             detail = f"'{given.decode()[:80]}' is the name of {table.place(first)} too"

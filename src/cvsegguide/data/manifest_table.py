@@ -6,10 +6,9 @@
 import csv
 import json
 import math
-import struct
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from cvsegguide.data.lists import pack_names
 from cvsegguide.errors import DatasetError
-from cvsegguide.geo import Bounds
+from cvsegguide.geo import Bounds, GeoReference
 from cvsegguide.io.images import reason
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("overhead", "street")
 NUMBERS = ("lon", "lat", "row", "col", "heading", "fov", "gsd", "west", "south", "east", "north")
-WORDS = ("landcover", "split", "id")
+WORDS = (*REQUIRED, "landcover", "split", "id")
 
 GROUPS = (("lon", "lat"), ("row", "col"), ("west", "south", "east", "north"))
 """Columns whose cells are given together or not at all."""
@@ -45,43 +44,33 @@ class Table:
 
     Attributes:
         path: The file.
-        words: Cells by column, stripped: paths, split and id.
-        numbers: Numbers by column, NaN where a cell is empty or faulty.
-        ids: The name of each row.
-        rows: Its number in the file, from 0.
+        columns: Words (:data:`WORDS`) as bytes, stripped, empty where there are none; numbers
+            (:data:`NUMBERS`) as float64, NaN where a cell is empty or faulty. Every row has an id.
+        rows: The number of each row in the file, from 0.
+        has_splits: Whether the file has a column ``split``.
     """
 
     path: Path
-    words: dict[str, NDArray[Any]]
-    numbers: dict[str, NDArray[np.float64]]
-    ids: NDArray[Any]
+    columns: dict[str, NDArray[Any]]
     rows: NDArray[np.intp]
+    has_splits: bool
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def select(self, rows: NDArray[np.intp]) -> "Table":
         """Some of the rows."""
-        return Table(
-            self.path,
-            {column: cells[rows] for column, cells in self.words.items()},
-            {column: cells[rows] for column, cells in self.numbers.items()},
-            self.ids[rows],
-            self.rows[rows],
-        )
+        columns = {name: cells[rows] for name, cells in self.columns.items()}
+        return replace(self, columns=columns, rows=self.rows[rows])
 
     def word(self, column: str, row: int) -> str:
-        """A cell; empty where there is no such column."""
-        return str(self.words[column][row].decode()) if column in self.words else ""
+        """A cell of words."""
+        return str(self.columns[column][row].decode())
 
     def number(self, column: str, row: int, default: float = math.nan) -> float:
         """A number, ``default`` where the cell is empty."""
-        value = float(self.numbers[column][row]) if column in self.numbers else math.nan
+        value = float(self.columns[column][row])
         return default if math.isnan(value) else value
-
-    def column(self, name: str) -> NDArray[np.float64]:
-        """All numbers of a column, NaN where there is none."""
-        return self.numbers.get(name, np.full(len(self), np.nan))
 
     def file(self, column: str, row: int) -> Path:
         """The file that a cell names."""
@@ -94,11 +83,7 @@ class Table:
 
     def place(self, row: int) -> str:
         """Where a row stands, as messages say it."""
-        return place_of(self.path, int(self.rows[row]), self._lines)
-
-    @cached_property
-    def _lines(self) -> list[int]:
-        return line_numbers(self.path)
+        return place_of(self.path, int(self.rows[row]))
 
 
 def read_table(path: Path, add: AddFault) -> Table:
@@ -107,47 +92,29 @@ def read_table(path: Path, add: AddFault) -> Table:
     Raises:
         DatasetError: The file is no table, or has no columns ``overhead`` and ``street``.
     """
-    frame, words = _read_words(path)
-    ids = pack_names(_name_rows(words))
-    packed = {column: pack_names(cells) for column, cells in words.items()}
-    table = Table(path, packed, {}, ids, np.arange(len(ids)))
-    for column in NUMBERS:
-        if column not in frame:
-            continue
-        values = table.numbers[column] = np.full(len(ids), np.nan)
-        for row, cell in enumerate(frame[column]):
-            if is_empty(cell):
-                continue
-            try:
-                value = float(cell)
-            except (TypeError, ValueError):
-                add("malformed", row, column, f"'{str(cell)[:40]}' is no number")
-                continue
-            if math.isfinite(value):
-                values[row] = value
-            else:
-                add("malformed", row, column, f"'{str(cell)[:40]}' is not finite")
-    return table
+    import pandas
 
-
-def _read_words(path: Path) -> tuple[dict[str, list[Any]], dict[str, list[str]]]:
-    """All columns of a table as they are, and those of words, stripped.
-
-    Raises:
-        DatasetError: The file is no table, or has no columns ``overhead`` and ``street``.
-    """
-    frame = _read_frame(path)
+    frame = read_frame(path)
     for column in REQUIRED:
         if column not in frame:
-            raise DatasetError(
-                f"{path}: has no column '{column}' (it has: {', '.join(map(str, frame))})"
-            )
-    words = {
-        column: ["" if is_empty(cell) else str(cell).strip() for cell in frame[column]]
-        for column in (*REQUIRED, *WORDS)
-        if column in frame
-    }
-    return frame, words
+            there = ", ".join(map(str, frame))
+            raise DatasetError(f"{path}: has no column '{column}' (it has: {there})")
+    empty = frame.map(is_empty).astype(bool)
+    words = {column: [""] * len(frame) for column in WORDS}
+    for column in words.keys() & set(frame):
+        cells = frame[column].astype(str).str.strip()
+        words[column] = cells.where(~empty[column], "").tolist()
+    words["id"] = _name_rows(words["id"], words["street"])
+    columns = {column: pack_names(cells) for column, cells in words.items()}
+    for column in NUMBERS:
+        values = columns[column] = np.full(len(frame), np.nan)
+        if column in frame:
+            values[:] = pandas.to_numeric(frame[column], errors="coerce")
+            for row in np.flatnonzero(~np.isfinite(values) & ~empty[column]).tolist():
+                fault = "is no number" if math.isnan(values[row]) else "is not finite"
+                add("malformed", row, column, f"'{str(frame[column].iloc[row])[:40]}' {fault}")
+                values[row] = np.nan
+    return Table(path, columns, np.arange(len(frame)), "split" in frame)
 
 
 def read_csv(path: Path) -> "pandas.DataFrame":
@@ -159,69 +126,55 @@ def read_csv(path: Path) -> "pandas.DataFrame":
     )
 
 
-def _read_frame(path: Path) -> dict[str, list[Any]]:
+def read_frame(path: Path) -> "pandas.DataFrame":
+    """A table as it stands, its cells text (CSV) or objects (Parquet), the columns' names stripped.
+
+    Points of GeoParquet become columns ``lon`` and ``lat`` unless there are such.
+
+    Raises:
+        DatasetError: The file is not there, or no table.
+    """
     if not path.is_file():
         raise DatasetError(f"{path}: no such file")
     suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet", ".geoparquet", ".pq"):
+        raise DatasetError(f"{path}: a table is a .csv or .parquet file, not '{path.suffix}'")
     try:
-        if suffix == ".csv":
-            table = read_csv(path)
-            return {str(name).strip(): list(table[name]) for name in table}
-        if suffix in (".parquet", ".geoparquet", ".pq"):
-            return _read_parquet(path)
+        frame = read_csv(path) if suffix == ".csv" else _read_parquet(path)
     except DatasetError:
         raise
     except Exception as error:  # a parser may fail in any way on what is no table
         raise DatasetError(f"{path}: not a readable table ({reason(error)})") from None
-    raise DatasetError(f"{path}: a manifest is a .csv or .parquet file, not '{path.suffix}'")
+    return frame.rename(columns=lambda name: str(name).strip())
 
 
-def _read_parquet(path: Path) -> dict[str, list[Any]]:
+def _read_parquet(path: Path) -> "pandas.DataFrame":
+    import pandas
+    import shapely
     from pyarrow import parquet
 
     table = parquet.read_table(path)
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    frame = pandas.DataFrame(table.to_pydict(), dtype=object)
     described = (table.schema.metadata or {}).get(b"geo")
-    if described is not None and "lon" not in columns:
+    if described is not None and "lon" not in frame:
         geo = json.loads(described)
         name = geo["primary_column"]
-        points = [_point(path, row, cell) for row, cell in enumerate(columns[name], 1)]
-        lon, lat = _to_wgs84(geo["columns"][name].get("crs"), points)
-        columns["lon"], columns["lat"] = lon, lat
-    return columns
+        points = shapely.from_wkb(frame[name].to_numpy())
+        for row in np.flatnonzero(shapely.get_type_id(points) > 0):
+            raise DatasetError(f"{path}: row {row + 1}, column '{name}': is no point")
+        system = _name_system(geo["columns"][name].get("crs"))
+        plane = GeoReference(system, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), 1, 1)
+        y, x = shapely.get_y(points), shapely.get_x(points)
+        frame["lon"], frame["lat"] = plane.rowcol_to_lonlat(y, x)
+    return frame
 
 
-def _point(path: Path, row: int, cell: bytes | None) -> tuple[float, float]:
-    """``(x, y)`` of a point in well-known binary (OGC 06-103r4, with or without z, m, SRID)."""
-    if cell is None:
-        return math.nan, math.nan
-    try:
-        order = "<" if cell[0] == 1 else ">"
-        (kind,) = struct.unpack_from(order + "I", cell, 1)
-        start = 9 if kind & 0x20000000 else 5
-        if (kind & 0xFFFF) % 1000 != 1:
-            raise DatasetError(f"{path}: row {row}, column 'geometry': is no point")
-        x, y = struct.unpack_from(order + "2d", cell, start)
-        return float(x), float(y)
-    except (struct.error, IndexError, TypeError):
-        raise DatasetError(
-            f"{path}: row {row}, column 'geometry': is no well-known binary"
-        ) from None
-
-
-def _to_wgs84(
-    crs: dict[str, Any] | None, points: list[tuple[float, float]]
-) -> tuple[list[float], list[float]]:
-    xs, ys = [x for x, _ in points], [y for _, y in points]
+def _name_system(crs: dict[str, Any] | None) -> str:
+    """A coordinate system of GeoParquet (PROJJSON; by default longitude and latitude)."""
     identity = (crs or {}).get("id", {})
     if crs is None or str(identity.get("code")) in ("4326", "CRS84"):
-        return xs, ys
-    from rasterio.crs import CRS
-    from rasterio.warp import transform
-
-    name = f"{identity['authority']}:{identity['code']}" if identity else json.dumps(crs)
-    lon, lat = transform(CRS.from_user_input(name), CRS.from_epsg(4326), xs, ys)
-    return list(lon), list(lat)
+        return "EPSG:4326"
+    return f"{identity['authority']}:{identity['code']}" if identity else json.dumps(crs)
 
 
 def is_empty(cell: Any) -> bool:
@@ -229,37 +182,39 @@ def is_empty(cell: Any) -> bool:
     return cell is None or cell == "" or (isinstance(cell, float) and math.isnan(cell))
 
 
-def _name_rows(words: dict[str, list[str]]) -> list[str]:
+def _name_rows(given: list[str], views: list[str]) -> list[str]:
     """The id of each row of a table: as given, or made from the path of the street view."""
-    views = Counter(words["street"])
-    given = words.get("id", [""] * len(words["street"]))
+    counts = Counter(views)
     names = []
-    for row, (name, view) in enumerate(zip(given, words["street"], strict=True), 1):
-        repeated = f"#{row}" if views[view] > 1 else ""
+    for row, (name, view) in enumerate(zip(given, views, strict=True), 1):
+        repeated = f"#{row}" if counts[view] > 1 else ""
         made = str(PurePath(view).with_suffix("")) if PurePath(view).name else view
         names.append(name or made + repeated)
     return names
 
 
-def place_of(path: Path, row: int, lines: list[int] | None = None) -> str:
+def place_of(path: Path, row: int) -> str:
     """Where a row stands, for messages: ``line 13`` of a CSV file, ``row 12`` of other tables.
 
     Args:
         path: The table.
         row: Counted from 0.
-        lines: Of :func:`line_numbers`, by those who ask for many rows.
     """
     if path.suffix.lower() != ".csv":
         return f"row {row + 1}"
-    if lines is None:
-        lines = line_numbers(path)
+    lines = _line_numbers(path, path.stat().st_mtime_ns if path.exists() else 0)
     return f"line {lines[row] if row < len(lines) else row + 2}"
 
 
-def line_numbers(path: Path) -> list[int]:
+@lru_cache(4)
+def _line_numbers(path: Path, changed: int) -> list[int]:
     """The line of the file, from 1, on which each row of a CSV table begins.
 
     Blank lines are no rows, and a quoted cell may span several lines.
+
+    Args:
+        path: The table.
+        changed: When it was written last: the answer is kept for that file.
     """
     numbers = []
     before = 0

@@ -23,25 +23,23 @@ from cvsegguide.progress import track
 _AT_ONCE = 32
 """Samples that a reader hands over at a time."""
 
-_RASTERS = ("overhead", "street", "landcover", "sightline", "street_range")
-_NUMBERS = ("position", "heading", "fov", "gsd")
+_TENSORS = (
+    *("overhead", "street", "landcover", "sightline", "street_range", "valid"),
+    *("position", "heading", "fov", "gsd"),
+)
 
 
 class _AsBytes(Transform):
-    """Pictures as uint8, which is what they were in their files."""
+    """Pictures as uint8, which is what they were in their files, targets in half precision."""
 
     def __call__(self, batch: Batch, draws: Draws) -> Batch:
         return replace(
             batch,
-            overhead=_to_bytes(batch.overhead),
-            street=_to_bytes(batch.street),
+            overhead=batch.overhead.mul(255.0).add_(0.5).to(torch.uint8),
+            street=batch.street.mul(255.0).add_(0.5).to(torch.uint8),
             sightline=None if batch.sightline is None else batch.sightline.half(),
             street_range=None if batch.street_range is None else batch.street_range.half(),
         )
-
-
-def _to_bytes(picture: Tensor) -> Tensor:
-    return picture.mul(255.0).add_(0.5).to(torch.uint8)
 
 
 class ResidentLoader(OrderedLoader):
@@ -109,57 +107,55 @@ class ResidentLoader(OrderedLoader):
             num_workers=self._workers,
             broken=self.broken,
         )
-        done = 0
         for batch in track(reader, "reading the training set", total=len(reader)):
             if bool((batch.fov < FULL).any()):
                 raise ConfigurationError(
                     f"data.resident: '{batch.id[0]}' and others are no full panoramas"
                 )
-            self._keep(batch, done, total)
-            done += len(batch)
+            self._keep(batch, total)
             self._ids.extend(batch.id)
 
-    def _keep(self, batch: Batch, done: int, total: int) -> None:
-        for name in set(self._store) - {*_RASTERS, *_NUMBERS, *batch.labels}:
-            del self._store[name]  # a label that not all have
-        for name in (*_RASTERS, *_NUMBERS, *batch.labels):
-            values: Any = batch.labels.get(name, getattr(batch, name, None))
-            if values is None:
-                self._store.pop(name, None)
-                continue
-            if done == 0:
-                try:
-                    self._store[name] = values.new_empty(
-                        (total, *values.shape[1:]), device=self.device
-                    )
-                except RuntimeError:  # a CPU without memory says no more than that
-                    raise ConfigurationError(
-                        f"data.resident: {total} pairs do not fit into the memory of {self.device}"
-                    ) from None
-            if name in self._store:
-                kept = self._store[name]
-                if kept.shape[1:] != values.shape[1:]:
-                    raise ConfigurationError(
-                        f"data.resident: the {name} of '{batch.id[0]}' is of another size than "
-                        "those before: overhead_size and street_size make all alike"
-                    )
-                kept[done : done + len(batch)] = values.to(self.device)
+    def _keep(self, batch: Batch, total: int) -> None:
+        """Put a batch behind those before; what not all have (but ``valid``) is left out."""
+        rows = slice(len(self._ids), len(self._ids) + len(batch))
+        values: dict[str, Tensor] = {
+            name: value
+            for name, value in ({name: batch[name] for name in _TENSORS} | batch.labels).items()
+            if value is not None
+        }
+        for name in values if not self._ids else values.keys() & {"valid"} - self._store.keys():
+            self._store[name] = self._allocate(values[name], total)
+        for name in self._store.keys() - values.keys() - {"valid"}:
+            del self._store[name]
+        for name in self._store.keys() & values.keys():
+            if self._store[name].shape[1:] != values[name].shape[1:]:
+                raise ConfigurationError(
+                    f"data.resident: the {name} of '{batch.id[0]}' is of another size than "
+                    "those before: overhead_size and street_size make all alike"
+                )
+            self._store[name][rows] = values[name].to(self.device)
+
+    def _allocate(self, like: Tensor, total: int) -> Tensor:
+        """Room for ``total`` pairs, of ones: where nothing is said, a picture has data."""
+        try:
+            return like.new_ones((total, *like.shape[1:]), device=self.device)
+        except RuntimeError:  # a CPU without memory says no more than that
+            raise ConfigurationError(
+                f"data.resident: {total} pairs do not fit into the memory of {self.device}"
+            ) from None
 
     def _batch(self, members: list[int]) -> Batch:
         index = torch.tensor(members).to(self.device, non_blocking=True)
-        taken = {name: values[index] for name, values in self._store.items()}
+        taken: dict[str, Any] = {name: values[index] for name, values in self._store.items()}
+        for name in {"overhead", "street", "sightline", "street_range"} & taken.keys():
+            taken[name] = taken[name].float()
         for name in ("overhead", "street"):
-            taken[name] = taken[name].float().div_(255.0)
-        for name in ("sightline", "street_range"):
-            if name in taken:
-                taken[name] = taken[name].float()
-        known = (*_RASTERS, *_NUMBERS)
-        labels = {name: taken.pop(name) for name in list(taken) if name not in known}
-        taken.setdefault("landcover", None)  # type: ignore[arg-type]
+            taken[name].div_(255.0)
         return Batch(
             id=[self._ids[member] for member in members],
             bounds=[None] * len(members),
-            labels=labels,
+            labels={name: taken.pop(name) for name in taken.keys() - set(_TENSORS)},
             references=[None] * len(members),
+            landcover=taken.pop("landcover", None),
             **taken,
         )

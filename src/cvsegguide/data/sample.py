@@ -1,7 +1,7 @@
 """A sample of a cross-view data set, and batches of them."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -132,20 +132,19 @@ class Batch(_MappingAccess):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """A copy with every tensor on ``device``."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
         """A copy in page-locked memory (called by the DataLoader)."""
-        return self._map(lambda tensor: tensor.pin_memory())
+        return self.map(lambda tensor: tensor.pin_memory())
 
-    def _map(self, function: Any) -> "Batch":
-        values = {
-            entry.name: function(value) if isinstance(value, Tensor) else value
-            for entry in fields(self)
-            for value in [getattr(self, entry.name)]
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """A copy with ``function`` applied to every tensor, labels included."""
+        tensors: dict[str, Any] = {
+            name: function(self[name]) for name in self.keys() if isinstance(self[name], Tensor)
         }
-        values["labels"] = {name: function(label) for name, label in self.labels.items()}
-        return Batch(**values)
+        labels = {name: function(label) for name, label in self.labels.items()}
+        return replace(self, labels=labels, **tensors)
 
 
 def _stack_optional(tensors: Sequence[Tensor | None]) -> Tensor | None:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from cvsegguide.data.manifest_table import is_empty, place_of
+from cvsegguide.data.manifest_table import is_empty, place_of, read_frame
 from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.tracking.motion import Motion, usual_deviations
 from cvsegguide.tracking.tracker import Frame
@@ -61,7 +61,8 @@ def read_frames(path: Path, fov: float = 360.0) -> list[Frame]:
     Warns:
         InferenceWarning: A column that is ignored looks like one that would not be.
     """
-    columns = _columns(path)
+    table = read_frame(path)
+    columns = {str(name): list(table[name]) for name in table}
     if "street" not in columns:
         raise InputError(f"{path}: has no column 'street' (it has: {', '.join(columns)})")
     _warn_of_misspelt(path, list(columns))
@@ -81,27 +82,6 @@ def _warn_of_misspelt(path: Path, names: list[str]) -> None:
         if meant:
             message = f"{path}: column '{name}' is ignored; is '{meant[0]}' meant?"
             warnings.warn(message, InferenceWarning, stacklevel=3)
-
-
-def _columns(path: Path) -> dict[str, list[Any]]:
-    import pandas
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet", ".pq"):
-        raise InputError(f"{path}: a table of frames is a .csv or .parquet file, not '{suffix}'")
-    try:
-        if suffix == ".csv":
-            table = pandas.read_csv(
-                path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig"
-            )
-        else:
-            table = pandas.read_parquet(path)
-    except Exception as error:  # a parser may fail in any way on what is no table
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:160]
-        raise InputError(f"{path}: not a readable table ({reason})") from None
-    return {str(name).strip(): list(table[name]) for name in table}
 
 
 def _frame(path: Path, columns: dict[str, list[Any]], row: int, fov: float) -> Frame:

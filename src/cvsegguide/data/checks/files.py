@@ -2,17 +2,17 @@
 
 import stat
 import warnings
-import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from cvsegguide.data.decode import read_sparse
+from cvsegguide.data.decode import decode_ids, decode_unit, read_sparse, upright_size
 from cvsegguide.data.parallel import bounded_map
 from cvsegguide.geo import GeoReference, parse_tile_name
 from cvsegguide.io import rasters
@@ -25,11 +25,13 @@ MAX_PIXELS = 1 << 26
 """Pixels that are decoded at most, so that memory stays bounded (JPEG panoramas may have 64 times
 as many: an eighth of their size is enough)."""
 
-MAX_BYTES = 1 << 28
-"""Bytes to which a sparse array may unpack."""
-
-_ORIENTATION = 0x0112
 _ROWS = 1024
+_READERS: dict[Role, Callable[[Path], NDArray[Any]]] = {
+    "ids": decode_ids,
+    "unit": decode_unit,
+    "heights": read_sparse,
+}
+_TRUNCATION = ("truncat", "not enough image data", "unexpected end", "eof", "premature")
 
 
 @dataclass(frozen=True)
@@ -92,43 +94,33 @@ def inspect(task: FileTask) -> FileState:
     if information.st_size == 0:
         return FileState(task, None, "truncated", "the file is empty")
     try:
-        if task.role == "heights":
-            return _heights(task)
         if task.role == "raster":
             return _raster(task)
-        return _picture(task)
+        if task.role == "picture":
+            return _picture(task)
+        values = _READERS[task.role](task.path)
     except Exception as error:  # a decoder may fail in any way on a damaged file
         text = reason(error)
-        kind = "truncated" if _is_truncation(error, text) else "unreadable"
-        return FileState(task, None, kind, text)
+        truncated = any(word in text.lower() for word in _TRUNCATION)
+        return FileState(task, None, "truncated" if truncated else "unreadable", text)
+    size = values.shape[0], values.shape[1]
+    if not np.isfinite(values).all():
+        return FileState(task, size, "unreadable", "holds values that are not finite")
+    unknown = sorted({*np.unique(values).tolist()} - task.known) if task.role == "ids" else []
+    if unknown:
+        shown = ", ".join(map(str, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
+        return FileState(task, size, "unknown id", shown)
+    return FileState(task, size)
 
 
 def _picture(task: FileTask) -> FileState:
     with Image.open(task.path) as image:
-        width, height = image.size
-        size = (height, width)
-        if task.role == "picture":
-            if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
-                size = (width, height)
-            # An eighth of the size needs the whole file all the same, but a fraction of the time.
-            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+        size = upright_size(image)
+        # An eighth of the size needs the whole file all the same, but a fraction of the time.
+        image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
         if image.width * image.height > MAX_PIXELS:
-            return FileState(task, size, "unreadable", f"{width} x {height} pixels is too large")
+            return FileState(task, size, "unreadable", f"{size[1]} x {size[0]} pixels is too large")
         image.load()
-        if task.role == "picture":
-            return FileState(task, size)
-        mode = image.mode
-        if task.role == "unit":
-            if mode != "L" and not mode.startswith("I"):
-                return FileState(task, size, "unreadable", f"is no grey picture ({mode})")
-            return FileState(task, size)
-        if mode not in ("L", "P", "1") and not mode.startswith("I"):
-            return FileState(task, size, "unreadable", f"holds no class ids ({mode})")
-        values = np.unique(np.asarray(image))
-    unknown = [int(value) for value in values.tolist() if value not in task.known]
-    if unknown:
-        shown = ", ".join(map(str, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
-        return FileState(task, size, "unknown id", shown)
     return FileState(task, size)
 
 
@@ -147,22 +139,6 @@ def _raster(task: FileTask) -> FileState:
     if tile is not None and place == GeoReference.from_tile(*tile, height, width):
         place = None
     return FileState(task, size, place=place)
-
-
-def _heights(task: FileTask) -> FileState:
-    with zipfile.ZipFile(task.path) as archive:
-        # Refuse before anything is unpacked.
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-            return FileState(task, None, "unreadable", "unpacks to an array that is too large")
-    dense = read_sparse(task.path)
-    if not np.isfinite(dense).all():
-        return FileState(task, dense.shape[:2], "unreadable", "holds values that are not finite")
-    return FileState(task, dense.shape[:2])
-
-
-def _is_truncation(error: Exception, text: str) -> bool:
-    words = ("truncat", "not enough image data", "unexpected end", "eof", "premature")
-    return isinstance(error, EOFError) or any(word in text.lower() for word in words)
 
 
 def find_odd_sizes(

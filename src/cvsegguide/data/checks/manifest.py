@@ -13,7 +13,7 @@ from cvsegguide.data.checks.files import FileTask, Role, inspect_all
 from cvsegguide.data.checks.report import Report
 from cvsegguide.data.linking import find_overlaps
 from cvsegguide.data.manifest_rules import check_place, check_rows, check_view
-from cvsegguide.data.manifest_table import Table, line_numbers, place_of, read_csv, read_table
+from cvsegguide.data.manifest_table import Table, place_of, read_csv, read_table
 from cvsegguide.errors import CVSegGuideError
 from cvsegguide.geo import GeoReference
 from cvsegguide.io.atomic import atomic_path
@@ -30,14 +30,10 @@ class _Faults:
     path: Path
     report: Report
     bad: set[int] = field(default_factory=set)
-    lines: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lines = line_numbers(self.path) if self.path.suffix.lower() == ".csv" else []
 
     def __call__(self, kind: str, row: int, column: str, detail: str) -> None:
         name = f", column '{column}'" if column else ""
-        place = place_of(self.path, row, self.lines)
+        place = place_of(self.path, row)
         self.report.add(kind, Path(self.path.name), f"{place}{name}: {detail}")
         self.bad.add(row)
 
@@ -145,10 +141,10 @@ def _check_place(
 
 def _find_leaks(table: Table, bounds: NDArray[np.float64], faults: _Faults) -> None:
     """What two splits share; train keeps it, then val, then test, then the rest by name."""
-    if "split" not in table.words:
+    if not table.has_splits:
         faults.report.notes.append("the table has no column 'split': nothing can leak")
         return
-    members = table.words["split"].astype(str)
+    members = np.char.decode(table.columns["split"], "utf-8")
     order = {"train": 0, "val": 1, "test": 2}
     splits = sorted(set(members.tolist()) - {""}, key=lambda name: (order.get(name, 3), name))
     for number, second in enumerate(splits):
@@ -159,7 +155,7 @@ def _find_leaks(table: Table, bounds: NDArray[np.float64], faults: _Faults) -> N
             both = f"in {first} and {second}"
             shared = {}
             for column, what in (("street", "street view"), ("overhead", "overhead image")):
-                cells = table.words[column]
+                cells = table.columns[column]
                 shared[column] = np.isin(cells[rows], cells[others])
                 for row in rows[shared[column]].tolist():
                     name = table.word(column, row)
