@@ -47,6 +47,21 @@ def test_turning_both_views_turns_the_answer() -> None:
     assert torch.allclose(features.visibility.roll(8, dims=-1), rolled.visibility, atol=1e-4)
 
 
+def test_averaged_over_quarter_turns_the_answer_turns_with_the_pair() -> None:
+    torch.manual_seed(2)
+    overhead, street = pair(1)
+    for rotations, exact in ((4, True), (1, False)):
+        torch.manual_seed(1)
+        model = create_model("geometric-tiny", test_time_rotations=rotations).eval()
+        with torch.no_grad():
+            straight = model.log_posterior(model(overhead, street))
+            # clockwise: what lay in the north lies in the east
+            moved = model(overhead.rot90(-1, (2, 3)), street.roll(street.shape[-1] // 4, -1))
+            turned = model.log_posterior(moved)
+        close = torch.allclose(straight.rot90(-1, (1, 2)), turned, atol=1e-4)
+        assert close == exact
+
+
 def test_black_columns_are_not_seen() -> None:
     model = create_model("geometric-tiny").eval()
     _, street = pair(1)

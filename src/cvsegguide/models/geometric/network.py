@@ -25,7 +25,13 @@ from cvsegguide.models.geometric.matching import (
     scores_at,
     weight_inside,
 )
-from cvsegguide.models.geometric.overhead import CELL, OverheadBranch, OverheadFeatures, enlarge
+from cvsegguide.models.geometric.overhead import (
+    CELL,
+    OverheadBranch,
+    OverheadFeatures,
+    average_turned,
+    enlarge,
+)
 from cvsegguide.models.geometric.polar import (
     PolarGrid,
     template_coordinates,
@@ -76,6 +82,8 @@ class GeometricModel(LocalizationModel):
             cells, by whose zero padding a network knows the border. If not, and if nothing in an
             unfamiliar picture agrees with the street view, the camera seems to stand where most of
             its surroundings lie outside. This and the three above are there for ablations.
+        test_time_rotations: Quarter turns of a tile, 1 to 4, that :meth:`encode_tile` averages
+            where nothing is trained: the overhead branch takes so many times as long.
 
     Attributes:
         search_sharpness: What log-probabilities are multiplied by where several headings are
@@ -120,6 +128,7 @@ class GeometricModel(LocalizationModel):
         visibility: bool = True,
         pooled: bool = False,
         centred: bool = True,
+        test_time_rotations: int = 1,
     ) -> None:
         arguments = record_arguments(GeometricModel.__init__, locals())
         super().__init__()
@@ -134,6 +143,11 @@ class GeometricModel(LocalizationModel):
             raise ConfigurationError(
                 "there are weights for `overhead_encoder` lite0 only", "pretrained"
             )
+        if not 1 <= test_time_rotations <= 4:
+            raise ConfigurationError(
+                f"must lie in 1..4, got {test_time_rotations}", "test_time_rotations"
+            )
+        self.test_time_rotations = test_time_rotations
         self.prior, self.visibility, self.pooled = prior, visibility, pooled
         self.centred = centred
         self.overhead_size = (int(overhead_size[0]), int(overhead_size[1]))
@@ -204,7 +218,10 @@ class GeometricModel(LocalizationModel):
 
     def encode_tile(self, overhead: Tensor, landcover: Tensor | None = None) -> OverheadFeatures:
         """See :meth:`LocalizationModel.encode_tile`."""
-        tile: OverheadFeatures = self.overhead_branch(self._normalise(overhead))
+        image = self._normalise(overhead)
+        quarters = 1 if self.training else self.test_time_rotations
+        turned = [self.overhead_branch(image.rot90(quarter, (2, 3))) for quarter in range(quarters)]
+        tile = average_turned(turned)
         if self.guidance == "truth":
             if landcover is None:
                 raise ConfigurationError("guidance 'truth' needs the land cover")

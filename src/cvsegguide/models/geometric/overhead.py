@@ -1,5 +1,6 @@
 """The overhead branch: features at cells of four pixels, land cover at every second pixel."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,6 +62,20 @@ class OverheadFeatures:
         fine = known.repeat_interleave(2, dim=0).repeat_interleave(2, dim=1)
         shares = fill(self.landcover.softmax(dim=1), fine)
         return replace(self, features=fill(self.features, known), landcover=shares.log())
+
+
+def average_turned(tiles: Sequence[OverheadFeatures]) -> OverheadFeatures:
+    """The mean of what the branch made of tiles turned anticlockwise by 0, 1, ... quarters."""
+    if len(tiles) == 1:
+        return tiles[0]
+
+    def mean(maps: Iterable[Tensor]) -> Tensor:
+        back = [part.rot90(-quarter, (2, 3)) for quarter, part in enumerate(maps)]
+        return torch.stack(back).mean(dim=0)
+
+    shares = mean(tile.landcover.softmax(dim=1) for tile in tiles)
+    features, prior = mean(tile.features for tile in tiles), mean(tile.prior for tile in tiles)
+    return OverheadFeatures(features, shares.clamp_min(1e-9).log(), prior)
 
 
 class OverheadBranch(nn.Module):
