@@ -16,8 +16,8 @@ from cvsegguide.models.hub import save_model
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     torch.manual_seed(0)
-    save_model(create_model("geometric-tiny", overhead_size=[256, 256], street_size=[128, 512]),
-               folder / "model")  # fmt: skip
+    sizes = {"overhead_size": [256, 256], "street_size": [128, 512]}
+    save_model(create_model("geometric-tiny", **sizes), folder / "model")
     out = folder / "out"
     arguments = ["demo", "--out", str(out), "--tiles", "2", "--samples", "3"]
     assert main([*arguments, "--model", str(folder / "model"), "--json"]) == 0
@@ -46,11 +46,9 @@ def test_the_report_has_its_pictures(demonstration: Path) -> None:
 
 
 def test_best_and_worst_are_localised_with_all_files(demonstration: Path) -> None:
+    wanted = {"result.json", "posterior.tif", "landcover.tif", "regions.geojson", "figure.png"}
     for name in ("best", "median", "worst"):
-        files = {path.name for path in (demonstration / name).iterdir()}
-        assert files == {
-            "result.json", "posterior.tif", "landcover.tif", "regions.geojson", "figure.png",
-        }  # fmt: skip
+        assert {path.name for path in (demonstration / name).iterdir()} == wanted
 
 
 @pytest.mark.parametrize(

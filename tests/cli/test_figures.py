@@ -39,10 +39,9 @@ def record(folder: Path) -> dict:
 def test_samples_by_id_and_models_by_title(world, tmp_path, capsys) -> None:
     names = ids(world)
     model = str(world / "model")
-    arguments = ["--root", str(world / "bq"), "--models", f"One={model}", f"Two={model}",
-                 "--out", str(tmp_path), "--dpi", "50", "--formats", "png", "pdf",
-                 "--ids", names[2], names[1][-12:]]  # fmt: skip
-    assert main(["figures", *arguments]) == 0
+    line = f"--root {world / 'bq'} --models One={model} Two={model} --out {tmp_path} --dpi 50"
+    line += f" --formats png pdf --ids {names[2]} {names[1][-12:]}"
+    assert main(["figures", *line.split()]) == 0
     out = capsys.readouterr().out.split()
     assert out == [str(tmp_path / f"comparison.{kind}") for kind in ("png", "pdf", "json")]
     found = record(tmp_path)
@@ -60,21 +59,20 @@ def test_best_and_worst_of_a_table(world, tmp_path) -> None:
     init = {"root": "elsewhere", "city": "queens", "labels": ["landcover"]}
     entry = {"class_path": "cvsegguide.data.BrooklynQueens", "init_args": init}
     config.write_text(yaml.safe_dump({"data": {"test": entry}}))
-    arguments = ["--config", str(config), "--root", str(world / "bq"), "--best", "2", "--worst",
-                 "1", "--predictions", str(table), "--models", str(world / "model"),
-                 "--per-page", "2", "--dpi", "40", "--out", str(tmp_path / "out")]  # fmt: skip
-    assert main(["figures", *arguments]) == 0
+    line = f"--config {config} --root {world / 'bq'} --best 2 --worst 1 --predictions {table}"
+    line += f" --models {world / 'model'} --per-page 2 --dpi 40 --out {tmp_path / 'out'}"
+    assert main(["figures", *line.split()]) == 0
     assert list(record(tmp_path / "out")) == [names[2], names[3], names[1]]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "comparison-1.png", "comparison-2.png", "comparison.json",
-    ]  # fmt: skip
+    names = ["comparison-1.png", "comparison-2.png", "comparison.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
 
 
 def test_another_city_by_an_argument_of_the_data_set(world, tmp_path) -> None:
-    arguments = ["--root", str(world / "bq"), "--data", "city=brooklyn", "labels=[landcover]",
-                 "--models", str(world / "model"), "--count", "1", "--dpi", "40",
-                 "--out", str(tmp_path)]  # fmt: skip
-    assert main(["figures", *arguments]) == 0
+    line = f"--root {world / 'bq'} --data city=brooklyn labels=[landcover] --count 1 --dpi 40"
+    assert (
+        main(["figures", *line.split(), "--models", str(world / "model"), "--out", str(tmp_path)])
+        == 0
+    )
     (name,) = record(tmp_path)
     assert name not in ids(world)
 

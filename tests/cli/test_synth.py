@@ -37,13 +37,18 @@ def test_a_city(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(BrooklynQueens(root, city="brooklyn").tiles) == 1
 
 
-def test_a_real_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("georeferenced", [False, True])
+def test_a_real_place(tmp_path: Path, georeferenced: bool) -> None:
+    """How large a pixel is, the photograph says, or ``--gsd``."""
     photograph, _ = place(tmp_path)
-    root = tmp_path / "place"
-    line = (
-        f"synth {root} --overhead {tmp_path / 'photo.png'} --landcover {tmp_path / 'cover.png'} "
-        "--gsd 0.5 --size 16 64"
-    )
+    root, file, gsd = tmp_path / "place", tmp_path / "photo.png", "--gsd 0.5"
+    if georeferenced:
+        file, gsd = tmp_path / "photo.tif", ""
+        shape = {"height": 160, "width": 160, "count": 3, "dtype": "uint8", "crs": "EPSG:32618"}
+        where = Affine(0.5, 0, 583_000, 0, -0.5, 4_507_000)
+        with rasterio.open(file, "w", driver="GTiff", transform=where, **shape) as dataset:
+            dataset.write(photograph.transpose(2, 0, 1))
+    line = f"synth {root} --overhead {file} --landcover {tmp_path / 'cover.png'} --size 16 64 {gsd}"
     assert main(line.split()) == 0
     data = BrooklynQueens(root, city="brooklyn")
     assert len(data.tiles) == 1
@@ -53,24 +58,6 @@ def test_a_real_place(tmp_path: Path) -> None:
     assert sample.landcover[int(sample.row), int(sample.col)] == 6
     # The overhead picture is the photograph: its middle 58 m.
     middle = photograph[22:138, 22:138].mean() / 255
-    assert float(sample.overhead.mean()) == pytest.approx(middle, abs=0.03)
-
-
-def test_a_real_place_whose_photograph_says_how_large_it_is(tmp_path: Path) -> None:
-    photograph, _ = place(tmp_path)
-    with rasterio.open(
-        tmp_path / "photo.tif", "w", driver="GTiff", height=160, width=160, count=3, dtype="uint8",
-        crs="EPSG:32618", transform=Affine(0.5, 0, 583_000, 0, -0.5, 4_507_000),
-    ) as dataset:  # fmt: skip
-        dataset.write(photograph.transpose(2, 0, 1))
-    root = tmp_path / "place"
-    line = (
-        f"synth {root} --overhead {tmp_path / 'photo.tif'} --landcover {tmp_path / 'cover.png'} "
-        "--size 16 64 --panoramas 1"
-    )
-    assert main(line.split()) == 0
-    middle = photograph[22:138, 22:138].mean() / 255  # of 58 m, as with --gsd 0.5
-    sample = BrooklynQueens(root, city="brooklyn")[0]
     assert float(sample.overhead.mean()) == pytest.approx(middle, abs=0.03)
 
 

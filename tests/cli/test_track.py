@@ -36,7 +36,7 @@ WORLD = GeoReference(CORNER.crs, CORNER.transform, 768, 768)
 def network(monkeypatch):
     """The bundled weights are not what is tested here."""
 
-    def load(cls, source, device="auto"):
+    def load(cls, source, device="auto", precision="auto"):
         kind = FlatNetwork if source == "flat" else ColorNetwork
         return Localizer(kind(), device="cpu", name=str(source))
 
@@ -75,9 +75,8 @@ def test_a_drive_is_tracked_and_everything_is_written(world, tmp_path, capsys):
     assert run(table, "--overhead", overhead, "--out", out, "--headings", "32") == 0
     said = capsys.readouterr().out
 
-    assert {path.name for path in out.iterdir()} == {
-        "track.parquet", "track.geojson", "track.png", "track.gif",
-    }  # fmt: skip
+    kinds = {"parquet", "geojson", "png", "gif"}
+    assert {path.name for path in out.iterdir()} == {f"track.{kind}" for kind in kinds}
     assert "6 frames, 5 pictures" in said
     assert "error: mean" in said
     table = pandas.read_parquet(out / "track.parquet")
@@ -125,12 +124,11 @@ def test_json_says_the_same(world, tmp_path, capsys):
 
 def test_start_and_heading_are_passed_on(world, capsys):
     table, overhead = world
-    run(
-        table, "--overhead", overhead, "--json", "--start-pixel", 322, 162, "--start-error", 2,
-        "--start-heading", 20, "--start-heading-error", 3,
-    )  # fmt: skip
+    command = [table, "--overhead", overhead, "--json"]
+    known = ["--start-pixel", 322, 162, "--start-error", 2]
+    run(*command, *known, "--start-heading", 20, "--start-heading-error", 3)
     known = json.loads(capsys.readouterr().out)
-    run(table, "--overhead", overhead, "--json", "--start-pixel", 20, 460, "--start-error", 0.5)
+    run(*command, "--start-pixel", 20, 460, "--start-error", 0.5)
     wrong = json.loads(capsys.readouterr().out)
 
     assert known["error"]["mean"] < 1.5

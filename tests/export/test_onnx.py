@@ -19,7 +19,6 @@ from cvsegguide.inference.description import Description
 from cvsegguide.inference.localizer import Localizer
 from cvsegguide.inference.onnx import OnnxNetwork
 from cvsegguide.models import create_model, save_model
-from cvsegguide.models.headings import best_heading, heading_grid
 
 NAMES = ("mst-tiny", "featup-tiny", "geometric-tiny")
 
@@ -105,35 +104,6 @@ def test_networks_without_a_part_as_they_are(change):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_headings_are_an_input(exported):
-    model, path = exported("geometric-tiny")
-    inputs = {
-        "overhead": torch.rand(1, 3, *model.overhead_size),
-        "street": torch.rand(1, 3, *model.street_size),
-    }
-    for error in (180.0, 20.0):
-        turns = heading_grid(error)
-        with torch.inference_mode():
-            wanted = model(*inputs.values(), None, turns)
-        arrays = {key: value.numpy() for key, value in inputs.items()}
-        found = OnnxNetwork(path).run({**arrays, "headings": turns.numpy()})
-        assert np.abs(found["heatmap"] - wanted.heatmap.numpy()).max() < 1e-3
-        assert np.abs(found["heading_log"] - wanted.heading_log.numpy()).max() < 1e-3
-        best = best_heading(found["heading_log"], turns.numpy())
-        assert best == pytest.approx(wanted.heading.numpy(), abs=0.05)
-
-
-def test_land_cover_alone(exported):
-    model, path = exported("mst-tiny")
-    pictures = list(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
-    overhead = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255.0
-    with torch.inference_mode():
-        wanted = model.segment(overhead)
-    file = OnnxNetwork(path)
-    assert np.abs(file.segment(pictures) - wanted.numpy()).max() < 1e-3
-    assert (file.best_channels(pictures) == wanted.argmax(dim=1).numpy()).mean() > 0.999
-
-
 def test_segment_with_a_file(exported, tmp_path):
     model, path = exported("mst-tiny")
     Image.fromarray(scene((120, 150))).save(tmp_path / "overhead.png")
@@ -205,46 +175,33 @@ def test_localizers_agree(exported, name, shape):
     assert len(found.regions) == len(wanted.regions)
 
 
-def test_unknown_headings_agree(exported):
-    model, path = exported("geometric-tiny")
-    plain = one_size(model)
-    for options in ({"heading": None}, {"heading": 100.0, "heading_error": 30.0}):
-        results = [
-            localizer.localize(scene((64, 100)), scene((64, 256), 1), gsd=model.gsd, **options)
-            for localizer in (plain, Localizer.from_pretrained(path))
-        ]
-        assert results[1].heading == pytest.approx(results[0].heading, abs=0.1)
-        if options["heading"] is None:
-            shares = [result.heading_posterior for result in results]
-            assert np.abs(shares[0] - shares[1]).max() < 1e-4
-        else:
-            assert results[1].heading_posterior is results[0].heading_posterior is None
-
-
-def test_camera_heights_agree(exported):
-    model, path = exported("geometric-tiny")
-    plain = one_size(model)
-    answers = []
-    for options in ({}, {"camera_height": 5.0}, {"camera_height": "unknown", "heading": None}):
-        wanted, found = (
-            localizer.localize(scene((64, 64)), scene((64, 256), 1), gsd=model.gsd, **options)
-            for localizer in (plain, Localizer.from_pretrained(path))
-        )
-        assert np.abs(found.posterior - wanted.posterior).max() < 1e-3 * wanted.posterior.max()
-        assert found.heading == pytest.approx(wanted.heading, abs=0.1)
-        answers.append(wanted.posterior)
-    # the height counts for several times what the two may differ by
-    assert np.abs(answers[0] - answers[1]).max() > 5e-3 * answers[0].max()
-
-
-def test_views_of_few_rows_agree(exported):
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((64, 256), {"heading": None}),
+        ((64, 256), {"heading": 100.0, "heading_error": 30.0}),
+        ((64, 256), {"camera_height": 5.0}),
+        ((64, 256), {"camera_height": "unknown", "heading": None}),
+        ((60, 128), {"fov": 90.0}),
+    ],
+    ids=str,
+)
+def test_what_is_known_of_the_view_counts_the_same(exported, shape, options):
     model, path = exported("geometric-tiny")
     plain = one_size(model)
     wanted, found = (
-        localizer.localize(scene((64, 64)), scene((60, 128), 1), gsd=model.gsd, fov=90.0)
+        localizer.localize(scene((64, 100)), scene(shape, 1), gsd=model.gsd, **options)
         for localizer in (plain, Localizer.from_pretrained(path))
     )
     assert np.abs(found.posterior - wanted.posterior).max() < 1e-3 * wanted.posterior.max()
+    assert found.heading == pytest.approx(wanted.heading, abs=0.1)
+    if options.get("heading", 0.0) is None:
+        assert np.abs(found.heading_posterior - wanted.heading_posterior).max() < 1e-4
+    else:
+        assert found.heading_posterior is wanted.heading_posterior is None
+    # it counts for several times what the two may differ by
+    usual = plain.localize(scene((64, 100)), scene(shape, 1), gsd=model.gsd)
+    assert np.abs(usual.posterior - wanted.posterior).max() > 5e-3 * usual.posterior.max()
 
 
 def test_localize_without_pytorch(exported, tmp_path):
@@ -281,20 +238,6 @@ def test_localize_without_pytorch(exported, tmp_path):
     assert Image.open(tmp_path / "out" / "figure.png").width > 800
 
 
-def test_a_program_of_torch_export(tmp_path):
-    model = shaken("geometric-tiny")
-    path = tmp_path / "network.pt2"
-    assert write_program(model, path, "tiny") < 1e-3
-    extra = {"cvsegguide.json": ""}
-    program = torch.export.load(path, extra_files=extra).module()
-    facts = Description.from_metadata(json.loads(extra["cvsegguide.json"]), str(path))
-    assert facts.overhead_size == model.overhead_size
-    overhead, street = torch.rand(4, 3, 64, 64), torch.rand(4, 3, 32, 128)
-    with torch.no_grad():
-        heatmap = program(overhead, street, torch.zeros(1))[0]
-        assert (heatmap - model(overhead, street).heatmap).abs().max() < 1e-3
-
-
 def test_a_file_with_other_answers_is_not_left(tmp_path):
     model = shaken("geometric-tiny")
     wrong = model.prepare_export()
@@ -305,7 +248,7 @@ def test_a_file_with_other_answers_is_not_left(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_export_from_the_shell(exported, tmp_path, capsys):
+def test_a_program_of_torch_export_from_the_shell(tmp_path, capsys):
     model = shaken("geometric-tiny")
     save_model(model, tmp_path / "weights", {"license": "cc0-1.0"})
     out = tmp_path / "network.pt2"
@@ -313,6 +256,11 @@ def test_export_from_the_shell(exported, tmp_path, capsys):
     assert main([*command, "--name", "mine"]) == 0
     assert "differs from the network by" in capsys.readouterr().out
     extra = {"cvsegguide.json": ""}
-    torch.export.load(out, extra_files=extra)
+    program = torch.export.load(out, extra_files=extra).module()
     facts = Description.from_metadata(json.loads(extra["cvsegguide.json"]), "x")
     assert (facts.model, facts.license) == ("mine", "cc0-1.0")
+    assert facts.overhead_size == model.overhead_size
+    overhead, street = torch.rand(4, 3, 64, 64), torch.rand(4, 3, 32, 128)
+    with torch.no_grad():
+        heatmap = program(overhead, street, torch.zeros(1))[0]
+        assert (heatmap - model(overhead, street).heatmap).abs().max() < 1e-3

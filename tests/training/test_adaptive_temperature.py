@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from cvsegguide.data.sample import Batch
+from cvsegguide.data.sample import collate
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.registry import create_model
@@ -15,6 +15,7 @@ from cvsegguide.training.adaptive_temperature import (
     made_unfamiliar,
 )
 from cvsegguide.training.calibration import MINIMUM
+from helpers.tiny import TinyPairs
 
 SIDE = 96
 
@@ -46,8 +47,8 @@ def test_power_and_peak_are_those_that_make_every_kind_of_match_right() -> None:
     """A match of height a claims the deviation 3 a^-0.5; times (g / peak)^2 it has 3 a^-1.5."""
     heights = (1.0, 0.6, 0.35)
     kinds = [match(a, 3.0 * a**-1.5, 240, n) for n, a in enumerate(heights)]
-    halves = [(log[part], position[part]) for part in (slice(120), slice(120, None))
-              for log, position in kinds]  # fmt: skip
+    parts = (slice(120), slice(120, None))
+    halves = [(log[part], position[part]) for part in parts for log, position in kinds]
     model = Told()
     found = choose_adaptive_temperature(model, halves)
     assert found is not None
@@ -134,13 +135,8 @@ def test_other_networks_have_none() -> None:
 
 
 def test_unfamiliar_pictures_show_the_same_place_with_other_looks() -> None:
-    generator = torch.Generator().manual_seed(0)
-    overhead = torch.rand(4, 3, 64, 64, generator=generator)
-    batch = Batch(
-        id=list("abcd"), overhead=overhead, street=torch.rand(4, 3, 16, 64), landcover=None,
-        position=torch.full((4, 2), 32.0), heading=torch.zeros(4), fov=torch.full((4,), 360.0),
-        gsd=torch.full((4,), 0.5), bounds=[None] * 4,
-    )  # fmt: skip
+    pairs = TinyPairs(4)
+    batch = collate([pairs[i] for i in range(4)])
     kinds = list(made_unfamiliar([batch, batch]))
     assert len(kinds) == 2 * KINDS
     assert kinds[0] is kinds[KINDS] is batch

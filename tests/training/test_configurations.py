@@ -12,7 +12,7 @@ import yaml
 import cvsegguide
 from cvsegguide.cli.main import main
 from cvsegguide.models.hub import load_model, save_model
-from cvsegguide.training.networks import build_network
+from cvsegguide.training.module import LocalizationTask
 from data.test_vigor import make_vigor
 from helpers.brooklyn_queens import make_tree
 
@@ -23,6 +23,8 @@ SMALL = [
     *("--trainer.limit_val_batches", "1", "--trainer.logger", "false"),
     *("--data.num_workers", "0", "--data.batch_size", "2", "--trainer.accelerator", "cpu"),
 ]
+WHOLE = ["--trainer.limit_val_batches", "1.0", "--data.eval_batch_size", "17"]
+"""All 51 samples are validated on: enough to calibrate."""
 
 SPLITS = ("train", "val", "test")
 
@@ -40,8 +42,9 @@ def tiny(network: str, arguments: str = "{}") -> list[str]:
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("trees")
     make_tree(folder / "bq", tiles=2, panoramas=2)
+    make_tree(folder / "many", tiles=3, panoramas=17, street_size=(32, 128))
     make_vigor(folder / "vigor", count=30, pictures=True)
-    return {"bq": folder / "bq", "vigor": folder / "vigor"}
+    return {path.name: path for path in folder.iterdir()}
 
 
 def test_there_is_one_for_each_network_and_data_set() -> None:
@@ -97,29 +100,25 @@ PUBLISHED_CCVPE = {
 
 
 def test_a_run_calibrates_the_search_of_headings_on_its_own(
-    trees: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trees: dict[str, Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cvsegguide.training.calibration.MINIMUM", 1)
     run = tmp_path / "run"
     options = tiny("geometric-tiny")
-    command = ["fit", "--config", "geometric-brooklyn-queens", "--root", str(trees["bq"])]
-    assert main([*command, *options, *SMALL, "--out", str(run)]) == 0
+    command = ["fit", "--config", "geometric-brooklyn-queens", "--root", str(trees["many"])]
+    assert main([*command, *options, *SMALL, *WHOLE, "--out", str(run)]) == 0
     model = load_model(run).state_dict()
     state = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
     assert float(state["network.search_sharpness"]) == 1.0
     _, known, searched = (run / "README.md").read_text().split("## Calibration")
     assert known.startswith("\n")
     assert searched.startswith(" of searched headings\n")
-    assert "from 2 validation samples" in known
+    assert "from 51 validation samples" in known
     factor = float(searched.partition("times ")[2].partition(",")[0])
     assert float(model["search_sharpness"]) == pytest.approx(factor, rel=5e-3)
 
 
 def test_export_load_and_train_on(
-    trees: dict[str, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    trees: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A finished run is a model for the localiser, and weights for another run."""
     run = tmp_path / "run"
@@ -131,8 +130,9 @@ def test_export_load_and_train_on(
     plain = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
     temperature = load_model(run).state_dict()["log_temperature"]
     assert torch.equal(temperature, plain["network.log_temperature"]), "as trained"
-    monkeypatch.setattr("cvsegguide.training.calibration.MINIMUM", 1)
-    assert main([*command, *options, *SMALL, "--out", str(run), "--resume"]) == 0
+    run = tmp_path / "calibrated"
+    command[4] = str(trees["many"])
+    assert main([*command, *options, *SMALL, *WHOLE, "--out", str(run)]) == 0
     model = load_model(run)
     state = torch.load(run / "best.ckpt", weights_only=True)["state_dict"]
     for name, value in model.state_dict().items():
@@ -140,8 +140,8 @@ def test_export_load_and_train_on(
             assert torch.equal(value, state[f"network.{name}"]), name
     card = (run / "README.md").read_text()
     assert "BrooklynQueens" in card
-    assert "from 2 validation samples" in card, "calibrated on the batch that was validated on"
-    network = build_network("ignored", weights=str(run))
+    assert "from 51 validation samples" in card, "calibrated on what was validated on"
+    network = LocalizationTask("ignored", weights=str(run)).network
     assert network.training, "dropout and stochastic depth work in the second training too"
     for source in ("best.ckpt", ""):
         out = tmp_path / f"test{source}"

@@ -1,7 +1,6 @@
 """A run that was interrupted anywhere goes on as if it had not been."""
 
 import csv
-import importlib.util
 import os
 import signal
 import subprocess
@@ -204,13 +203,19 @@ def curves(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if "time" not in k} for row in csv.DictReader(file)]
 
 
-def test_curves_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", without_tensorboard(importlib.util.find_spec))
-    trainer = {"logger": True, "log_every_n_steps": 1}
-    assert fit(tmp_path / "whole", trainer) == 0
+def test_curves_go_on(tmp_path: Path) -> None:
+    """In the logger of those who have no TensorBoard."""
+
+    def with_curves(folder: Path) -> dict[str, Any]:
+        arguments = {"save_dir": str(folder), "name": "", "version": ""}
+        logger = {"class_path": "cvsegguide.training.curves.CurvesLogger", "init_args": arguments}
+        return {"logger": logger, "log_every_n_steps": 1}
+
+    assert fit(tmp_path / "whole", with_curves(tmp_path / "whole")) == 0
     expected = curves(tmp_path / "whole")
     assert len({row["step"] for row in expected}) == 15
     run = tmp_path / "cut"
+    trainer = with_curves(run)
     assert fit(run, trainer, signal_at=7) == 128 + signal.SIGTERM
     known = curves(run)
     assert 0 < len(known) < len(expected)
@@ -221,7 +226,3 @@ def test_curves_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == [row for row in expected if row in found]
     # the run stopped before it had logged the losses of its last step
     assert [row["step"] for row in expected if row not in found] == ["6"]
-
-
-def without_tensorboard(find: Any) -> Any:
-    return lambda name, *rest: None if name == "tensorboard" else find(name, *rest)

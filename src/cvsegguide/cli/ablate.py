@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from cvsegguide.cli.parsing import add_values
 from cvsegguide.errors import ConfigurationError
 
 _CHANGES = {
@@ -15,59 +16,12 @@ _CHANGES = {
 }
 """Options that change one value of the configuration."""
 
-
-_OPTIONS: dict[str, dict[str, tuple[type, str, str]]] = {
-    "what is compared": {
-        "--table": (str, "NAME", "bundled, or a YAML file of rows (default: guidance)"),
-        "--rows": (str, "NAME ...", "rows of the table (default: its own)"),
-        "--seeds": (int, "S ...", "every row is trained with each (default: 0)"),
-    },
-    "data": {
-        "--config": (str, "NAME", "configuration that rows change (default: the table's)"),
-        "--root": (str, "DIR", "folder of the data"),
-        "--train": (str, "PATH ...", "places to train on, each read as the configuration's is"),
-        "--test": (
-            str, "[NAME=]PATH ...",
-            "test sets: manifests, or folders of SynthCity, Brooklyn & Queens or VIGOR (default: "
-            "the configuration's)",
-        ),
-        "--headings": (
-            str, "H ...",
-            "what tests know of the heading: known, unknown (asked of networks that search "
-            "headings), or degrees by which it may be off (default: known unknown)",
-        ),
-        "--pixels": (int, "N", "side of the overhead input; street views get N/2 x 2N"),
-    },
-    "budget": {
-        "--steps": (int, "N", "optimiser steps of a row"),
-        "--epochs": (int, "N", "or epochs of a row"),
-        "--evaluations": (int, "N", "validations within a budget of steps (default: 5)"),
-        "--validation-batches": (int, "N", "of each validation (default: all)"),
-        "--batch-size": (int, "N", "pairs in a step"),
-        "--learning-rate": (float, "R", "default: the configuration's"),
-        "--precision": (str, "P", "such as bf16-mixed"),
-        "--workers": (int, "N", "processes of a row that read data"),
-        "--jobs": (int, "N", "rows that run at a time (default: 1)"),
-        "--out": (str, "DIR", "default: ablation"),
-    },
-}  # fmt: skip
-"""Options with a value: type, name of the value (several with dots), help."""
+_PLANNED = ("headings", "seeds", "steps", "epochs", "evaluations", "pixels", "root")
 
 _SWITCHES = {
     "--no-augmentation": "train on pictures as they are; features of frozen backbones are cached",
     "--resident": "keep the training set in the memory of the device (data.resident of fit)",
     "--report-only": "write the tables of the rows that are there",
-}
-
-_DEFAULTS: dict[str, Any] = {
-    "table": "guidance",
-    "seeds": [0],
-    "headings": ["known", "unknown"],
-    "train": [],
-    "test": [],
-    "evaluations": 5,
-    "jobs": 1,
-    "out": "ablation",
 }
 
 
@@ -80,14 +34,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "predicted and by true land cover, on 64 pixels (guidance-full: as published); --table "
         "geometric: the parts of the geometric network, and the published ones beside it."
     )
-    for title, options in _OPTIONS.items():
-        group = parser.add_argument_group(title)
-        for name, (kind, metavar, text) in options.items():
-            many: dict[str, Any] = (
-                {"nargs": "+", "action": "extend"} if metavar.endswith("...") else {}
-            )
-            metavar = metavar.removesuffix(" ...")
-            group.add_argument(name, type=kind, metavar=metavar, help=text, **many)
+    heading = (
+        "what tests know of the heading: known, unknown (asked of networks that search headings), "
+        "or degrees by which it may be off (default: known unknown)"
+    )
+    test = (
+        "test sets: manifests, or folders of SynthCity, Brooklyn & Queens or VIGOR (default: the "
+        "configuration's)"
+    )
+    add_values(
+        parser.add_argument_group("what is compared"),
+        ("--table NAME=guidance", str, "bundled, or a YAML file of rows (default: guidance)"),
+        ("--rows NAME ...", str, "rows of the table (default: its own)"),
+        ("--seeds S ...", int, "every row is trained with each (default: 0)"),
+    )
+    data = parser.add_argument_group("data")
+    add_values(
+        data,
+        ("--config NAME", str, "configuration that rows change (default: the table's)"),
+        ("--root DIR", str, "folder of the data"),
+        ("--train PATH ...", str, "places to train on, each read as the configuration's is"),
+        ("--headings H ...", str, heading),
+        ("--pixels N", int, "side of the overhead input; street views get N/2 x 2N"),
+    )
+    data.add_argument("--test", nargs="+", action="extend", metavar="[NAME=]PATH", help=test)
+    add_values(
+        parser.add_argument_group("budget"),
+        ("--steps N", int, "optimiser steps of a row"),
+        ("--epochs N", int, "or epochs of a row"),
+        ("--evaluations N=5", int, "validations within a budget of steps (default: 5)"),
+        ("--validation-batches N", int, "of each validation (default: all)"),
+        ("--batch-size N", int, "pairs in a step"),
+        ("--learning-rate R", float, "default: the configuration's"),
+        ("--precision P", str, "such as bf16-mixed"),
+        ("--workers N", int, "processes of a row that read data"),
+        ("--jobs N=1", int, "rows that run at a time (default: 1)"),
+        ("--out DIR=ablation", str, "default: ablation"),
+    )
     for name, text in _SWITCHES.items():
         parser.add_argument(name, action="store_true", help=text)
 
@@ -106,9 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.experiments.ablation_runs import run_rows
     from cvsegguide.experiments.ablation_table import read_table
 
-    for name, default in _DEFAULTS.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, default)
+    arguments.seeds = arguments.seeds or [0]
+    arguments.headings = arguments.headings or ["known", "unknown"]
     for name in ("jobs", "batch_size", "validation_batches"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
@@ -119,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(f"the table '{table.name}' names none", parameter="config")
     base = read_configuration(config)
     given = {target: getattr(arguments, name) for name, target in _CHANGES.items()}
-    tests = [ablation.find_test_set(option) for option in arguments.test]
+    tests = [ablation.find_test_set(option) for option in arguments.test or []]
     out = Path(arguments.out)
     plan = ablation.Plan(
         base=base,
@@ -129,19 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
         augmentation=not arguments.no_augmentation,
         features=out / "features",
         command=_command(arguments),
-        **{
-            name: getattr(arguments, name)
-            for name in (
-                "headings",
-                "seeds",
-                "steps",
-                "epochs",
-                "evaluations",
-                "pixels",
-                "train",
-                "root",
-            )
-        },
+        train=arguments.train or [],
+        **{name: getattr(arguments, name) for name in _PLANNED},
     )
     failed: list[str] = []
     if not arguments.report_only:

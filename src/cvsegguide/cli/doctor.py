@@ -122,24 +122,20 @@ def _installed(name: str) -> str | None:
 
 
 def _machine() -> Iterator[Finding]:
-    def describe() -> dict[str, str]:
-        from cvsegguide.benchmark.measurement import machine
-
-        found = machine()
-        memory = found["memory_gib"]
-        return {
-            "system": found["system"],
-            "processor": f"{found['processor']}, {found['cores']} cores for this process, "
-            f"{found['torch_threads']} threads of PyTorch",
-            "memory": "unknown" if memory is None else f"{memory} GiB",
-            "device": versions()["device"],
-        }
+    from cvsegguide.benchmark.measurement import machine
 
     try:
-        for name, text in describe().items():
-            yield Finding("machine", name, "ok", text)
+        found, device = machine(), versions()["device"]
     except Exception as error:  # a report must not end at the fault that it is to report
         yield Finding("machine", "device", "broken", _reason(error), "reinstall PyTorch")
+        return
+    cores = f"{found['processor']}, {found['cores']} cores for this process"
+    threads = f"{found['torch_threads']} threads of PyTorch"
+    memory = "unknown" if found["memory_gib"] is None else f"{found['memory_gib']} GiB"
+    yield Finding("machine", "system", "ok", found["system"])
+    yield Finding("machine", "processor", "ok", f"{cores}, {threads}")
+    yield Finding("machine", "memory", "ok", memory)
+    yield Finding("machine", "device", "ok", device)
 
 
 def _works() -> Iterator[Finding]:

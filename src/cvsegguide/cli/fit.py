@@ -12,6 +12,7 @@ import sys
 import warnings
 from typing import Any
 
+from cvsegguide.cli.parsing import Parser
 from cvsegguide.console import settings
 from cvsegguide.data.configurations import (
     configuration_file,
@@ -87,49 +88,30 @@ def add_frequent_arguments(parser: argparse.ArgumentParser, name: str) -> None:
 
 def _expand(argv: list[str]) -> list[str]:
     """Replace names of bundled configurations by their files, and ``--root`` by each data set's."""
-    argv = [part for option in argv for part in _split(option)]
-    root: str | None = None
-    expanded: list[str] = []
+    parser = Parser(prog=f"cvsegguide {argv[0]}", add_help=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--root")
+    if argv[0] == "predict":
+        parser.add_argument("--pairs")
+    own, rest = parser.parse_known_args(argv[1:])
+    expanded = [argv[0]]
     merged: dict[str, Any] = {}
-    options = iter(argv)
-    for option in options:
-        if option == "--root":
-            root = next(options, None)
-            if root is None:
-                raise ConfigurationError("--root: names a folder")
-            continue
-        if option == "--pairs" and argv[0] == "predict":
-            table = next(options, None)
-            if table is None:
-                raise ConfigurationError("--pairs: names a table, CSV or Parquet")
-            expanded += ["--data.predict", "cvsegguide.data.manifest.Manifest"]
-            expanded += ["--data.predict.path", table, "--data.predict.positions", "optional"]
-            continue
-        expanded.append(option)
-        if option in ("--config", "-c"):
-            name = next(options, None)
-            if name is None:
-                break
-            expanded.append(str(configuration_file(name)))
-            merged.update(read_configuration(name).get("data") or {})
-    if root is not None:
-        folders = folders_below(merged, root)
+    for name in own.config:
+        expanded += ["--config", str(configuration_file(name))]
+        merged.update(read_configuration(name).get("data") or {})
+    if getattr(own, "pairs", None) is not None:
+        expanded += ["--data.predict", "cvsegguide.data.manifest.Manifest"]
+        expanded += ["--data.predict.path", own.pairs, "--data.predict.positions", "optional"]
+    expanded += rest
+    if own.root is not None:
+        folders = folders_below(merged, own.root)
         if not folders:
-            raise ConfigurationError(
-                "no configuration before it names a single data set", parameter="root"
-            )
+            raise ConfigurationError("no configuration names a single data set", "root")
         for name, folder in folders.items():
-            own = f"--data.{name}.root"
-            if not any(option == own or option.startswith(f"{own}=") for option in expanded):
-                expanded += [own, folder]
+            option = f"--data.{name}.root"
+            if not any(word == option or word.startswith(f"{option}=") for word in rest):
+                expanded += [option, folder]
     return expanded
-
-
-def _split(option: str) -> list[str]:
-    for name in ("--config", "--root", "--pairs"):
-        if option.startswith(f"{name}="):
-            return [name, option.removeprefix(f"{name}=")]
-    return [option]
 
 
 def _line(message: str, subcommand: str) -> str:

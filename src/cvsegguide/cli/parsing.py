@@ -63,14 +63,17 @@ def add_values(target: Any, *rows: tuple[str, Any, str]) -> None:
 
     Args:
         target: A parser, or a group of its options.
-        rows: ``("--name METAVAR", type, help)`` each; ``--name METAVAR=1.5`` has a default, and as
-            many metavars as there are ask for as many values.
+        rows: ``("--name METAVAR", type, help)`` each; ``--name METAVAR=1.5`` has a default, as
+            many metavars as there are ask for as many values, and ``...`` for one or more.
     """
     for spelling, kind, text in rows:
         words, _, default = spelling.partition("=")
         name, *metavars = words.split()
         options: dict[str, Any] = {"default": kind(default)} if default else {}
-        if len(metavars) > 1:
+        if metavars[-1] == "...":
+            options |= {"nargs": "+", "action": "extend"}
+            metavars.pop()
+        elif len(metavars) > 1:
             options["nargs"] = len(metavars)
         metavar = tuple(metavars) if len(metavars) > 1 else metavars[0]
         target.add_argument(name, type=kind, metavar=metavar, help=text, **options)

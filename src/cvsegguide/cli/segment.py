@@ -7,7 +7,7 @@ from cvsegguide.cli.localize import (
     add_model_arguments,
     add_place_arguments,
     add_precision_argument,
-    chosen_model,
+    chosen_localizer,
 )
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
@@ -43,13 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(f"--out {out}: would overwrite its own input")
     if arguments.batch_size < 1:
         raise ConfigurationError("--batch-size must be at least 1")
-    source = chosen_model(arguments.model)
-    from cvsegguide.inference.localizer import Localizer
-
-    localizer = Localizer.from_pretrained(
-        source, device=arguments.device, precision=arguments.precision
-    )
+    localizer = chosen_localizer(arguments.model, arguments.device, arguments.precision)
     localizer.batch_size = arguments.batch_size
     localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)
-    done(f"{out} written", {"landcover": str(out), "model": source})
+    done(f"{out} written", {"landcover": str(out), "model": arguments.model or localizer.name})
     return 0

@@ -6,6 +6,9 @@ from cvsegguide.cli.parsing import add_values
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
+_CITY = ("tiles", "town", "photographs", "validation", "test", "panoramas")
+_RASTERS = ("overhead", "landcover", "height", "gsd")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
@@ -27,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         city,
         ("--tiles N", int, "tiles of the city 'brooklyn'"),
         ("--seed S", int, "another seed is another city"),
-        ("--validation N=0", int, "tiles of 'queens', another city"),
-        ("--test N=0", int, "tiles of 'test/queens', a third city"),
+        ("--validation N", int, "tiles of 'queens', another city"),
+        ("--test N", int, "tiles of 'test/queens', a third city"),
         ("--town N", int, "tiles along the side of a town of one style (default: 4)"),
         ("--photographs NAME", str, randomised),
         ("--workers N", int, "processes (default: all cores)"),
@@ -54,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     rigs = "car: level, 2.5 m high; anyone: 1.5 to 3 m, tilted, compass a few degrees off"
     add_values(
         view,
-        ("--panoramas N=0", int, "most per tile (default: all)"),
+        ("--panoramas N", int, "most per tile (default: all)"),
         ("--size H W", int, "pixels (default: 128 512)"),
         ("--fov D", float, narrower),
         ("--rig NAME=car", str, rigs),
@@ -68,18 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.frames is not None:
         return _drive(arguments)
     if arguments.spacing is not None:
-        raise ConfigurationError("--spacing: goes with --drive")
+        raise ConfigurationError("goes with --drive", "spacing")
     if arguments.name is not None:
-        own = ("tiles", "seed", "town", "photographs", "size", "fov")
-        _refuse(arguments, "--set, which has its own", *own)
-        if arguments.validation or arguments.test or arguments.panoramas or arguments.full:
-            raise ConfigurationError(
-                "--validation, --test, --panoramas and --full: cannot be used with --set"
-            )
+        _refuse(arguments, "--set, which has its own", "seed", "size", "fov", "full", *_CITY)
     arguments.fov = 360.0 if arguments.fov is None else arguments.fov
     arguments.size = arguments.size or (128, 512)
-    given = [arguments.overhead, arguments.landcover, arguments.height, arguments.gsd]
-    if any(value is not None for value in given):
+    if any(getattr(arguments, name) is not None for name in _RASTERS):
         return _real_place(arguments)
     from cvsegguide.synth.generation import generate, generate_named
 
@@ -92,10 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.directory,
             arguments.tiles,
             0 if arguments.seed is None else arguments.seed,
-            validation=arguments.validation,
-            test=arguments.test,
+            validation=arguments.validation or 0,
+            test=arguments.test or 0,
             town=4 if arguments.town is None else arguments.town,
-            panoramas=arguments.panoramas,
+            panoramas=arguments.panoramas or 0,
             size=tuple(arguments.size),
             extent=_extent(arguments),
             rig=arguments.rig,
@@ -109,14 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _drive(arguments: argparse.Namespace) -> int:
     from cvsegguide.synth.drives import generate_drive
 
-    _refuse(
-        arguments, "--drive", "tiles", "name", "town", "photographs", "overhead", "landcover",
-        "height", "gsd", "workers",
-    )  # fmt: skip
-    if arguments.validation or arguments.test or arguments.panoramas or arguments.full:
-        raise ConfigurationError(
-            "--validation, --test, --panoramas and --full: cannot be used with --drive"
-        )
+    _refuse(arguments, "--drive", "name", "workers", "full", *_CITY, *_RASTERS)
     table = generate_drive(
         arguments.directory,
         arguments.frames,
@@ -133,9 +123,9 @@ def _drive(arguments: argparse.Namespace) -> int:
 def _refuse(arguments: argparse.Namespace, beside: str, *names: str) -> None:
     """Complain of options that would be ignored beside another."""
     for name in names:
-        if getattr(arguments, name) is not None:
-            option = "set" if name == "name" else name
-            raise ConfigurationError(f"--{option}: cannot be used with {beside}")
+        value = getattr(arguments, name)
+        if value is not None and value is not False:
+            raise ConfigurationError(f"cannot be used with {beside}", name)
 
 
 def _extent(arguments: argparse.Namespace) -> tuple[float, float]:
@@ -164,7 +154,7 @@ def _real_place(arguments: argparse.Namespace) -> int:
 
     for name in ("overhead", "landcover"):
         if getattr(arguments, name) is None:
-            raise ConfigurationError(f"--{name}: a real place needs --overhead and --landcover")
+            raise ConfigurationError("a real place needs `overhead` and `landcover`", name)
     gsd = arguments.gsd
     if gsd is None:
         from cvsegguide.io.rasters import open_raster
@@ -172,12 +162,9 @@ def _real_place(arguments: argparse.Namespace) -> int:
         with open_raster(arguments.overhead) as raster:
             gsd = raster.gsd
         if gsd is None:
-            raise ConfigurationError(
-                f"--gsd: {arguments.overhead} does not say where it lies; give metres per pixel"
-            )
-    _refuse(arguments, "--overhead", "tiles", "name", "town", "photographs", "workers")
-    if arguments.validation or arguments.test:
-        raise ConfigurationError("--validation and --test: cannot be used with --overhead")
+            text = f"{arguments.overhead} does not say where it lies; give metres per pixel"
+            raise ConfigurationError(text, "gsd")
+    _refuse(arguments, "--overhead", "name", "workers", *_CITY[:-1])
     root = generate_from_rasters(
         arguments.directory,
         arguments.overhead,
@@ -188,7 +175,7 @@ def _real_place(arguments: argparse.Namespace) -> int:
         rig=arguments.rig,
         size=tuple(arguments.size),
         extent=_extent(arguments),
-        panoramas=arguments.panoramas,
+        panoramas=arguments.panoramas or 0,
     )
     done(f"{root} written", {"directory": str(root)})
     return 0

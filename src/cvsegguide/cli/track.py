@@ -8,7 +8,7 @@ from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from cvsegguide import console
-from cvsegguide.cli.localize import add_model_arguments, add_place_arguments, chosen_model
+from cvsegguide.cli.localize import add_model_arguments, add_place_arguments, chosen_localizer
 from cvsegguide.cli.parsing import add_values
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.io.atomic import write_text
@@ -16,6 +16,11 @@ from cvsegguide.io.atomic import write_text
 if TYPE_CHECKING:
     from cvsegguide.inference.localizer import Localizer
     from cvsegguide.tracking import Frame, Settings, Track
+
+
+_START = ("start", "start_pixel", "start_error", "start_heading", "start_heading_error")
+_PASSED_ON = (*_START, "bounds", "gsd", "camera_height")
+_SETTINGS = ("headings", "temper", "doubt", "floor", "margin", "walk", "walk_turn", "settle")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,36 +89,29 @@ def run(arguments: argparse.Namespace) -> int:
     """Track, save and print; exit status 0."""
     fov = arguments.fov
     if fov is not None and not (math.isfinite(fov) and 0 < fov <= 360):
-        raise ConfigurationError(f"--fov: must lie in (0, 360] degrees, got {fov:g}")
+        raise ConfigurationError(f"must lie in (0, 360] degrees, got {fov:g}", "fov")
     if arguments.evaluate is not None:
         return _evaluate(arguments)
     for name in ("seed", "rig"):
         if getattr(arguments, name) is not None:
-            raise ConfigurationError(f"--{name}: goes with --evaluate")
+            raise ConfigurationError("goes with `evaluate`", name)
     if arguments.table is None:
-        raise ConfigurationError("TABLE: which frames? (or --evaluate N)")
+        raise ConfigurationError("which frames? (or `evaluate` N)", "table")
     if arguments.start is not None and arguments.start_pixel is not None:
-        raise ConfigurationError("--start and --start-pixel: give one of them")
+        raise ConfigurationError("`start` and `start_pixel`: give one of them")
     settings = _settings(arguments)
     table = Path(arguments.table)
-    from cvsegguide.inference.localizer import Localizer
     from cvsegguide.tracking.table import read_frames
 
     frames = read_frames(table, 360.0 if fov is None else fov)
     overhead = _overhead(arguments, table)
-    localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
+    localizer = chosen_localizer(arguments.model, arguments.device)
+    passed = {name: getattr(arguments, name) for name in _PASSED_ON}
     result = localizer.track(
         frames,
         overhead,
-        start=None if arguments.start is None else tuple(arguments.start),
-        start_pixel=None if arguments.start_pixel is None else tuple(arguments.start_pixel),
-        start_error=arguments.start_error,
-        start_heading=arguments.start_heading,
-        start_heading_error=arguments.start_heading_error,
-        bounds=None if arguments.bounds is None else tuple(arguments.bounds),
-        gsd=arguments.gsd,
         settings=settings,
-        camera_height=arguments.camera_height,
+        **{name: tuple(v) if isinstance(v, list) else v for name, v in passed.items()},
     )
     written = _write(arguments, localizer, result, frames, overhead) if arguments.out else []
     if console.settings.json:
@@ -128,8 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> "Settings":
     from cvsegguide.tracking import Settings
 
-    names = ("headings", "temper", "doubt", "floor", "margin", "walk", "walk_turn", "settle")
-    given = {name: getattr(arguments, name) for name in names}
+    given = {name: getattr(arguments, name) for name in _SETTINGS}
     return Settings(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -138,7 +135,7 @@ def _overhead(arguments: argparse.Namespace, table: Path) -> str:
         return str(arguments.overhead)
     if any((table.parent / name).is_dir() for name in ("overhead", "images")):
         return str(table.parent)
-    raise ConfigurationError("--overhead: which raster or folder of map tiles?")
+    raise ConfigurationError("which raster or folder of map tiles?", "overhead")
 
 
 def _write(
@@ -202,18 +199,16 @@ def _print(result: "Track") -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from cvsegguide.experiments.drives import evaluate, report
-    from cvsegguide.inference.localizer import Localizer
 
     if arguments.table is not None:
-        raise ConfigurationError("--evaluate: makes its own drives and takes no TABLE")
+        raise ConfigurationError("makes its own drives and takes no TABLE", "evaluate")
     if arguments.camera_height is not None:
-        raise ConfigurationError("--camera-height: the drives of --evaluate have their rig's own")
+        raise ConfigurationError("the drives of `evaluate` have their rig's own", "camera_height")
     for name in ("overhead", "bounds", "gsd", "start", "start_pixel", "start_heading"):
         if getattr(arguments, name) is not None:
-            option = "--" + name.replace("_", "-")
-            raise ConfigurationError(f"{option}: does not go with --evaluate")
+            raise ConfigurationError("does not go with `evaluate`", name)
     settings = _settings(arguments)
-    localizer = Localizer.from_pretrained(chosen_model(arguments.model), device=arguments.device)
+    localizer = chosen_localizer(arguments.model, arguments.device)
 
     def keep(so_far: dict[str, Any]) -> None:
         if arguments.out:

@@ -18,8 +18,7 @@ from cvsegguide.data.configurations import as_list, folders_below
 from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
 from cvsegguide.evaluation.sources import recognise_dataset
 from cvsegguide.experiments.ablation_table import Row, Table
-from cvsegguide.training.networks import build_network
-from cvsegguide.training.recipes import create_loss
+from cvsegguide.training.module import LocalizationTask
 
 HEADINGS = {"known": 0.0, "unknown": 180.0}
 """Largest error of the compass in degrees that is simulated."""
@@ -312,15 +311,11 @@ def check_rows(plan: Plan) -> dict[str, bool]:
     for row in plan.table.rows:
         model = plan.model(row)
         try:
-            network = build_network(
-                model.get("network", "mst-small"),
-                model.get("network_arguments"),
-                model.get("weights"),
-            )
-            create_loss(model.get("losses", "corrected"), model.get("loss_weights"))
+            names = ("network", "network_arguments", "weights", "losses", "loss_weights")
+            task = LocalizationTask(**{name: model[name] for name in names if name in model})
         except CVSegGuideError as error:
             raise ConfigurationError(f"row '{row.name}': {error}") from None
-        searching[row.name] = network.searches_headings
+        searching[row.name] = task.network.searches_headings
     return searching
 
 

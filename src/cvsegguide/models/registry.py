@@ -91,12 +91,14 @@ def create_model(name: str, **overrides: Any) -> LocalizationModel:
     """Build a network with fresh weights.
 
     Args:
-        name: One of :data:`CONFIGURATIONS`.
-        **overrides: Constructor arguments that differ from the configuration.
+        name: One of :data:`CONFIGURATIONS`, or the dotted path of a class of one's own.
+        **overrides: Constructor arguments; those that differ from the configuration.
 
     Raises:
         ConfigurationError: The name or an argument is not known, or they do not fit together.
     """
+    if "." in name:
+        return from_config({"model": name, **overrides})
     if name not in CONFIGURATIONS:
         raise ConfigurationError(f"no model '{name}' (there are {', '.join(CONFIGURATIONS)})")
     return from_config({**CONFIGURATIONS[name], **overrides})

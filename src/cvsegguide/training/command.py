@@ -24,12 +24,12 @@ from cvsegguide.training.module import LocalizationTask
 from cvsegguide.training.options import (
     LAST,
     SUBCOMMANDS,
+    TRAINER_ARGUMENTS,
     TRAINER_DEFAULTS,
     add_config_option,
     add_own_options,
     add_shared_options,
     data_sets_needed,
-    trainer_arguments,
     usage,
 )
 from cvsegguide.training.outcome import export
@@ -70,7 +70,7 @@ class Command(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Sub-commands and which arguments of the trainer's methods are ours to give."""
-        return trainer_arguments()
+        return TRAINER_ARGUMENTS
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser whose help begins with the options that people need."""
@@ -116,8 +116,7 @@ class Command(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find the folder and the weights."""
-        place = find_place(str(self.subcommand), self.options, self.argv)
-        self.out, self.weights = place.out, place.weights
+        self.out, self.weights = find_place(str(self.subcommand), self.options, self.argv)
 
     def instantiate_classes(self) -> None:
         """Make the model, the data sets that the sub-command opens, and the trainer.
@@ -178,15 +177,8 @@ class Command(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if self.weights is not None:
             load_task_weights(self.model, self.weights)
-        run = Run(
-            subcommand,
-            self.options,
-            self.argv,
-            self.out,
-            self.model,
-            self.trainer,
-            self.datamodule,
-        )
+        own = (self.options, self.argv, self.out, self.model, self.trainer, self.datamodule)
+        run = Run(subcommand, *own)
         if subcommand == "fit":
             self._fit()
             if self.trainer.is_global_zero:

@@ -9,11 +9,12 @@ continuum, such as photometric ones, never make the same picture twice and are r
 """
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cvsegguide import console
@@ -26,8 +27,8 @@ _FORMAT = "1"
 _NAME = "features"
 
 
-class FeatureCache:
-    """Computes the features of a frozen backbone once per picture.
+class FeatureCache(Callback):
+    """Computes the features of frozen backbones once per picture while ``fit`` runs.
 
     Args:
         directory: Folder, made when first written to. Several runs and processes may share it.
@@ -36,49 +37,40 @@ class FeatureCache:
         read, computed: Pictures whose features were found, and not, so far.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: str) -> None:
+        self.directory = Path(directory)
         self.read = self.computed = 0
         self._full = False
         self._fingerprints: dict[tuple[int, str], str] = {}
+        self._views: list[UpsampledFeatures] = []
 
     def __call__(self, backbone: nn.Module, image: Tensor) -> Tensor:
         """The features ``backbone(image)``, ``(B, C, h, w)``, of ``image (B, 3, H, W)``."""
         folder = self.directory / self._fingerprint(backbone, image)
         pixels = image.detach().float().cpu().contiguous().numpy()
-        paths = [self._path(folder, hashlib.blake2b(picture, digest_size=16)) for picture in pixels]
+        names = [hashlib.blake2b(picture, digest_size=16).hexdigest() for picture in pixels]
+        paths = [folder / name[:2] / f"{name}.safetensors" for name in names]
         found = [_load(path) for path in paths]
         missing = [index for index, features in enumerate(found) if features is None]
         self.read += len(found) - len(missing)
         self.computed += len(missing)
         if missing:
             with torch.no_grad():
-                made = backbone(image if len(missing) == len(image) else image[missing])
-            if len(missing) == len(image):
-                self._store(paths, made)
-                return made.detach()  # type: ignore[no-any-return]
-            self._store([paths[index] for index in missing], made)
+                made = backbone(image[missing])
             for index, features in zip(missing, made, strict=True):
+                self._store(paths[index], features)
                 found[index] = features
         return torch.stack([f.to(image.device, non_blocking=True) for f in found if f is not None])
 
-    @staticmethod
-    def _path(folder: Path, digest: "hashlib.blake2b") -> Path:
-        name = digest.hexdigest()
-        return folder / name[:2] / f"{name}.safetensors"
-
-    def _store(self, paths: list[Path], features: Tensor) -> None:
-        from safetensors.torch import save_file
-
-        for path, value in zip(paths, features.detach().cpu(), strict=True):
-            if self._full:
-                return
-            try:
-                with atomic_path(path) as temporary:
-                    save_file({_NAME: value.contiguous().clone()}, temporary)
-            except (InputError, OSError, RuntimeError) as error:
-                self._full = True  # training goes on without
-                console.complain("warning", f"features are no longer cached ({error})")
+    def _store(self, path: Path, features: Tensor) -> None:
+        if self._full:
+            return
+        try:
+            with atomic_path(path) as temporary:
+                save_file({_NAME: features.cpu().contiguous().clone()}, temporary)
+        except (InputError, OSError, RuntimeError) as error:
+            self._full = True  # training goes on without
+            console.complain("warning", f"features are no longer cached ({error})")
 
     def _fingerprint(self, backbone: nn.Module, image: Tensor) -> str:
         device = image.device.type
@@ -97,28 +89,6 @@ class FeatureCache:
             self._fingerprints[key] = digest.hexdigest()
         return self._fingerprints[key]
 
-
-def _load(path: Path) -> Tensor | None:
-    """The features of a file, or None where there is none that is whole."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path).get(_NAME)
-    except (OSError, SafetensorError):
-        return None
-
-
-class CachedFeatures(Callback):
-    """Lets ``fit`` take the features of frozen backbones from a :class:`FeatureCache`.
-
-    Args:
-        directory: Folder of the cache.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self.cache = FeatureCache(Path(directory))
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the cache in front of the backbones.
 
@@ -133,36 +103,29 @@ class CachedFeatures(Callback):
                     "are never met again; take it out of data.transforms, or leave the cache out",
                     parameter="feature_cache",
                 )
-        views = list(_frozen(pl_module))
-        if not views:
+        parts = (part for part in pl_module.modules() if isinstance(part, UpsampledFeatures))
+        self._views = [view for view in parts if view.frozen_backbone]
+        if not self._views:
             raise ConfigurationError(
                 "the network has no frozen backbone whose features could be kept",
                 parameter="feature_cache",
             )
-        for view in views:
-            view.cached = self.cache
+        for view in self._views:
+            view.cached = self
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the cache away, and say what it was worth."""
-        self._detach(pl_module)
+        for view in self._views:
+            view.cached = None
         console.note(
-            f"features of the frozen backbone: {self.cache.read} read, {self.cache.computed} "
-            f"computed ({self.cache.directory})"
+            f"features of the frozen backbone: {self.read} read, {self.computed} computed "
+            f"({self.directory})"
         )
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Take the cache away."""
-        self._detach(pl_module)
 
-    @staticmethod
-    def _detach(pl_module: LightningModule) -> None:
-        for view in _frozen(pl_module):
-            view.cached = None
-
-
-def _frozen(module: nn.Module) -> Iterator[UpsampledFeatures]:
-    for part in module.modules():
-        if isinstance(part, UpsampledFeatures) and part.frozen_backbone:
-            yield part
+def _load(path: Path) -> Tensor | None:
+    """The features of a file, or None where there is none that is whole."""
+    try:
+        return load_file(path).get(_NAME)
+    except (OSError, SafetensorError):
+        return None

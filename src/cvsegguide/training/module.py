@@ -1,6 +1,6 @@
 """The Lightning module that trains, evaluates and runs every localisation network."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +15,12 @@ from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.evaluation.evaluator import Evaluator, Row, flat
 from cvsegguide.evaluation.predictions import NEEDS_TRUTH
 from cvsegguide.inference.prediction import predict
+from cvsegguide.io.atomic import atomic_path
 from cvsegguide.landcover import ClassScheme, scheme_of
 from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.headings import FINE_STEP, heading_grid
-from cvsegguide.training.networks import build_network
+from cvsegguide.models.hub import load_model
+from cvsegguide.models.registry import create_model
 from cvsegguide.training.optimisation import create_optimizer, create_schedule
 from cvsegguide.training.recipes import create_loss
 from cvsegguide.training.seeding import mixed_seed, seed_everywhere
@@ -105,7 +107,10 @@ class LocalizationTask(LightningModule):
         self.heading_error = heading_error
         self.compiled = compiled
         seed_everywhere(mixed_seed(seed, 0x1A17))
-        self.network: LocalizationModel = build_network(network, network_arguments, weights)
+        if weights is not None:
+            self.network: LocalizationModel = load_model(weights).train()
+        else:
+            self.network = create_model(network, **(network_arguments or {}))
         channels = self.network.channels
         self.scheme = ClassScheme.from_file(class_scheme) if class_scheme else scheme_of(channels)
         if tuple(self.scheme.channels) != tuple(channels):
@@ -194,10 +199,6 @@ class LocalizationTask(LightningModule):
         return total
 
     def _not_finite(self, batch: Batch, terms: dict[str, Tensor]) -> TrainingError:
-        from dataclasses import asdict
-
-        from cvsegguide.io.atomic import atomic_path
-
         step = self.global_step
         values = ", ".join(f"{name} {value.item():g}" for name, value in terms.items())
         folder = Path(self.trainer.default_root_dir)

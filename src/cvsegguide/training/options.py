@@ -29,15 +29,12 @@ TRAINER_DEFAULTS = {
 }
 
 
-def trainer_arguments() -> dict[str, set[str]]:
-    """Sub-commands and which arguments of the trainer's methods are ours to give."""
-    ours = {"model", "datamodule", "ckpt_path", "weights_only", "verbose"}
-    return {
-        "fit": {*ours, "train_dataloaders", "val_dataloaders"},
-        "validate": {*ours, "dataloaders"},
-        "test": {*ours, "dataloaders"},
-        "predict": {*ours, "dataloaders", "return_predictions"},
-    }
+_OURS = {"model", "datamodule", "ckpt_path", "weights_only", "verbose", "return_predictions"}
+
+TRAINER_ARGUMENTS = {
+    name: _OURS | {"train_dataloaders", "val_dataloaders", "dataloaders"} for name in SUBCOMMANDS
+}
+"""Sub-commands and which arguments of the trainer's methods are ours to give."""
 
 
 def usage(subcommand: str) -> str:
@@ -71,57 +68,34 @@ def add_own_options(parser: ArgumentParser, subcommand: str, text: Any = str | N
         subcommand: Whose.
         text: Type of an option that is a word or nothing; argparse knows no unions.
     """
-    parser.add_argument(
-        "--root",
-        type=text,
-        default=SUPPRESS,
-        metavar="DIR",
-        help="Folder of the data, for every data set of the configuration.",
+    out = (
+        "Folder of the run or of the results (default: runs/NAME after the configuration; for "
+        "results a folder inside that of the weights)."
     )
-    parser.add_argument(
-        "--out",
-        type=text,
-        default=None,
-        metavar="DIR",
-        help="Folder of the run or of the results (default: runs/NAME after the configuration; "
-        "for results a folder inside that of the weights).",
+    resume = f"Go on from {LAST} in the folder of the run where there is one."
+    weights = (
+        "What to evaluate: folder of a run, its .ckpt, or anything that Localizer.from_pretrained "
+        "reads (default: the run whose config.yaml is given)."
     )
+    pairs = (
+        "The pairs to localise: a manifest, CSV or (Geo)Parquet, whose rows need not say where the "
+        "camera stood."
+    )
+    add = parser.add_argument
+    root = "Folder of the data, for every data set of the configuration."
+    add("--root", type=text, default=SUPPRESS, metavar="DIR", help=root)
+    add("--out", type=text, default=None, metavar="DIR", help=out)
     if subcommand == "fit":
-        parser.add_argument(
-            "--resume",
-            action="store_true",
-            help=f"Go on from {LAST} in the folder of the run where there is one.",
-        )
+        add("--resume", action="store_true", help=resume)
     else:
-        parser.add_argument(
-            "--weights",
-            type=text,
-            default=None,
-            metavar="RUN",
-            help="What to evaluate: folder of a run, its .ckpt, or anything that "
-            "Localizer.from_pretrained reads (default: the run whose config.yaml is given).",
-        )
+        add("--weights", type=text, default=None, metavar="RUN", help=weights)
     if subcommand in ("test", "validate"):
-        parser.add_argument(
-            "--no-pictures",
-            action="store_true",
-            help="Leave the pictures out of report.html and report.md.",
-        )
+        pictures = "Leave the pictures out of report.html and report.md."
+        add("--no-pictures", action="store_true", help=pictures)
     if subcommand == "predict":
-        parser.add_argument(
-            "--pairs",
-            type=text,
-            default=SUPPRESS,
-            metavar="TABLE",
-            help="The pairs to localise: a manifest, CSV or (Geo)Parquet, whose rows need not "
-            "say where the camera stood.",
-        )
+        add("--pairs", type=text, default=SUPPRESS, metavar="TABLE", help=pairs)
     if subcommand == "test":
-        parser.add_argument(
-            "--sweep",
-            action="store_true",
-            help="Also measure narrower views and worse headings.",
-        )
+        add("--sweep", action="store_true", help="Also measure narrower views and worse headings.")
 
 
 def add_shared_options(parser: "LightningArgumentParser") -> None:
@@ -133,33 +107,18 @@ def add_shared_options(parser: "LightningArgumentParser") -> None:
 
 def add_saving_options(parser: ArgumentParser, text: Any = str | None) -> None:
     """Averaging and saving; ``text`` as for :func:`add_own_options`."""
-    group = parser.add_argument_group("averaging and saving")
-    group.add_argument(
-        "--ema",
-        type=float,
-        default=0.999,
-        help="Decay of the moving average of the weights; 0 for none.",
+    add = parser.add_argument_group("averaging and saving").add_argument
+    decay = "Decay of the moving average of the weights; 0 for none."
+    add("--ema", type=float, default=0.999, help=decay)
+    minutes = f"How often {LAST} is written within an epoch; 0 for never."
+    add("--save_every_minutes", type=float, default=10.0, help=minutes)
+    steps = f"Steps after which {LAST} is written within an epoch; 0 for never."
+    add("--save_every_steps", type=int, default=0, help=steps)
+    features = (
+        "Folder that `fit` keeps the features of a frozen backbone in, to compute them once; only "
+        "without image augmentation other than Rotate and Mirror."
     )
-    group.add_argument(
-        "--save_every_minutes",
-        type=float,
-        default=10.0,
-        help=f"How often {LAST} is written within an epoch; 0 for never.",
-    )
-    group.add_argument(
-        "--save_every_steps",
-        type=int,
-        default=0,
-        help=f"Steps after which {LAST} is written within an epoch; 0 for never.",
-    )
-    group.add_argument(
-        "--feature_cache",
-        type=text,
-        default=None,
-        metavar="DIR",
-        help="Folder that `fit` keeps the features of a frozen backbone in, to compute them "
-        "once; only without image augmentation other than Rotate and Mirror.",
-    )
+    add("--feature_cache", type=text, default=None, metavar="DIR", help=features)
 
 
 def data_sets_needed(subcommand: str, options: Any) -> tuple[str, ...]:

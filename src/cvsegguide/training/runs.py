@@ -51,15 +51,7 @@ class Run:
         return ", ".join(names) or "unknown"
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a sub-command writes, and the training checkpoint that it reads, if any."""
-
-    out: Path
-    weights: Path | None
-
-
-def find_place(subcommand: str, options: Any, argv: Sequence[str] = ()) -> Place:
+def find_place(subcommand: str, options: Any, argv: Sequence[str]) -> tuple[Path, Path | None]:
     """Find the folder and the weights of a sub-command.
 
     Args:
@@ -67,6 +59,9 @@ def find_place(subcommand: str, options: Any, argv: Sequence[str] = ()) -> Place
         options: Its options; ``weights`` and ``model.weights`` are filled in.
         argv: Its command line: ``--model.weights`` there names what is evaluated, in the
             ``config.yaml`` of a run it is what training began with.
+
+    Returns:
+        Where it writes, and the training checkpoint that it reads, if any.
 
     Raises:
         ConfigurationError: No weights are named, or two, or the folder holds a run already.
@@ -84,17 +79,17 @@ def find_place(subcommand: str, options: Any, argv: Sequence[str] = ()) -> Place
             raise ConfigurationError(
                 f"{out}: holds a run already: `resume` goes on with it, another `out` starts afresh"
             )
-        return Place(out, None)
+        return out, None
     source = _source(subcommand, options, argv, run)
     if source is None:  # the weights that the configuration itself names
-        return Place(_folder(Path(options.out or Path("results") / name)), None)
+        return _folder(Path(options.out or Path("results") / name)), None
     path = Path(source)
     folder = path if path.is_dir() else path.parent
     home = folder / subcommand if path.exists() else Path("results") / name
     weights = _checkpoint(path)
     if weights is None:
         options.model.weights = source
-    return Place(_folder(Path(options.out or home)), weights)
+    return _folder(Path(options.out or home)), weights
 
 
 def _source(subcommand: str, options: Any, argv: Sequence[str], run: Path | None) -> str | None:

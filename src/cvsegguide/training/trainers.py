@@ -41,9 +41,9 @@ def default_callbacks(
     if options.ema:
         callbacks.append(EMA(options.ema))
     if options.feature_cache is not None:
-        from cvsegguide.training.feature_cache import CachedFeatures
+        from cvsegguide.training.feature_cache import FeatureCache
 
-        callbacks.append(CachedFeatures(options.feature_cache))
+        callbacks.append(FeatureCache(options.feature_cache))
     callbacks.append(
         ModelCheckpoint(
             dirpath=str(out),

@@ -12,18 +12,14 @@ class EpochLines(Callback):
     """Prints losses and validation figures once per epoch, without any control characters."""
 
     def __init__(self) -> None:
-        self._start = time.monotonic()
-        self._loss = 0.0
-        self._count = 0
-        self._validated = -1
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count, in the middle of an epoch perhaps."""
         self._start, self._loss, self._count = time.monotonic(), 0.0, 0
+        self._validated = -1
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to count."""
         self._start, self._loss, self._count = time.monotonic(), 0.0, 0
+
+    on_train_start = on_train_epoch_start  # a resumed run begins in the middle of an epoch
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -42,10 +38,8 @@ class EpochLines(Callback):
             return
         # With accumulated gradients Lightning hands out the loss divided by their number.
         loss = self._loss * trainer.accumulate_grad_batches / max(self._count, 1)
-        parts = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"]
-        if trainer.max_epochs in (None, -1):
-            parts = [f"epoch {trainer.current_epoch + 1}"]
-        parts.append(f"step {trainer.global_step}")
+        last = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs}"
+        parts = [f"epoch {trainer.current_epoch + 1}{last}", f"step {trainer.global_step}"]
         parts.append(f"loss {loss:.4f}")
         for name, label, unit in (
             ("val/error_median_m", "validation median", " m"),

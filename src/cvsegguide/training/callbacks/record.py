@@ -5,18 +5,19 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
+from cvsegguide import __version__
 from cvsegguide.io.atomic import write_text
 
 RECORD = "run.json"
 
-_PACKAGES = ("cvsegguide", "torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
+_PACKAGES = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy")
 
 
 class RunRecord(SaveConfigCallback):
@@ -40,43 +41,31 @@ class RunRecord(SaveConfigCallback):
         text = self.parser.dump(config, skip_unset=False, skip_validation=True)
         write_text(self.directory / "config.yaml", text)
         path = self.directory / RECORD
-        entries = []
-        if path.exists():
-            try:
-                entries = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
-                entries = []
-        entries.append({**describe_machine(self.argv), **describe_run(trainer)})
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            entries = []
+        run = {
+            "accelerator": type(trainer.accelerator).__name__,
+            "devices": trainer.num_devices,
+            "processes": trainer.world_size,
+            "precision": str(trainer.precision),
+            "from_checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+        }
+        entries.append({**describe_machine(self.argv), **run})
         write_text(path, json.dumps(entries, indent=2) + "\n")
-
-
-def describe_run(trainer: Trainer) -> dict[str, Any]:
-    """Devices, precision and starting step of a trainer."""
-    return {
-        "accelerator": type(trainer.accelerator).__name__,
-        "devices": trainer.num_devices,
-        "processes": trainer.world_size,
-        "precision": str(trainer.precision),
-        "from_checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
-    }
 
 
 def describe_machine(argv: Sequence[str]) -> dict[str, Any]:
     """Time, command (its arguments are given), versions, git revision, hardware."""
     import torch
 
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "unknown"
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ["cvsegguide", *argv],
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {"cvsegguide": __version__, **{name: version(name) for name in _PACKAGES}},
         "git": git_revision(),
         "machine": platform.machine(),
         "system": platform.platform(),

@@ -81,20 +81,13 @@ class LastCheckpoint(Callback):
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._note)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: Any) -> None:
         """Give the signals back."""
-        self._restore()
-
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Give the signals back."""
-        self._restore()
-
-    def _restore(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+
+    on_exception = teardown
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._signal:
@@ -108,22 +101,17 @@ class LastCheckpoint(Callback):
         loop = trainer.fit_loop.epoch_loop
         if loop._should_accumulate() or loop._num_ready_batches_reached():
             return
-        self._consider(trainer)
+        due = self.every_steps and trainer.global_step - self._saved_step >= self.every_steps
+        if self.every_minutes:
+            late = time.monotonic() - self._saved_time >= 60.0 * self.every_minutes
+            due = self._any(trainer, late) or due
+        if due or self._any(trainer, bool(self._signal)):
+            self._save(trainer)
+        self._stop_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after every epoch, its validation included."""
         self._save(trainer)
-        self._stop_if_asked(trainer)
-
-    def _consider(self, trainer: Trainer) -> None:
-        step = trainer.global_step
-        due = bool(self.every_steps) and step - self._saved_step >= self.every_steps
-        if self.every_minutes:
-            late = time.monotonic() - self._saved_time >= 60.0 * self.every_minutes
-            due = due or self._any(trainer, late)
-        asked = self._any(trainer, bool(self._signal))
-        if due or asked:
-            self._save(trainer)
         self._stop_if_asked(trainer)
 
     def _stop_if_asked(self, trainer: Trainer) -> None:
