@@ -14,31 +14,38 @@ import torch
 from cvsegguide.cli.main import main
 from helpers.tiny import write_config
 
-TESTS = Path(__file__).resolve().parents[1]
+PLACES = [str(Path(__file__).resolve().parents[1]), *sys.path]
 
 
-def trace_callback(path: Path, signal_at: int = 0, number: int = 15) -> list[dict[str, Any]]:
-    return [
-        {
-            "class_path": "helpers.tiny.LossTrace",
-            "init_args": {"path": str(path), "signal_at": signal_at, "number": int(number)},
-        }
-    ]
+def configure(
+    folder: Path, trainer: dict[str, Any], data: dict[str, Any] | None = None, **callback: int
+) -> list[str]:
+    """The command of a run, which writes the loss of every step beside its folder."""
+    arguments = {"path": str(folder.parent / f"{folder.name}.trace"), **callback}
+    trace = {"class_path": "helpers.tiny.LossTrace", "init_args": arguments}
+    config = write_config(
+        folder.parent / f"{folder.name}.yaml",
+        data=data or {},
+        trainer={**trainer, "callbacks": [trace]},
+    )
+    return ["fit", "--config", str(config), "--out", str(folder)]
 
 
 def fit(folder: Path, trainer: dict[str, Any], *extra: str, **callback: int) -> int:
-    trace = folder.parent / f"{folder.name}.trace"
-    config = write_config(
-        folder.parent / f"{folder.name}.yaml",
-        trainer={
-            "max_epochs": 3,
-            "accelerator": "cpu",
-            "logger": False,
-            **trainer,
-            "callbacks": trace_callback(trace, **callback),
-        },
+    return main([*configure(folder, trainer, **callback), *extra])
+
+
+def start(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """A command in a process and a group of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "cvsegguide", *command],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(PLACES), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        start_new_session=True,
     )
-    return main(["fit", "--config", str(config), "--out", str(folder), *extra])
 
 
 def steps(folder: Path) -> dict[int, str]:
@@ -99,24 +106,8 @@ def test_sigterm_and_resume(
 @pytest.mark.parametrize("killed", [4, 14])
 def test_kill_9_and_resume(whole: dict[str, Path], tmp_path: Path, killed: int) -> None:
     run = tmp_path / "plain"
-    config = write_config(
-        tmp_path / "kill.yaml",
-        trainer={
-            "max_epochs": 3,
-            "accelerator": "cpu",
-            "logger": False,
-            "callbacks": trace_callback(tmp_path / "plain.trace", killed, signal.SIGKILL),
-        },
-    )
-    command = [sys.executable, "-m", "cvsegguide", "fit", "--config", str(config)]
-    done = subprocess.run(
-        [*command, "--out", str(run), "--save_every_steps", "3"],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    command = configure(run, {}, signal_at=killed, number=int(signal.SIGKILL))
+    done = start([*command, "--save_every_steps", "3"])
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert max(steps(run)) == killed
     assert not list(run.glob(".last*")), "a half-written checkpoint"
@@ -132,41 +123,22 @@ def test_a_signal_to_the_whole_group(
 ) -> None:
     """Processes that read data live on until the run has saved; then they end with it."""
     run = tmp_path / "plain"
-    trace = trace_callback(tmp_path / "plain.trace", interrupted, number)
-    trace[0]["init_args"]["group"] = True
-    config = write_config(
-        tmp_path / "group.yaml",
-        data={"num_workers": 2},
-        trainer={"max_epochs": 3, "accelerator": "cpu", "logger": False, "callbacks": trace},
-    )
-    command = [sys.executable, "-m", "cvsegguide", "fit", "--config", str(config)]
-    command += ["--out", str(run)]
-
-    def start(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *more],
-            env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            start_new_session=True,
-        )
-
-    done = start()
+    callback = {"signal_at": interrupted, "number": int(number), "group": True}
+    command = configure(run, {}, {"num_workers": 2}, **callback)
+    done = start(command)
     assert done.returncode == 128 + number, done.stderr
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if "error" in line]
     assert len(lines) == 1, done.stderr
     assert f"stopped on request at step {interrupted}" in lines[0]
-    done = start("--resume")
+    done = start([*command, "--resume"])
     assert done.returncode == 0, done.stderr
     assert steps(run) == steps(whole["plain"])
     assert_same_state(run, whole["plain"])
 
 
 def test_ctrl_c(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert fit(tmp_path / "run", {}, signal_at=2, number=signal.SIGINT) == 130
+    assert fit(tmp_path / "run", {}, signal_at=2, number=int(signal.SIGINT)) == 130
     error = capfd.readouterr().err
     assert "stopped on request at step 2" in error
     assert "Traceback" not in error

@@ -8,7 +8,6 @@ command on the line is imported, and none of them imports torch for its options.
 import argparse
 import importlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ SHELLS = {
     "zsh": 'eval "$(cvsegguide completion zsh)"     in ~/.zshrc, behind compinit',
     "fish": "cvsegguide completion fish | source     in ~/.config/fish/config.fish",
 }
+
+DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -69,41 +70,24 @@ def full_parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _names_and_files(names: list[str], files: bool = True) -> Callable[..., list[str]]:
-    from argcomplete.completers import FilesCompleter
-
-    find = FilesCompleter()
-
-    def complete(prefix: str, **rest: Any) -> list[str]:
-        found = [name for name in names if name.startswith(prefix)]
-        return [*found, *find(prefix, **rest)] if files else found
-
-    return complete
-
-
 def _add_completers(parser: argparse.ArgumentParser) -> None:
     """Names of bundled weights, configurations and devices where an option takes them."""
-    from argcomplete.completers import DirectoriesCompleter
+    from argcomplete.completers import DirectoriesCompleter, FilesCompleter
+
+    weights = [path.parent.name for path in sorted(_PACKAGE.glob("weights/*/config.json"))]
+    configurations = [path.stem for path in sorted(_PACKAGE.glob("configs/*.yaml"))]
+    names = {"model": weights, "weights": weights, "config": configurations, "device": DEVICES}
+    find = FilesCompleter()
+
+    def complete(prefix: str, action: argparse.Action, **rest: Any) -> list[str]:
+        found = [name for name in names[action.dest] if name.startswith(prefix)]
+        return found if action.dest == "device" else [*found, *find(prefix, **rest)]
 
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for job in set(action.choices.values()):
                 _add_completers(job)
-            continue
-        completer: Any = None
-        if action.dest in ("model", "weights"):
-            completer = _names_and_files(_entries("weights", "*/config.json"))
-        elif action.dest == "config":
-            completer = _names_and_files(_entries("configs", "*.yaml"))
-        elif action.dest == "device":
-            completer = _names_and_files(["auto", "cpu", "cuda", "mps"], files=False)
+        elif action.dest in names:
+            action.completer = complete  # type: ignore[attr-defined]
         elif action.metavar == "DIR":
-            completer = DirectoriesCompleter()
-        if completer is not None:
-            action.completer = completer  # type: ignore[attr-defined]
-
-
-def _entries(folder: str, pattern: str) -> list[str]:
-    """Names of what the package brings: a file's own, or that of the folder it marks."""
-    found = sorted((_PACKAGE / folder).glob(pattern))
-    return [path.parent.name if "/" in pattern else path.stem for path in found]
+            action.completer = DirectoriesCompleter()  # type: ignore[attr-defined]

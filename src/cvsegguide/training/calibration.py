@@ -55,11 +55,6 @@ class Calibration:
     after: float
     samples: int
 
-    @property
-    def enough(self) -> bool:
-        """Whether there were samples enough for a choice."""
-        return self.samples >= MINIMUM
-
     def __str__(self) -> str:
         return (
             f"log-probabilities times {self.factor:.3g}, from {self.samples} validation samples: "

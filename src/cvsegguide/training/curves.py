@@ -1,9 +1,9 @@
 """The curves of a run as CSV, gone on with when the run is."""
 
-import csv
 import os
-from typing import Any
+from io import BytesIO
 
+import pandas as pd
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
@@ -44,21 +44,13 @@ class _Writer(ExperimentWriter):
     def _keep_before(self, step: int) -> None:
         if not os.path.isfile(self.metrics_file_path):
             return
-        with open(self.metrics_file_path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            names = list(reader.fieldnames or ["step"])
-            rows = [row for row in reader if _step_of(row) < step]
-        with (
-            atomic_path(self.metrics_file_path) as temporary,
-            open(temporary, "w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
-        self.metrics_keys = names
-
-
-def _step_of(row: dict[Any, Any]) -> float:
-    """Infinite where a row was cut off."""
-    complete = None not in row and None not in row.values()
-    return int(row["step"]) if complete and str(row.get("step", "")).isdigit() else float("inf")
+        with open(self.metrics_file_path, "rb") as file:
+            content = file.read()
+        whole, _, _ = content.rpartition(b"\n")  # without a row that was cut off
+        if not whole:
+            return
+        table = pd.read_csv(BytesIO(whole), dtype=str)
+        before = table[pd.to_numeric(table["step"]) < step]
+        with atomic_path(self.metrics_file_path) as temporary:
+            before.to_csv(temporary, index=False, lineterminator="\r\n")
+        self.metrics_keys = list(table)

@@ -77,7 +77,7 @@ def _calibrate(run: Run) -> dict[str, str]:
             adaptive = choose_adaptive_temperature(network, log_posteriors(run.task, batches))
         batches = track(islice(loader, count), "calibrating", count)
         found = calibrate(network, log_posteriors(run.task, batches))
-        if found is not None and found.enough and network.searches_headings:
+        if found is not None and found.samples >= MINIMUM and network.searches_headings:
             batches = track(islice(loader, few), "calibrating headings", few)
             readings = log_posteriors(run.task, batches, SEARCHED)
             searched = calibrate(network, readings, search=True)
@@ -92,7 +92,7 @@ def _say(
     found: Calibration, adaptive: AdaptiveTemperature | None, searched: Calibration | None
 ) -> dict[str, str]:
     """Entries of the card, and a warning where there were too few samples."""
-    if not found.enough:
+    if found.samples < MINIMUM:
         console.complain(
             "warning",
             f"{found.samples} validation samples are too few to calibrate the posterior (at least "
