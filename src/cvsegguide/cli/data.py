@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cvsegguide.console import complain, done, settings, show
+from cvsegguide.console import complain, done, settings
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.io.atomic import write_text
 
@@ -91,6 +91,7 @@ def _link(arguments: argparse.Namespace) -> int:
         found_cities = ", ".join(cities)
         raise ConfigurationError(f"`out`, `compare`: name one `city` (there are {found_cities})")
     status = 0
+    lines: list[str] = []
     report: dict[str, dict[str, Any]] = {}
     for city, folder in cities.items():
         links = read_city(folder, refuse(), None if arguments.exact else layout.DECIMALS)
@@ -101,10 +102,10 @@ def _link(arguments: argparse.Namespace) -> int:
             "tiles": len(names),
             "empty_tiles": sum(not views for views in names.values()),
         }
-        lines = [
+        lines.append(
             f"{city}: {found['links']} links of {found['panoramas']} panoramas in "
             f"{found['tiles']} tiles ({found['empty_tiles']} tiles have none)"
-        ]
+        )
         if arguments.compare:
             differences = layout.compare_links(names, layout.read_links(arguments.compare))
             lines += [f"  {what}: {count}" for what, count in differences.items()]
@@ -113,11 +114,9 @@ def _link(arguments: argparse.Namespace) -> int:
                 status = 1
         path = arguments.out or folder / "links.json"
         write_text(path, json.dumps(names, indent=0) + "\n")
+        lines.append(f"  written to {path}")
         report[city] = {**found, "written": str(path)}
-        if not settings.json:
-            done("\n".join([*lines, f"  written to {path}"]))
-    if settings.json:
-        show(report)
+    done("\n".join(lines), report)
     return status
 
 
@@ -126,6 +125,7 @@ def _sightlines(arguments: argparse.Namespace) -> int:
     from cvsegguide.data.sightlines import write_sightlines
 
     status = 0
+    lines: list[str] = []
     report: dict[str, dict[str, Any]] = {}
     for city, folder in city_folders(arguments.root, arguments.city).items():
         result = write_sightlines(
@@ -137,7 +137,7 @@ def _sightlines(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             description=f"sightlines of {city}",
         )
-        lines = [f"{city}: {result.written} maps written, {result.kept} kept"]
+        lines += [f"{city}: {result.written} maps written, {result.kept} kept"]
         if result.blind:
             lines.append(f"  {result.blind} maps are empty: the camera stands inside an obstacle")
         for path, reason in list(result.faults.items())[:20]:
@@ -151,8 +151,5 @@ def _sightlines(arguments: argparse.Namespace) -> int:
             "blind": result.blind,
             "faults": {str(path): reason for path, reason in result.faults.items()},
         }
-        if not settings.json:
-            done("\n".join(lines))
-    if settings.json:
-        show(report)
+    done("\n".join(lines), report)
     return status

@@ -4,12 +4,10 @@ What surrounds it: :mod:`options`, :mod:`construction` of data sets, :mod:`runs`
 :mod:`trainers`, and for what is written at the end :mod:`outcome` and :mod:`reports`.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from cvsegguide.data.configurations import SPLITS, as_list
@@ -28,7 +26,7 @@ from cvsegguide.training.options import (
     TRAINER_DEFAULTS,
     add_config_option,
     add_own_options,
-    add_shared_options,
+    add_saving_options,
     data_sets_needed,
     usage,
 )
@@ -89,8 +87,10 @@ class Command(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Options that every sub-command knows."""
-        add_shared_options(parser)
+        """Options that every sub-command knows, so that one YAML file serves all."""
+        for target in ("model.seed", "data.seed"):
+            parser.link_arguments("seed_everything", target, compute_fn=int)
+        add_saving_options(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse what the caller gave, whatever ``sys.argv`` says.
@@ -154,7 +154,11 @@ class Command(LightningCLI):
         if config.get("logger") in (None, True):
             config["logger"] = default_logger(self.out) if fit else False
         config["plugins"] = [*as_list(config.get("plugins")), AtomicCheckpointIO()]
-        config["callbacks"] = [*as_list(config.get("callbacks")), *self._callbacks(config)]
+        own = default_callbacks(str(self.subcommand), self.options, config, self.out)
+        if fit:
+            parser = self._parser(self.subcommand)
+            own.append(RunRecord(parser, self.options, str(self.out), self.argv))
+        config["callbacks"] = [*as_list(config.get("callbacks")), *own]
         config["enable_checkpointing"] = fit
         config["enable_model_summary"] = False
         if config.get("enable_progress_bar") is None:
@@ -164,13 +168,6 @@ class Command(LightningCLI):
         except (ValueError, TypeError, ImportError, RuntimeError) as error:
             # Lightning raises all of these for a device, precision or strategy that is not there.
             raise ConfigurationError(one_line(error), parameter="trainer") from None
-
-    def _callbacks(self, config: Mapping[str, Any]) -> list[Callback]:
-        callbacks = default_callbacks(str(self.subcommand), self.options, config, self.out)
-        if self.subcommand == "fit":
-            parser = self._parser(self.subcommand)
-            callbacks.append(RunRecord(parser, self.options, str(self.out), self.argv))
-        return callbacks
 
     # -- running ----------------------------------------------------------------------------
 

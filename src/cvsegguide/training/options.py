@@ -1,10 +1,7 @@
 """The options of ``fit``, ``validate``, ``test`` and ``predict`` beside Lightning's."""
 
 from argparse import SUPPRESS, ArgumentParser
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lightning.pytorch.cli import LightningArgumentParser
+from typing import Any
 
 LAST = "last.ckpt"
 """The checkpoint that a run is resumed from."""
@@ -96,13 +93,6 @@ def add_own_options(parser: ArgumentParser, subcommand: str, text: Any = str | N
         add("--pairs", type=text, default=SUPPRESS, metavar="TABLE", help=pairs)
     if subcommand == "test":
         add("--sweep", action="store_true", help="Also measure narrower views and worse headings.")
-
-
-def add_shared_options(parser: "LightningArgumentParser") -> None:
-    """Options that every sub-command knows, so that one YAML file serves all."""
-    for target in ("model.seed", "data.seed"):
-        parser.link_arguments("seed_everything", target, compute_fn=int)
-    add_saving_options(parser)
 
 
 def add_saving_options(parser: ArgumentParser, text: Any = str | None) -> None:
