@@ -1,12 +1,15 @@
 """Networks by name.
 
 A new network is one class and one line in :data:`MODELS`; a new size of one is one entry in
-:data:`CONFIGURATIONS`.
+``configurations.yaml``.
 """
 
 import importlib
 import inspect
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel
@@ -19,72 +22,9 @@ MODELS = {
 }
 """Value of ``config()["model"]`` -> module and class."""
 
-_SMALL_VIT = "vit_tiny_patch16_224"
-
-CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "mst": {"model": "mst"},
-    "mst-small": {
-        "model": "mst",
-        "embed_dim": 48,
-        "depths": [2, 2, 2, 2],
-        "heads": [3, 6, 12, 24],
-        "descriptor_channels": 256,
-        "heatmap_channels": 16,
-    },
-    "mst-tiny": {
-        "model": "mst",
-        "embed_dim": 24,
-        "depths": [1, 1, 1, 1],
-        "heads": [1, 2, 4, 8],
-        "group_size": 4,
-        "descriptor_channels": 32,
-        "heatmap_channels": 8,
-        "overhead_size": [64, 64],
-        "street_size": [32, 128],
-    },
-    "featup": {"model": "featup"},
-    "featup-small": {
-        "model": "featup",
-        "backbone": _SMALL_VIT,
-        "backbone_arguments": {"depth": 4},
-        "frozen": False,
-        "hidden_channels": 128,
-        "descriptor_channels": 256,
-        "heatmap_channels": 16,
-    },
-    "featup-lite0": {
-        "model": "featup",
-        "backbone": "tf_efficientnet_lite0",
-        "trained_upsampler": True,
-        "feature_channels": 48,
-        "hidden_channels": 128,
-        "descriptor_channels": 256,
-        "heatmap_channels": 16,
-    },
-    "featup-tiny": {
-        "model": "featup",
-        "backbone": _SMALL_VIT,
-        "backbone_arguments": {"depth": 1, "embed_dim": 24, "num_heads": 2},
-        "frozen": False,
-        "hidden_channels": 16,
-        "descriptor_channels": 32,
-        "heatmap_channels": 8,
-        "overhead_size": [64, 64],
-        "street_size": [32, 128],
-    },
-    "geometric": {"model": "geometric"},
-    "geometric-tiny": {
-        "model": "geometric",
-        "features": 8,
-        "overhead_widths": [8, 16, 16],
-        "overhead_depths": [0, 1, 1],
-        "street_widths": [8, 16, 16],
-        "street_depths": [0, 1, 1],
-        "overhead_size": [64, 64],
-        "street_size": [32, 128],
-    },
-}
-"""Named configurations: ``mst`` and ``featup`` have the published sizes."""
+with (Path(__file__).parent / "configurations.yaml").open(encoding="utf-8") as file:
+    CONFIGURATIONS: dict[str, dict[str, Any]] = yaml.safe_load(file)
+"""Named configurations: as ``model`` the name of a network in :data:`MODELS`, and arguments."""
 
 
 def create_model(name: str, **overrides: Any) -> LocalizationModel:
