@@ -186,7 +186,7 @@ def test_a_panorama_without_a_heading_is_named(tmp_path: Path) -> None:
     truth = root / "brooklyn/streetview/truth.csv"
     lines = truth.read_text().splitlines(keepends=True)
     truth.write_text("".join(lines[:-1]))
-    with pytest.raises(DatasetError, match="no line for line 1 of images"):
+    with pytest.raises(DatasetError, match="no heading and fov of"):
         BrooklynQueens(root)
     truth.write_text("".join([*lines[:-1], ",".join(lines[-1].split(",")[:4]) + "\n"]))
     with pytest.raises(DatasetError, match="line 2"):

@@ -81,6 +81,4 @@ def visible(
         blocked = lookup[ids]
     else:
         blocked = np.isin(ids, list(obstacles))
-    rows, cols = ids.shape
-    seen = visible_pixels(blocked.ravel(), rows, cols, float(row), float(col))
-    return seen.reshape(rows, cols)
+    return visible_pixels(np.ascontiguousarray(blocked), float(row), float(col))

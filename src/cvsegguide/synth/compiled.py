@@ -4,11 +4,12 @@ No fast-math anywhere: the same numbers must come out of every window and every 
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from cvsegguide.geo.compiled import Kernel, cached
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -17,20 +18,6 @@ I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]
 U64 = NDArray[np.uint64]
-
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
-
-
-def cached(function: Kernel, *signature: str, **options: Any) -> Kernel:
-    """Compile with numba and these options; cached on disk where some folder can be written to."""
-    options = {"error_model": "numpy", **options}
-    njit: Any = numba.njit  # its type declarations lack some of the options
-    try:
-        return cast(Kernel, njit(*signature, cache=True, **options)(function))
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-    return cast(Kernel, njit(*signature, **options)(function))
 
 
 def compiled(function: Kernel) -> Kernel:
