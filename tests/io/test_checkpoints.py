@@ -117,15 +117,6 @@ def test_what_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
         read_checkpoint(path)
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2, 5])
-def test_hostile_pickles_of_any_protocol(tmp_path: Path, protocol: int) -> None:
-    path = tmp_path / "evil.pth"
-    path.write_bytes(pickle.dumps(Touch(tmp_path / "made"), protocol))
-    with pytest.raises(CheckpointError, match=r"evil\.pth: asks for '.*mkdir'"):
-        read_checkpoint(path)
-    assert not (tmp_path / "made").exists()
-
-
 @pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": {"a": "b"}}, 7])
 def test_no_parameters_in_it(tmp_path: Path, content: object) -> None:
     path = tmp_path / "x.pth"

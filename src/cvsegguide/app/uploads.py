@@ -5,7 +5,6 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings
@@ -83,7 +82,8 @@ class Question:
         image = read_overhead(path, bounds, gsd or None, driver=driver, max_pixels=pixels)
         if bounds is not None:
             check_given_bounds(image)
-        return replace(image, name=Path(path).name)
+        image.name = Path(path).name
+        return image
 
     def _read_street(self, path: str, pixels: int) -> Any:
         check_file(path, pixels)

@@ -86,10 +86,10 @@ def segment_file(
             palette=scheme.palette,
             description="land cover",
             tags=tags,
-        ) as writer,
+        ) as write,
     ):
         for ids, top, left in _segment(network, raster, scheme, batch_size):
-            writer.write(ids, top, left)
+            write(ids, top, left)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,6 @@ def _machine() -> str:
     marks = [os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")]
     with suppress(OSError):
         marks.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
-    with suppress(OSError):
         marks.append(os.readlink("/proc/self/ns/pid"))
     return f"{zlib.crc32('|'.join(marks).encode()):08x}"
 
@@ -55,41 +54,34 @@ def _is_dead(pid: int) -> bool:
     return False
 
 
-def remove_stale(directory: Path) -> int:
+@cache
+def _sweep(pid: int, directory: Path) -> None:
     """Remove temporary files and folders that dead processes have left in a folder.
 
     Theirs is what carries the number of a process of this machine that is no more, or what nobody,
-    on any machine, has touched for a week. Only names that this module makes are looked at.
-
-    Args:
-        directory: Where to look; not into its folders.
-
-    Returns:
-        How many were removed.
+    on any machine, has touched for a week. Only names that this module makes are looked at, once a
+    process ``pid`` and folder: listing a large one takes time.
     """
-    removed = 0
-    for entry in os.scandir(directory):
+    entries: list[os.DirEntry[str]] = []
+    with suppress(OSError):
+        entries = list(os.scandir(directory))
+    for entry in entries:
         found = _TEMPORARY.fullmatch(entry.name)
         if found is None:
             continue
         with suppress(OSError):  # somebody else was faster, or it is not ours to remove
             ours = found["machine"] == _machine()
             age = time.time() - entry.stat(follow_symlinks=False).st_mtime
-            if age < _ABANDONED and not (ours and _is_dead(int(found["pid"]))):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                os.unlink(entry.path)
-            removed += 1
-    return removed
+            if age >= _ABANDONED or (ours and _is_dead(int(found["pid"]))):
+                _remove(Path(entry.path))
 
 
-@cache
-def _sweep(pid: int, directory: Path) -> None:
-    """:func:`remove_stale` once a process and folder: listing a large folder takes time."""
-    with suppress(OSError):
-        remove_stale(directory)
+def _remove(temporary: Path) -> None:
+    if temporary.is_dir() and not temporary.is_symlink():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def file_in_the_way(directory: Path) -> Path | None:
@@ -126,27 +118,16 @@ def _stage(target: Path, directory: Path, stem: str, suffix: str, folder: bool) 
             temporary.mkdir() if folder else temporary.touch(exist_ok=False)
         except OSError as error:
             raise _explain(target, directory, error) from None
-        try:
-            yield temporary
-        except OSError as error:
-            if error.errno not in _DISK:
-                raise
-            raise InputError(f"{target}: cannot be written ({error.strerror})") from None
-    except BaseException:
+        yield temporary
+    except BaseException as error:
         _remove(temporary)
         for parent in made:
             with suppress(OSError):  # not empty, or never made
                 parent.rmdir()
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise InputError(f"{target}: cannot be written ({error.strerror})") from None
         raise
     _remove(temporary)
-
-
-def _remove(temporary: Path) -> None:
-    if temporary.is_dir():
-        shutil.rmtree(temporary, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _move(source: Path, target: Path, named: Path) -> None:
@@ -178,12 +159,10 @@ def atomic_folder(directory: str | PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
+def temporary_path(path: str | PathLike[str]) -> Iterator[Path]:
+    """Yield a path beside ``path``, with its suffix, that is gone when the block ends.
 
-    The temporary name keeps the suffix, since writers choose the format by it. When the block
-    raises, the temporary file is removed and ``path`` stays as it was. Parent folders are made.
-    What killed processes have left in the folder goes (:func:`remove_stale`).
+    Parent folders are made. What killed processes have left in the folder goes.
 
     Raises:
         InputError: The folder cannot be made or written to.
@@ -191,7 +170,21 @@ def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     with _stage(path, path.parent, path.stem, path.suffix, folder=False) as temporary:
         yield temporary
-        _move(temporary, path, path)
+
+
+@contextmanager
+def atomic_path(path: str | PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
+
+    The temporary path is that of :func:`temporary_path`. When the block raises, it is removed and
+    ``path`` stays as it was.
+
+    Raises:
+        InputError: The folder cannot be made or written to.
+    """
+    with temporary_path(path) as temporary:
+        yield temporary
+        _move(temporary, Path(path), Path(path))
 
 
 def write_text(path: str | PathLike[str], text: str) -> None:

@@ -89,14 +89,16 @@ def _is_legacy_torch(path: Path) -> bool:
 def _reason(path: Path, error: Exception) -> str:
     text = str(error)
     if isinstance(error, pickle.UnpicklingError):
-        for line in text.splitlines():
-            if "GLOBAL" in line or "global" in line:
-                words = line.replace("`", "").split()
-                named = next((w for w in words if "." in w and not w.startswith("torch.")), "")
-                if named.strip("."):
-                    return f"refused, because reading it would run code ({named.strip('.,')})"
-        if "Unsupported" in text:
-            return "refused, because reading it would run code"
+        words = [
+            word.strip(".,")
+            for line in text.splitlines()
+            if "global" in line.lower()
+            for word in line.replace("`", "").split()
+            if "." in word.strip(".,") and not word.startswith("torch.")
+        ]
+        if words or "Unsupported" in text:
+            named = f" ({words[0]})" if words else ""
+            return f"refused, because reading it would run code{named}"
     return f"not a weights file that can be read ({type(error).__name__}); is it whole?"
 
 
@@ -149,27 +151,19 @@ def check_parameters(
         CheckpointError: Names the first parameter that is missing, extra or misshapen, and says
             how many more there are.
     """
-    missing = [name for name in expected if name not in state]
-    extra = [name for name in state if name not in expected]
-    misshapen = [
-        name
-        for name, shape in expected.items()
-        if name in state and tuple(state[name].shape) != tuple(shape)
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = {
+        "is missing": [name for name in expected if name not in shapes],
+        "is not part of the network": [name for name in shapes if name not in expected],
+        "has shape {}, not {}": [
+            name for name in expected if name in shapes and shapes[name] != tuple(expected[name])
+        ],
+    }
+    faults = [
+        f"parameter '{names[0]}' {fault.format(shapes.get(names[0]), expected.get(names[0]))}"
+        + (f" (and {len(names) - 1} more)" if len(names) > 1 else "")
+        for fault, names in wrong.items()
+        if names
     ]
-    faults = []
-    if missing:
-        faults.append(f"parameter '{missing[0]}' is missing{_more(missing)}")
-    if extra:
-        faults.append(f"parameter '{extra[0]}' is not part of the network{_more(extra)}")
-    if misshapen:
-        name = misshapen[0]
-        faults.append(
-            f"parameter '{name}' has shape {tuple(state[name].shape)}, not "
-            f"{tuple(expected[name])}{_more(misshapen)}"
-        )
     if faults:
         raise CheckpointError(f"{path}: {'; '.join(faults)}")
-
-
-def _more(names: list[str]) -> str:
-    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

@@ -5,9 +5,9 @@ the order in which a reader over a network wants it, and statistics. A desktop G
 ones at once, with the right colours and stretch.
 """
 
-import contextlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,27 +17,18 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.geo import GeoReference
-from cvsegguide.io.atomic import atomic_path
+from cvsegguide.io.atomic import atomic_path, temporary_path
+from cvsegguide.io.images import reason
 
 SIDE = 256
 """Of a tile in pixels."""
 
 
-class RasterWriter:
-    """A GeoTIFF that is being written by windows; made by :func:`create_geotiff`."""
-
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-
-    def write(self, band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
-        """Write ``(h, w)`` values with their top-left corner at ``(top, left)``."""
-        from rasterio.windows import Window
-
-        height, width = band.shape
-        self._dataset.write(band, 1, window=Window(left, top, width, height))
+Write = Callable[..., None]
+"""``write(band, top=0, left=0)``: ``(h, w)`` values with their top-left corner there."""
 
 
-@contextlib.contextmanager
+@contextmanager
 def create_geotiff(
     path: str | PathLike[str],
     shape: tuple[int, int],
@@ -48,7 +39,7 @@ def create_geotiff(
     palette: NDArray[np.uint8] | None = None,
     description: str = "",
     tags: Mapping[str, str] | None = None,
-) -> Iterator[RasterWriter]:
+) -> Iterator[Write]:
     """Create a cloud-optimised GeoTIFF of one band that appears when the block succeeds.
 
     It is written by windows into a plain file, of which GDAL's COG driver makes the other: tiles of
@@ -65,65 +56,49 @@ def create_geotiff(
         description: Of the band.
         tags: Metadata of the file.
 
+    Yields:
+        A function that writes ``(h, w)`` values with their top-left corner at ``(top, left)``.
+
     Raises:
         InputError: It cannot be written.
     """
     import rasterio
+    from affine import Affine
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.windows import Window
 
     path = Path(path)
+    plain_path = path.with_name(f"{path.stem}-part{path.suffix}")
+    profile: dict[str, Any] = {"height": shape[0], "width": shape[1], "dtype": dtype, "count": 1}
+    profile |= {"nodata": nodata, "tiled": True, "blockxsize": SIDE, "blockysize": SIDE}
+    if reference is not None:
+        profile |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
     with (
         atomic_path(path) as temporary,
-        _passing(path.with_name(f"{path.stem}-part{path.suffix}")) as plain,
+        temporary_path(plain_path) as plain,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            options = _options(shape, dtype, reference, nodata)
-            with rasterio.open(plain, "w", **options, bigtiff="IF_SAFER") as dataset:
-                _describe(dataset, palette, description, tags)
-                yield RasterWriter(dataset)
+            with rasterio.open(
+                plain, "w", driver="GTiff", bigtiff="IF_SAFER", **profile
+            ) as dataset:
+                if palette is not None:
+                    colors = {i: (*map(int, color), 255) for i, color in enumerate(palette)}
+                    dataset.write_colormap(1, colors)
+                dataset.set_band_description(1, description)
+                dataset.update_tags(**(tags or {}))
+
+                def write(band: NDArray[np.generic], top: int = 0, left: int = 0) -> None:
+                    window = Window(left, top, band.shape[1], band.shape[0])
+                    dataset.write(band, 1, window=window)
+
+                yield write
             _check_whole(plain)
             _order(plain, temporary, dtype, "average" if palette is None else "mode")
             _check_whole(temporary)
         except (RasterioError, OSError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-            raise InputError(f"{path}: cannot be written ({reason})") from None
-
-
-def _options(
-    shape: tuple[int, int], dtype: str, reference: GeoReference | None, nodata: float | None
-) -> dict[str, Any]:
-    """What GDAL is told of a plain file."""
-    from affine import Affine
-
-    options: dict[str, Any] = {
-        "driver": "GTiff",
-        "height": shape[0],
-        "width": shape[1],
-        "count": 1,
-        "dtype": dtype,
-        "nodata": nodata,
-        "tiled": True,
-        "blockxsize": SIDE,
-        "blockysize": SIDE,
-    }
-    if reference is not None:
-        options |= {"crs": reference.crs, "transform": Affine(*reference.transform)}
-    return options
-
-
-def _describe(
-    dataset: Any,
-    palette: NDArray[np.uint8] | None,
-    description: str,
-    tags: Mapping[str, str] | None,
-) -> None:
-    if palette is not None:
-        dataset.write_colormap(1, {i: (*map(int, color), 255) for i, color in enumerate(palette)})
-    if description:
-        dataset.set_band_description(1, description)
-    dataset.update_tags(**(tags or {}))
+            raise InputError(f"{path}: cannot be written ({reason(error)})") from None
 
 
 def _order(source: Path, target: Path, dtype: str, overviews: str) -> None:
@@ -145,18 +120,6 @@ def _order(source: Path, target: Path, dtype: str, overviews: str) -> None:
         )
     except Exception as error:  # GDAL's own errors share no public base
         raise OSError(str(error)) from None
-
-
-@contextlib.contextmanager
-def _passing(path: Path) -> Iterator[Path]:
-    """A temporary path that is gone when the block ends."""
-    with contextlib.suppress(_Passed), atomic_path(path) as temporary:
-        yield temporary
-        raise _Passed
-
-
-class _Passed(Exception):
-    """Ends a block whose file is not kept."""
 
 
 def _check_whole(path: Path) -> None:
@@ -183,21 +146,9 @@ def write_geotiff(
     path: str | PathLike[str],
     band: NDArray[np.generic],
     reference: GeoReference | None = None,
-    *,
-    nodata: float | None = None,
-    palette: NDArray[np.uint8] | None = None,
-    description: str = "",
-    tags: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> None:
-    """Write ``(H, W)`` values whole; see :func:`create_geotiff`."""
-    with create_geotiff(
-        path,
-        (band.shape[0], band.shape[1]),
-        str(band.dtype),
-        reference,
-        nodata=nodata,
-        palette=palette,
-        description=description,
-        tags=tags,
-    ) as writer:
-        writer.write(band)
+    """Write ``(H, W)`` values whole; options as of :func:`create_geotiff`."""
+    shape = band.shape[0], band.shape[1]
+    with create_geotiff(path, shape, str(band.dtype), reference, **options) as write:
+        write(band)

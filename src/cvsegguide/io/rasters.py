@@ -14,7 +14,6 @@ import math
 import shlex
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -34,28 +33,29 @@ MAX_PIXELS = 178_956_970
 _PLAIN_DRIVERS = {"PNG", "JPEG", "BMP", "GIF", "WEBP", "JPEGXL", "PNM"}
 
 
-@dataclass(frozen=True)
-class Overhead:
-    """An overhead image in memory.
+class Raster:
+    """An overhead image that is read by windows.
 
     Attributes:
-        image: ``(H, W, 3)`` uint8, RGB, north up.
-        valid: ``(H, W)`` bool, False where there is no data.
-        reference: Where it lies, or None.
-        gsd: Metres per pixel at the centre, or None.
         name: For messages.
+        shape: ``(H, W)``.
+        reference: Where it lies, or None; it may be rotated.
+        gsd: Metres per pixel at the centre, or None.
     """
 
-    image: NDArray[np.uint8]
-    valid: NDArray[np.bool_]
-    reference: GeoReference | None
-    gsd: float | None
-    name: str
+    def __init__(
+        self, name: str, shape: tuple[int, int], reference: GeoReference | None, gsd: float | None
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.reference = reference
+        self.gsd = gsd
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(H, W)``."""
-        return self.image.shape[0], self.image.shape[1]
+    def read(
+        self, top: int, left: int, bottom: int, right: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The window's image ``(h, w, 3)`` and mask ``(h, w)``; it must lie inside."""
+        raise NotImplementedError
 
     @property
     def pixel_size(self) -> tuple[float, float] | None:
@@ -64,10 +64,32 @@ class Overhead:
             return self.reference.pixel_size
         return None if self.gsd is None else (self.gsd, self.gsd)
 
+
+class Overhead(Raster):
+    """An overhead image in memory.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8, RGB.
+        valid: ``(H, W)`` bool, False where there is no data.
+        name, shape, reference, gsd: As of every :class:`Raster`.
+    """
+
+    def __init__(
+        self,
+        image: NDArray[np.uint8],
+        valid: NDArray[np.bool_],
+        reference: GeoReference | None,
+        gsd: float | None,
+        name: str,
+    ) -> None:
+        super().__init__(name, (image.shape[0], image.shape[1]), reference, gsd)
+        self.image = image
+        self.valid = valid
+
     def read(
         self, top: int, left: int, bottom: int, right: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """As :meth:`Raster.read`."""
+        """See :meth:`Raster.read`."""
         window = np.s_[top:bottom, left:right]
         return self.image[window], self.valid[window]
 
@@ -115,58 +137,6 @@ def read_overhead(
             raise InputError(f"{raster.name}: holds no valid pixel (all nodata)")
         size = reference.gsd if reference is not None else raster.gsd
         return Overhead(image, valid, reference, size, raster.name)
-
-
-class Raster:
-    """An overhead image that is read by windows.
-
-    Attributes:
-        name: For messages.
-        shape: ``(H, W)``.
-        reference: Where it lies, or None; it may be rotated.
-        gsd: Metres per pixel at the centre, or None.
-    """
-
-    def __init__(
-        self, name: str, shape: tuple[int, int], reference: GeoReference | None, gsd: float | None
-    ) -> None:
-        self.name = name
-        self.shape = shape
-        self.reference = reference
-        self.gsd = gsd
-
-    def read(
-        self, top: int, left: int, bottom: int, right: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The window's image ``(h, w, 3)`` and mask ``(h, w)``; it must lie inside."""
-        raise NotImplementedError
-
-    @property
-    def pixel_size(self) -> tuple[float, float] | None:
-        """``(height, width)`` of a pixel in metres on the ground, or None."""
-        if self.reference is not None:
-            return self.reference.pixel_size
-        return None if self.gsd is None else (self.gsd, self.gsd)
-
-
-class _ArrayRaster(Raster):
-    def __init__(
-        self,
-        name: str,
-        image: NDArray[np.uint8],
-        alpha: NDArray[np.uint8] | None,
-        reference: GeoReference | None,
-        gsd: float | None,
-    ) -> None:
-        super().__init__(name, (image.shape[0], image.shape[1]), reference, gsd)
-        self._image = image
-        self._valid = np.ones(self.shape, bool) if alpha is None else alpha >= 128
-
-    def read(
-        self, top: int, left: int, bottom: int, right: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        window = np.s_[top:bottom, left:right]
-        return self._image[window], self._valid[window]
 
 
 class _FileRaster(Raster):
@@ -235,8 +205,8 @@ def open_raster(
     if gsd is not None and not (math.isfinite(gsd) and gsd > 0):
         raise InputError(f"metres per pixel must be positive, got {gsd}", parameter="gsd")
     if not isinstance(source, str | PathLike):
-        image, alpha = read_image_and_alpha(source, name)
-        yield _ArrayRaster(name, image, alpha, *locate(name, image.shape[:2], bounds, gsd))
+        image, valid = _read_picture(source, name)
+        yield Overhead(image, valid, *locate(name, image.shape[:2], bounds, gsd), name)
         return
     path = Path(fspath(source))
     check_file(path)
@@ -246,15 +216,19 @@ def open_raster(
             and (dataset.crs is None or dataset.transform.is_identity)
             and dataset.height * dataset.width <= MAX_PIXELS
         ):
-            image, alpha = read_image_and_alpha(path)
+            image, valid = _read_picture(path, str(path))
             located = locate(str(path), image.shape[:2], bounds, gsd, path=path)
-            yield _ArrayRaster(str(path), image, alpha, *located)
+            yield Overhead(image, valid, *located, str(path))
             return
         reference = reference_of_file(dataset)
-        located = locate(
-            str(path), (dataset.height, dataset.width), bounds, gsd, reference, path=path
-        )
+        located = locate(str(path), dataset.shape, bounds, gsd, reference, path=path)
         yield _FileRaster(str(path), dataset, *located)
+
+
+def _read_picture(source: ImageLike, name: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A plain picture, and where its alpha shows it."""
+    image, alpha = read_image_and_alpha(source, name)
+    return image, np.ones(image.shape[:2], bool) if alpha is None else alpha >= 128
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ seven decimals.
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
+
+import numpy as np
 
 from cvsegguide.geo import GeoReference
 from cvsegguide.io.atomic import atomic_path, write_text
@@ -17,63 +18,28 @@ from cvsegguide.io.atomic import atomic_path, write_text
 Ring = Sequence[tuple[float, float]]
 """A closed list of ``(row, col)``."""
 
+DECIMALS = 7
+"""Of degrees: a centimetre. More would claim what nobody knows (RFC 7946, 11.2)."""
 
-def geojson_polygons(
-    polygons: Sequence[Sequence[Ring]], reference: GeoReference
-) -> dict[str, Any] | None:
-    """Outlines in pixels as a GeoJSON geometry in degrees (RFC 7946).
+
+def _outline(polygons: Sequence[Sequence[Ring]], reference: GeoReference) -> Any:
+    """Outlines in pixels as a shape in degrees; None for no polygon.
 
     Outer rings run counter-clockwise and holes clockwise, as the standard wants.
 
     Args:
         polygons: One entry per part, its rings as ``(row, col)``, the outer first.
         reference: The frame of the pixels.
-
-    Returns:
-        A Polygon, a MultiPolygon for several parts, None for none.
     """
-    parts = [
-        [_ring(ring, reference, counter_clockwise=i == 0) for i, ring in enumerate(rings)]
-        for rings in polygons
-    ]
-    if not parts:
-        return None
-    if len(parts) == 1:
-        return {"type": "Polygon", "coordinates": parts[0]}
-    return {"type": "MultiPolygon", "coordinates": parts}
+    from shapely import MultiPolygon, Polygon
+    from shapely.geometry.polygon import orient
 
-
-def _ring(ring: Ring, reference: GeoReference, counter_clockwise: bool) -> list[list[float]]:
-    lon, lat = reference.rowcol_to_lonlat([row for row, _ in ring], [col for _, col in ring])
-    points = [[_degrees(x), _degrees(y)] for x, y in zip(lon, lat, strict=True)]
-    doubled_area = sum(
-        (first[0] - points[0][0]) * (second[1] - points[0][1])
-        - (second[0] - points[0][0]) * (first[1] - points[0][1])
-        for first, second in pairwise(points)
-    )
-    return points if (doubled_area > 0) == counter_clockwise else points[::-1]
-
-
-def _degrees(value: float) -> float:
-    """Seven decimals are a centimetre; more would claim what nobody knows (RFC 7946, 11.2)."""
-    return round(float(value), 7) + 0.0  # no -0.0
-
-
-def _extent(geometries: Iterable[Mapping[str, Any] | None]) -> list[float] | None:
-    """``bbox`` of geometries: west, south, east, north; None for none."""
-
-    def points(part: Any) -> Iterator[Any]:
-        if part and isinstance(part[0], int | float):
-            yield part
-        else:
-            for inner in part:
-                yield from points(inner)
-
-    found = [point for shape in geometries if shape for point in points(shape["coordinates"])]
-    if not found:
-        return None
-    lon, lat = [point[0] for point in found], [point[1] for point in found]
-    return [min(lon), min(lat), max(lon), max(lat)]
+    parts = []
+    for rings in polygons:
+        lonlat = [np.stack(reference.rowcol_to_lonlat(*np.transpose(ring)), -1) for ring in rings]
+        outer, *holes = (np.round(ring, DECIMALS) + 0.0 for ring in lonlat)  # no -0.0
+        parts.append(orient(Polygon(outer, holes)))
+    return parts[0] if len(parts) == 1 else MultiPolygon(parts) if parts else None
 
 
 def write_geojson(
@@ -92,19 +58,23 @@ def write_geojson(
         features: Outlines (rows and columns) and properties of each.
         reference: The frame, or None.
     """
+    import shapely
+
     collection: dict[str, Any] = {"type": "FeatureCollection"}
+    shapes: list[Any] = [None] * len(features)
     if reference is None:
         collection["note"] = "the overhead image has no georeference: positions are in pixels"
-    geometries = [
-        None if reference is None else geojson_polygons(polygons, reference)
-        for polygons, _ in features
-    ]
-    extent = _extent(geometries)
-    if extent is not None:
-        collection["bbox"] = extent
+    else:
+        shapes = [_outline(polygons, reference) for polygons, _ in features]
+    if any(shapes):
+        collection["bbox"] = shapely.total_bounds(shapes).tolist()
     collection["features"] = [
-        {"type": "Feature", "geometry": geometry, "properties": dict(properties)}
-        for geometry, (_, properties) in zip(geometries, features, strict=True)
+        {
+            "type": "Feature",
+            "geometry": shape and shapely.geometry.mapping(shape),
+            "properties": dict(properties),
+        }
+        for shape, (_, properties) in zip(shapes, features, strict=True)
     ]
     write_text(path, json.dumps(collection, indent=1) + "\n")
 
@@ -123,7 +93,7 @@ def write_points(
         extent: West, south, east, north of all of them, or None without any.
     """
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        box = "" if extent is None else f'"bbox": {[_degrees(side) for side in extent]},\n'
+        box = "" if extent is None else f'"bbox": {[round(side, DECIMALS) for side in extent]},\n'
         file.write('{"type": "FeatureCollection",\n' + box + '"features": [')
         for number, row in enumerate(rows):
             file.write(("," if number else "") + "\n" + json.dumps(_point(row), allow_nan=False))
@@ -134,7 +104,7 @@ def _point(row: Mapping[str, Any]) -> dict[str, Any]:
     lon, lat = row.get("lon"), row.get("lat")
     geometry = None
     if lon is not None and lat is not None:
-        geometry = {"type": "Point", "coordinates": [_degrees(lon), _degrees(lat)]}
+        geometry = {"type": "Point", "coordinates": [round(lon, DECIMALS), round(lat, DECIMALS)]}
     feature: dict[str, Any] = {"type": "Feature"}
     if row.get("id") is not None:
         feature["id"] = row["id"]

@@ -20,7 +20,7 @@ from cvsegguide.geo import GeoReference, parse_tile_name
 from cvsegguide.geo.slippy import tile_bounds, tile_gsd
 from cvsegguide.io.images import ImageLike, read_image
 from cvsegguide.io.location import check_given_bounds, is_north_up
-from cvsegguide.io.rasters import Overhead, Raster, open_raster, read_overhead
+from cvsegguide.io.rasters import Raster, open_raster, read_overhead
 from cvsegguide.io.resampling import resample as resize
 from cvsegguide.tracking.belief import Box
 
@@ -49,7 +49,7 @@ class Mosaic:
         InputError: Its resolution is unknown.
     """
 
-    def __init__(self, raster: Raster | Overhead, gsd: float) -> None:
+    def __init__(self, raster: Raster, gsd: float) -> None:
         pixel = raster.pixel_size
         if pixel is None:
             raise InputError(
