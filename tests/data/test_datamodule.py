@@ -16,7 +16,7 @@ from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
 from cvsegguide.data.datamodule import DataModule
 from cvsegguide.data.dataset import CrossViewDataset
-from cvsegguide.data.loading import BatchLoader, EpochSampler
+from cvsegguide.data.loading import BatchLoader
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import Crop, HeadingJitter, LimitFieldOfView, Photometric, Rotate
 from cvsegguide.errors import ConfigurationError, DatasetError, InputError, TrainingError
@@ -150,18 +150,6 @@ def test_transforms_are_for_training_only() -> None:
     )
 
 
-@pytest.mark.parametrize("total", [10, 11, 3])
-def test_shards(total: int) -> None:
-    world = 4
-    train = [list(EpochSampler(total, True, 3, rank, world, even=True)) for rank in range(world)]
-    assert {len(shard) for shard in train} == {-(-total // world)}
-    assert {index for shard in train for _, index in shard} == set(range(total))
-    test = [EpochSampler(total, False, 3, rank, world) for rank in range(world)]
-    dealt = [index for sampler in test for _, index in sampler]
-    assert sorted(dealt) == list(range(total))  # nobody twice, nobody left out
-    assert [len(sampler) for sampler in test] == [len(list(sampler)) for sampler in test]
-
-
 def test_processes_get_their_shards() -> None:
     module = DataModule(Numbers(11), Numbers(11), Numbers(11), batch_size=2, num_workers=0)
     dealt: dict[str, list[list[str]]] = {"train": [], "val": [], "test": []}
@@ -265,9 +253,6 @@ class Recorder(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         assert not torch.is_grad_enabled()
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> list[str]:
-        return batch.id
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), 0.01)
 
@@ -313,46 +298,6 @@ def test_lightning_resumes_exactly(tmp_path: Path, step: int) -> None:
         _trainer(tmp_path, 3, Interrupt()).fit(first, datamodule=module())
     _trainer(tmp_path, 3).fit(second, datamodule=module(), ckpt_path=tmp_path / "last.ckpt")
     assert first.seen + second.seen == whole.seen
-
-
-@pytest.mark.usefixtures("_one_thread")
-def test_lightning_predicts_in_order(tmp_path: Path) -> None:
-    module = DataModule(test=Numbers(5), batch_size=2, num_workers=0)
-    predictions = _trainer(tmp_path, 1).predict(Recorder(), datamodule=module)
-    assert predictions == [["0", "1"], ["2", "3"], ["4"]]
-
-
-def test_configuration_by_class_path(tmp_path: Path) -> None:
-    """LightningCLI's parser builds data sets and transforms from class_path and init_args."""
-    from jsonargparse import ArgumentParser
-
-    make_tree(tmp_path, cities=("queens",), tiles=1)
-    config = tmp_path / "data.yaml"
-    dataset = f"""
-  class_path: cvsegguide.data.BrooklynQueens
-  init_args: {{root: {tmp_path}, city: queens, street_size: [64, 256]}}"""
-    config.write_text(
-        f"data:\n train:{dataset}\n val:\n - "
-        f"{{class_path: cvsegguide.data.BrooklynQueens, init_args: {{root: {tmp_path}, "
-        "city: queens, labels: [landcover, height]}}\n"
-        " batch_size: 2\n num_workers: 0\n"
-        " transforms:\n - class_path: cvsegguide.data.transforms.Rotate\n"
-        "   init_args: {quarters: [1]}\n - cvsegguide.data.transforms.Mirror\n"
-    )
-    parser = ArgumentParser()
-    parser.add_argument("--config", action="config")
-    parser.add_class_arguments(DataModule, "data")
-    arguments = parser.parse_args(["--config", str(config)])
-    build = getattr(parser, "instantiate", None) or parser.instantiate_classes  # before 4.49
-    module = build(arguments).data
-    (batch,) = module.train_dataloader()
-    assert batch.street.shape == (2, 3, 64, 256)
-    assert batch.bounds == [None, None]  # turned by 90 degrees
-    (batch,) = module.val_dataloader()
-    assert batch.landcover is not None
-    assert batch.labels["height"].shape == (2, 256, 256)
-    half = batch.to("cpu").map(lambda tensor: tensor.half())
-    assert half.labels["height"].dtype == half.overhead.dtype == torch.float16
 
 
 def test_reader_crosses_to_spawned_workers(tmp_path: Path) -> None:

@@ -10,11 +10,9 @@ from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.sample import Batch, Sample, collate
 from cvsegguide.data.transforms import (
     Appearance,
-    Coarsen,
     Draws,
     HeadingJitter,
     LimitFieldOfView,
-    LimitVerticalExtent,
     Mirror,
     Rotate,
     Transform,
@@ -162,27 +160,6 @@ def test_a_limited_view_is_black_elsewhere_and_has_no_ranges_there() -> None:
     assert (columns[limited] <= WIDTH // 16 + 1).all()
 
 
-def test_rows_of_some_views_are_taken_away_with_their_ranges() -> None:
-    batch = collate([Landmarks(40)[index] for index in range(40)])
-    rows = torch.linspace(0.2, 1.0, HEIGHT)[:, None]
-    batch = replace(batch, street=batch.street * rows)
-    changed = transform_batch(batch, [LimitVerticalExtent((45.0, 45.0), 0.5)], Draws(3))
-    cut = (changed.street != batch.street).flatten(1).any(1)
-    assert 8 <= int(cut.sum()) <= 32
-    quarter = HEIGHT // 4
-    above = changed.street[cut][:, :, :quarter]
-    assert torch.equal(above, batch.street[cut][:, :, [quarter]].expand_as(above))
-    seen = slice(quarter, HEIGHT - quarter)
-    assert torch.equal(changed.street[cut][:, :, seen], batch.street[cut][:, :, seen])
-    assert changed.street_range is not None
-    assert (changed.street_range[~cut] > 0).all()
-    known = (changed.street_range[cut] > 0).all(2)
-    eighth = HEIGHT // 8
-    assert known[:, eighth:-eighth].all()
-    assert not known[:, :eighth].any()
-    assert not known[:, -eighth:].any()
-
-
 def test_other_looks_leave_the_geometry_and_black_columns_alone() -> None:
     batch = collate([Landmarks(8)[index] for index in range(8)])
     street = batch.street.clone()
@@ -197,18 +174,6 @@ def test_other_looks_leave_the_geometry_and_black_columns_alone() -> None:
     assert (changed.overhead - batch.overhead).abs().flatten(1).amax(1).min() > 0.01
     still = transform_batch(batch, [Appearance(0.0, 1.0)], Draws(2))
     assert (still.overhead - batch.overhead).abs().mean() < 0.25
-
-
-def test_some_tiles_of_a_batch_lose_their_detail() -> None:
-    batch = collate([Landmarks(8)[index] for index in range(8)])
-    changed = transform_batch(batch, [Coarsen((3.0, 3.0), 0.5)], Draws(2))
-    same = (changed.overhead == batch.overhead).flatten(1).all(1)
-    assert 0 < int(same.sum()) < 8
-    means = changed.overhead.mean((1, 2, 3)) - batch.overhead.mean((1, 2, 3))
-    assert float(means.abs().max()) < 0.02
-    detail = (changed.overhead.diff(dim=-1).abs().mean((1, 2, 3)))[~same]
-    assert (detail < batch.overhead.diff(dim=-1).abs().mean((1, 2, 3))[~same]).all()
-    assert torch.equal(changed.street, batch.street)
 
 
 def test_changes_follow_from_seed_epoch_and_number_of_the_batch() -> None:
@@ -237,8 +202,8 @@ def test_what_cannot_be_done_is_said_in_a_line() -> None:
     loader = DataModule(Mixed(40), batch_size=2, num_workers=0, resident=True).train_dataloader()
     with pytest.raises(ConfigurationError, match="the overhead of '32' is of another size"):
         list(loader)
-    huge = DataModule(Huge(10**7), batch_size=2, num_workers=0, resident=True)
-    with pytest.raises(ConfigurationError, match="10000000 pairs do not fit"):
+    huge = DataModule(Huge(10**6), batch_size=2, num_workers=0, resident=True)
+    with pytest.raises(ConfigurationError, match="1000000 pairs do not fit"):
         next(iter(huge.train_dataloader()))
 
 

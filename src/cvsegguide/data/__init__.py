@@ -16,19 +16,6 @@ _LAZY = {
     "sightline": "cvsegguide.geo.sightline",
 }
 
-__all__ = [
-    "Batch",
-    "BrooklynQueens",
-    "CrossViewDataset",
-    "DataModule",
-    "Manifest",
-    "Sample",
-    "Vigor",
-    "collate",
-    "link_panoramas",
-    "sightline",
-]
-
 if TYPE_CHECKING:
     from cvsegguide.data.brooklyn_queens import BrooklynQueens as BrooklynQueens
     from cvsegguide.data.datamodule import DataModule as DataModule

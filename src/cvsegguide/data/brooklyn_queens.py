@@ -42,7 +42,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cvsegguide.data.city_lists import (
@@ -147,17 +146,17 @@ class BrooklynQueens(CrossViewDataset):
         self.sightlines = sightlines
         self.sigma = sigma
 
-        lines = None if index is None else read_index(Path(index), refuse())
+        lines = None if index is None else read_index(Path(index))
         needed = None
         if lines is not None and all(len(names) == 2 for _, names in lines):
             needed = {name for _, names in lines for name in names}
         lists = read_city(self.folder, refuse(needed))
         self.tiles = pack_names(lists.tiles)
         self.panoramas = pack_names(lists.panoramas)
-        self.bounds, self.lonlat, self._slippy = lists.bounds, lists.lonlat, lists.slippy
+        self.bounds, self.lonlat = lists.bounds, lists.lonlat
         self.pairs = lists.pairs
         self._first_tile = lists.first_tiles
-        self._headings = read_headings(self.folder, lists.panoramas, refuse())
+        self._headings = read_headings(self.folder, lists.panoramas)
         if index is not None and lines is not None:
             self.pairs = choose_pairs(Path(index), lines, lists)
 
@@ -167,11 +166,11 @@ class BrooklynQueens(CrossViewDataset):
     def __getitem__(self, index: int) -> Sample:
         index = self._checked_index(index)
         tile, panorama = (int(value) for value in self.pairs[index])
-        name, view = self.tiles[tile].decode(), self.panoramas[panorama].decode()
-        overhead = self._overhead(self.folder / "overhead" / "images" / name)
-        street = self._street(self.folder / "streetview" / "images" / view)
+        name = self.tiles[tile].decode()
+        picture, view = self.paths(index)
+        overhead = self._overhead(picture)
         height, width = overhead.shape[1:]
-        row, col = self._place(tile, panorama)
+        row, col = places_in_tile(self.bounds[tile], self.lonlat[panorama]).tolist()
         row, col = row * height, col * width
         landcover, sightline, labels = self._read_labels(
             name, self._depth(tile, panorama), (height, width), row, col
@@ -179,7 +178,7 @@ class BrooklynQueens(CrossViewDataset):
         return Sample(
             id=self.sample_id(index),
             overhead=overhead,
-            street=street,
+            street=self._street(view),
             landcover=landcover,
             row=row,
             col=col,
@@ -204,7 +203,7 @@ class BrooklynQueens(CrossViewDataset):
         In pixels of ``overhead_size``, or of 256 x 256 where that is None.
         """
         tile, panorama = self.pairs[self._checked_index(index)]
-        row, col = self._place(int(tile), int(panorama))
+        row, col = places_in_tile(self.bounds[tile], self.lonlat[panorama]).tolist()
         size = self.overhead_size or _NATIVE
         return row * size, col * size
 
@@ -216,17 +215,9 @@ class BrooklynQueens(CrossViewDataset):
             self.folder / "streetview" / "images" / self.panoramas[panorama].decode(),
         )
 
-    def _place(self, tile: int, panorama: int) -> tuple[float, float]:
-        """Position in the tile, 0 to 1 from the north and from the west."""
-        row, col = places_in_tile(self.bounds[tile], self.lonlat[panorama])
-        return float(row), float(col)
-
     def _gsd(self, tile: int, width: int) -> float:
-        west, south, east, north = self.bounds[tile]
-        if self._slippy[tile]:
-            zoom = round(float(np.log2(360.0 / (east - west))))
-            return tile_gsd(float(south + north) / 2, zoom, width)
-        return tile_gsd(float(south + north) / 2, 0, 1) * float(east - west) / 360.0 / width
+        west, south, east, north = self.bounds[tile].tolist()
+        return float(tile_gsd((south + north) / 2, 0, 1) * (east - west) / 360.0 / width)
 
     def _label_kinds(self, labels: Sequence[str] | None) -> tuple[str, ...]:
         if labels is None:
@@ -245,19 +236,16 @@ class BrooklynQueens(CrossViewDataset):
         self, name: str, depth: Path, size: tuple[int, int], row: float, col: float
     ) -> tuple[Tensor | None, Tensor | None, dict[str, Tensor]]:
         folder = self.folder / "labels"
-        cover: NDArray[np.uint8] | None = None
         landcover = sightline = None
-        if "landcover" in self.labels or (
-            "sightline" in self.labels and self.sightlines == "compute"
-        ):
+        if "sightline" in self.labels and self.sightlines == "read":
+            sightline = torch.from_numpy(decode_unit(depth, size))
+        if "landcover" in self.labels or ("sightline" in self.labels and sightline is None):
             cover = decode_ids((folder / "landcover" / name).with_suffix(".png"), size)
+            if "sightline" in self.labels and sightline is None:
+                sigma = self.sigma * size[1] / _NATIVE
+                sightline = self._draw_sightline(cover, row, col, sigma)
             if "landcover" in self.labels:
                 landcover = torch.from_numpy(np.ascontiguousarray(cover))
-        if "sightline" in self.labels:
-            if cover is not None and self.sightlines == "compute":
-                sightline = torch.from_numpy(self._sightline(cover, row, col))
-            else:
-                sightline = torch.from_numpy(decode_unit(depth, size))
         labels = {}
         for kind in self.labels:
             if kind in ("landuse", "age", "function"):
@@ -269,13 +257,13 @@ class BrooklynQueens(CrossViewDataset):
                 labels[kind] = torch.from_numpy(nearest(feet, size) * np.float32(FOOT))
         return landcover, sightline, labels
 
-    def _range(self, view: str) -> Tensor | None:
+    def _range(self, view: Path) -> Tensor | None:
         if "street_range" not in self.labels:
             return None
-        path = (self.folder / "labels" / "street_depth" / view).with_suffix(".png")
-        street = self.folder / "streetview" / "images" / view
+        name = view.relative_to(self.folder / "streetview" / "images")
+        path = (self.folder / "labels" / "street_depth" / name).with_suffix(".png")
         return torch.from_numpy(
-            decode_range(path, street, 360.0, self.street_size, self.street_extent)
+            decode_range(path, view, 360.0, self.street_size, self.street_extent)
         )
 
     def _depth(self, tile: int, panorama: int) -> Path:
@@ -284,11 +272,3 @@ class BrooklynQueens(CrossViewDataset):
 
         name = self.tiles[tile].decode() if self._first_tile[panorama] != tile else None
         return sightline_path(self.folder, self.panoramas[panorama].decode(), name)
-
-    def _sightline(self, cover: NDArray[np.uint8], row: float, col: float) -> NDArray[np.float32]:
-        from cvsegguide.geo.sightline import sightline
-
-        height, width = cover.shape
-        # The bounds are closed: a camera on the southern or eastern edge counts as the last pixel.
-        inside = min(row, height - 0.5), min(col, width - 0.5)
-        return sightline(cover, *inside, sigma=self.sigma * width / _NATIVE)

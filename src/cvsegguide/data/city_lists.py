@@ -5,10 +5,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas
 from numpy.typing import NDArray
 
 from cvsegguide.data.linking import link_pairs
-from cvsegguide.data.lists import AddFinding, parse_numbers, read_names, read_rows
+from cvsegguide.data.lists import AddFinding, parse_numbers, read_names, read_rows, refuse
+from cvsegguide.data.manifest_table import read_frame
 from cvsegguide.errors import DatasetError
 from cvsegguide.geo import parse_tile_name, tile_bounds
 
@@ -29,7 +31,6 @@ class City:
         folder: Of the city.
         tiles, panoramas: Names in the order of the ``images.txt`` files, each once.
         bounds: ``(N, 4)`` degrees, NaN where unknown.
-        slippy: ``(N,)`` whether a tile's name is ``z/x/y``.
         boxes: Names in ``bboxes.txt`` with their line and, where it could be read, the box.
         lonlat: ``(M, 2)`` degrees, NaN where unknown.
         decimals: Places to which bounds are rounded before linking; None: they are exact.
@@ -39,7 +40,6 @@ class City:
     tiles: list[str]
     panoramas: list[str]
     bounds: NDArray[np.float64]
-    slippy: NDArray[np.bool_]
     boxes: dict[str, tuple[int, Box | None]]
     lonlat: NDArray[np.float64]
     decimals: int | None = None
@@ -109,12 +109,11 @@ def read_city(folder: Path, add: AddFinding, decimals: int | None = None) -> Cit
     path = folder / "overhead" / "bboxes.txt"
     boxes = _read_boxes(path, add) if path.exists() else {}
     bounds = np.full((len(tiles), 4), np.nan)
-    slippy = np.zeros(len(tiles), np.bool_)
     for row, name in enumerate(tiles):
         tile = parse_tile_name(name)
         line, box = boxes.get(name, (0, None))
         if tile is not None:
-            bounds[row], slippy[row] = tile_bounds(*tile), True
+            bounds[row] = tile_bounds(*tile)
         elif box is not None:
             bounds[row] = box
         if not line and path.exists():
@@ -132,7 +131,7 @@ def read_city(folder: Path, add: AddFinding, decimals: int | None = None) -> Cit
                 )
                 add("contradiction", path, detail, name)
     panoramas, lonlat = _read_places(folder / "streetview", add)
-    return City(folder, list(tiles), panoramas, bounds, slippy, boxes, lonlat, decimals)
+    return City(folder, list(tiles), panoramas, bounds, boxes, lonlat, decimals)
 
 
 def _read_boxes(path: Path, add: AddFinding) -> dict[str, tuple[int, Box | None]]:
@@ -190,43 +189,42 @@ def _read_places(folder: Path, add: AddFinding) -> tuple[list[str], NDArray[np.f
     return list(names), lonlat
 
 
-def read_headings(folder: Path, names: list[str], add: AddFinding) -> NDArray[np.float64] | None:
+def read_headings(folder: Path, names: list[str]) -> NDArray[np.float64] | None:
     """``(M,)`` azimuths of the panoramas' centre columns in degrees, where the folder says them.
 
     A synthetic city does, in ``streetview/truth.csv`` (columns ``name``, without suffix,
     ``heading`` and ``fov``); the published set does not, and there the centre column looks north.
-    Views of less than 360 degrees are none that this layout can describe.
+
+    Raises:
+        DatasetError: A panorama is not in the table, or shows less than 360 degrees: such views are
+            none that this layout can describe.
     """
     path = folder / "streetview" / "truth.csv"
     if not path.exists():
         return None
-    (_, header), *lines = read_rows(path, add) or [(1, "")]
-    columns = header.split(",")
-    wanted = ("name", "heading", "fov")
-    if missing := [name for name in wanted if name not in columns]:
-        add("malformed", path, f"line 1: no column '{missing[0]}'")
-    headings: dict[str, float] = {}
-    for number, text in lines:
-        fields = dict(zip(columns, text.split(","), strict=False))
-        name, heading, fov = (fields.get(column, "") for column in wanted)
-        try:
-            headings[name], extent = parse_numbers((heading, fov), 2)
-            if extent != 360.0:
-                raise ValueError(
-                    f"'{name}' shows {extent:g} degrees, no whole panorama; read this city by its "
-                    "manifest.csv (Manifest)"
-                )
-        except ValueError as error:
-            add("malformed", path, f"line {number}: {error}")
-    for row, name in enumerate(names, 1):
-        if name.rpartition(".")[0] not in headings:
-            add("malformed", path, f"no line for line {row} of images.txt, '{name[:80]}'", name)
-    return np.array([headings.get(name.rpartition(".")[0], np.nan) for name in names])
+    frame = read_frame(path)
+    for column in ("name", "heading", "fov"):
+        if column not in frame:
+            raise DatasetError(f"{path}: line 1: no column '{column}'")
+    frame = frame.drop_duplicates("name", keep="last").set_index("name")
+    frame = frame.reindex([name.rpartition(".")[0] for name in names])
+    headings, extents = (
+        pandas.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
+        for column in ("heading", "fov")
+    )
+    for row in np.flatnonzero(~np.isfinite(headings + extents)):
+        raise DatasetError(f"{path}: no heading and fov of '{names[row][:80]}'")
+    for row in np.flatnonzero(extents != 360.0):
+        raise DatasetError(
+            f"{path}: '{names[row][:80]}' shows {extents[row]:g} degrees, no whole panorama; read "
+            "this city by its manifest.csv (Manifest)"
+        )
+    return headings
 
 
-def read_index(path: Path, add: AddFinding) -> list[tuple[int, list[str]]]:
+def read_index(path: Path) -> list[tuple[int, list[str]]]:
     """Numbers of the lines of an index file (from 1) and the names in them."""
-    rows = read_rows(path, add)
+    rows = read_rows(path, refuse())
     parts = [(n, [part.strip() for part in line.partition("#")[0].split(",")]) for n, line in rows]
     return [(number, names) for number, names in parts if names != [""]]
 

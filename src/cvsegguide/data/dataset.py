@@ -2,6 +2,9 @@
 
 from os import PathLike
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -78,6 +81,20 @@ class CrossViewDataset(Dataset[Sample]):
 
     def _street(self, path: Root, fov: float = 360.0) -> Tensor:
         return rgb_tensor(decode_street(path, fov, self.street_size, self.street_extent))
+
+    @staticmethod
+    def _draw_sightline(
+        landcover: NDArray[np.uint8], row: float, col: float, sigma: float
+    ) -> Tensor:
+        """The localisation target, ``sigma`` pixels wide.
+
+        Bounds are closed: a camera on the southern or eastern edge counts as the last pixel.
+        """
+        from cvsegguide.geo.sightline import sightline
+
+        height, width = landcover.shape
+        inside = min(row, height - 0.5), min(col, width - 0.5)
+        return torch.from_numpy(sightline(landcover, *inside, sigma=sigma))
 
     def _checked_index(self, index: int) -> int:
         count = len(self)

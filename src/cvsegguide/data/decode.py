@@ -20,17 +20,15 @@ from torch import Tensor
 from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.errors import InputError
 from cvsegguide.io.images import read_image, reason
+from cvsegguide.io.resampling import resample
 
 Path = str | PathLike[str]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _ORIENTATION = 0x0112
 
-MAX_PIXELS = 1 << 28
-"""Of a label, so that memory stays bounded."""
-
-MAX_BYTES = 1 << 28
-"""To which a sparse array may unpack."""
+MAX_SIZE = 1 << 28
+"""Pixels of a label, and bytes to which a sparse array may unpack: memory stays bounded."""
 
 
 def decode_rgb(
@@ -50,41 +48,30 @@ def decode_rgb(
         BrokenFileError: The file is missing, truncated or no picture.
     """
     try:
-        with Image.open(path) as image:
-            if image.format == "JPEG" and image.getexif().get(_ORIENTATION, 1) == 1:
-                return _reduced(image, size, rows)
-    except Exception:  # the careful reader below decides, and says what is wrong
-        pass
-    try:
-        pixels = read_image(path)
-    except InputError as error:
-        name = fspath(path)
-        raise BrokenFileError(name, str(error).removeprefix(f"{name}: ")) from None
-    return _resized(Image.fromarray(pixels), size, rows)
-
-
-def _reduced(
-    image: Image.Image, size: tuple[int, int] | None, rows: tuple[float, float]
-) -> NDArray[np.uint8]:
-    if size is not None:
-        share = max(rows[1] - rows[0], 1e-6)
-        image.draft("RGB", (size[1], int(size[0] / share)))
-    return _resized(image if image.mode == "RGB" else image.convert("RGB"), size, rows)
-
-
-def _resized(
-    image: Image.Image, size: tuple[int, int] | None, rows: tuple[float, float]
-) -> NDArray[np.uint8]:
-    width, height = image.size
+        pixels = _read_reduced(path, size, rows)
+    except Exception:  # the careful reader decides, and says what is wrong
+        try:
+            pixels = read_image(path)
+        except InputError as error:
+            name = fspath(path)
+            raise BrokenFileError(name, str(error).removeprefix(f"{name}: ")) from None
+    height, width = pixels.shape[:2]
     top, bottom = rows[0] * height, rows[1] * height
     if size is None:
-        if rows != (0.0, 1.0):
-            image = image.crop((0, round(top), width, round(bottom)))
-    elif (height, width) != size or rows != (0.0, 1.0):
-        image = image.resize(
-            (size[1], size[0]), Image.Resampling.BILINEAR, box=(0.0, top, float(width), bottom)
-        )
-    return np.array(image)
+        return pixels[round(top) : round(bottom)]
+    return resample(pixels, size, (top, 0.0, bottom, float(width)))
+
+
+def _read_reduced(
+    path: Path, size: tuple[int, int] | None, rows: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """An upright JPEG at least as large as it is needed; whatever is none raises an error."""
+    with Image.open(path) as image:
+        if image.format != "JPEG" or image.getexif().get(_ORIENTATION, 1) != 1:
+            raise ValueError("is no upright JPEG")
+        if size is not None:
+            image.draft("RGB", (size[1], int(size[0] / max(rows[1] - rows[0], 1e-6))))
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -152,7 +139,7 @@ def _read_label(path: Path, modes: Collection[str], fault: str) -> NDArray[Any]:
         with Image.open(path) as image:
             if image.mode.partition(";")[0] not in modes:
                 raise ValueError(f"{fault} (its pixels are {image.mode})")
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > MAX_SIZE:
                 raise ValueError(f"{image.width} x {image.height} pixels are too many for a label")
             return np.array(image)
     except Exception as error:
@@ -237,13 +224,13 @@ def read_sparse(path: Path) -> NDArray[np.float32]:
     """
     try:
         with np.load(path, allow_pickle=False) as entries:
-            if sum(entry.file_size for entry in entries.zip.infolist()) > MAX_BYTES:
+            if sum(entry.file_size for entry in entries.zip.infolist()) > MAX_SIZE:
                 raise ValueError("unpacks to an array that is too large")
             rows, cols = (
                 entries["coords"] if "coords" in entries else (entries["row"], entries["col"])
             )
             height, width = map(int, entries["shape"])
-            if not 0 < height * width <= MAX_PIXELS:
+            if not 0 < height * width <= MAX_SIZE:
                 raise ValueError(f"shape {height} x {width} is no raster's")
             data = np.asarray(entries["data"], dtype=np.float32)
             dense = sparse.coo_array((data, (rows, cols)), shape=(height, width)).toarray()

@@ -67,7 +67,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
             missing = len(self) * self.world_size - self.length
             order = torch.cat([order, order[torch.arange(missing) % max(self.length, 1)]])
         mine = order[self.rank :: self.world_size][self.start :]
-        return ((self.epoch, int(index)) for index in mine)
+        return ((self.epoch, index) for index in mine.tolist())
 
 
 @dataclass

@@ -1,35 +1,15 @@
 """Manifest: anybody's own data, a table with a row a pair.
 
-The table is a CSV file with a header, or (Geo)Parquet. Paths in it are relative to the table.
-Columns (those in brackets may be absent, and single cells of theirs empty):
-
-=======================  ===========================================================================
-``overhead``             overhead image: any raster that GDAL reads
-``street``               street view: equirectangular, centred on the horizon, square pixels
-``lon``, ``lat``         position of the camera in degrees, WGS84; or, in GeoParquet, the geometry
-                         column of points; or
-``row``, ``col``         position in pixels of the overhead file; wins over lon, lat
-[``heading``]            azimuth of the street view's centre column, degrees clockwise from true
-                         north; 0 when absent
-[``fov``]                horizontal extent of the street view in degrees; 360 when absent
-[``gsd``]                metres per pixel of the overhead file
-[``west``, ``south``,    bounds of the overhead image in degrees, WGS84: all four or none
-``east``, ``north``]
-[``landcover``]          raster of class ids on the overhead image's grid
-[``split``]              any word: ``train``, ``val``, ``test``
-[``id``]                 unique name; by default the path of the street view without its suffix, and
-                         ``#row`` behind it where a street view is in several rows
-=======================  ===========================================================================
+The table is a CSV file with a header, or (Geo)Parquet. ``docs/data.md`` says what its columns mean
+and has a worked example.
 
 Where the position is what one wants to know, ``positions: optional`` lets rows lack it; their
 samples have the row and column NaN, and only ``cvsegguide predict`` takes them.
 
 An overhead image is placed by its bounds in the table, else by its own georeference (GeoTIFF), else
 by a slippy name ``z/x/y.ext``; without any of these, ``row``, ``col`` and ``gsd`` must be given
-(:mod:`cvsegguide.io.rasters` states the rules). Where up in the raster is not true north (a
+(:mod:`cvsegguide.io.location` states the rules). Where up in the raster is not true north (a
 projected system), headings are turned to count from up.
-
-``docs/data.md`` has a worked example.
 """
 
 import math
@@ -40,7 +20,6 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.data.dataset import CrossViewDataset
@@ -133,8 +112,14 @@ class Manifest(CrossViewDataset):
         up = 0.0 if reference is None else reference.up_azimuth
         pixel = tile.pixel_size or (1.0, 1.0)
         gsd = math.sqrt((pixel[0] / down) * (pixel[1] / across))
-        landcover = self._landcover(index, size)
         row, col = row * down, col * across
+        landcover = sightline = None
+        if self.table.word("landcover", index):
+            ids = decode_ids(self.table.file("landcover", index), size)
+            ids = ids if self._lookup is None else self._lookup[ids]
+            landcover = torch.from_numpy(ids)
+            if self.sightlines and not math.isnan(row):
+                sightline = self._draw_sightline(ids, row, col, self.sigma / gsd)
         return Sample(
             id=self.sample_id(index),
             overhead=rgb_tensor(resample(fill(tile.image, tile.valid), size)),
@@ -146,7 +131,7 @@ class Manifest(CrossViewDataset):
             fov=fov,
             gsd=gsd,
             bounds=None if reference is None else reference.bounds,
-            sightline=self._sightline(landcover, row, col, gsd),
+            sightline=sightline,
             reference=None if reference is None else reference.resized(*size),
             valid=None if tile.valid.all() else torch.from_numpy(resample_mask(tile.valid, size)),
         )
@@ -170,23 +155,6 @@ class Manifest(CrossViewDataset):
             raise
         except InputError as error:
             raise BrokenFileError(path, str(error).removeprefix(f"{path}: ")) from None
-
-    def _landcover(self, index: int, size: tuple[int, int]) -> Tensor | None:
-        if not self.table.word("landcover", index):
-            return None
-        ids = decode_ids(self.table.file("landcover", index), size)
-        return torch.from_numpy(ids if self._lookup is None else self._lookup[ids])
-
-    def _sightline(
-        self, landcover: Tensor | None, row: float, col: float, gsd: float
-    ) -> Tensor | None:
-        if landcover is None or not self.sightlines or math.isnan(row):
-            return None
-        from cvsegguide.geo.sightline import sightline
-
-        height, width = landcover.shape
-        inside = min(row, height - 0.5), min(col, width - 0.5)
-        return torch.from_numpy(sightline(landcover.numpy(), *inside, sigma=self.sigma / gsd))
 
     def _refuse(self, kind: str, row: int, column: str, detail: str) -> None:
         """What is wrong with a row is an error here."""

@@ -1,6 +1,6 @@
 """The table of a manifest: its columns and the names of its rows.
 
-:mod:`cvsegguide.data.manifest` says what the columns mean.
+``docs/data.md`` says what the columns mean.
 """
 
 import csv

@@ -107,27 +107,24 @@ class Batch(_MappingAccess):
 
     def sample(self, index: int) -> Sample:
         """One of the samples; its tensors share memory with the batch."""
-
-        def optional(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[index]
-
         row, col = self.position[index].tolist()
+        own = self.map(lambda values: values[index])
         return Sample(
             id=self.id[index],
-            overhead=self.overhead[index],
-            street=self.street[index],
-            landcover=optional(self.landcover),
+            overhead=own.overhead,
+            street=own.street,
+            landcover=own.landcover,
             row=row,
             col=col,
             heading=float(self.heading[index]),
             fov=float(self.fov[index]),
             gsd=float(self.gsd[index]),
             bounds=self.bounds[index],
-            sightline=optional(self.sightline),
-            labels={name: values[index] for name, values in self.labels.items()},
+            sightline=own.sightline,
+            labels=own.labels,
             reference=self.references[index] if self.references else None,
-            street_range=optional(self.street_range),
-            valid=optional(self.valid),
+            street_range=own.street_range,
+            valid=own.valid,
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
@@ -145,18 +142,6 @@ class Batch(_MappingAccess):
         }
         labels = {name: function(label) for name, label in self.labels.items()}
         return replace(self, labels=labels, **tensors)
-
-
-def _stack_optional(tensors: Sequence[Tensor | None]) -> Tensor | None:
-    present = [tensor for tensor in tensors if tensor is not None]
-    return torch.stack(present) if present and len(present) == len(tensors) else None
-
-
-def _stack_valid(samples: Sequence[Sample]) -> Tensor | None:
-    if all(sample.valid is None for sample in samples):
-        return None
-    everywhere = torch.ones(samples[0].overhead.shape[-2:], dtype=torch.bool)
-    return torch.stack([everywhere if sample.valid is None else sample.valid for sample in samples])
 
 
 def _stack_streets(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, Tensor]:
@@ -202,6 +187,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
     def numbers(name: str) -> Tensor:
         return torch.tensor([getattr(sample, name) for sample in samples], dtype=torch.float32)
 
+    def optional(name: str) -> Tensor | None:
+        tensors = [getattr(sample, name) for sample in samples]
+        return None if any(tensor is None for tensor in tensors) else torch.stack(tensors)
+
     sizes = {tuple(sample.overhead.shape) for sample in samples}
     if len(sizes) > 1:
         raise InputError(
@@ -209,23 +198,27 @@ def collate(samples: Sequence[Sample]) -> Batch:
             "set overhead_size"
         )
     street, heading, fov = _stack_streets(samples)
+    valid = None
+    if any(sample.valid is not None for sample in samples):
+        everywhere = torch.ones(samples[0].overhead.shape[-2:], dtype=torch.bool)
+        valid = torch.stack([everywhere if one.valid is None else one.valid for one in samples])
     return Batch(
         id=[sample.id for sample in samples],
         overhead=torch.stack([sample.overhead for sample in samples]),
         street=street,
-        landcover=_stack_optional([sample.landcover for sample in samples]),
+        landcover=optional("landcover"),
         position=torch.stack([numbers("row"), numbers("col")], dim=1),
         heading=heading,
         fov=fov,
         gsd=numbers("gsd"),
         bounds=[sample.bounds for sample in samples],
-        sightline=_stack_optional([sample.sightline for sample in samples]),
+        sightline=optional("sightline"),
         labels={
             name: torch.stack([sample.labels[name] for sample in samples])
             for name in samples[0].labels
             if all(name in sample.labels for sample in samples)
         },
         references=[sample.reference for sample in samples],
-        street_range=_stack_optional([sample.street_range for sample in samples]),
-        valid=_stack_valid(samples),
+        street_range=optional("street_range"),
+        valid=valid,
     )

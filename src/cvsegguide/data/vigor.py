@@ -43,15 +43,16 @@ import math
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import pandas
 from PIL import Image
 from torch import Tensor
 
 from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.decode import decode_rgb, rgb_tensor
-from cvsegguide.data.lists import pack_names, refuse, require_folder
+from cvsegguide.data.lists import refuse, require_folder
 from cvsegguide.data.sample import Sample
 from cvsegguide.data.vigor_lists import (
     SIZE,
@@ -65,9 +66,6 @@ from cvsegguide.errors import ConfigurationError
 from cvsegguide.geo import Bounds
 from cvsegguide.geo.bounds import EARTH_RADIUS
 
-if TYPE_CHECKING:
-    import pandas
-
 GSD = {"NewYork": 0.113248, "Seattle": 0.100817, "SanFrancisco": 0.118141, "Chicago": 0.111262}
 """Metres per pixel of the 640 x 640 tiles of each city."""
 
@@ -75,6 +73,7 @@ CITIES = tuple(sorted(GSD))
 CROSS_AREA = {"train": ("NewYork", "Seattle"), "test": ("Chicago", "SanFrancisco")}
 """Cities of the cross-area protocol."""
 
+COLUMNS = ["id", "city", "panorama", "satellite", "rank", "row", "col", "gsd", "lat", "lon"]
 _FOLDERS = {"corrected": "splits__corrected", "original": "splits"}
 
 
@@ -102,6 +101,9 @@ class Vigor(CrossViewDataset):
 
     Attributes:
         left_out: Number of pairs left out because the camera stands outside the tile.
+        table: A row a sample: ``id``, ``city``, ``panorama``, ``satellite``, ``rank`` (0 positive,
+            1 to 3 semi-positive), ``row``, ``col`` (pixels of 640 x 640), ``gsd`` (metres per such
+            pixel), ``lat``, ``lon`` (of the camera, from the panorama's name).
 
     Raises:
         DatasetError: A label file is missing or malformed, naming file and line.
@@ -156,53 +158,30 @@ class Vigor(CrossViewDataset):
         stem = "pano_label_balanced" if area == "cross" else f"same_area_balanced_{part}"
         suffix = "__corrected" if labels == "corrected" else ""
         folder = self.root / _FOLDERS[labels]
-        originals = [folder / city / f"{stem}{suffix}.txt" for city in members]
-        panoramas: list[str] = []
-        satellites: dict[tuple[int, str], int] = {}
-        rows: list[tuple[int, int, int]] = []
-        offsets: list[tuple[float, ...]] = []
-        cities_of: list[int] = []
-        for number, path in enumerate(originals):
-            path = path.with_name(f"{path.stem}.cleaned.txt") if cleaned else path
-            for line in read_lines(path, refuse()):
-                for rank, tile in enumerate(line.tiles):
-                    place = satellites.setdefault((number, tile), len(satellites))
-                    rows.append((len(panoramas), place, rank))
-                offsets += line.offsets
-                panoramas.append(line.panorama)
-                cities_of.append(number)
-        links = np.array(rows, np.int32).reshape(-1, 3)
-        city_of = np.array(cities_of, np.int8)
-
-        keep = np.ones(len(links), np.bool_)
+        lists = {city: folder / city / f"{stem}{suffix}.txt" for city in members}
+        table = _read_pairs(lists, cleaned)
+        keep = np.ones(len(table), np.bool_)
         if pairs != "all":
-            keep &= (links[:, 2] == 0) == (pairs == "positive")
+            keep &= (table["rank"] == 0).to_numpy() == (pairs == "positive")
         if split != "test":
-            lists = self.root / "cvsegguide_splits" if split_folder is None else Path(split_folder)
+            place = self.root / "cvsegguide_splits" if split_folder is None else Path(split_folder)
             # Cleaned lists are a part of the originals, from which the panoramas are chosen.
-            every = [name for path in originals for name in list_panoramas(path)]
+            every = [name for path in lists.values() for name in list_panoramas(path)]
             validation = read_validation(
-                lists / f"val_{area}_seed{seed}.txt", every, seed, keep=cities is None
+                place / f"val_{area}_seed{seed}.txt", every, seed, keep=cities is None
             )
-            chosen = np.array([name in validation for name in panoramas], np.bool_)
-            keep &= chosen[links[:, 0]] == (split == "val")
-        rowcol = SIZE / 2 + np.array(offsets).reshape(-1, 2) * (1.0, -1.0)
-        inside = ((rowcol >= 0) & (rowcol <= SIZE)).all(axis=1)
-        if overhead_gsd is not None:
-            own = np.array([GSD[city] for city in members])[city_of[links[:, 0]]]
-            reach = 0.5 * (overhead_size or SIZE) * overhead_gsd
-            inside &= (np.abs(rowcol - SIZE / 2) * own[:, None] <= reach).all(axis=1)
+            keep &= table["panorama"].isin(validation).to_numpy() == (split == "val")
+        offsets = np.abs(table[["row", "col"]].to_numpy(np.float64) - SIZE / 2)
+        reach = np.full(len(table), SIZE / 2)
+        if overhead_gsd is not None and overhead_size is not None:
+            own = table["gsd"].to_numpy(np.float64)
+            reach = np.minimum(reach, 0.5 * overhead_size * overhead_gsd / own)
+        inside = offsets.max(axis=1, initial=0.0) <= reach
         self.left_out = int((keep & ~inside).sum())
-        keep &= inside
-
-        self._links = links[keep]
-        self._rowcol = rowcol[keep]
-        self._panoramas = pack_names(panoramas)
-        self._satellites = pack_names([name for _, name in satellites])
-        self._city_of = city_of
+        self.table = table[keep & inside].reset_index(drop=True)
 
     def __len__(self) -> int:
-        return len(self._links)
+        return len(self.table)
 
     def __getitem__(self, index: int) -> Sample:
         index = self._checked_index(index)
@@ -230,38 +209,29 @@ class Vigor(CrossViewDataset):
 
     def sample_id(self, index: int) -> str:
         """``City/ID,lat,lon,`` of a positive, with ``/1`` to ``/3`` behind for semi-positives."""
-        panorama, _, rank = self._links[index].tolist()
-        name = self._panoramas[panorama].decode().rsplit(".", 1)[0]
-        return f"{self.city(index)}/{name}" + (f"/{rank}" if rank else "")
+        return str(self.table["id"].iloc[index])
 
     def city(self, index: int) -> str:
         """The city of a sample."""
-        return self.cities[int(self._city_of[self._links[index, 0]])]
+        return str(self.table["city"].iloc[index])
 
     def paths(self, index: int) -> tuple[Path, Path]:
         """Files of the satellite tile and of the panorama of a sample."""
-        panorama, satellite, _ = self._links[index]
-        folder = self.root / self.city(index)
-        return (
-            folder / "satellite" / self._satellites[satellite].decode(),
-            folder / "panorama" / self._panoramas[panorama].decode(),
-        )
+        row = self.table.iloc[index]
+        folder = self.root / row.city
+        return folder / "satellite" / row.satellite, folder / "panorama" / row.panorama
 
     def position(self, index: int) -> tuple[float, float]:
         """``(row, col)`` of a sample's camera in pixels of ``overhead_size`` (or of 640)."""
-        index = self._checked_index(index)
+        row = self.table.iloc[self._checked_index(index)]
         size = self.overhead_size or SIZE
-        if self.overhead_gsd is None:
-            row, col = self._rowcol[index] * (size / SIZE)
-        else:
-            scale = GSD[self.city(index)] / self.overhead_gsd
-            row, col = (self._rowcol[index] - SIZE / 2) * scale + size / 2
-        return float(row), float(col)
+        scale = size / SIZE if self.overhead_gsd is None else row.gsd / self.overhead_gsd
+        edge = (size - SIZE * scale) / 2
+        return float(row["row"] * scale + edge), float(row["col"] * scale + edge)
 
     def bounds(self, index: int) -> Bounds:
         """Bounds of a sample's overhead image: its centre by name, its side by resolution."""
-        name = self._satellites[self._links[index, 1]].decode()
-        lon, lat = satellite_lonlat(name)
+        lon, lat = satellite_lonlat(self.table["satellite"].iloc[index])
         side = GSD[self.city(index)] * SIZE
         if self.overhead_gsd is not None:
             side = self.overhead_gsd * (self.overhead_size or SIZE)
@@ -269,33 +239,31 @@ class Vigor(CrossViewDataset):
         east = north / math.cos(math.radians(lat))
         return Bounds(lon - east, lat - north, lon + east, lat + north)
 
-    @property
-    def table(self) -> "pandas.DataFrame":
-        """A row a sample, without opening pictures.
 
-        Columns: ``id``, ``city``, ``panorama``, ``satellite``, ``rank`` (0 positive, 1 to 3
-        semi-positive), ``row``, ``col`` (pixels of 640 x 640), ``gsd`` (metres per such pixel),
-        ``lat``, ``lon`` (of the camera, from the panorama's name).
-        """
-        import pandas
+def _read_pairs(lists: dict[str, Path], cleaned: bool) -> pandas.DataFrame:
+    """:attr:`Vigor.table` of the lists of cities, all of their pairs.
 
-        lonlat = np.array([panorama_lonlat(name.decode()) for name in self._panoramas])
-        panorama, satellite, rank = self._links.T
-        city = np.array(self.cities)[self._city_of[panorama]]
-        return pandas.DataFrame(
-            {
-                "id": [self.sample_id(index) for index in range(len(self))],
-                "city": city,
-                "panorama": self._panoramas[panorama].astype(str),
-                "satellite": self._satellites[satellite].astype(str),
-                "rank": rank,
-                "row": self._rowcol[:, 0],
-                "col": self._rowcol[:, 1],
-                "gsd": [GSD[name] for name in city],
-                "lat": lonlat[panorama, 1],
-                "lon": lonlat[panorama, 0],
-            }
-        )
+    Args:
+        lists: City -> its original list.
+        cleaned: Read those beside them, which a check has written.
+    """
+    rows = []
+    for city, path in lists.items():
+        path = path.with_name(f"{path.stem}.cleaned.txt") if cleaned else path
+        for line in read_lines(path, refuse()):
+            lon, lat = panorama_lonlat(line.panorama)
+            name = f"{city}/{line.panorama.rsplit('.', 1)[0]}"
+            for rank, (tile, (down, across)) in enumerate(
+                zip(line.tiles, line.offsets, strict=True)
+            ):
+                rows.append(
+                    (
+                        f"{name}/{rank}" if rank else name,
+                        *(city, line.panorama, tile, rank),
+                        *(SIZE / 2 + down, SIZE / 2 - across, GSD[city], lat, lon),
+                    )
+                )
+    return pandas.DataFrame(rows, columns=COLUMNS)
 
 
 def _centred(path: Path, scale: float, size: int) -> Tensor:

@@ -46,10 +46,7 @@ def read_lines(path: Path, add: AddFinding) -> list[Line]:
                     "expected a panorama and then satellite, dRow and dCol for each of its tiles, "
                     f"got '{text[:80]}'"
                 )
-            if not _has_places(name, tiles):
-                raise ValueError(
-                    f"names are ID,lat,lon,.jpg and satellite_lat_lon.png, got '{text[:80]}'"
-                )
+            _check_places(name, tiles)
             offsets = tuple(
                 parse_numbers(entries[3 * rank + 1 : 3 * rank + 3], 2) for rank in range(len(tiles))
             )
@@ -65,14 +62,16 @@ def list_panoramas(path: Path) -> list[str]:
     return [text.split()[0] for _, text in read_rows(path, refuse())]
 
 
-def _has_places(panorama: str, tiles: tuple[str, ...]) -> bool:
+def _check_places(panorama: str, tiles: tuple[str, ...]) -> None:
     try:
         panorama_lonlat(panorama)
         for tile in tiles:
             satellite_lonlat(tile)
     except ValueError:
-        return False
-    return True
+        names = " ".join((panorama, *tiles))[:80]
+        raise ValueError(
+            f"names are ID,lat,lon,.jpg and satellite_lat_lon.png, got '{names}'"
+        ) from None
 
 
 def panorama_lonlat(name: str) -> tuple[float, float]:

@@ -1,12 +1,18 @@
 """Check of a tree in the layout of Brooklyn & Queens; each city counts as a split of its own."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from cvsegguide.data.checks.files import FileTask, Role, find_odd_sizes, inspect_all
+from cvsegguide.data.checks.files import (
+    FileTask,
+    Role,
+    find_odd_sizes,
+    read_files,
+    tell_size,
+)
 from cvsegguide.data.checks.report import Report
 from cvsegguide.data.city_lists import City, read_city
 from cvsegguide.data.layout import LIST
@@ -22,11 +28,19 @@ CLASS_LABELS = {
 }
 """Label kinds with class ids, and the ids that they may hold."""
 
-TILE_LABELS: dict[str, Role] = {**dict.fromkeys(CLASS_LABELS, "ids"), "height": "heights"}
-"""Labels of tiles."""
-
-VIEW_LABELS: dict[str, Role] = {"street_landcover": "ids", "street_depth": "unit"}
-"""Labels of panoramas, which a SynthCity alone has: class ids, and depth of 16 bits."""
+TILE_FILES: dict[str, tuple[str, Role, str]] = {
+    "overhead": ("overhead/images", "picture", ""),
+    **{kind: (f"labels/{kind}", "ids", ".png") for kind in CLASS_LABELS},
+    "height": ("labels/height", "heights", ".npz"),
+}
+VIEW_FILES: dict[str, tuple[str, Role, str]] = {
+    "streetview": ("streetview/images", "picture", ""),
+    "street_landcover": ("labels/street_landcover", "ids", ".png"),
+    "street_depth": ("labels/street_depth", "unit", ".png"),
+    "depth": ("labels/depth", "unit", ".png"),
+}
+"""Folder, role and suffix of the files of tiles and of panoramas. Labels are read where there is a
+folder of them, sightline maps (depth) where there is a file."""
 
 INDEX = "index.cleaned.txt"
 
@@ -52,10 +66,6 @@ class _Check:
         self.report.add(kind, path, detail)
         if name is not None:
             self.bad.add(name)
-
-    def find_kinds(self, kinds: Iterable[str]) -> list[str]:
-        """Label kinds that the city has a folder of."""
-        return [kind for kind in kinds if (self.city.folder / "labels" / kind).is_dir()]
 
 
 def find_cities(root: Path) -> dict[str, Path]:
@@ -97,60 +107,45 @@ def check_brooklyn_queens(root: Path, workers: int, fix: bool) -> Report:
 
 
 def _list_tasks(check: _Check) -> Iterator[FileTask]:
-    city, labels = check.city, check.city.folder / "labels"
-    kinds, view_kinds = check.find_kinds(TILE_LABELS), check.find_kinds(VIEW_LABELS)
-    for name in city.tiles:
-        yield FileTask(city.folder / "overhead" / "images" / name, "overhead", "picture", name)
-        for kind in kinds:
-            role = TILE_LABELS[kind]
-            path = (labels / kind / name).with_suffix(".npz" if role == "heights" else ".png")
-            yield FileTask(path, kind, role, name, CLASS_LABELS.get(kind, frozenset()))
-    for name in city.panoramas:
-        yield FileTask(city.folder / "streetview" / "images" / name, "streetview", "picture", name)
-        for kind in view_kinds:
-            path = (labels / kind / name).with_suffix(".png")
-            yield FileTask(path, kind, VIEW_LABELS[kind], name, CLASS_LABELS["landcover"])
-        path = (labels / "depth" / name).with_suffix(".png")
-        if path.exists():  # sightline maps need not be there
-            yield FileTask(path, "depth", "unit", name)
+    city = check.city
+    for names, files in ((city.tiles, TILE_FILES), (city.panoramas, VIEW_FILES)):
+        for group, (place, role, suffix) in files.items():
+            folder = city.folder / place
+            if role != "picture" and not folder.is_dir():
+                continue
+            known = CLASS_LABELS.get(group.removeprefix("street_"), frozenset())
+            for name in names:
+                path = (folder / name).with_suffix(suffix) if suffix else folder / name
+                if group != "depth" or path.exists():
+                    yield FileTask(path, f"{check.name} {group}", role, name, known)
 
 
 def _check_files(check: _Check, workers: int) -> None:
-    city, counts = check.city, check.report.counts
-    of_tiles = ("overhead", *check.find_kinds(TILE_LABELS))
-    of_views = ("streetview", *check.find_kinds(VIEW_LABELS))
-    for group in (*of_tiles, *of_views):
-        counts[f"{check.name} {group}"] = 0
-    total = len(city.tiles) * len(of_tiles) + len(city.panoramas) * len(of_views)
-    sizes: dict[str, dict[str, tuple[int, int]]] = {}
-    paths: dict[tuple[str, str], Path] = {}
-    for state in inspect_all(_list_tasks(check), total, workers, f"reading {check.name}"):
-        task = state.task
-        if state.kind != "missing":
-            key = f"{check.name} {task.group}"
-            counts[key] = counts.get(key, 0) + 1
-        if state.kind:
-            name = None if task.group == "depth" else task.name
-            check.add(state.kind, task.path, state.detail, name)
-        if state.size is not None:
-            sizes.setdefault(task.group, {})[task.name] = state.size
-            paths[task.group, task.name] = task.path
-    usual, odd = find_odd_sizes(sizes.get("overhead", {}), (256, 256))
-    for name, (height, width) in sizes.get("overhead", {}).items():
-        if name in odd or height != width:
-            detail = odd.get(name, f"{width} x {height} pixels are no square")
-            check.add("wrong size", paths["overhead", name], detail, name)
-    _, odd = find_odd_sizes(sizes.get("streetview", {}), (1664, 3328))
-    for name, (height, width) in sizes.get("streetview", {}).items():
-        if name in odd or width not in (2 * height, 4 * height):
-            detail = odd.get(name, f"{width} x {height} pixels are not a panorama's 2:1 or 4:1")
-            check.add("wrong size", paths["streetview", name], detail, name)
-    for group in {*of_tiles[1:], "depth"} & sizes.keys():
-        for name, (height, width) in sizes[group].items():
-            if (height, width) != usual:
-                detail = f"{width} x {height} pixels, the tiles have {usual[1]} x {usual[0]}"
+    states = read_files(list(_list_tasks(check)), check.report, workers, check.name)
+    depth = f"{check.name} depth"
+    for state in (state for group in states.values() for state in group.values()):
+        if state.kind and state.task.count != depth:
+            check.bad.add(state.task.name)
+    tiles = states.get(f"{check.name} overhead", {})
+    views = states.get(f"{check.name} streetview", {})
+    usual, odd = find_odd_sizes(tiles, (256, 256))
+    odd |= find_odd_sizes(views, (1664, 3328))[1]
+    for name, state in (tiles | views).items():
+        if name in odd or state.size is None:
+            continue
+        height, width = state.size
+        if name in tiles and height != width:
+            odd[name] = state, f"{tell_size(state.size)} pixels are no square"
+        if name in views and width not in (2 * height, 4 * height):
+            odd[name] = state, f"{tell_size(state.size)} pixels are not a panorama's 2:1 or 4:1"
+    for name, (state, detail) in odd.items():
+        check.add("wrong size", state.task.path, detail, name)
+    for group in (*CLASS_LABELS, "height", "depth"):
+        for name, state in states.get(f"{check.name} {group}", {}).items():
+            if state.size not in (None, usual):
+                detail = f"{tell_size(state.size)} pixels, the tiles have {tell_size(usual)}"
                 owner = None if group == "depth" else name
-                check.add("wrong size", paths[group, name], detail, owner)
+                check.add("wrong size", state.task.path, detail, owner)
 
 
 def _check_links(check: _Check) -> None:

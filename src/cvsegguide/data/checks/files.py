@@ -3,7 +3,7 @@
 import stat
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cvsegguide.data.checks.report import Report
 from cvsegguide.data.decode import decode_ids, decode_unit, read_sparse, upright_size
 from cvsegguide.data.parallel import bounded_map
 from cvsegguide.geo import GeoReference, parse_tile_name
@@ -19,6 +20,7 @@ from cvsegguide.io import rasters
 from cvsegguide.io.images import reason
 from cvsegguide.progress import track
 
+Size = tuple[int, int]
 Role = Literal["picture", "raster", "ids", "heights", "unit"]
 
 MAX_PIXELS = 1 << 26
@@ -40,18 +42,20 @@ class FileTask:
 
     Attributes:
         path: The file.
-        group: What it belongs to, e.g. ``"queens landcover"``: the name of its count.
+        count: What it counts as in the report, e.g. ``"queens landcover"``.
         role: ``picture``; ``raster``, an overhead image that GDAL reads; ``ids``, a raster of
             class ids; ``heights``, a sparse array; ``unit``, a grey picture for values from 0 to 1.
         name: The caller's name for it (a tile, a panorama).
         known: Ids that a raster may hold.
+        place: Where it is named, to be told with a fault.
     """
 
     path: Path
-    group: str
+    count: str
     role: Role
     name: str
     known: frozenset[int] = frozenset()
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,23 +66,36 @@ class FileState:
         task: The task.
         size: ``(height, width)``, or None when it could not be read.
         kind, detail: The fault as in :mod:`report`; both empty when there is none.
-        place: Where a ``raster`` lies by its own georeference (not by its name), or None.
+        reference: Where a ``raster`` lies by its own georeference (not by its name), or None.
     """
 
     task: FileTask
-    size: tuple[int, int] | None
+    size: Size | None
     kind: str = ""
     detail: str = ""
-    place: GeoReference | None = None
+    reference: GeoReference | None = None
 
 
-def inspect_all(
-    tasks: Iterable[FileTask], total: int, workers: int, description: str
-) -> Iterator[FileState]:
-    """Read every file once over threads, with a progress bar; results in no fixed order."""
+def read_files(
+    tasks: Sequence[FileTask], report: Report, workers: int, what: str
+) -> dict[str, dict[str, FileState]]:
+    """Read every file once over threads, with a progress bar; count them, report their faults.
+
+    Returns:
+        States by count and name.
+    """
+    states: dict[str, dict[str, FileState]] = {task.count: {} for task in tasks}
+    report.counts |= dict.fromkeys(states, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield from track(bounded_map(inspect, tasks, workers), description, total)
+        found = bounded_map(inspect, tasks, workers)
+        for state in track(found, f"reading {what}", len(tasks)):
+            task = state.task
+            states[task.count][task.name] = state
+            report.counts[task.count] += state.kind != "missing"
+            if state.kind:
+                report.add(state.kind, task.path, task.place + state.detail)
+    return states
 
 
 def inspect(task: FileTask) -> FileState:
@@ -132,28 +149,33 @@ def _raster(task: FileTask) -> FileState:
         valid = False
         for top in range(0, height, _ROWS):
             valid |= bool(raster.read(top, 0, min(top + _ROWS, height), width)[1].any())
-        place = raster.reference
+        reference = raster.reference
     if not valid:
         return FileState(task, size, "unreadable", "holds no valid pixel (all nodata)")
     tile = parse_tile_name(task.path.absolute())
-    if tile is not None and place == GeoReference.from_tile(*tile, height, width):
-        place = None
-    return FileState(task, size, place=place)
+    if tile is not None and reference == GeoReference.from_tile(*tile, height, width):
+        reference = None
+    return FileState(task, size, reference=reference)
 
 
 def find_odd_sizes(
-    sizes: Mapping[str, tuple[int, int]], preferred: tuple[int, int]
-) -> tuple[tuple[int, int], dict[str, str]]:
+    states: Mapping[str, FileState], preferred: Size
+) -> tuple[Size, dict[str, tuple[FileState, str]]]:
     """The usual size of many files, and what to say of those that have another.
 
     Args:
-        sizes: ``(height, width)`` by name.
+        states: By name.
         preferred: What is usual where several are equally frequent, or there are none.
     """
-    counts = Counter(sizes.values())
+    counts = Counter(state.size for state in states.values() if state.size is not None)
     usual = max(counts, key=lambda size: (counts[size], size == preferred, size), default=preferred)
     return usual, {
-        name: f"{width} x {height} pixels, the others {usual[1]} x {usual[0]}"
-        for name, (height, width) in sizes.items()
-        if (height, width) != usual
+        name: (state, f"{tell_size(state.size)} pixels, the others {tell_size(usual)}")
+        for name, state in states.items()
+        if state.size is not None and state.size != usual
     }
+
+
+def tell_size(size: Size) -> str:
+    """``(height, width)`` in words."""
+    return f"{size[1]} x {size[0]}"

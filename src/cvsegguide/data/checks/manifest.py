@@ -1,6 +1,5 @@
 """Check of a manifest: every row on its own, every file once, and what the splits share."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from cvsegguide.data.checks.files import FileTask, Role, inspect_all
+from cvsegguide.data.checks.files import FileTask, Role, read_files, tell_size
 from cvsegguide.data.checks.report import Report
 from cvsegguide.data.linking import find_overlaps
 from cvsegguide.data.manifest_rules import check_place, check_rows, check_view
@@ -34,7 +33,7 @@ class _Faults:
     def __call__(self, kind: str, row: int, column: str, detail: str) -> None:
         name = f", column '{column}'" if column else ""
         place = place_of(self.path, row)
-        self.report.add(kind, Path(self.path.name), f"{place}{name}: {detail}")
+        self.report.add(kind, self.path, f"{place}{name}: {detail}")
         self.bad.add(row)
 
     def add_new(self, kind: str, row: int, column: str, detail: str) -> None:
@@ -55,7 +54,7 @@ def check_manifest(
     faults = _Faults(path, report)
     table = read_table(path, faults)
     if not len(table):
-        report.add("malformed", Path(path.name), "has no rows")
+        report.add("malformed", path, "has no rows")
     report.counts["rows"] = len(table)
     pairs: dict[tuple[str, str], int] = {}
     for row in range(len(table)):
@@ -78,38 +77,32 @@ def _check_files(
     """Read every file once; the bounds of each row's tile, NaN where unknown."""
     users: dict[tuple[str, str], list[int]] = {}
     for column in FILES:
-        faults.report.counts[column] = 0
         for row in range(len(table)):
             if cell := table.word(column, row):
                 users.setdefault((column, cell), []).append(row)
-
-    def list_tasks() -> Iterator[FileTask]:
-        for column, cell in users:
-            yield FileTask(table.path.parent / cell, column, FILES[column], cell, known)
-
-    sizes: dict[tuple[str, str], tuple[int, int]] = {}
-    places: dict[str, GeoReference | None] = {}
-    for state in inspect_all(list_tasks(), len(users), workers, f"reading {table.path.name}"):
-        column, cell = state.task.group, state.task.name
-        rows = users[column, cell]
-        faults.report.counts[column] += state.kind != "missing"
+    tasks = []
+    for (column, cell), rows in users.items():
+        others = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+        place = f"{table.place(rows[0])}{others}: "
+        path = table.path.parent / cell
+        tasks.append(FileTask(path, column, FILES[column], cell, known, place))
+    faults.report.counts |= dict.fromkeys(FILES, 0)
+    states = read_files(tasks, faults.report, workers, table.path.name)
+    for state in (state for group in states.values() for state in group.values()):
         if state.kind:
-            others = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-            detail = f"{table.place(rows[0])}{others}: {state.detail}"
-            faults.report.add(state.kind, Path(cell), detail)
-            faults.bad.update(rows)
-        if state.size is not None:
-            sizes[column, cell] = state.size
-            places[cell] = state.place
+            faults.bad.update(users[state.task.count, state.task.name])
     bounds = np.full((len(table), 4), np.nan)
     for row in range(len(table)):
-        tile, view, cover = (sizes.get((column, table.word(column, row))) for column in FILES)
-        if view is not None:
-            check_view(table, row, view, faults)
-        if tile is not None:
-            bounds[row] = _check_place(table, row, tile, places, faults)
-        if tile is not None and cover is not None and cover != tile:
-            detail = f"{cover[1]} x {cover[0]} pixels, its tile has {tile[1]} x {tile[0]}"
+        tile, view, cover = (
+            states.get(column, {}).get(table.word(column, row)) for column in FILES
+        )
+        if view is not None and view.size is not None:
+            check_view(table, row, view.size, faults)
+        if tile is None or tile.size is None:
+            continue
+        bounds[row] = _check_place(table, row, tile.size, tile.reference, faults)
+        if cover is not None and cover.size not in (None, tile.size):
+            detail = f"{tell_size(cover.size)} pixels, its tile has {tell_size(tile.size)}"
             faults("wrong size", row, "landcover", detail)
     return bounds
 
@@ -118,20 +111,14 @@ def _check_place(
     table: Table,
     row: int,
     shape: tuple[int, int],
-    places: dict[str, GeoReference | None],
+    own: GeoReference | None,
     faults: _Faults,
 ) -> tuple[float, ...]:
     path, box = table.file("overhead", row), table.bounds(row)
     gsd = table.number("gsd", row)
     try:
-        reference, size = locate(
-            path.name,
-            shape,
-            box,
-            None if np.isnan(gsd) else gsd,
-            places[table.word("overhead", row)],
-            path,
-        )
+        known = None if np.isnan(gsd) else gsd
+        reference, size = locate(path.name, shape, box, known, own, path)
         check_place(table, row, shape, reference, size, faults.add_new)
     except CVSegGuideError as error:
         faults.add_new("malformed", row, "gsd" if box is None else "west", str(error))

@@ -3,9 +3,8 @@
 import json
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 KINDS = {
     "missing": "listed, but there is no such file",
@@ -67,39 +66,36 @@ class Report:
         """Whether nothing is wrong."""
         return not self.totals
 
-    def add(self, kind: str, path: Path, detail: str) -> None:
-        """Record a finding; ``path`` as seen from the root where it lies in it."""
+    def add(self, kind: str, path: Path, detail: str, name: str | None = None) -> None:
+        """Record a finding; ``path`` as seen from the root where it lies in it.
+
+        See :class:`~cvsegguide.data.lists.AddFinding`; ``name`` does not matter here.
+        """
         self.totals[kind] += 1
         if self.totals[kind] <= LISTED:
-            path = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+            root = Path(self.root).parent if self.layout == "manifest" else Path(self.root)
+            path = path.relative_to(root) if path.is_relative_to(root) else path
             self.findings.append(Finding(kind, str(path), _make_printable(detail)))
 
     def to_json(self) -> str:
         """The report as a JSON object, findings grouped by kind."""
-        groups: dict[str, Any] = {
+        content = asdict(self)
+        del content["totals"]
+        content["clean"] = self.clean
+        content["findings"] = {
             kind: {
                 "count": self.totals[kind],
                 "items": [
-                    {"path": item.path, "detail": item.detail}
-                    for item in self.findings
-                    if item.kind == kind
+                    {"path": item.path, "detail": item.detail} for item in self._of_kind(kind)
                 ],
             }
             for kind in KINDS
             if self.totals[kind]
         }
-        return json.dumps(
-            {
-                "root": self.root,
-                "layout": self.layout,
-                "clean": self.clean,
-                "counts": self.counts,
-                "findings": groups,
-                "notes": self.notes,
-                "written": self.written,
-            },
-            indent=2,
-        )
+        return json.dumps(content, indent=2)
+
+    def _of_kind(self, kind: str) -> list[Finding]:
+        return [item for item in self.findings if item.kind == kind]
 
     def print(self, examples: int = 5) -> None:
         """Print tables to stdout: what was read, and what is wrong with a few examples each."""
@@ -119,7 +115,7 @@ class Report:
             for kind in KINDS:
                 if not self.totals[kind]:
                     continue
-                items = [item for item in self.findings if item.kind == kind][:examples]
+                items = self._of_kind(kind)[:examples]
                 for number, item in enumerate(items):
                     first = (kind, str(self.totals[kind])) if number == 0 else ("", "")
                     table.add_row(*first, escape(item.path), escape(item.detail))

@@ -5,11 +5,10 @@
 satellite pictures by design: that is noted; a panorama in both is a finding.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from cvsegguide.data.checks.files import FileTask, find_odd_sizes, inspect_all
+from cvsegguide.data.checks.files import FileTask, find_odd_sizes, read_files
 from cvsegguide.data.checks.report import Report
 from cvsegguide.data.lists import read_names, read_rows
 from cvsegguide.data.vigor_lists import SIZE, Line, read_lines
@@ -18,11 +17,10 @@ from cvsegguide.io.atomic import write_text
 
 @dataclass
 class _List:
-    """One list of pairs, and the numbers of its lines that can be used."""
+    """One list of pairs: its file, and those of its lines that can be used."""
 
     path: Path
     lines: list[Line]
-    good: set[int] = field(default_factory=set)
 
     @property
     def city(self) -> str:
@@ -41,23 +39,19 @@ def find_split_lists(root: Path) -> list[Path]:
 def check_vigor(root: Path, workers: int, fix: bool) -> Report:
     """Check a tree of VIGOR (see :func:`cvsegguide.data.checks.check`)."""
     report = Report(str(root), "vigor")
-
-    def add(kind: str, path: Path, detail: str, name: str | None = None) -> None:
-        report.add(kind, path, detail)
-
-    lists = [_List(path, read_lines(path, add)) for path in find_split_lists(root)]
+    lists = [_List(path, read_lines(path, report.add)) for path in find_split_lists(root)]
     bad: set[tuple[str, str]] = set()
     for city in sorted({entry.city for entry in lists}):
         listed: dict[str, int] = {}
         for path in sorted(root.glob(f"splits*/{city}/satellite_list.txt")):
-            listed |= read_names(path, add)[0]
+            listed |= read_names(path, report.add)[0]
         names: dict[str, dict[str, None]] = {"satellite": dict.fromkeys(listed), "panorama": {}}
         for entry in lists:
             if entry.city == city:
                 _check_lines(entry, listed, report)
-                good = [line for line in entry.lines if line.number in entry.good]
-                names["panorama"] |= dict.fromkeys(line.panorama for line in good)
-                names["satellite"] |= dict.fromkeys(tile for line in good for tile in line.tiles)
+                tiles = (tile for line in entry.lines for tile in line.tiles)
+                names["panorama"] |= dict.fromkeys(line.panorama for line in entry.lines)
+                names["satellite"] |= dict.fromkeys(tiles)
         bad |= {(city, name) for name in _check_files(root, city, names, report, workers)}
     _find_leaks(lists, report)
     for entry in lists if fix else ():
@@ -65,10 +59,9 @@ def check_vigor(root: Path, workers: int, fix: bool) -> Report:
         numbers = {
             line.number
             for line in entry.lines
-            if line.number in entry.good
-            and not any((entry.city, name) in bad for name in (line.panorama, *line.tiles))
+            if not any((entry.city, name) in bad for name in (line.panorama, *line.tiles))
         }
-        texts = [text for number, text in read_rows(entry.path, add) if number in numbers]
+        texts = [text for number, text in read_rows(entry.path, report.add) if number in numbers]
         write_text(path, "".join(f"{text}\n" for text in texts))
         report.written.append(str(path))
     return report
@@ -76,12 +69,12 @@ def check_vigor(root: Path, workers: int, fix: bool) -> Report:
 
 def _check_lines(entry: _List, satellites: dict[str, int], report: Report) -> None:
     seen: set[str] = set()
+    usable = []
     for line in entry.lines:
         place = f"line {line.number}"
-        usable = True
-        if line.panorama in seen:
+        repeated = line.panorama in seen
+        if repeated:
             report.add("duplicate", entry.path, f"{place}: '{line.panorama}' is listed before")
-            usable = False
         seen.add(line.panorama)
         for name in line.tiles:
             if satellites and name not in satellites:
@@ -89,9 +82,9 @@ def _check_lines(entry: _List, satellites: dict[str, int], report: Report) -> No
         if max(map(abs, line.offsets[0])) > SIZE / 2:
             detail = f"{place}: the camera is not in its positive tile"
             report.add("outside", entry.path, detail)
-            usable = False
-        if usable:
-            entry.good.add(line.number)
+        elif not repeated:
+            usable.append(line)
+    entry.lines = usable
     where = entry.path.relative_to(report.root).as_posix()
     report.counts[f"{where} pairs"] = len(seen)
 
@@ -100,28 +93,18 @@ def _check_files(
     root: Path, city: str, names: dict[str, dict[str, None]], report: Report, workers: int
 ) -> set[str]:
     """Names of pictures that cannot be used."""
-
-    def list_tasks() -> Iterator[FileTask]:
-        for group, members in names.items():
-            for name in members:
-                yield FileTask(root / city / group / name, group, "picture", name)
-
-    bad: set[str] = set()
-    sizes: dict[str, dict[str, tuple[int, int]]] = {group: {} for group in names}
-    for group in names:
-        report.counts[f"{city} {group}"] = 0
-    total = sum(map(len, names.values()))
-    for state in inspect_all(list_tasks(), total, workers, f"reading {city}"):
-        group, name = state.task.group, state.task.name
-        report.counts[f"{city} {group}"] += state.kind != "missing"
-        if state.kind:
-            report.add(state.kind, state.task.path, state.detail)
-            bad.add(name)
-        elif state.size is not None:
-            sizes[group][name] = state.size
+    tasks = [
+        FileTask(root / city / group / name, f"{city} {group}", "picture", name)
+        for group, members in names.items()
+        for name in members
+    ]
+    report.counts |= {f"{city} {group}": 0 for group in names}
+    states = read_files(tasks, report, workers, city)
+    bad = {name for group in states.values() for name, state in group.items() if state.kind}
     for group, preferred in (("satellite", (SIZE, SIZE)), ("panorama", (1024, 2048))):
-        for name, detail in find_odd_sizes(sizes[group], preferred)[1].items():
-            report.add("wrong size", root / city / group / name, detail)
+        odd = find_odd_sizes(states.get(f"{city} {group}", {}), preferred)[1]
+        for name, (state, detail) in odd.items():
+            report.add("wrong size", state.task.path, detail)
             bad.add(name)
     return bad
 
@@ -132,17 +115,14 @@ def _find_leaks(lists: list[_List], report: Report) -> None:
         train = by_path.get(test.path.with_name(test.path.name.replace("test", "train")))
         if train is None or train is test:
             continue
-        views = {line.panorama for line in train.lines if line.number in train.good}
-        tiles = {line.tiles[0] for line in train.lines if line.number in train.good}
-        shared = 0
+        views = {line.panorama for line in train.lines}
+        tiles = {line.tiles[0] for line in train.lines}
+        shared = sum(line.tiles[0] in tiles for line in test.lines)
         for line in test.lines:
-            if line.number not in test.good:
-                continue
-            shared += line.tiles[0] in tiles
             if line.panorama in views:
                 detail = f"line {line.number}: the panorama is in {train.path.name} too"
                 report.add("leak", test.path, detail)
-                test.good.discard(line.number)
+        test.lines = [line for line in test.lines if line.panorama not in views]
         if shared:
             where = test.path.relative_to(report.root).as_posix()
             report.notes.append(

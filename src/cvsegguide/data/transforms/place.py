@@ -22,7 +22,6 @@ from cvsegguide.data.transforms.base import (
     roll_columns,
 )
 from cvsegguide.errors import ConfigurationError
-from cvsegguide.geo import Bounds
 
 
 class Rotate(Transform):
@@ -135,19 +134,10 @@ class Crop(Transform):
         table = torch.tensor(cuts, dtype=torch.float64).to(batch.position.device)
         scale = torch.tensor(size).to(table) / table[:, 2:]
         position = (batch.position - table[:, :2]) * scale
-        bounds = [
-            cut_bounds(
-                old,
-                (top / height, (top + rows) / height),
-                (left / width, (left + cols) / width),
-            )
-            for old, (top, left, rows, cols) in zip(batch.bounds, cuts, strict=True)
-        ]
         return replace(
             change_overhead(batch, chosen, cut_out),
             position=position.float(),
             gsd=(batch.gsd / scale.prod(dim=1).sqrt()).float(),
-            bounds=bounds,
         )
 
     def _offset(self, position: float, side: int, cut: int, draws: Draws) -> int:
@@ -159,21 +149,3 @@ class Crop(Transform):
         if high < low:  # nearer to the tile's edge than the margin
             low = high = min(max(low, 0), side - cut)
         return low + draws.integer(high - low + 1)
-
-
-def cut_bounds(
-    bounds: Bounds | None, rows: tuple[float, float], cols: tuple[float, float]
-) -> Bounds | None:
-    """Bounds of a part of a tile, given as shares of height and width (Web Mercator)."""
-    if bounds is None or (rows, cols) == ((0.0, 1.0), (0.0, 1.0)):
-        return bounds
-    top = math.asinh(math.tan(math.radians(bounds.north)))
-    bottom = math.asinh(math.tan(math.radians(bounds.south)))
-
-    def latitude(share: float) -> float:
-        return math.degrees(math.atan(math.sinh(top + share * (bottom - top))))
-
-    def longitude(share: float) -> float:
-        return bounds.west + share * (bounds.east - bounds.west)
-
-    return Bounds(longitude(cols[0]), latitude(rows[1]), longitude(cols[1]), latitude(rows[0]))
