@@ -25,10 +25,10 @@ UTM = Affine(0.5, 0, 587000, 0, -0.5, 4511000)
 
 def write(path, bands, transform=UTM, crs="EPSG:32618", driver="GTiff", colors=None, **options):
     bands = np.asarray(bands)
-    with rasterio.open(
-        path, "w", driver=driver, height=bands.shape[1], width=bands.shape[2], count=len(bands),
-        dtype=bands.dtype, crs=crs, transform=transform, **options,
-    ) as dataset:  # fmt: skip
+    count, height, width = bands.shape
+    options |= {"driver": driver, "count": count, "height": height, "width": width}
+    options |= {"dtype": bands.dtype, "crs": crs, "transform": transform}
+    with rasterio.open(path, "w", **options) as dataset:
         dataset.write(bands)
         if colors is not None:
             dataset.write_colormap(1, colors)
@@ -195,12 +195,8 @@ def test_pictures_beyond_the_limit_are_read_by_windows(tmp_path, monkeypatch):
 def test_windows_in_any_order(tmp_path, blocks, nodata):
     """Down one panel and the next, over the same rows again, back up, and beside: always these."""
     image = np.random.default_rng(1).integers(0, 256, (300, 200, 3), np.uint8)
-    path = tmp_path / "a.tif"
-    with rasterio.open(
-        path, "w", driver="GTiff", height=300, width=200, count=3, dtype="uint8", nodata=nodata,
-        crs="EPSG:32618", transform=Affine(*UTM[:6]), compress="deflate", **blocks,
-    ) as dataset:  # fmt: skip
-        dataset.write(image.transpose(2, 0, 1))
+    bands = image.transpose(2, 0, 1)
+    path = write(tmp_path / "a.tif", bands, nodata=nodata, compress="deflate", **blocks)
     down = [(0, 50), (45, 95), (60, 70), (40, 55), (61, 140), (140, 200), (200, 300), (250, 300)]
     windows = [(top, left, end, left + 90) for left in (0, 77) for top, end in down]
     windows += [(20, 77, 60, 167), (30, 77, 80, 150), (30, 10, 80, 110), (200, 10, 220, 110)]
@@ -299,12 +295,7 @@ def test_ground_control_points(tmp_path, bend):
         GroundControlPoint(row, col, 587000 + col / 2, 4511000 - row / 2) for row, col in corners
     ]
     points[3].x += bend
-    path = tmp_path / "points.tif"
-    with rasterio.open(
-        path, "w", driver="GTiff", height=40, width=60, count=3, dtype="uint8",
-        gcps=points, crs="EPSG:32618",
-    ) as dataset:  # fmt: skip
-        dataset.write(RGB.transpose(2, 0, 1))
+    path = write(tmp_path / "points.tif", BANDS, transform=None, gcps=points)
     if bend:
         with pytest.raises(InputError, match="control points miss"):
             read_overhead(path)
