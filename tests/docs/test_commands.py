@@ -45,10 +45,8 @@ class _Parser(argparse.ArgumentParser):
 
 @cache
 def _parser(command: str) -> argparse.ArgumentParser:
-    import importlib
-
     parser = _Parser(prog=command, allow_abbrev=False)
-    importlib.import_module(main.COMMANDS[command].module).add_arguments(parser)
+    main.load(command).add_arguments(parser)
     main.add_common_arguments(parser)
     return parser
 

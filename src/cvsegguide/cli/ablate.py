@@ -2,9 +2,8 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from cvsegguide.cli.parsing import add_values
+from cvsegguide.cli.parsing import add_options, check_least, given
 from cvsegguide.errors import ConfigurationError
 
 _CHANGES = {
@@ -16,13 +15,10 @@ _CHANGES = {
 }
 """Options that change one value of the configuration."""
 
-_PLANNED = ("headings", "seeds", "steps", "epochs", "evaluations", "pixels", "root")
-
-_SWITCHES = {
-    "--no-augmentation": "train on pictures as they are; features of frozen backbones are cached",
-    "--resident": "keep the training set in the memory of the device (data.resident of fit)",
-    "--report-only": "write the tables of the rows that are there",
-}
+_PLANNED = (
+    *("headings", "seeds", "steps", "epochs", "evaluations", "pixels", "root"),
+    *("train", "command"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "test sets: manifests, or folders of SynthCity, Brooklyn & Queens or VIGOR (default: the "
         "configuration's)"
     )
-    add_values(
+    add_options(
         parser.add_argument_group("what is compared"),
-        ("--table NAME=guidance", str, "bundled, or a YAML file of rows (default: guidance)"),
+        ("--table NAME=guidance", str, "bundled, or a YAML file of rows"),
         ("--rows NAME ...", str, "rows of the table (default: its own)"),
         ("--seeds S ...", int, "every row is trained with each (default: 0)"),
     )
+    plain = "train on pictures as they are; features of frozen backbones are cached"
     data = parser.add_argument_group("data")
-    add_values(
+    add_options(
         data,
         ("--config NAME", str, "configuration that rows change (default: the table's)"),
         ("--root DIR", str, "folder of the data"),
@@ -58,21 +55,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--pixels N", int, "side of the overhead input; street views get N/2 x 2N"),
     )
     data.add_argument("--test", nargs="+", action="extend", metavar="[NAME=]PATH", help=test)
-    add_values(
+    add_options(
         parser.add_argument_group("budget"),
         ("--steps N", int, "optimiser steps of a row"),
         ("--epochs N", int, "or epochs of a row"),
-        ("--evaluations N=5", int, "validations within a budget of steps (default: 5)"),
+        ("--evaluations N=5", int, "validations within a budget of steps"),
         ("--validation-batches N", int, "of each validation (default: all)"),
         ("--batch-size N", int, "pairs in a step"),
         ("--learning-rate R", float, "default: the configuration's"),
         ("--precision P", str, "such as bf16-mixed"),
         ("--workers N", int, "processes of a row that read data"),
-        ("--jobs N=1", int, "rows that run at a time (default: 1)"),
-        ("--out DIR=ablation", str, "default: ablation"),
+        ("--jobs N=1", int, "rows that run at a time"),
+        ("--out DIR=ablation", str, "folder"),
+        ("--no-augmentation", bool, plain),
+        ("--resident", bool, "keep the training set in the memory of the device"),
+        ("--report-only", bool, "write the tables of the rows that are there"),
     )
-    for name, text in _SWITCHES.items():
-        parser.add_argument(name, action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -89,30 +87,23 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.experiments.ablation_runs import run_rows
     from cvsegguide.experiments.ablation_table import read_table
 
-    arguments.seeds = arguments.seeds or [0]
-    arguments.headings = arguments.headings or ["known", "unknown"]
-    for name in ("jobs", "batch_size", "validation_batches"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise ConfigurationError(f"must be at least 1, got {value}", parameter=name)
+    check_least(arguments, 1, "jobs", "batch_size", "validation_batches")
     table = read_table(arguments.table)
     config = arguments.config or table.config
     if config is None:
         raise ConfigurationError(f"the table '{table.name}' names none", parameter="config")
     base = read_configuration(config)
-    given = {target: getattr(arguments, name) for name, target in _CHANGES.items()}
+    changes = given(arguments, *_CHANGES)
     tests = [ablation.find_test_set(option) for option in arguments.test or []]
     out = Path(arguments.out)
     plan = ablation.Plan(
         base=base,
         table=table.choose(arguments.rows),
         tests=tests or [ablation.configured_test_set(base, arguments.root)],
-        changes={target: value for target, value in given.items() if value},
+        changes={_CHANGES[name]: value for name, value in changes.items()},
         augmentation=not arguments.no_augmentation,
         features=out / "features",
-        command=_command(arguments),
-        train=arguments.train or [],
-        **{name: getattr(arguments, name) for name in _PLANNED},
+        **given(arguments, *_PLANNED),
     )
     failed: list[str] = []
     if not arguments.report_only:
@@ -132,15 +123,3 @@ def run(arguments: argparse.Namespace) -> int:
         if failed:
             raise ConfigurationError(f"not finished: {'; '.join(failed)}")
     return 0
-
-
-def _command(arguments: argparse.Namespace) -> list[str]:
-    """The command with all its options, defaults included, for the record."""
-    words = ["cvsegguide", "ablate"]
-    for name, value in vars(arguments).items():
-        if value in (None, False, []) or name in ("quiet", "verbose", "json", "report_only"):
-            continue
-        words.append("--" + name.replace("_", "-"))
-        values: list[Any] = value if isinstance(value, list) else [] if value is True else [value]
-        words += [str(part) for part in values]
-    return words

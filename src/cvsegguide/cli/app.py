@@ -9,6 +9,8 @@ import tempfile
 import threading
 from importlib.resources import files
 
+from cvsegguide.cli.localize import DEVICE, MODEL
+from cvsegguide.cli.parsing import add_options
 from cvsegguide.console import complain
 from cvsegguide.errors import ConfigurationError
 
@@ -23,30 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "picture was taken. Nothing leaves the machine. Ctrl+C ends it and removes what was "
         "uploaded."
     )
-    add = parser.add_argument
-    add(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address to listen on (default: 127.0.0.1, this machine alone; 0.0.0.0 lets everybody "
-        "in who can reach it: there is no password)",
+    host = (
+        "address to listen on (127.0.0.1: this machine alone; 0.0.0.0 lets everybody in who can "
+        "reach it: there is no password)"
     )
-    add("--port", type=int, default=7861, metavar="N", help="port (default: 7861; 0: a free one)")
-    add(
-        "--model",
-        action="append",
-        default=[],
-        metavar="M",
-        help="add a model to the chooser, once per model: directory, .safetensors file, Hugging "
-        "Face repository id, or published .pth.tar checkpoint; the first is preselected",
+    text = f"add a model to the chooser, once per model: {MODEL}; the first is preselected"
+    parser.add_argument("--model", action="append", default=[], metavar="M", help=text)
+    add_options(
+        parser,
+        ("--host ADDRESS=127.0.0.1", str, host),
+        ("--port N=7861", int, "port; 0: a free one"),
+        DEVICE,
+        ("--open", bool, "open the page in a browser"),
+        ("--max-upload MB=64", float, "of one file"),
+        ("--max-megapixels N=64", float, "of a picture"),
     )
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ... (default: auto)")
-    add("--open", action="store_true", help="open the page in a browser")
-    for name, default, unit, text in (
-        ("--max-upload", 64.0, "MB", "of one file"),
-        ("--max-megapixels", 64.0, "N", "of a picture"),
-    ):
-        add(name, type=float, default=default, metavar=unit, help=f"{text} (default: {default:g})")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cvsegguide import console
 from cvsegguide.benchmark.subjects import SUBJECTS, tasks
+from cvsegguide.cli.parsing import add_options, check_least
 from cvsegguide.errors import ConfigurationError, first_sentence
 from cvsegguide.io.atomic import write_text
 
@@ -19,11 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"Names: {', '.join(SUBJECTS)}; by default all, and gpu where there is one."
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, fewer repetitions")
-    parser.add_argument(
-        "--out", metavar="FILE.json", help="also write the JSON to a file, anew after each name"
+    add_options(
+        parser,
+        ("--quick", bool, "smaller sizes, fewer repetitions"),
+        ("--out FILE.json", str, "also write the JSON to a file, anew after each name"),
+        ("--threads N", int, "threads that PyTorch may use"),
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="threads that PyTorch may use")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,11 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
         if name not in SUBJECTS:
             known = ", ".join(SUBJECTS)
             raise ConfigurationError(f"there is no benchmark '{name}' (there are: {known})")
+    check_least(arguments, 1, "threads")
     import torch
 
     if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise ConfigurationError("must be at least 1", "threads")
         torch.set_num_threads(arguments.threads)
     everything = [name for name in SUBJECTS if name != "gpu" or torch.cuda.is_available()]
     report = _measure(arguments.names or everything, arguments)

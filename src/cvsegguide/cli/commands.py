@@ -1,6 +1,8 @@
 """The commands there are: where each is, and what the help says of it."""
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -10,82 +12,65 @@ class Command:
     Attributes:
         summary: One line for ``--help``.
         example: What ``--help`` shows behind the command's name.
-        module: Imported when the command is used. It has ``add_arguments(parser)`` and
-            ``run(arguments) -> int``, or, when ``raw``, ``run(argv) -> int`` with an own parser
-            and ``add_frequent_arguments(parser, name)``.
-        raw: The module parses the arguments itself (LightningCLI).
+        raw: LightningCLI parses the arguments: the module is :mod:`cvsegguide.cli.fit`, with
+            ``run(argv) -> int`` and ``add_frequent_arguments(parser, name)``. Other commands have
+            a module of their name, with ``add_arguments(parser)`` and ``run(arguments) -> int``.
         json: Whether it has a result that ``--json`` may show.
     """
 
     summary: str
-    example: str
-    module: str
+    example: str = ""
     raw: bool = False
     json: bool = True
 
 
-def _command(name: str, summary: str, example: str = "", json: bool = True) -> Command:
-    return Command(summary, example, f"cvsegguide.cli.{name}", json=json)
-
-
-def _training(summary: str, example: str) -> Command:
-    return Command(summary, example, "cvsegguide.cli.fit", raw=True)
+def load(name: str) -> Any:
+    """The module of a command; it is imported when the command is used."""
+    return import_module(f"cvsegguide.cli.{'fit' if COMMANDS[name].raw else name}")
 
 
 COMMANDS = {
-    "demo": _command(
-        "demo", "make a small synthetic city and localise street views in it", "--out demo"
-    ),
-    "localize": _command(
-        "localize",
+    "demo": Command("make a small synthetic city and localise street views in it", "--out demo"),
+    "localize": Command(
         "localise one street view in an overhead image",
         "overhead.tif street.jpg --heading 0 --out result",
     ),
-    "track": _command(
-        "track",
-        "follow a camera along a drive",
-        "drive/drive.csv --start -44.99 40.74 --out result",
+    "track": Command(
+        "follow a camera along a drive", "drive/drive.csv --start -44.99 40.74 --out result"
     ),
-    "segment": _command(
-        "segment", "land cover of a raster of any size", "overhead.tif --out landcover.tif"
-    ),
-    "synth": _command(
-        "synth",
+    "segment": Command("land cover of a raster of any size", "overhead.tif --out landcover.tif"),
+    "synth": Command(
         "make a synthetic city, or views of a real place",
         "city --tiles 64 --seed 1 --validation 8 --test 8",
     ),
-    "data": _command("data", "check, link and prepare a data set"),
-    "fit": _training("train a model", "--config geometric-synthcity --root city --out run"),
-    "validate": _training(
-        "evaluate on the validation split", "--config run/config.yaml --out results"
+    "data": Command("check, link and prepare a data set"),
+    "fit": Command("train a model", "--config geometric-synthcity --root city --out run", raw=True),
+    "validate": Command(
+        "evaluate on the validation split", "--config run/config.yaml --out results", raw=True
     ),
-    "test": _training(
+    "test": Command(
         "evaluate on the test split",
         "--config geometric-synthcity --weights synthcity --root city --out results",
+        raw=True,
     ),
-    "predict": _training(
-        "localise every pair of a data set", "--pairs pairs.csv --weights synthcity --out results"
+    "predict": Command(
+        "localise every pair of a data set",
+        "--pairs pairs.csv --weights synthcity --out results",
+        raw=True,
     ),
-    "ablate": _command(
-        "ablate",
-        "what parts are worth: rows, table and plot",
-        "--root city --steps 300 --out ablation",
+    "ablate": Command(
+        "what parts are worth: rows, table and plot", "--root city --steps 300 --out ablation"
     ),
-    "figures": _command(
-        "figures",
+    "figures": Command(
         "draw samples and what models make of them, as in the paper",
         "--root city --models synthcity --count 3",
     ),
-    "convert": _command(
-        "convert", "published checkpoint to safetensors", "checkpoint.pth.tar converted"
+    "convert": Command("published checkpoint to safetensors", "checkpoint.pth.tar converted"),
+    "export": Command(
+        "a network as ONNX or as a torch.export program", "--model synthcity --out synthcity.onnx"
     ),
-    "export": _command(
-        "export",
-        "a network as ONNX or as a torch.export program",
-        "--model synthcity --out synthcity.onnx",
-    ),
-    "app": _command("app", "a web page to try it on, on this machine", "--open", json=False),
-    "benchmark": _command("benchmark", "speed and memory on this machine", "localize --quick"),
-    "doctor": _command("doctor", "what is installed, which device, what works", "--json"),
-    "completion": _command("completion", "completion of words by TAB, for a shell", json=False),
+    "app": Command("a web page to try it on, on this machine", "--open", json=False),
+    "benchmark": Command("speed and memory on this machine", "localize --quick"),
+    "doctor": Command("what is installed, which device, what works", "--json"),
+    "completion": Command("completion of words by TAB, for a shell", json=False),
 }

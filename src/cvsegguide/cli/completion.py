@@ -6,12 +6,11 @@ command on the line is imported, and none of them imports torch for its options.
 """
 
 import argparse
-import importlib
 import os
 from pathlib import Path
 from typing import Any
 
-from cvsegguide.cli.commands import COMMANDS
+from cvsegguide.cli.commands import COMMANDS, load
 from cvsegguide.cli.parsing import add_common_arguments
 
 SHELLS = {
@@ -62,9 +61,9 @@ def full_parser(command: str) -> argparse.ArgumentParser:
         job = jobs.add_parser(name, help=entry.summary)
         if name == command:
             if entry.raw:
-                importlib.import_module(entry.module).add_frequent_arguments(job, name)
+                load(name).add_frequent_arguments(job, name)
             else:
-                importlib.import_module(entry.module).add_arguments(job)
+                load(name).add_arguments(job)
             add_common_arguments(job, json=entry.json)
             _add_completers(job)
     return parser

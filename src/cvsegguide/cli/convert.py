@@ -3,22 +3,21 @@
 import argparse
 from pathlib import Path
 
+from cvsegguide.cli.parsing import add_options
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="published checkpoint (.pth.tar)")
+    guidance = "told from the file by default; true guidance cannot be told from predicted"
+    add_options(
+        parser,
+        ("CHECKPOINT", str, "published checkpoint (.pth.tar)"),
+        ("--backbone", ("mst", "featup"), "told from the file by default"),
+        ("--guidance", ("predicted", "none", "truth"), guidance),
+    )
     parser.add_argument("directory", metavar="DIR", help="folder to write")
-    parser.add_argument(
-        "--backbone", choices=("mst", "featup"), help="told from the file by default"
-    )
-    parser.add_argument(
-        "--guidance",
-        choices=("predicted", "none", "truth"),
-        help="told from the file by default; true guidance cannot be told from predicted",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from cvsegguide.cli.parsing import add_options
 from cvsegguide.console import complain, done, settings
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.io.atomic import write_text
@@ -24,42 +25,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
 
+    scheme = "class scheme (TOML) of a manifest's land cover (default: New York's)"
+    workers = (f"--workers N={os.cpu_count() or 1}", int, "threads")
+    tree = (
+        ("ROOT", Path, "tree in the layout of Brooklyn & Queens"),
+        ("--city NAME", str, "only this one, e.g. brooklyn (default: all there are)"),
+    )
     check = jobs.add_parser("check", help="examine a data set: files, labels, positions, splits")
-    add = check.add_argument
-    add("root", type=Path, help="tree of Brooklyn & Queens or VIGOR, or a manifest file")
-    add("--fix", action="store_true", help="write cleaned indices beside the originals")
-    text = "class scheme (TOML) of a manifest's land cover (default: New York's)"
-    add("--scheme", type=Path, metavar="FILE", help=text)
+    add_options(
+        check,
+        ("ROOT", Path, "tree of Brooklyn & Queens or VIGOR, or a manifest file"),
+        ("--fix", bool, "write cleaned indices beside the originals"),
+        ("--scheme FILE", Path, scheme),
+        workers,
+    )
     check.epilog = "example:\n  cvsegguide data check data --json"
     check.set_defaults(function=_check)
 
+    out = "JSON to write (default: links.json in the city's folder; one city only)"
+    compare = "count the differences to published links (.json, .json.gz, .pkl); one city only"
+    exact = "exact bounds, not rounded to six decimals as in the published links"
     link = jobs.add_parser("link", help="write which panoramas lie in which tile")
-    add = link.add_argument
-    text = "JSON to write (default: links.json in the city's folder; one city only)"
-    add("--out", type=Path, metavar="FILE", help=text)
-    text = "count the differences to published links (.json, .json.gz, .pkl); one city only"
-    add("--compare", type=Path, metavar="FILE", help=text)
-    text = "exact bounds, not rounded to six decimals as in the published links"
-    add("--exact", action="store_true", help=text)
+    add_options(
+        link,
+        *tree,
+        ("--out FILE", Path, out),
+        ("--compare FILE", Path, compare),
+        ("--exact", bool, exact),
+    )
     link.epilog = "example:\n  cvsegguide data link data --city brooklyn"
     link.set_defaults(function=_link)
 
     sightlines = jobs.add_parser("sightlines", help="write the sightline map of every pair")
-    add = sightlines.add_argument
-    add("--sigma", type=float, default=64.0, help="of the Gaussian, pixels of a 256-pixel tile")
+    add_options(
+        sightlines,
+        *tree,
+        ("--sigma S=64", float, "of the Gaussian, pixels of a 256-pixel tile"),
+        ("--bits=8", (8, 16), "a pixel"),
+        ("--overwrite", bool, "write maps anew that are there already"),
+        workers,
+    )
     text = "land-cover ids that block the view (default: 5, building)"
-    add("--obstacles", type=int, nargs="+", default=[5], metavar="ID", help=text)
-    add("--bits", type=int, choices=(8, 16), default=8, help="a pixel")
-    add("--overwrite", action="store_true", help="write maps anew that are there already")
+    sightlines.add_argument(
+        "--obstacles", type=int, nargs="+", default=[5], metavar="ID", help=text
+    )
     sightlines.epilog = "example:\n  cvsegguide data sightlines data --sigma 64"
     sightlines.set_defaults(function=_sightlines)
-
-    for job in (link, sightlines):
-        job.add_argument("root", type=Path, help="tree in the layout of Brooklyn & Queens")
-        job.add_argument("--city", help="only this one, e.g. brooklyn (default: all there are)")
-    for job in (check, sightlines):
-        cores = os.cpu_count() or 1
-        job.add_argument("--workers", type=int, default=cores, metavar="N", help="threads")
 
 
 def run(arguments: argparse.Namespace) -> int:

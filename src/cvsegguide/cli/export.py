@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from cvsegguide.cli.localize import chosen_model
+from cvsegguide.cli.localize import MODEL, chosen_model
+from cvsegguide.cli.parsing import add_options
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
@@ -17,24 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "batch stays free; sizes, classes and resolution are in the file's metadata. Its answers "
         "are compared with the network's before it appears."
     )
-    parser.add_argument(
-        "--model",
-        metavar="M",
-        help="name of bundled weights, directory or .safetensors file, Hugging Face repository "
-        "id, or published .pth.tar checkpoint (default: the bundled weights)",
-    )
     parser.add_argument("--out", required=True, metavar="FILE", help="FILE.onnx or FILE.pt2")
-    parser.add_argument(
-        "--format", choices=tuple(SUFFIXES), help="told from the name of the file by default"
-    )
-    parser.add_argument(
-        "--name", metavar="NAME", help="name of the weights in the metadata (default: the model's)"
-    )
-    parser.add_argument(
-        "--no-check",
-        dest="check",
-        action="store_false",
-        help="do not compare the file's answers with the network's",
+    add_options(
+        parser,
+        ("--model M", str, f"{MODEL} (default: the bundled weights)"),
+        ("--format", tuple(SUFFIXES), "told from the name of the file by default"),
+        ("--name NAME", str, "name of the weights in the metadata (default: the model's)"),
+        ("--no-check", bool, "do not compare the file's answers with the network's"),
     )
 
 
@@ -50,14 +40,12 @@ def run(arguments: argparse.Namespace) -> int:
             )
     elif out.suffix != SUFFIXES[chosen]:
         raise ConfigurationError(f"--out {out}: the name must end in {SUFFIXES[chosen]}")
-    if out.is_dir():
-        raise ConfigurationError(f"--out {out}: is a folder")
     source = chosen_model(arguments.model)
 
     from cvsegguide.export.writing import need_onnx, write_onnx, write_program
 
     if chosen == "onnx":
-        need_onnx(arguments.check)
+        need_onnx(not arguments.no_check)
 
     from cvsegguide.export.licences import license_of
     from cvsegguide.models.hub import load_model
@@ -65,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(source)
     name = arguments.name or Path(source).name
     write = write_onnx if chosen == "onnx" else write_program
-    difference = write(model, out, name, license_of(source), arguments.check)
+    difference = write(model, out, name, license_of(source), not arguments.no_check)
     size = out.stat().st_size / 1e6
     said = "not checked" if difference is None else f"differs from the network by {difference:.1g}"
     done(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cvsegguide.cli.parsing import add_values
+from cvsegguide.cli.localize import DEVICE
+from cvsegguide.cli.parsing import add_options, check_least, refuse
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.io.atomic import write_text
@@ -34,27 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint or Hub id; TITLE=M gives a title (default: the bundled weights)"
     )
     parser.add_argument("--models", nargs="+", metavar="M", help=text)
-    data = parser.add_argument_group("data set")
-    add_values(
-        data,
-        (
-            "--config NAME",
-            str,
-            "YAML file or bundled configuration, as `test` takes it; gives the data set",
-        ),
-        (
-            "--root DIR",
-            str,
-            "folder of the data for the configuration; without one, what lies there is "
-            "recognised: SynthCity, Brooklyn & Queens, VIGOR, or a manifest file",
-        ),
+    config = "YAML file or bundled configuration, as `test` takes it; gives the data set"
+    root = (
+        "folder of the data for the configuration; without one, what lies there is recognised: "
+        "SynthCity, Brooklyn & Queens, VIGOR, or a manifest file"
     )
-    data.add_argument("--split", default="test", choices=SPLITS)
+    data = parser.add_argument_group("data set")
+    add_options(
+        data,
+        ("--config NAME", str, config),
+        ("--root DIR", str, root),
+        ("--split=test", SPLITS, "part of the data set"),
+    )
     text = "arguments of the data set to change, such as city=queens"
     data.add_argument("--data", nargs="+", default=[], metavar="KEY=VALUE", help=text)
     samples = parser.add_argument_group("samples")
     samples.add_argument("--ids", nargs="+", metavar="ID", help="whole ids, or unique ends of them")
-    add_values(
+    add_options(
         samples,
         ("--best N=0", int, "the N smallest errors"),
         ("--worst N=0", int, "the N largest errors"),
@@ -65,28 +62,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     figure.add_argument(
         "--formats", nargs="+", default=["png"], choices=FORMATS, help="default: png"
     )
-    add_values(
+    add_options(
         figure,
-        ("--out DIR=figures", str, "folder (default: figures)"),
-        ("--per-page N=3", int, "default: 3"),
-        ("--dpi N=300", int, "default: 300"),
-        ("--device NAME=auto", str, "default: auto"),
+        ("--out DIR=figures", str, "folder"),
+        ("--per-page N=3", int, "samples on a page"),
+        ("--dpi N=300", int, "dots per inch of pixels"),
+        DEVICE,
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Choose, localise, draw."""
     chosen = bool(arguments.ids or arguments.best or arguments.worst)
-    for name, least in (("best", 0), ("worst", 0), ("count", 1), ("per_page", 1), ("dpi", 30)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise ConfigurationError(f"--{name.replace('_', '-')} must be at least {least}")
-    if (arguments.best or arguments.worst) and not arguments.predictions:
-        raise ConfigurationError("--best, --worst: need --predictions FILE, as `test` writes it")
-    if arguments.predictions and not (arguments.best or arguments.worst):
-        raise ConfigurationError("--predictions: says nothing without --best or --worst")
-    if arguments.count and chosen:
-        raise ConfigurationError("--count: samples are chosen already")
+    check_least(arguments, 0, "best", "worst")
+    check_least(arguments, 1, "count", "per_page")
+    check_least(arguments, 30, "dpi")
+    if not (arguments.best or arguments.worst):
+        refuse(arguments, "says nothing without `best` or `worst`", "predictions")
+    elif not arguments.predictions:
+        raise ConfigurationError("`best`, `worst`: need `predictions` FILE, as `test` writes it")
+    if chosen:
+        refuse(arguments, "samples are chosen already", "count")
 
     from cvsegguide.evaluation.choice import find_samples, ranked_ids, spread
     from cvsegguide.evaluation.sources import open_dataset
@@ -152,6 +148,6 @@ def _assignments(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise ConfigurationError(f"--data {text}: is not of the form KEY=VALUE")
+            raise ConfigurationError(f"`data` {text}: is not of the form KEY=VALUE")
         found[key] = value
     return found

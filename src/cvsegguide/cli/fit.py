@@ -8,7 +8,6 @@ Three conveniences on top of LightningCLI: ``--config`` takes the name of a bund
 import argparse
 import logging
 import re
-import sys
 import warnings
 from typing import Any
 
@@ -60,9 +59,7 @@ def run(argv: list[str]) -> int:
 
     try:
         Command(argv, given)
-    except ArgumentError as error:
-        raise ConfigurationError(_line(str(error), argv[0])) from None
-    except MisconfigurationException as error:
+    except (ArgumentError, MisconfigurationException) as error:
         raise ConfigurationError(_line(str(error), argv[0])) from None
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning ends with status 1
@@ -120,7 +117,3 @@ def _line(message: str, subcommand: str) -> str:
     text = " ".join(lines)
     text = re.sub(r"^(error: )?Parser key \"([^\"]+)\":", r"\2:", text)
     return f"{text[:400]} (see `cvsegguide {subcommand} --help`)"
-
-
-if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from cvsegguide.cli.parsing import add_values
+from cvsegguide.cli.parsing import add_options
 from cvsegguide.console import settings
 
 if TYPE_CHECKING:
@@ -13,47 +13,35 @@ if TYPE_CHECKING:
     from cvsegguide.io.images import ImageLike
 
 
+MODEL = (
+    "name of bundled weights, directory or .safetensors file, Hugging Face repository id, or "
+    "published .pth.tar checkpoint"
+)
+"""What ``--model`` takes, for the help."""
+
+DEVICE = ("--device NAME=auto", str, "auto, cpu, cuda, cuda:1, mps, ...")
+
+
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that choose a model and where it runs."""
-    parser.add_argument(
-        "--model",
-        metavar="M",
-        help="name of bundled weights, directory or .safetensors file, Hugging Face repository "
-        "id, published .pth.tar checkpoint, or .onnx file of `export` (default: the bundled "
-        "weights)",
-    )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ... (default: auto)"
-    )
+    text = f"{MODEL}, or .onnx file of `export` (default: the bundled weights)"
+    add_options(parser, ("--model M", str, text), DEVICE)
 
 
 def add_precision_argument(parser: argparse.ArgumentParser) -> None:
     """The type of products."""
-    parser.add_argument(
-        "--precision",
-        choices=("auto", "bf16", "fp16", "fp32"),
-        default="auto",
-        help="type that products are computed in; auto: bf16 on CUDA devices that have it, else "
-        "fp32 (default: auto)",
-    )
+    text = "type that products are computed in; auto: bf16 on CUDA devices that have it, else fp32"
+    add_options(parser, ("--precision=auto", ("auto", "bf16", "fp16", "fp32"), text))
 
 
 def add_place_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that say where the overhead image lies."""
-    parser.add_argument(
-        "--bounds",
-        nargs=4,
-        type=float,
-        metavar=("W", "S", "E", "N"),
-        help="bounds of the overhead image in degrees, longitude before latitude; they override "
-        "the file's own",
+    bounds = (
+        "bounds of the overhead image in degrees, longitude before latitude; they override the "
+        "file's own"
     )
-    parser.add_argument(
-        "--gsd",
-        type=float,
-        metavar="G",
-        help="metres per pixel of the overhead image, where neither the file nor --bounds tell",
-    )
+    gsd = "metres per pixel of the overhead image, where neither the file nor --bounds tell"
+    add_options(parser, ("--bounds W S E N", float, bounds), ("--gsd G", float, gsd))
 
 
 def chosen_model(argument: str | None) -> str:
@@ -83,39 +71,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "most probable regions; --out DIR writes result.json, posterior.tif, landcover.tif, "
         "regions.geojson and figure.png."
     )
-    parser.add_argument(
-        "overhead", metavar="OVERHEAD", help="GeoTIFF or picture, north up; z/x/y.png is a map tile"
-    )
-    parser.add_argument(
-        "street", metavar="STREET", help="equirectangular street view, centred on the horizon"
+    add_options(
+        parser,
+        ("OVERHEAD", str, "GeoTIFF or picture, north up; z/x/y.png is a map tile"),
+        ("STREET", str, "equirectangular street view, centred on the horizon"),
     )
     add_model_arguments(parser)
     add_precision_argument(parser)
     add_place_arguments(parser)
-    text = (
-        "azimuth of the street view's centre, degrees clockwise from true north (default: 0), or "
-        "'unknown': all headings are tried (models that cannot take it as north, with a warning)"
+    azimuth = (
+        "azimuth of the street view's centre, degrees clockwise from true north, or 'unknown': "
+        "all headings are tried (models that cannot take it as north, with a warning)"
     )
-    parser.add_argument("--heading", type=_heading, default=0.0, metavar="D", help=text)
-    doubt = "largest error of --heading either way, degrees; that range is searched (default: 0)"
+    doubt = "largest error of --heading either way, degrees; that range is searched"
     heights = (
         "metres above the ground that the street view was taken from, or 'unknown': a few heights "
         "are tried (default: a usual one, 1.5 to 3 m)"
     )
     truth = "class ids on the overhead image's grid, for models guided by true land cover"
-    add_values(
-        parser,
-        ("--heading-error D=0", float, doubt),
-        ("--fov D=360", float, "horizontal extent of the street view in degrees (default: 360)"),
-        ("--camera-height M", _camera_height, heights),
-        ("--landcover FILE", str, truth),
-        ("--out DIR", str, "folder for the results"),
-    )
-    text = (
+    lens = (
         "the street view is a photograph through an ordinary lens, held level, that is --fov "
         "degrees wide: 2 atan(18 / L) for a lens of L mm (full-frame equivalent)"
     )
-    parser.add_argument("--lens", action="store_true", help=text)
+    add_options(
+        parser,
+        ("--heading D=0", _heading, azimuth),
+        ("--heading-error D=0", float, doubt),
+        ("--fov D=360", float, "horizontal extent of the street view in degrees"),
+        ("--camera-height M", _camera_height, heights),
+        ("--landcover FILE", str, truth),
+        ("--out DIR", str, "folder for the results"),
+        ("--lens", bool, lens),
+    )
 
 
 def _heading(text: str) -> float | None:

@@ -7,7 +7,6 @@ status, and the end of a pipe. ``docs/command-line.md`` describes it.
 
 import argparse
 import errno
-import importlib
 import os
 import select
 import signal
@@ -15,18 +14,18 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cvsegguide import __version__, console
-from cvsegguide.cli.commands import COMMANDS
+from cvsegguide.cli.commands import COMMANDS, load
 from cvsegguide.cli.parsing import (
     BAD_INPUT,
     Parser,
     add_common_arguments,
     check_out,
     option_names,
+    set_common,
     take_common_arguments,
 )
 from cvsegguide.errors import CVSegGuideError, InferenceWarning
@@ -158,8 +157,8 @@ def _run_without_command(words: list[str]) -> int:
         parser.error("which command?")
     from cvsegguide.cli import doctor
 
-    console.settings.json = getattr(arguments, "json", False)
-    if getattr(arguments, "verbose", 0):
+    set_common(arguments)
+    if console.settings.verbose:
         return doctor.run(arguments)
     found = doctor.versions()
     torch = found["torch"] or "not installed"
@@ -171,15 +170,14 @@ def _run_without_command(words: list[str]) -> int:
 def _run(name: str, words: list[str]) -> int:
     """Run a command whose options argparse parses."""
     command = COMMANDS[name]
-    module = importlib.import_module(command.module)
+    module = load(name)
     parser = Parser(prog=f"cvsegguide {name}", description=f"{command.summary.capitalize()}.")
     module.add_arguments(parser)
     parser.epilog = parser.epilog or f"example:\n  cvsegguide {name} {command.example}"
     add_common_arguments(parser, json=command.json)
     arguments = parser.parse_args(words)
-    console.settings.quiet = getattr(arguments, "quiet", False)
-    console.settings.verbose = getattr(arguments, "verbose", 0) or 0
-    console.settings.json = getattr(arguments, "json", False)
+    arguments.command = ["cvsegguide", name, *words]
+    set_common(arguments)
     _start_log()
     names = option_names(parser, arguments)
 
@@ -193,7 +191,7 @@ def _run(name: str, words: list[str]) -> int:
 def _run_raw(name: str, words: list[str]) -> int:
     """Run a command that parses its own options."""
     command = COMMANDS[name]
-    module = importlib.import_module(command.module)
+    module = load(name)
     rest = take_common_arguments(words)
     _start_log()
     frequent = argparse.ArgumentParser()
@@ -205,38 +203,30 @@ def _run_raw(name: str, words: list[str]) -> int:
 
     status = _call_parameters(option, lambda: int(module.run([name, *rest])))
     if status == OK and {"-h", "--help"}.intersection(rest):
-        common = argparse.ArgumentParser(add_help=False, usage=argparse.SUPPRESS)
+        common = Parser(add_help=False, usage=argparse.SUPPRESS)
         add_common_arguments(common)
         common.epilog = f"example:\n  cvsegguide {name} {command.example}"
-        common.formatter_class = argparse.RawDescriptionHelpFormatter
         print("\n" + common.format_help().strip())
     return status
 
 
 def _call_parameters(name: Callable[[str], str], work: Callable[[], int]) -> int:
     """Do the work of a command; its errors and warnings call parameters by their options."""
-    with _warnings_in_a_line(name):
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, *rest: Any, **options: Any) -> None:
+        if isinstance(message, InferenceWarning):
+            console.complain("warning", message.told(name))
+        else:
+            usual(message, *rest, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InferenceWarning)
+        warnings.showwarning = show
         try:
             return work()
         except CVSegGuideError as error:
             return _report(error, name)
-
-
-@contextmanager
-def _warnings_in_a_line(name: Callable[[str], str]) -> Iterator[None]:
-    """What an answer had to assume goes to stderr as ``cvsegguide: warning: ...``."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", InferenceWarning)
-        usual = warnings.showwarning
-
-        def show(message: Warning | str, *rest: Any, **options: Any) -> None:
-            if isinstance(message, InferenceWarning):
-                console.complain("warning", message.told(name))
-            else:
-                usual(message, *rest, **options)
-
-        warnings.showwarning = show
-        yield
 
 
 def _start_log() -> None:

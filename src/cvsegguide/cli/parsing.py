@@ -58,39 +58,84 @@ def add_common_arguments(parser: argparse.ArgumentParser, json: bool = True) -> 
                 add_common_arguments(job, json)
 
 
-def add_values(target: Any, *rows: tuple[str, Any, str]) -> None:
-    """Add options that take values.
+def add_options(target: Any, *rows: tuple[str, Any, str]) -> None:
+    """Add options and arguments, a row each, with their defaults in the help.
 
     Args:
         target: A parser, or a group of its options.
         rows: ``("--name METAVAR", type, help)`` each; ``--name METAVAR=1.5`` has a default, as
-            many metavars as there are ask for as many values, and ``...`` for one or more.
+            many metavars as there are ask for as many values, and ``...`` for one or more. The
+            type ``bool`` makes a switch, a tuple is what may be chosen from, and a name without
+            dashes is an argument that must be there.
     """
     for spelling, kind, text in rows:
         words, _, default = spelling.partition("=")
         name, *metavars = words.split()
-        options: dict[str, Any] = {"default": kind(default)} if default else {}
-        if metavars[-1] == "...":
+        if kind is bool:
+            target.add_argument(name, action="store_true", help=text)
+            continue
+        options: dict[str, Any] = {"type": kind, "help": text}
+        if isinstance(kind, tuple):
+            options |= {"type": type(kind[0]), "choices": kind}
+        if default:
+            options |= {"default": options["type"](default), "help": f"{text} (default: {default})"}
+        if not name.startswith("-"):
+            name, metavars = name.lower(), [name]
+        if metavars[-1:] == ["..."]:
             options |= {"nargs": "+", "action": "extend"}
             metavars.pop()
         elif len(metavars) > 1:
             options["nargs"] = len(metavars)
-        metavar = tuple(metavars) if len(metavars) > 1 else metavars[0]
-        target.add_argument(name, type=kind, metavar=metavar, help=text, **options)
+        if metavars:
+            options["metavar"] = tuple(metavars) if len(metavars) > 1 else metavars[0]
+        target.add_argument(name, **options)
+
+
+def given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options among ``names`` that were given, as keyword arguments of the library."""
+    values = {name: getattr(arguments, name) for name in names}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if value is not None and value is not False
+    }
+
+
+def refuse(arguments: argparse.Namespace, reason: str, *names: str) -> None:
+    """Complain of options that would be ignored.
+
+    Raises:
+        ConfigurationError: One of ``names`` was given.
+    """
+    for name in given(arguments, *names):
+        raise ConfigurationError(reason, name)
+
+
+def check_least(arguments: argparse.Namespace, least: int, *names: str) -> None:
+    """Complain of numbers that are too small; of options that were not given there are none.
+
+    Raises:
+        ConfigurationError: One of ``names`` lies below ``least``.
+    """
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise ConfigurationError(f"must be at least {least}, got {value}", name)
+
+
+def set_common(arguments: argparse.Namespace) -> None:
+    """Let the console follow the common options."""
+    console.settings.quiet = getattr(arguments, "quiet", False)
+    console.settings.verbose = getattr(arguments, "verbose", 0) or 0
+    console.settings.json = getattr(arguments, "json", False)
 
 
 def take_common_arguments(words: list[str]) -> list[str]:
     """Set the common options that stand among those of another parser; the other words."""
-    rest = []
-    for word in words:
-        if word in ("-q", "--quiet"):
-            console.settings.quiet = True
-        elif word in ("-v", "-vv", "--verbose"):
-            console.settings.verbose += 2 if word == "-vv" else 1
-        elif word == "--json":
-            console.settings.json = True
-        else:
-            rest.append(word)
+    parser = Parser(add_help=False)
+    add_common_arguments(parser)
+    arguments, rest = parser.parse_known_args(words)
+    set_common(arguments)
     return rest
 
 

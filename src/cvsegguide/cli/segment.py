@@ -9,6 +9,7 @@ from cvsegguide.cli.localize import (
     add_precision_argument,
     chosen_localizer,
 )
+from cvsegguide.cli.parsing import add_options, check_least
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
@@ -19,18 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Write the land cover of an overhead raster as a tiled, compressed GeoTIFF with a colour "
         "table, on the raster's own grid. Any size: it is read and written by parts."
     )
-    parser.add_argument("overhead", metavar="OVERHEAD", help="GeoTIFF or picture")
+    add_options(parser, ("OVERHEAD", str, "GeoTIFF or picture"))
     parser.add_argument("--out", required=True, metavar="FILE.tif", help="raster to write")
     add_model_arguments(parser)
     add_precision_argument(parser)
     add_place_arguments(parser)
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=4,
-        metavar="N",
-        help="windows that pass the network at once (default: 4)",
-    )
+    text = "windows that pass the network at once"
+    add_options(parser, ("--batch-size N=4", int, text))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,8 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     overhead = Path(arguments.overhead)
     if out.exists() and overhead.exists() and out.samefile(overhead):
         raise ConfigurationError(f"--out {out}: would overwrite its own input")
-    if arguments.batch_size < 1:
-        raise ConfigurationError("--batch-size must be at least 1")
+    check_least(arguments, 1, "batch_size")
     localizer = chosen_localizer(arguments.model, arguments.device, arguments.precision)
     localizer.batch_size = arguments.batch_size
     localizer.segment(arguments.overhead, out, bounds=arguments.bounds, gsd=arguments.gsd)

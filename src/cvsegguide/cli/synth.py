@@ -1,13 +1,15 @@
 """``cvsegguide synth DIR``: a synthetic city, or street views of a real place."""
 
 import argparse
+from typing import Any
 
-from cvsegguide.cli.parsing import add_values
+from cvsegguide.cli.parsing import add_options, given, refuse
 from cvsegguide.console import done
 from cvsegguide.errors import ConfigurationError
 
 _CITY = ("tiles", "town", "photographs", "validation", "test", "panoramas")
 _RASTERS = ("overhead", "landcover", "height", "gsd")
+_VIEWS = ("seed", "rig", "panoramas")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "plausible, or randomised: materials, light and camera far beyond the real thing, for "
         "training (default: plausible)"
     )
-    add_values(
+    add_options(
         city,
         ("--tiles N", int, "tiles of the city 'brooklyn'"),
         ("--seed S", int, "another seed is another city"),
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(--fov 70 and --size 192 256 unless given)"
     )
     city.add_argument("--drive", type=int, metavar="N", dest="frames", help=text)
-    add_values(
+    add_options(
         parser.add_argument_group("a real place"),
         ("--overhead FILE", str, "photograph, GeoTIFF or picture"),
         ("--landcover FILE", str, "ids of the New York City raster"),
@@ -55,28 +57,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 360)"
     )
     rigs = "car: level, 2.5 m high; anyone: 1.5 to 3 m, tilted, compass a few degrees off"
-    add_values(
+    add_options(
         view,
         ("--panoramas N", int, "most per tile (default: all)"),
         ("--size H W", int, "pixels (default: 128 512)"),
         ("--fov D", float, narrower),
         ("--rig NAME=car", str, rigs),
+        ("--full", bool, "full panoramas, 180 degrees high (give H = W / 2)"),
     )
-    text = "full panoramas, 180 degrees high (give H = W / 2)"
-    view.add_argument("--full", action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the data set; exit status 0."""
     if arguments.frames is not None:
         return _drive(arguments)
-    if arguments.spacing is not None:
-        raise ConfigurationError("goes with --drive", "spacing")
+    refuse(arguments, "goes with --drive", "spacing")
     if arguments.name is not None:
-        _refuse(arguments, "--set, which has its own", "seed", "size", "fov", "full", *_CITY)
-    arguments.fov = 360.0 if arguments.fov is None else arguments.fov
-    arguments.size = arguments.size or (128, 512)
-    if any(getattr(arguments, name) is not None for name in _RASTERS):
+        beside = "cannot be used with --set, which has its own"
+        refuse(arguments, beside, "seed", "size", "fov", "full", *_CITY)
+    if given(arguments, *_RASTERS):
         return _real_place(arguments)
     from cvsegguide.synth.generation import generate, generate_named
 
@@ -84,21 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
         root = generate_named(arguments.directory, arguments.name, workers=arguments.workers)
     else:
         if arguments.tiles is None:
-            raise ConfigurationError("--tiles: how many? (or --set NAME, or --overhead FILE)")
-        root = generate(
-            arguments.directory,
-            arguments.tiles,
-            0 if arguments.seed is None else arguments.seed,
-            validation=arguments.validation or 0,
-            test=arguments.test or 0,
-            town=4 if arguments.town is None else arguments.town,
-            panoramas=arguments.panoramas or 0,
-            size=tuple(arguments.size),
-            extent=_extent(arguments),
-            rig=arguments.rig,
-            photographs=arguments.photographs or "plausible",
-            workers=arguments.workers,
-        )
+            raise ConfigurationError("how many? (or `name` NAME, or `overhead` FILE)", "tiles")
+        options = {"seed": 0, **given(arguments, "workers", *_CITY, *_VIEWS)}
+        root = generate(arguments.directory, **options, **_size(arguments))
     done(f"{root} written", {"directory": str(root)})
     return 0
 
@@ -106,47 +93,31 @@ def run(arguments: argparse.Namespace) -> int:
 def _drive(arguments: argparse.Namespace) -> int:
     from cvsegguide.synth.drives import generate_drive
 
-    _refuse(arguments, "--drive", "name", "workers", "full", *_CITY, *_RASTERS)
-    table = generate_drive(
-        arguments.directory,
-        arguments.frames,
-        0 if arguments.seed is None else arguments.seed,
-        spacing=8.0 if arguments.spacing is None else arguments.spacing,
-        fov=70.0 if arguments.fov is None else arguments.fov,
-        size=tuple(arguments.size or (192, 256)),
-        rig=arguments.rig,
-    )
+    beside = "cannot be used with --drive"
+    refuse(arguments, beside, "name", "workers", "full", *_CITY, *_RASTERS)
+    options = given(arguments, "frames", "seed", "spacing", "fov", "size", "rig")
+    table = generate_drive(arguments.directory, **options)
     done(f"{table} written", {"table": str(table)})
     return 0
 
 
-def _refuse(arguments: argparse.Namespace, beside: str, *names: str) -> None:
-    """Complain of options that would be ignored beside another."""
-    for name in names:
-        value = getattr(arguments, name)
-        if value is not None and value is not False:
-            raise ConfigurationError(f"cannot be used with {beside}", name)
-
-
-def _extent(arguments: argparse.Namespace) -> tuple[float, float]:
-    """Square pixels over the field of view."""
+def _size(arguments: argparse.Namespace) -> dict[str, Any]:
+    """``size`` of street views and their ``extent``: square pixels over the field of view."""
     from cvsegguide.synth.settings import square_extent
 
-    if arguments.full and arguments.fov != 360.0:
-        raise ConfigurationError("--full: means 360 degrees, and cannot be used with --fov")
-    if not 0 < arguments.fov <= 360:
-        raise ConfigurationError(f"--fov: must lie in 0..360 degrees, got {arguments.fov:g}")
-    if min(arguments.size) < 1:
-        raise ConfigurationError("--size: sides must be positive")
-    if arguments.full:
-        return 180.0, 360.0
-    extent = square_extent(tuple(arguments.size), arguments.fov)
+    size = tuple(arguments.size or (128, 512))
+    fov = 360.0 if arguments.fov is None else arguments.fov
+    if arguments.full and fov != 360.0:
+        raise ConfigurationError("means 360 degrees, and cannot be used with `fov`", "full")
+    if not 0 < fov <= 360:
+        raise ConfigurationError(f"must lie in 0..360 degrees, got {fov:g}", "fov")
+    if min(size) < 1:
+        raise ConfigurationError("sides must be positive", "size")
+    extent = (180.0, 360.0) if arguments.full else square_extent(size, fov)
     if extent[0] > 180.0:
-        raise ConfigurationError(
-            f"--size: {arguments.fov:g} degrees in {arguments.size[1]} columns reach beyond the "
-            "poles in so many rows"
-        )
-    return extent
+        text = f"{fov:g} degrees in {size[1]} columns reach beyond the poles in so many rows"
+        raise ConfigurationError(text, "size")
+    return {"size": size, "extent": extent}
 
 
 def _real_place(arguments: argparse.Namespace) -> int:
@@ -155,27 +126,16 @@ def _real_place(arguments: argparse.Namespace) -> int:
     for name in ("overhead", "landcover"):
         if getattr(arguments, name) is None:
             raise ConfigurationError("a real place needs `overhead` and `landcover`", name)
-    gsd = arguments.gsd
-    if gsd is None:
+    if arguments.gsd is None:
         from cvsegguide.io.rasters import open_raster
 
         with open_raster(arguments.overhead) as raster:
-            gsd = raster.gsd
-        if gsd is None:
+            arguments.gsd = raster.gsd
+        if arguments.gsd is None:
             text = f"{arguments.overhead} does not say where it lies; give metres per pixel"
             raise ConfigurationError(text, "gsd")
-    _refuse(arguments, "--overhead", "name", "workers", *_CITY[:-1])
-    root = generate_from_rasters(
-        arguments.directory,
-        arguments.overhead,
-        arguments.landcover,
-        arguments.height,
-        gsd=gsd,
-        seed=0 if arguments.seed is None else arguments.seed,
-        rig=arguments.rig,
-        size=tuple(arguments.size),
-        extent=_extent(arguments),
-        panoramas=arguments.panoramas or 0,
-    )
+    refuse(arguments, "cannot be used with --overhead", "name", "workers", *_CITY[:-1])
+    options = given(arguments, *_RASTERS, *_VIEWS)
+    root = generate_from_rasters(arguments.directory, **options, **_size(arguments))
     done(f"{root} written", {"directory": str(root)})
     return 0

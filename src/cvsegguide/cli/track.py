@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cvsegguide import console
 from cvsegguide.cli.localize import add_model_arguments, add_place_arguments, chosen_localizer
-from cvsegguide.cli.parsing import add_values
+from cvsegguide.cli.parsing import add_options, given, refuse
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.io.atomic import write_text
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from cvsegguide.tracking import Frame, Settings, Track
 
 
-_START = ("start", "start_pixel", "start_error", "start_heading", "start_heading_error")
-_PASSED_ON = (*_START, "bounds", "gsd", "camera_height")
+_PASSED_ON = (
+    *("start", "start_pixel", "start_error", "start_heading", "start_heading_error"),
+    *("bounds", "gsd", "camera_height"),
+)
 _SETTINGS = ("headings", "temper", "doubt", "floor", "margin", "walk", "walk_turn", "settle")
 
 
@@ -36,37 +38,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="folder for the results")
     add_model_arguments(parser)
     add_place_arguments(parser)
-    add_values(
-        parser,
-        (
-            "--overhead FILE_OR_DIR",
-            str,
-            "raster, or folder of map tiles z/x/y.jpg (default: the tiles beside TABLE)",
-        ),
-        (
-            "--fov D",
-            float,
-            "degrees from left to right of pictures whose row does not say (default: 360; with "
-            "--evaluate: 70)",
-        ),
-        (
-            "--camera-height M",
-            float,
-            "metres above the ground of the camera (default: a usual one, 1.5 to 3 m)",
-        ),
+    overhead = "raster, or folder of map tiles z/x/y.jpg (default: the tiles beside TABLE)"
+    fov = (
+        "degrees from left to right of pictures whose row does not say (default: 360; with "
+        "--evaluate: 70)"
     )
-    parser.add_argument("--no-animation", action="store_true", help="no track.gif")
+    height = "metres above the ground of the camera (default: a usual one, 1.5 to 3 m)"
+    add_options(
+        parser,
+        ("--overhead FILE_OR_DIR", str, overhead),
+        ("--fov D", float, fov),
+        ("--camera-height M", float, height),
+        ("--no-animation", bool, "no track.gif"),
+    )
     azimuth = "azimuth of the first picture's centre, degrees clockwise from true north"
-    add_values(
+    add_options(
         parser.add_argument_group("where the drive begins (default: anywhere, any heading)"),
         ("--start LON LAT", float, "degrees"),
         ("--start-pixel ROW COL", float, "the same in pixels of the overhead imagery"),
-        ("--start-error M=10", float, "standard deviation in metres (default: 10)"),
+        ("--start-error M=10", float, "standard deviation in metres"),
         ("--start-heading D", float, azimuth),
-        ("--start-heading-error D=10", float, "standard deviation in degrees (default: 10)"),
+        ("--start-heading-error D=10", float, "standard deviation in degrees"),
     )
     too_sure = "power of a picture's likelihood; below 1 for a model that is too sure"
-    add_values(
+    add_options(
         parser.add_argument_group("how it believes (docs/tracking.md)"),
         ("--headings X", int, "number of headings"),
         ("--temper X", float, too_sure),
@@ -77,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--walk-turn X", float, "degrees of the same"),
         ("--settle X", int, "pictures that must agree before other places are given up"),
     )
-    add_values(
+    add_options(
         parser.add_argument_group("measurement"),
         ("--evaluate N", int, "make N SynthCity drives and track them"),
         ("--seed S", int, "of the first drive (default: 910001)"),
@@ -92,9 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(f"must lie in (0, 360] degrees, got {fov:g}", "fov")
     if arguments.evaluate is not None:
         return _evaluate(arguments)
-    for name in ("seed", "rig"):
-        if getattr(arguments, name) is not None:
-            raise ConfigurationError("goes with `evaluate`", name)
+    refuse(arguments, "goes with `evaluate`", "seed", "rig")
     if arguments.table is None:
         raise ConfigurationError("which frames? (or `evaluate` N)", "table")
     if arguments.start is not None and arguments.start_pixel is not None:
@@ -106,13 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     frames = read_frames(table, 360.0 if fov is None else fov)
     overhead = _overhead(arguments, table)
     localizer = chosen_localizer(arguments.model, arguments.device)
-    passed = {name: getattr(arguments, name) for name in _PASSED_ON}
-    result = localizer.track(
-        frames,
-        overhead,
-        settings=settings,
-        **{name: tuple(v) if isinstance(v, list) else v for name, v in passed.items()},
-    )
+    result = localizer.track(frames, overhead, settings=settings, **given(arguments, *_PASSED_ON))
     written = _write(arguments, localizer, result, frames, overhead) if arguments.out else []
     if console.settings.json:
         print(json.dumps(_summary(result), indent=1, allow_nan=False))
@@ -126,8 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> "Settings":
     from cvsegguide.tracking import Settings
 
-    given = {name: getattr(arguments, name) for name in _SETTINGS}
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    return Settings(**given(arguments, *_SETTINGS))
 
 
 def _overhead(arguments: argparse.Namespace, table: Path) -> str:
@@ -202,11 +188,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     if arguments.table is not None:
         raise ConfigurationError("makes its own drives and takes no TABLE", "evaluate")
-    if arguments.camera_height is not None:
-        raise ConfigurationError("the drives of `evaluate` have their rig's own", "camera_height")
-    for name in ("overhead", "bounds", "gsd", "start", "start_pixel", "start_heading"):
-        if getattr(arguments, name) is not None:
-            raise ConfigurationError("does not go with `evaluate`", name)
+    refuse(arguments, "the drives of `evaluate` have their rig's own", "camera_height")
+    place = ("overhead", "bounds", "gsd", "start", "start_pixel", "start_heading")
+    refuse(arguments, "does not go with `evaluate`", *place)
     settings = _settings(arguments)
     localizer = chosen_localizer(arguments.model, arguments.device)
 
