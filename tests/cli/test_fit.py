@@ -288,15 +288,12 @@ def test_flags_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: lis
     assert (tmp_path / "run" / "best.ckpt").exists()
 
 
-def test_tensorboard_by_default(tmp_path: Path) -> None:
-    config = write_config(tmp_path / "tiny.yaml", trainer={"max_epochs": 1, "logger": None})
+def test_tensorboard_by_default_and_a_line_per_epoch_in_a_pipe(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path / "tiny.yaml", trainer={"max_epochs": 2, "logger": None})
     assert main(["fit", "--config", str(config), "--out", str(tmp_path / "run")]) == 0
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))
-
-
-def test_a_line_per_epoch_in_a_pipe(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    config = write_config(tmp_path / "tiny.yaml", trainer={"max_epochs": 2})
-    assert main(["fit", "--config", str(config), "--out", str(tmp_path / "run")]) == 0
     shown = capfd.readouterr()
     lines = [line for line in shown.err.splitlines() if line.startswith("epoch ")]
     assert len(lines) == 2

@@ -1,6 +1,7 @@
 """``cvsegguide localize`` from files to files."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,8 @@ from PIL import Image
 
 from cvsegguide.cli.main import main
 from cvsegguide.geo import tile_bounds
-from helpers import hub
+from cvsegguide.models import save_model
+from helpers.models import ColourModel
 
 MAGENTA = (230, 20, 230)
 
@@ -19,8 +21,8 @@ MAGENTA = (230, 20, 230)
 @pytest.fixture
 def files(tmp_path, monkeypatch):
     """An overhead picture with a magenta spot at (40, 30); a panorama with magenta to the east."""
-    hub.install(monkeypatch)
     monkeypatch.chdir(tmp_path)
+    save_model(ColourModel(), "colour")
     overhead = np.full((64, 64, 3), 178, np.uint8)
     overhead[:, :16] = (204, 51, 26)
     overhead[39:42, 29:32] = MAGENTA
@@ -78,7 +80,7 @@ def test_json(files, capsys):
     assert table["lon"] is None
     assert table["gsd"] == 0.5
     assert table["heading"] == 270.0
-    assert sorted(file.name for file in files.iterdir()) == ["overhead.png", "street.png"]
+    assert sorted(file.name for file in files.iterdir()) == ["colour", "overhead.png", "street.png"]
     assert main([*COMMAND, "--json", "--out", "out"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["model"] == "colour"
@@ -153,8 +155,9 @@ def test_device_that_is_not_there(files, capsys):
     assert error.endswith(")\n")
 
 
-def test_true_land_cover(files, monkeypatch, capsys):
-    hub.install(monkeypatch, guidance="truth")
+def test_true_land_cover(files, capsys):
+    shutil.rmtree("colour")
+    save_model(ColourModel(guidance="truth"), "colour")
     assert main(COMMAND) == 2
     assert "--landcover" in capsys.readouterr().err
     Image.fromarray(np.full((64, 64), 5, np.uint8)).save("cover.png")

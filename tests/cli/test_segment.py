@@ -8,14 +8,14 @@ import rasterio
 from affine import Affine
 
 from cvsegguide.cli.main import main
-from helpers import hub
-from helpers.models import PROTOTYPES
+from cvsegguide.models import save_model
+from helpers.models import PROTOTYPES, ColourModel
 
 
 @pytest.fixture
 def raster(tmp_path, monkeypatch):
-    hub.install(monkeypatch)
     monkeypatch.chdir(tmp_path)
+    save_model(ColourModel(), "colour")
     image = np.zeros((150, 200, 3), np.uint8)
     image[:] = np.rint(PROTOTYPES[1].numpy() * 255)
     image[70:] = np.rint(PROTOTYPES[0].numpy() * 255)
@@ -66,5 +66,5 @@ def test_mistakes(raster, capsys, arguments, fault):
     error = capsys.readouterr().err
     assert fault in error
     assert error.count("\n") == 1
-    assert [file.name for file in raster.iterdir()] == ["in.tif"]
+    assert sorted(file.name for file in raster.iterdir()) == ["colour", "in.tif"]
     assert (raster / "in.tif").read_bytes() == before

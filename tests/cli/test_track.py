@@ -11,7 +11,6 @@ from PIL import Image
 
 from cvsegguide.cli.main import main
 from cvsegguide.geo import GeoReference
-from cvsegguide.inference.localizer import Localizer
 from cvsegguide.models import create_model
 from cvsegguide.models.hub import save_model
 from helpers.colors import (
@@ -29,14 +28,11 @@ POSES = drive(80.5, 40.5, 20.0, STEPS)
 
 
 @pytest.fixture(autouse=True)
-def network(monkeypatch):
+def networks(tmp_path, monkeypatch):
     """The bundled weights are not what is tested here."""
-
-    def load(cls, source, device="auto", precision="auto"):
-        kind = FlatNetwork if source == "flat" else ColorNetwork
-        return Localizer(kind(), device="cpu", name=str(source))
-
-    monkeypatch.setattr(Localizer, "from_pretrained", classmethod(load))
+    monkeypatch.chdir(tmp_path)
+    save_model(ColorNetwork(), "colors")
+    save_model(FlatNetwork(), "flat")
 
 
 def write_drive(folder, poses=POSES, missing=(), reference=UTM, pixels=4, step=8.0):
@@ -62,7 +58,8 @@ def world(tmp_path):
 
 
 def run(*arguments):
-    return main(["track", *map(str, arguments)])
+    model = [] if "--model" in arguments else ["--model", "colors"]
+    return main(["track", *map(str, arguments), *model])
 
 
 def test_a_drive_is_tracked_and_everything_is_written(world, tmp_path, capsys):
@@ -134,12 +131,10 @@ def test_tiles_beside_the_table_are_found(tmp_path, capsys):
             path = tmp_path / "overhead" / "images" / "19" / str(x + j) / f"{y + i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image[256 * i : 256 * i + 256, 256 * j : 256 * j + 256]).save(path)
-    zoom = ColorNetwork()
-    zoom.gsd = reference.gsd
-    Localizer.from_pretrained = classmethod(lambda *_, **__: Localizer(zoom, device="cpu"))
+    save_model(ColorNetwork(gsd=reference.gsd), "fine")
     # cells of the tiles are as many metres wide as they are, so steps are shorter
     table = write_drive(tmp_path, reference=reference, step=8.0 * 4 * reference.gsd / 2.0)
-    assert run(table, "--json") == 0
+    assert run(table, "--json", "--model", "fine") == 0
 
     assert json.loads(capsys.readouterr().out)["error"]["last"] < 1.0
 
@@ -200,9 +195,9 @@ def test_a_damaged_picture_is_named(world, tmp_path, capsys):
     assert "frame 2 (2.png): " in capsys.readouterr().err
 
 
-def test_the_measurement_compares_tracks_with_single_pictures(tmp_path, capsys, monkeypatch):
+@pytest.mark.slow
+def test_the_measurement_compares_tracks_with_single_pictures(tmp_path, capsys):
     """An untrained network on drives through a synthetic town: figures follow from the errors."""
-    monkeypatch.undo()
     torch.manual_seed(0)
     sizes = {"overhead_size": [256, 256], "street_size": [128, 512]}
     save_model(create_model("geometric-tiny", **sizes), tmp_path / "model")

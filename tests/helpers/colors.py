@@ -43,18 +43,19 @@ class ColorNetwork(LocalizationModel):
         sharpness: Log-likelihood falls by a half at so many cells (and headings of 1/256 turn,
             eight times as many).
         period: Rows look alike every so many cells; 0: never.
+        gsd: Metres per pixel of overhead images.
     """
 
     searches_headings = True
     cell = 4
     joint_radius = 3
 
-    def __init__(self, sharpness: float = 1.5, period: int = 0) -> None:
+    def __init__(self, sharpness: float = 1.5, period: int = 0, gsd: float = GSD) -> None:
         super().__init__()
         self.overhead_size = (128, 128)
         self.street_size = (8, 32)
         self.street_extent = (90.0, 360.0)
-        self.gsd = GSD
+        self.gsd = gsd
         self.guidance = "none"
         self.channels = tuple(NYC.channels)
         self.sharpness = sharpness
@@ -110,6 +111,9 @@ class ColorNetwork(LocalizationModel):
     def log_posterior(self, prediction: Prediction) -> Tensor:
         scores = prediction.heatmap[:, 0]
         return scores.flatten(1).log_softmax(dim=1).view_as(scores)
+
+    def config(self) -> dict[str, Any]:
+        return {"sharpness": self.sharpness, "period": self.period, "gsd": self.gsd}
 
 
 class FlatNetwork(ColorNetwork):

@@ -75,4 +75,4 @@ class ColourModel(LocalizationModel):
         return prediction.heatmap.flatten(1).log_softmax(1).view_as(prediction.heatmap)[:, 0]
 
     def config(self) -> dict[str, Any]:
-        return {"gsd": self.gsd}
+        return {"gsd": self.gsd, "guidance": self.guidance}
