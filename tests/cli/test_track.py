@@ -18,11 +18,13 @@ from helpers.colors import (
     ColorNetwork,
     FlatNetwork,
     drive,
-    overhead_image,
     street_image,
     write_overhead,
+    write_tiles,
 )
 
+TILE = (154_400, 197_000)
+CORNER = GeoReference.from_tile(19, *TILE, 256, 256)
 STEPS = [(8.0, 10.0)] * 5
 POSES = drive(80.5, 40.5, 20.0, STEPS)
 
@@ -122,15 +124,8 @@ def test_start_and_heading_are_passed_on(world, capsys):
 
 
 def test_tiles_beside_the_table_are_found(tmp_path, capsys):
-    x, y = 154_400, 197_000
-    image = overhead_image(128)
-    corner = GeoReference.from_tile(19, x, y, 256, 256)
-    reference = GeoReference(corner.crs, corner.transform, 512, 512)
-    for i in range(2):
-        for j in range(2):
-            path = tmp_path / "overhead" / "images" / "19" / str(x + j) / f"{y + i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image[256 * i : 256 * i + 256, 256 * j : 256 * j + 256]).save(path)
+    reference = GeoReference(CORNER.crs, CORNER.transform, 512, 512)
+    write_tiles(tmp_path / "overhead" / "images", 2, TILE)
     save_model(ColorNetwork(gsd=reference.gsd), "fine")
     # cells of the tiles are as many metres wide as they are, so steps are shorter
     table = write_drive(tmp_path, reference=reference, step=8.0 * 4 * reference.gsd / 2.0)

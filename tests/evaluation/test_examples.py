@@ -35,9 +35,7 @@ FRAMES = {
 
 
 def network(size: int = 64, guidance: str = "predicted") -> ColourModel:
-    model = ColourModel(overhead_size=(size, size), guidance=guidance)
-    model.anchor = torch.nn.Parameter(torch.zeros(()))  # its device
-    return model.eval()
+    return ColourModel(overhead_size=(size, size), guidance=guidance).eval()
 
 
 def world(folder: Path, transform: Affine, heading: float = 0.0) -> tuple[Path, Path, Sample]:

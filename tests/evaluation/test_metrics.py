@@ -9,10 +9,14 @@ import torch
 from cvsegguide.evaluation.baselines import CENTRE, PRIOR, UNIFORM, Baselines, fit_prior
 from cvsegguide.evaluation.bootstrap import percentile_interval
 from cvsegguide.evaluation.position import HeadingError, PositionError
-from cvsegguide.evaluation.posterior import PosteriorScores, RegionScores, read_posterior
+from cvsegguide.evaluation.posterior import (
+    PosteriorReading,
+    PosteriorScores,
+    RegionScores,
+    read_posterior,
+)
 from cvsegguide.evaluation.segmentation import LandCoverScores
 from cvsegguide.evaluation.streaming import error_figures
-from cvsegguide.inference.regions import rank_at, regions
 
 
 def test_position_error_in_metres() -> None:
@@ -82,7 +86,7 @@ def test_reading_a_posterior() -> None:
     # Half the mass is in two pixels, 90 % in three; a pixel has 4 square metres.
     assert reading.hdr_area_m2.tolist() == [[8.0, 12.0]]
     metric = PosteriorScores()
-    metric.update(reading, 4)
+    metric.update(reading, 4, torch.zeros(1))
     figures = metric.compute()
     assert figures["hdr50_coverage"] == 0.0
     assert figures["hdr90_coverage"] == 1.0
@@ -103,22 +107,11 @@ def test_coverage_of_a_calibrated_posterior() -> None:
     drawn = torch.multinomial(log.exp().flatten(), 4000, replacement=True, generator=generator)
     position = torch.stack([drawn // 16, drawn % 16], 1) + 0.5
     metric = PosteriorScores()
-    metric.update(read_posterior(log.expand(4000, 16, 16), position, torch.ones(4000)), 256)
+    reading = read_posterior(log.expand(4000, 16, 16), position, torch.ones(4000))
+    metric.update(reading, 256, torch.zeros(4000))
     figures = metric.compute()
     assert figures["hdr50_coverage"] == pytest.approx(0.5, abs=0.03)
     assert figures["hdr90_coverage"] == pytest.approx(0.9, abs=0.02)
-
-
-def test_region_of_the_camera() -> None:
-    posterior = np.zeros((64, 64))
-    posterior[8:12, 8:12] = 0.7 / 16
-    posterior[40:44, 50:54] = 0.3 / 16
-    found = regions(posterior)
-    # The regions divide the 90 % set, so the second has what is left of it.
-    assert [region.probability for region in found] == pytest.approx([0.7, 0.2], abs=0.02)
-    assert rank_at(found, posterior.shape, 10.5, 9.5) == 1
-    assert rank_at(found, posterior.shape, 41.5, 51.5) == 2
-    assert rank_at(found, posterior.shape, 63.9, 0.0) == 0
 
 
 def test_region_scores() -> None:
@@ -174,18 +167,6 @@ def test_groups_are_drawn_whole() -> None:
     assert high.tolist() == [6.0, 6.0]
 
 
-def test_groups_of_one_are_samples() -> None:
-    values = np.sort(np.random.default_rng(1).exponential(size=40))
-
-    def mean(indices: np.ndarray) -> float:
-        return float(values[indices].mean())
-
-    low, high = percentile_interval(mean, 40)
-    assert percentile_interval(mean, np.arange(40)) == (low, high)
-    figures = error_figures(values, resamples=1000)
-    assert (figures["mean_low"], figures["mean_high"]) == pytest.approx((low, high), rel=1e-12)
-
-
 def test_figures_of_several_runs_are_means_of_theirs() -> None:
     errors = np.array([[1.0, 2.0, 3.0, 10.0], [3.0, 4.0, 5.0, 20.0]])
     figures = error_figures(errors, (5.0,), 1000)
@@ -237,11 +218,11 @@ def test_baselines_without_land_cover() -> None:
 
 
 def test_the_error_without_the_most_uncertain_fifth() -> None:
-    from cvsegguide.evaluation.posterior import SelectiveError
-
-    metric = SelectiveError()
-    metric.update(torch.tensor([1.0, 20.0, 2.0]), torch.tensor([5.0, 90.0, 4.0]))
-    metric.update(torch.tensor([3.0, 4.0]), torch.tensor([80.0, 6.0]))
+    metric = PosteriorScores()
+    for errors, areas in (([1.0, 20.0, 2.0], [5.0, 90.0, 4.0]), ([3.0, 4.0], [80.0, 6.0])):
+        area = torch.tensor(areas)
+        reading = PosteriorReading(area, area, area, torch.stack([area, area], dim=1))
+        metric.update(reading, 4, torch.tensor(errors))
     found = metric.compute()
     assert found["mean_certain"] == pytest.approx((1 + 2 + 3 + 4) / 4)
     assert found["mean_certain_share"] == pytest.approx(2.5 / 6.0)

@@ -26,9 +26,7 @@ SIZE = 64
 
 @pytest.fixture
 def model() -> ColourModel:
-    model = ColourModel()
-    model.anchor = torch.nn.Parameter(torch.zeros(()))  # its device
-    return model.eval()
+    return ColourModel().eval()
 
 
 @pytest.fixture

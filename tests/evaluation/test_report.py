@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -48,7 +47,6 @@ def run(tmp_path_factory):
     """Figures of a colour model on tiny pairs, with the table, the data set and the model."""
     folder = tmp_path_factory.mktemp("run")
     model = ColourModel(overhead_size=(32, 32), street_size=(8, 32))
-    model.anchor = torch.nn.Parameter(torch.zeros(()))
     dataset = TinyPairs(length=9)
     evaluator = Evaluator(model.channels)
     rows = [measure(model, evaluator, collate([dataset[index]]))[0] for index in range(9)]
@@ -166,28 +164,6 @@ def test_choices(run) -> None:
     assert len(ranked_ids(table, 2, 1)) == 3
 
 
-def test_a_picture_of_the_worst_case_stays_small(run) -> None:
-    """Noise compresses worst."""
-    figures, table, _, model = run
-
-    class Noise(TinyPairs):
-        def __getitem__(self, index):
-            generator = torch.Generator().manual_seed(index)
-            sample = super().__getitem__(index)
-            size = (3, 256, 256)
-            return replace(
-                sample, overhead=torch.rand(size, generator=generator),
-                street=torch.rand(3, 128, 512, generator=generator), landcover=None,
-            )  # fmt: skip
-
-    model.overhead_size, keep = (256, 256), model.overhead_size
-    try:
-        pictures = draw_pictures(figures, table, Noise(length=9), model)
-    finally:
-        model.overhead_size = keep
-    assert sum(len(picture.content) for picture in pictures) * 4 / 3 < 2_900_000
-
-
 FIGURES = {
     "position": {
         "mean": 5.81, "mean_low": 2.02, "mean_high": 10.19, "median": 1.25, "p25": 0.5, "p75": 3.5,
@@ -206,13 +182,12 @@ def widest(table: tuple[list[str], list[list[str]]]) -> int:
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_nothing_is_cut(width: int) -> None:
-    """A narrow terminal gets a line a figure, and a wide one everything."""
+    """A narrow terminal gets a line a figure, a wide one everything."""
     table = position_table(FIGURES)
     head, rows = fit_table(table, width)
     assert widest((head, rows)) <= width
     figures = {name: cells[0] for name, *cells in rows}
-    if width >= 140:
-        figures = dict(zip(head, rows[0], strict=True))
-    assert (figures["mean m"], figures["within 1 m %"]) == ("5.81", "43.0")
+    assert figures["mean m"] == "5.81 [2.02, 10.19]"
+    assert figures["within 1 m %"] == "43.0"
     assert fit_table(table, 250) == table
     assert table[1][0][1] == "5.81 [2.02, 10.19]"

@@ -17,8 +17,8 @@ from PIL import Image
 from cvsegguide.cli.main import main
 from cvsegguide.data.configurations import read_configuration
 from cvsegguide.errors import ConfigurationError
-from cvsegguide.experiments.ablation import Plan, TestSet, check_rows
-from cvsegguide.experiments.ablation_report import compare, summarise
+from cvsegguide.experiments.ablation import Plan, check_rows
+from cvsegguide.experiments.ablation_report import compare
 from cvsegguide.experiments.ablation_runs import Processes, Stopped, evaluations
 from cvsegguide.experiments.ablation_table import read_table
 from cvsegguide.models.backbones.convolutional import has_lite0_weights
@@ -151,9 +151,8 @@ def test_several_trees_are_read_as_the_configured_one() -> None:
 
 
 def test_headings_are_asked_of_networks_that_can_answer() -> None:
-    tests = [TestSet("one", ())]
     headings = ["known", "5", "unknown"]
-    plan = Plan(base(), read_table("geometric"), tests=tests, headings=headings, steps=1)
+    plan = Plan(base(), read_table("geometric"), tests={"one": ()}, headings=headings, steps=1)
     folders = [place for *_, place in evaluations(plan, searching=True)]
     assert folders == ["test/one-known", "test/one-5", "test/one-unknown"]
     assert [place for *_, place in evaluations(plan, searching=False)] == folders[:2]
@@ -199,17 +198,6 @@ def test_faults_of_plans(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
         assert main(["ablate", "--steps", "1", "--out", str(tmp_path / "out"), *command]) == 2
         assert message in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_figures_of_several_seeds() -> None:
-    errors = np.array([[1.0, 2.0, 3.0, 10.0], [3.0, 4.0, 5.0, 20.0]])
-    figures = summarise(errors)
-    assert figures["mean"] == pytest.approx(6.0)
-    assert figures["median"] == pytest.approx((2.5 + 4.5) / 2)
-    assert figures["recall_5m"] == pytest.approx(6 / 8)
-    assert figures["mean_of_seeds"] == [4.0, 8.0]
-    # Samples are drawn, with all their seeds: no interval is wider than the samples' own means.
-    assert 2.0 <= figures["mean_low"] < 6.0 < figures["mean_high"] <= 15.0
 
 
 def test_comparisons_are_paired() -> None:
@@ -271,7 +259,7 @@ def test_ablate(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert known["rows"][0]["mean"] == pytest.approx(full)
     assert known["rows"][1]["mean_difference"]["value"] == pytest.approx(mst - full)
     text = (out / "ablation.md").read_text()
-    assert "here, heading unknown: mean m" in text
+    assert "## here, heading unknown (4 street views" in text
     assert "| full-0 | network_arguments: " in text
     assert "Command: `cvsegguide ablate --table " in text
     with Image.open(out / "ablation.png") as image:

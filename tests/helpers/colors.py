@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -165,3 +166,13 @@ def write_overhead(path: Path, reference: GeoReference | None = UTM) -> Path:
     ) as dataset:  # fmt: skip
         dataset.write(image.transpose(2, 0, 1))
     return path
+
+
+def write_tiles(folder: Path, side: int, corner: tuple[int, int] = (154_400, 197_000)) -> None:
+    """A world of ``side`` x ``side`` map tiles of 64 cells each, in ``folder/19/x/y.png``."""
+    image = overhead_image(64 * side)
+    for i in range(side):
+        for j in range(side):
+            path = folder / "19" / str(corner[0] + j) / f"{corner[1] + i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[256 * i :, 256 * j :][:256, :256]).save(path)

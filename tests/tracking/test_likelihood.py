@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from cvsegguide.models.geometric.network import GeometricModel
 from cvsegguide.tracking.belief import Box
 from cvsegguide.tracking.encoding import EncodedMosaic
 from cvsegguide.tracking.likelihood import JointLikelihood
 from cvsegguide.tracking.mosaic import open_mosaic
-from helpers.colors import ColorNetwork, overhead_image, street_image
+from helpers.colors import ColorNetwork, overhead_image, street_image, write_tiles
 
 CPU = torch.device("cpu")
 
@@ -58,14 +57,18 @@ def test_cells_beyond_the_imagery_are_not_known():
     assert not known[:, 30:].any()
 
 
-def test_the_geometric_network_scores_a_window_as_it_scores_a_tile():
-    """One tile that is all there is: blocks are that tile, and the scores its own."""
+@pytest.fixture
+def model():
     torch.manual_seed(0)
-    model = GeometricModel(
+    return GeometricModel(
         overhead_size=(128, 128), street_size=(32, 128), features=8, template_radius=10.0,
         overhead_widths=(8, 16, 16), overhead_depths=(0, 0, 0), street_widths=(8, 16, 16),
         street_depths=(0, 0, 0),
     ).eval()  # fmt: skip
+
+
+def test_the_geometric_network_scores_a_window_as_it_scores_a_tile(model):
+    """One tile that is all there is: blocks are that tile, and the scores its own."""
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (64, 64, 3), np.uint8)
     view = random.integers(1, 256, (32, 128, 3), np.uint8)
@@ -90,14 +93,8 @@ def test_the_geometric_network_scores_a_window_as_it_scores_a_tile():
     torch.testing.assert_close(part, expected[:, 3:9, 2:14], atol=2e-2, rtol=1e-2)
 
 
-def test_turning_the_street_view_turns_the_scores():
+def test_turning_the_street_view_turns_the_scores(model):
     """A panorama rolled by a quarter is one taken at another heading."""
-    torch.manual_seed(0)
-    model = GeometricModel(
-        overhead_size=(128, 128), street_size=(32, 128), features=8, template_radius=10.0,
-        overhead_widths=(8, 16, 16), overhead_depths=(0, 0, 0), street_widths=(8, 16, 16),
-        street_depths=(0, 0, 0),
-    ).eval()  # fmt: skip
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (96, 96, 3), np.uint8)
     view = random.integers(1, 256, (32, 128, 3), np.uint8)  # centre looks to the heading
@@ -122,11 +119,9 @@ class Known(ColorNetwork):
 
 def test_places_without_data_are_told_to_the_network_and_impossible(tmp_path):
     """Two map tiles that touch at a corner."""
-    image = overhead_image(128)
-    for i, j in ((0, 0), (1, 1)):
-        path = tmp_path / "19" / str(154_400 + j) / f"{197_000 + i}.png"
-        path.parent.mkdir(parents=True)
-        Image.fromarray(image[256 * i : 256 * i + 256, 256 * j : 256 * j + 256]).save(path)
+    write_tiles(tmp_path, 2)
+    for x, y in ((154_401, 197_000), (154_400, 197_001)):
+        (tmp_path / "19" / str(x) / f"{y}.png").unlink()
     with open_mosaic(tmp_path, 0.2262) as mosaic, torch.inference_mode():
         likelihood = JointLikelihood(Known(), mosaic, CPU, 64.0)
         view = street_image(20, 20, 0)

@@ -14,9 +14,6 @@ def test_a_quarter_circle_ends_a_radius_ahead_and_a_radius_to_the_side():
 
     assert (right.forward, right.left) == pytest.approx((10.0, -10.0))
     assert (left.forward, left.left) == pytest.approx((10.0, 10.0))
-
-
-def test_an_arc_without_a_turn_is_straight():
     assert Motion.arc(7.0) == Motion(7.0, 0.0, 0.0)
 
 

@@ -44,18 +44,14 @@ def test_what_is_said(result):
     assert labels.index("E\n90°") - labels.index("N\n0°") == 2
 
 
-def test_the_scale_bar_is_to_scale(result):
-    figure = draw_localization(result)
-    bar = next(line for line in figure.axes[0].lines if line.get_linewidth() == 3)
-    left, right = bar.get_xdata()
-    assert (right - left) * result.pixel_size[1] == pytest.approx(10.0)
-
-
-def test_the_marks_stand_where_they_should(result):
-    figure = draw_localization(result, truth=(10.0, 50.0))
-    points = {line.get_label(): line.get_xydata()[0] for line in figure.axes[0].lines}
+def test_marks_and_scale_bar_stand_where_they_should(result):
+    lines = draw_localization(result, truth=(10.0, 50.0)).axes[0].lines
+    points = {line.get_label(): line.get_xydata()[0] for line in lines}
     assert tuple(points["estimate"]) == (result.col, result.row)
     assert tuple(points["truth"]) == (50.0, 10.0)
+    bar = next(line for line in lines if line.get_linewidth() == 3)
+    left, right = bar.get_xdata()
+    assert (right - left) * result.pixel_size[1] == pytest.approx(10.0)
 
 
 def test_unknown_things_are_not_invented():

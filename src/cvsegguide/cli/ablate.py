@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.console import note, settings, show
     from cvsegguide.data.configurations import read_configuration
     from cvsegguide.evaluation.report import print_table
-    from cvsegguide.evaluation.sources import open_entries
+    from cvsegguide.evaluation.sources import configured_entries, open_entries
     from cvsegguide.experiments import ablation, ablation_report
     from cvsegguide.experiments.ablation_runs import run_rows
     from cvsegguide.experiments.ablation_table import read_table
@@ -94,12 +94,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(f"the table '{table.name}' names none", parameter="config")
     base = read_configuration(config)
     changes = given(arguments, *_CHANGES)
-    tests = [ablation.find_test_set(option) for option in arguments.test or []]
+    tests = ablation.find_test_sets(arguments.test or [])
+    if not tests:
+        tests = {"test": configured_entries(config, base, arguments.root, "test")}
     out = Path(arguments.out)
     plan = ablation.Plan(
         base=base,
         table=table.choose(arguments.rows),
-        tests=tests or [ablation.configured_test_set(base, arguments.root)],
+        tests=tests,
         changes={_CHANGES[name]: value for name, value in changes.items()},
         augmentation=not arguments.no_augmentation,
         features=out / "features",
@@ -116,8 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
         if settings.json:
             show(content)
         else:
-            title = "Ablation (95 % bootstrap intervals in brackets)"
-            print_table(title, ablation_report.overview(content))
+            for title, rows in ablation_report.tables(content).items():
+                print_table(title, rows)
             print(f"written to {out / 'ablation.md'}, .json and .png")
     finally:
         if failed:

@@ -30,15 +30,13 @@ class Baselines(SampleMetric):
 
     Args:
         ids: Land-cover ids that may occur.
-        thresholds: Metres of the recalls.
     """
 
     columns = ("rows", "moments")
 
-    def __init__(self, ids: Sequence[int], thresholds: Sequence[float] = RECALL_THRESHOLDS) -> None:
+    def __init__(self, ids: Sequence[int]) -> None:
         super().__init__()
         self.ids = tuple(ids)
-        self.thresholds = tuple(thresholds)
 
     def update(
         self,
@@ -92,7 +90,7 @@ class Baselines(SampleMetric):
 
         def errors(estimate: NDArray[np.float64], chosen: NDArray[np.bool_]) -> dict[str, float]:
             distance = np.linalg.norm(estimate - truth[chosen], axis=1) * gsd[chosen]
-            return error_figures(distance, self.thresholds, RESAMPLES)
+            return error_figures(distance, RECALL_THRESHOLDS, RESAMPLES)
 
         every = np.ones(len(table), bool)
         result = {CENTRE: errors(size / 2, every), UNIFORM: errors(guess, every)}

@@ -15,7 +15,6 @@ from cvsegguide.evaluation.position import HeadingError, PositionError
 from cvsegguide.evaluation.posterior import (
     PosteriorScores,
     RegionScores,
-    SelectiveError,
     read_posterior,
 )
 from cvsegguide.evaluation.segmentation import LandCoverScores
@@ -56,7 +55,6 @@ class Evaluator(nn.Module):
         self.position = PositionError(resamples=RESAMPLES if full else 0)
         self.heading = HeadingError()
         self.posterior = PosteriorScores()
-        self.selective = SelectiveError()
         self.landcover = LandCoverScores(channels)
         self.regions = RegionScores()
         self.baselines = Baselines(scheme.ids)
@@ -82,8 +80,7 @@ class Evaluator(nn.Module):
         estimate = estimate_position(log_posterior)
         self.position.update(estimate, batch.position, batch.gsd, batch.heading)
         reading = read_posterior(log_posterior, batch.position, batch.gsd)
-        self.posterior.update(reading, height * width)
-        self.selective.update(self.position.last("error"), reading.hdr_area_m2[:, -1])
+        self.posterior.update(reading, height * width, self.position.last("error"))
         if prediction.landcover is not None and target is not None:
             self.landcover.update(prediction.landcover, target)
         columns: dict[str, list[Any]] = {
@@ -133,7 +130,7 @@ class Evaluator(nn.Module):
 
     @staticmethod
     def _coordinates(batch: Batch, estimate: Tensor, size: tuple[int, int]) -> dict[str, list[Any]]:
-        places: list[tuple[Any, Any]] = []
+        places: list[tuple[float | None, float | None]] = []
         for reference, bounds, (row, col) in zip(
             _references(batch), batch.bounds, estimate.tolist(), strict=True
         ):
@@ -142,11 +139,9 @@ class Evaluator(nn.Module):
             if reference is None:
                 places.append((None, None))
             else:
-                places.append(reference.resized(*size).rowcol_to_lonlat(row, col))
-        return {
-            name: [None if place[axis] is None else float(place[axis]) for place in places]
-            for axis, name in enumerate(("lon", "lat"))
-        }
+                lon, lat = reference.resized(*size).rowcol_to_lonlat(row, col)
+                places.append((float(lon), float(lat)))
+        return {"lon": [lon for lon, _ in places], "lat": [lat for _, lat in places]}
 
     def compute(self) -> dict[str, Any]:
         """Figures by group: ``position``, ``heading``, ``posterior``, ``regions``, ``landcover``
@@ -155,7 +150,7 @@ class Evaluator(nn.Module):
         result: dict[str, Any] = {"position": self.position.compute()}
         if self.heading.update_called:
             result["heading"] = self.heading.compute()
-        result["posterior"] = {**self.posterior.compute(), **self.selective.compute()}
+        result["posterior"] = self.posterior.compute()
         if self.full:
             result["regions"] = self.regions.compute()
         result["landcover"] = self.landcover.compute()
@@ -205,7 +200,7 @@ def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 def measure(model: LocalizationModel, evaluator: Evaluator, batch: Batch) -> list[Row]:
     """Localise a batch with a network in evaluation mode and add it to the figures."""
-    device = next(model.parameters()).device
+    device = next(model.parameters(), torch.empty(0)).device
     batch = batch.to(device)
     with torch.inference_mode():
         prediction = predict(

@@ -1,5 +1,6 @@
 """Single samples with what models make of them: the matter of figures and reports."""
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,6 @@ import torch
 
 from cvsegguide.data.sample import Sample, collate
 from cvsegguide.errors import ConfigurationError
-from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.geo import GeoReference, wrap_degrees
 from cvsegguide.inference.example import Example, to_picture, up_azimuth
 from cvsegguide.inference.network import class_ids_of_channels
@@ -44,11 +44,11 @@ def answer(
     """
     if tuple(sample.overhead.shape[1:]) != tuple(model.overhead_size):
         return _resampled(model, sample, name, heading_error)
-    device = next(model.parameters()).device
+    device = next(model.parameters(), torch.empty(0)).device
     batch = collate([sample]).to(device)
     if model.guidance == "truth" and batch.landcover is None:
         raise ConfigurationError(f"model {name} is guided by true land cover, and there is none")
-    assumed = sample.heading + _compass_error(sample, heading_error)
+    assumed = sample.heading + float(compass_errors([sample.id], heading_error)[0])
     search = heading_grid(heading_error, device) if model.searches_headings else None
     with torch.inference_mode():
         prediction = predict(
@@ -94,14 +94,16 @@ def _resampled(
 ) -> Localization:
     from cvsegguide.inference.localizer import Localizer
 
-    localizer = Localizer(model, device=next(model.parameters()).device, name=name)
+    localizer = Localizer(model, device=next(model.parameters(), torch.empty(0)).device, name=name)
     truth = None
     if model.guidance == "truth" and sample.landcover is not None:
         truth = sample.landcover.numpy()
     return localizer.localize(
         _aerial(sample),
         to_picture(sample.street),
-        heading=sample.heading + _compass_error(sample, heading_error) + up_azimuth(sample),
+        heading=sample.heading
+        + float(compass_errors([sample.id], heading_error)[0])
+        + up_azimuth(sample),
         heading_error=heading_error if model.searches_headings else 0.0,
         fov=sample.fov,
         landcover=truth,
@@ -119,5 +121,11 @@ def _aerial(sample: Sample) -> Overhead:
     return Overhead(image, valid, reference, sample.gsd, sample.id)
 
 
-def _compass_error(sample: Sample, largest: float) -> float:
-    return float(compass_errors([sample.id], largest)[0]) if largest else 0.0
+def compass_errors(names: Sequence[str], largest: float) -> torch.Tensor:
+    """The compass that validation and tests simulate.
+
+    Returns:
+        ``(B,)`` degrees evenly from ``[-largest, largest]``, a function of the samples' names.
+    """
+    shares = [zlib.crc32(name.encode()) / 2**32 for name in names]
+    return (torch.tensor(shares) * 2.0 - 1.0) * largest

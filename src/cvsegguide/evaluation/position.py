@@ -1,7 +1,5 @@
 """Position and heading errors as streaming metrics."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,15 +11,13 @@ class PositionError(SampleMetric):
     """Distance between estimated and true position, in metres on the ground.
 
     Args:
-        thresholds: Metres of the recalls.
         resamples: Bootstrap resamples behind the 95 % intervals; 0 for none.
     """
 
     columns = ("error", "lateral", "longitudinal")
 
-    def __init__(self, thresholds: Sequence[float] = RECALL_THRESHOLDS, resamples: int = 0) -> None:
+    def __init__(self, resamples: int = 0) -> None:
         super().__init__()
-        self.thresholds = tuple(thresholds)
         self.resamples = resamples
 
     def update(
@@ -50,12 +46,10 @@ class PositionError(SampleMetric):
         and the same as ``lateral_`` and ``longitudinal_`` where directions are known (without
         count and intervals)."""
         error = self.column("error")
-        result = {
-            "count": float(len(error)),
-            **error_figures(error, self.thresholds, self.resamples),
-        }
+        result = {"count": float(len(error))}
+        result |= error_figures(error, RECALL_THRESHOLDS, self.resamples)
         for name in ("lateral", "longitudinal"):
-            figures = error_figures(self.column(name), self.thresholds)
+            figures = error_figures(self.column(name), RECALL_THRESHOLDS)
             result.update({f"{name}_{key}": value for key, value in figures.items()})
         return result
 

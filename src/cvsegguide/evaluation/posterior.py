@@ -1,7 +1,6 @@
 """Is the posterior right, and is it calibrated? Streaming metrics of probability maps."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,6 @@ HDR_LEVELS = (0.5, 0.9)
 
 RANKS = (1, 3, 5)
 """Ranks at which a region may hit."""
-
 
 IMPOSSIBLE = -math.log(torch.finfo(torch.float32).tiny)
 """Nats of an event of probability 0, so that means stay finite: 87.3."""
@@ -52,9 +50,7 @@ def log_at(log_posterior: Tensor, position: Tensor) -> Tensor:
     return log_posterior.flatten(1).float().gather(1, index)[:, 0]
 
 
-def read_posterior(
-    log_posterior: Tensor, position: Tensor, gsd: Tensor, levels: Sequence[float] = HDR_LEVELS
-) -> PosteriorReading:
+def read_posterior(log_posterior: Tensor, position: Tensor, gsd: Tensor) -> PosteriorReading:
     """Read off ``(B, H, W)`` log-posteriors at ``(B, 2)`` positions (row, col in pixels)."""
     nll = -log_at(log_posterior, position)
     nll = torch.where(nll.isposinf(), IMPOSSIBLE, nll)
@@ -62,83 +58,51 @@ def read_posterior(
     p_true = (-nll).exp()
     mass_above = torch.where(probability > p_true[:, None], probability, 0.0).sum(dim=1)
     cumulative = probability.sort(dim=1, descending=True).values.cumsum(dim=1)
-    # The last entry is 1 up to rounding, so that a level of 1 would still find a set.
-    counts = [
-        (cumulative < level).sum(dim=1).clamp(max=probability.shape[1] - 1) + 1 for level in levels
-    ]
+    counts = [(cumulative < level).sum(dim=1) + 1 for level in HDR_LEVELS]
     area = torch.stack(counts, dim=1) * gsd.float().square()[:, None]
     return PosteriorReading(p_true, nll, mass_above, area)
 
 
 class PosteriorScores(SampleMetric):
-    """Negative log-likelihood, and area and coverage of highest-density sets.
+    """Likelihood, area and coverage of highest-density sets, and errors where a posterior is sure.
 
-    A calibrated posterior's 90 % set holds 90 % of the cameras; a sharp one's is small.
-
-    Args:
-        levels: Masses of the sets.
+    A calibrated posterior's 90 % set holds 90 % of the cameras; a sharp one's is small. Without the
+    samples whose widest set is largest, the error of a posterior that knows when it is wrong is
+    smaller.
     """
 
-    columns = ("nll", "uniform", "above", "area")
+    columns = ("nll", "uniform", "above", "area", "error")
 
-    def __init__(self, levels: Sequence[float] = HDR_LEVELS) -> None:
-        super().__init__()
-        self.levels = tuple(levels)
-
-    def update(self, reading: PosteriorReading, pixels: int) -> None:
-        """Add the readings of B posteriors over ``pixels`` pixels each."""
+    def update(self, reading: PosteriorReading, pixels: int, error: Tensor) -> None:
+        """Add the readings of B posteriors over ``pixels`` pixels each, and ``(B,)`` errors (m)."""
         self.add(
             nll=reading.nll,
             uniform=torch.full_like(reading.nll, math.log(pixels)),
             above=reading.mass_above,
             area=reading.hdr_area_m2,
+            error=error,
         )
 
     def compute(self) -> dict[str, float]:
         """``nll`` and ``nll_gain`` (nats, the gain over a uniform posterior),
-        ``hdr{percent}_area_m2`` (median), ``hdr{percent}_coverage``; empty without samples."""
+        ``hdr{percent}_area_m2`` (median), ``hdr{percent}_coverage``; ``mean_certain`` and
+        ``median_certain`` (m) without the most uncertain fifth, and ``mean_certain_share``: that
+        mean as a share of the mean over all. Empty without samples."""
         nll = self.column("nll")
         if not len(nll):
             return {}
-        above, areas = self.column("above"), self.column("area")
+        above, areas, error = self.column("above"), self.column("area"), self.column("error")
         gain = self.column("uniform") - nll
         result = {"nll": float(nll.mean()), "nll_gain": float(gain.mean())}
-        for index, level in enumerate(self.levels):
+        for index, level in enumerate(HDR_LEVELS):
             name = f"hdr{level * 100:g}"
             result[f"{name}_area_m2"] = float(np.sort(areas[:, index])[len(areas) // 2])
             result[f"{name}_coverage"] = float((above < level).mean())
-        return result
-
-
-class SelectiveError(SampleMetric):
-    """Does the posterior know when it is wrong? The error without the most uncertain samples.
-
-    Uncertainty is the area of the widest highest-density set that is reported.
-
-    Args:
-        dropped: Share of the samples that is left out.
-    """
-
-    columns = ("error", "uncertainty")
-
-    def __init__(self, dropped: float = 0.2) -> None:
-        super().__init__()
-        self.dropped = dropped
-
-    def update(self, error: Tensor, uncertainty: Tensor) -> None:
-        """Add ``(B,)`` errors and uncertainties."""
-        self.add(error=error, uncertainty=uncertainty)
-
-    def compute(self) -> dict[str, float]:
-        """``mean_certain`` and ``median_certain`` (m): over the samples that are kept; and
-        ``mean_certain_share``: that mean as a share of the mean over all."""
-        error = self.column("error")
-        kept = math.ceil(len(error) * (1.0 - self.dropped) - 1e-9)
-        if not kept:
-            return {}
-        certain = np.sort(error[self.column("uncertainty").argsort(kind="stable")[:kept]])
+        kept = math.ceil(0.8 * len(error) - 1e-9)
+        certain = np.sort(error[areas[:, -1].argsort(kind="stable")[:kept]])
         mean = float(certain.mean())
         return {
+            **result,
             "mean_certain": mean,
             "median_certain": float(certain[(kept - 1) // 2]),
             "mean_certain_share": mean / max(float(error.mean()), 1e-12),
@@ -146,17 +110,9 @@ class SelectiveError(SampleMetric):
 
 
 class RegionScores(SampleMetric):
-    """Hit rate of ranked regions, and probability of the true one.
-
-    Args:
-        ranks: A hit at rank k: the camera stands in one of the k likeliest regions.
-    """
+    """Hit rate of ranked regions, and probability of the true one."""
 
     columns = ("rank", "mass")
-
-    def __init__(self, ranks: Sequence[int] = RANKS) -> None:
-        super().__init__()
-        self.ranks = tuple(ranks)
 
     def update(self, rank: Tensor, probability: Tensor) -> None:
         """Add B samples.
@@ -169,9 +125,10 @@ class RegionScores(SampleMetric):
         self.add(rank=rank, mass=probability)
 
     def compute(self) -> dict[str, float]:
-        """``hit_{k}`` and ``true_mass`` (mean); empty without samples."""
+        """``hit_{k}``, the camera stands in one of the k likeliest regions, and ``true_mass``
+        (mean); empty without samples."""
         rank = self.column("rank")
         if not len(rank):
             return {}
-        hits = {f"hit_{k}": float(((rank >= 1) & (rank <= k)).mean()) for k in self.ranks}
+        hits = {f"hit_{k}": float(((rank >= 1) & (rank <= k)).mean()) for k in RANKS}
         return {**hits, "true_mass": float(self.column("mass").mean())}

@@ -274,14 +274,14 @@ def print_table(title: str, table: Table) -> None:
 
 
 def fit_table(table: Table, width: int) -> Table:
-    """A table of at most ``width`` characters: without intervals, then columns as rows."""
-
-    def too_wide() -> bool:
-        return 1 + sum(max(map(len, column)) + 3 for column in zip(*lines, strict=True)) > width
-
-    lines = [table[0], *table[1]]
-    if too_wide():
-        lines = [[cell.partition(" [")[0] for cell in line] for line in lines]
-    if too_wide():
-        lines = [list(line) for line in zip(*lines, strict=True)]
+    """A table of at most ``width`` characters: on its side, without intervals, or both."""
+    whole = [table[0], *table[1]]
+    bare = [[cell.partition(" [")[0] for cell in line] for line in whole]
+    for lines in (whole, _turn(whole), bare, _turn(bare)):
+        if 1 + sum(max(map(len, column)) + 3 for column in zip(*lines, strict=True)) <= width:
+            break
     return lines[0], lines[1:]
+
+
+def _turn(lines: list[list[str]]) -> list[list[str]]:
+    return [list(line) for line in zip(*lines, strict=True)]

@@ -34,7 +34,10 @@ def open_dataset(
         DatasetError: What the data set finds fault with; or it is empty.
     """
     if config is not None:
-        entries = _configured(config, root, split)
+        content = read_configuration(config)
+        if split == "predict" and not (content.get("data") or {}).get("predict"):
+            split = "test"
+        entries = configured_entries(config, content, root, split)
     elif root is not None:
         entries = [recognise_dataset(Path(root))]
     else:
@@ -92,16 +95,24 @@ def recognise_dataset(root: Path) -> Entry:
     raise DatasetError(f"{root}: {fault}; name a configuration (`config`)")
 
 
-def _configured(config: str, root: str | None, split: str) -> list[Entry]:
-    data = read_configuration(config).get("data")
-    if not isinstance(data, dict):
-        raise ConfigurationError(f"{config}: has no data", parameter="config")
-    if split == "predict" and data.get("predict") is None:
-        split = "test"
-    given = data.get(split)
-    if not given:
+def configured_entries(
+    config: str, content: Mapping[str, Any], root: str | None, split: str
+) -> list[Entry]:
+    """The data sets of a configuration, under another root as ``fit`` takes it.
+
+    Args:
+        config: Its name, for messages.
+        content: What it holds.
+        root: Folder of the data, or a manifest's file; None: as configured.
+        split: ``train``, ``val``, ``test`` or ``predict``.
+
+    Raises:
+        ConfigurationError: It has none for the split.
+    """
+    data = content.get("data")
+    entries = as_list(data.get(split)) if isinstance(data, dict) else []
+    if not isinstance(data, dict) or not entries:
         raise ConfigurationError(f"{config}: has no data.{split}", parameter="config")
-    entries = as_list(given)
     if any(not isinstance(entry, dict) or "class_path" not in entry for entry in entries):
         raise ConfigurationError(f"{config}: data.{split} names no class_path", parameter="config")
     entries = [{**entry, "init_args": dict(entry.get("init_args") or {})} for entry in entries]

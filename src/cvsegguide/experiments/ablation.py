@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from cvsegguide.data.configurations import as_list, folders_below
-from cvsegguide.errors import ConfigurationError, CVSegGuideError, DatasetError
+from cvsegguide.data.configurations import as_list
+from cvsegguide.errors import ConfigurationError, CVSegGuideError
 from cvsegguide.evaluation.sources import recognise_dataset
 from cvsegguide.experiments.ablation_table import Row, Table
 from cvsegguide.training.module import LocalizationTask
@@ -57,50 +57,32 @@ def heading_error(heading: str) -> float:
     return error
 
 
-@dataclass(frozen=True)
-class TestSet:
-    """A test set: its name, and its entries as a configuration has them."""
-
-    __test__ = False  # no test of pytest's
-    name: str
-    entries: tuple[Mapping[str, Any], ...]
+TestSets = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Test sets by name: the entries of each, as a configuration has them."""
 
 
-def find_test_set(option: str) -> TestSet:
-    """``NAME=PATH`` or ``PATH``: a manifest or a folder that is recognised.
+def find_test_sets(options: Sequence[str]) -> TestSets:
+    """``NAME=PATH`` or ``PATH`` each: a manifest or a folder that is recognised.
 
     Raises:
         DatasetError: Nothing that is known lies there.
-        ConfigurationError: The name cannot be that of a folder.
+        ConfigurationError: A name cannot be that of a folder, or two test sets have it.
     """
-    name, found, path = option.partition("=")
-    if not found:
-        name, path = "", option
-    place = Path(path)
-    name = name or (place.stem if place.is_file() else place.name) or "test"
-    if not re.fullmatch(r"[\w. -]+", name):
-        raise ConfigurationError(
-            f"'{name}' of {option} cannot name a folder (NAME=PATH)", parameter="test"
-        )
-    return TestSet(name, (recognise_dataset(place),))
-
-
-def configured_test_set(base: Mapping[str, Any], root: str | None) -> TestSet:
-    """The test set of a configuration, under ``root`` as ``fit`` takes it.
-
-    Raises:
-        DatasetError: The configuration has none.
-    """
-    data = base.get("data") or {}
-    entries = deepcopy(as_list(data.get("test")))
-    if not entries:
-        raise DatasetError(
-            "the configuration has no test set, so name one ([NAME=]PATH)", parameter="test"
-        )
-    if root is not None and isinstance(data.get("test"), dict):
-        for entry in entries:
-            entry.setdefault("init_args", {})["root"] = folders_below(data, root)["test"]
-    return TestSet("test", tuple(entries))
+    found: dict[str, Sequence[Mapping[str, Any]]] = {}
+    for option in options:
+        *given, path = option.split("=", 1)
+        place = Path(path)
+        name = "".join(given) or (place.stem if place.is_file() else place.name) or "test"
+        if not re.fullmatch(r"[\w. -]+", name):
+            raise ConfigurationError(
+                f"'{name}' of {option} cannot name a folder (NAME=PATH)", parameter="test"
+            )
+        if name in found:
+            raise ConfigurationError(
+                f"two test sets are called '{name}' (NAME=PATH)", parameter="test"
+            )
+        found[name] = (recognise_dataset(place),)
+    return found
 
 
 @dataclass(frozen=True)
@@ -146,7 +128,7 @@ class Plan:
 
     base: Mapping[str, Any]
     table: Table
-    tests: Sequence[TestSet] = ()
+    tests: TestSets = field(default_factory=dict)
     headings: Sequence[str] = tuple(HEADINGS)
     seeds: Sequence[int] = (0,)
     steps: int | None = None
@@ -173,12 +155,6 @@ class Plan:
             raise ConfigurationError(
                 "the configuration has no training set to replace", parameter="train"
             )
-        tests = [test.name for test in self.tests]
-        for name in tests:
-            if tests.count(name) > 1:
-                raise ConfigurationError(
-                    f"two test sets are called '{name}' (NAME=PATH)", parameter="test"
-                )
 
     @property
     def batch(self) -> int:
@@ -277,9 +253,9 @@ class Plan:
         text: str = yaml.safe_dump(self.configuration(run), sort_keys=False)
         return f"# {run}\n# root: {self.root}\n{text}"
 
-    def test_entries(self, test: TestSet) -> list[dict[str, Any]]:
+    def test_entries(self, test: str) -> list[dict[str, Any]]:
         """Entries of ``data.test`` for a test set, its pictures sized as the training's."""
-        entries = [deepcopy(dict(entry)) for entry in test.entries]
+        entries = [deepcopy(dict(entry)) for entry in self.tests[test]]
         train = as_list((self.base.get("data") or {}).get("train"))
         trained = dict((train[0].get("init_args") if train else None) or {})
         for entry in entries:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as parquet
+import pandas
 import yaml
 from numpy.typing import NDArray
 from safetensors import safe_open
@@ -21,6 +21,7 @@ from cvsegguide.evaluation.report import (
     format_number,
     markdown_table,
 )
+from cvsegguide.evaluation.streaming import error_figures
 from cvsegguide.experiments.ablation import HEADINGS, Plan, Run
 from cvsegguide.experiments.ablation_runs import SETTINGS, evaluations, is_tested, is_trained
 from cvsegguide.io.atomic import write_text
@@ -34,6 +35,15 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Tensors of normalisation that are no parameters."""
 
 _MACHINE = ("git", "system", "threads", "gpus", "versions")
+
+_FIGURES = {
+    "nll": ("posterior", "nll"),
+    "hdr50_coverage": ("posterior", "hdr50_coverage"),
+    "hdr90_coverage": ("posterior", "hdr90_coverage"),
+    "miou": ("landcover", "miou"),
+    "heading_median": ("heading", "median"),
+}
+"""Figures of a row, and where ``metrics.json`` of its tests has them."""
 
 Errors = NDArray[np.float64]
 """``(S, N)`` errors in metres of S seeds on N samples."""
@@ -76,7 +86,7 @@ def write_report(plan: Plan, out: Path) -> dict[str, Any]:
         "rows": [_row(out, run) for run in tested],
         "evaluations": [_evaluation(plan, *entry) for entry in found],
     }
-    write_text(out / "ablation.md", markdown(content))
+    write_text(out / "ablation.md", _format(content))
     write_text(out / "ablation.json", json.dumps(content, indent=2) + "\n")
     save(draw_ablation(content["evaluations"], plan.table.name), out / "ablation.png", dpi=150)
     return content
@@ -88,30 +98,27 @@ class _Result:
     def __init__(self, run: Run, folder: Path) -> None:
         self.run = run
         self.figures: dict[str, Any] = json.loads((folder / "metrics.json").read_text("utf-8"))
-        table = parquet.read_table(folder / "predictions.parquet", columns=["id", "error_m"])
-        table = table.sort_by("id")
-        self.ids: list[str] = table["id"].to_pylist()
-        self.errors = np.asarray(table["error_m"].to_numpy(), dtype=np.float64)
-
-    def figure(self, group: str, name: str) -> float | None:
-        value = (self.figures.get(group) or {}).get(name)
-        return None if value is None else float(value)
+        table = pandas.read_parquet(folder / "predictions.parquet", columns=["id", "error_m"])
+        table = table.sort_values("id")
+        self.ids: list[str] = table["id"].tolist()
+        self.errors = table["error_m"].to_numpy(np.float64)
 
 
 def _members(plan: Plan, out: Path, place: str) -> dict[str, list[_Result]]:
     """The results under one test set and knowledge of the heading, by row."""
+    results = [
+        _Result(run, out / run.name / place)
+        for run in plan.runs()
+        if is_tested(out / run.name / place)
+    ]
     members: dict[str, list[_Result]] = {}
-    for run in plan.runs():
-        if is_tested(out / run.name / place):
-            result = _Result(run, out / run.name / place)
-            members.setdefault(run.row.name, []).append(result)
-    results = [result for group in members.values() for result in group]
     for result in results:
         if result.ids != results[0].ids:
             raise InputError(
                 f"{out / result.run.name / place}: other samples than those of "
                 f"{results[0].run.name}"
             )
+        members.setdefault(result.run.row.name, []).append(result)
     return members
 
 
@@ -151,19 +158,13 @@ def _evaluation(
     against = {row.name: row.against or plan.table.reference for row in plan.table.rows}
     rows = []
     for name, group in members.items():
-        row: dict[str, Any] = {
-            "name": name,
-            "seeds": [result.run.seed for result in group],
-            **summarise(errors[name]),
-        }
-        for label, source, figure in (
-            ("nll", "posterior", "nll"),
-            ("hdr50_coverage", "posterior", "hdr50_coverage"),
-            ("hdr90_coverage", "posterior", "hdr90_coverage"),
-            ("miou", "landcover", "miou"),
-            ("heading_median", "heading", "median"),
-        ):
-            values = [result.figure(source, figure) for result in group]
+        row: dict[str, Any] = {"name": name, "seeds": [result.run.seed for result in group]}
+        row |= error_figures(errors[name], RECALLS, RESAMPLES)
+        if len(group) > 1:
+            row["mean_of_seeds"] = errors[name].mean(axis=1).tolist()
+            row["median_of_seeds"] = np.median(errors[name], axis=1).tolist()
+        for label, (part, figure) in _FIGURES.items():
+            values = [(result.figures.get(part) or {}).get(figure) for result in group]
             known = [value for value in values if value is not None]
             row[label] = float(np.mean(known)) if known else None
         other = against[name]
@@ -181,32 +182,6 @@ def _evaluation(
     }
 
 
-def summarise(errors: Errors) -> dict[str, Any]:
-    """Mean, median, 90 % quantile and recalls, and their 95 % intervals.
-
-    A figure is the mean of the seeds' figures. Its interval comes from resampling the samples,
-    the same for all seeds: what one sample shows under several seeds is not independent.
-    """
-
-    def figures(draw: Any) -> list[float]:
-        values = errors[:, draw]
-        quantiles = np.quantile(values, [0.5, 0.9], axis=1).mean(axis=1)
-        within = [float((values <= threshold).mean()) for threshold in RECALLS]
-        return [float(values.mean()), *quantiles.tolist(), *within]
-
-    names = ["mean", "median", "p90", *(f"recall_{threshold:g}m" for threshold in RECALLS)]
-    count = errors.shape[1]
-    low, high = percentile_interval(figures, count, RESAMPLES)
-    result: dict[str, Any] = {}
-    for place, name in enumerate(names):
-        result[f"{name}_low"], result[f"{name}_high"] = float(low[place]), float(high[place])
-    result.update(zip(names, figures(np.arange(count)), strict=True))
-    if len(errors) > 1:
-        result["mean_of_seeds"] = errors.mean(axis=1).tolist()
-        result["median_of_seeds"] = np.median(errors, axis=1).tolist()
-    return result
-
-
 def compare(errors: Errors, reference: Errors) -> dict[str, dict[str, float]]:
     """How errors differ from others on the same samples, with paired 95 % bootstrap intervals.
 
@@ -221,49 +196,30 @@ def compare(errors: Errors, reference: Errors) -> dict[str, dict[str, float]]:
         return [mean, mine - other, mine / max(other, 1e-9)]
 
     count = errors.shape[1]
-    low, high = percentile_interval(figures, count, RESAMPLES)
-    names = ("mean_difference", "median_difference", "median_ratio")
+    ends = percentile_interval(figures, count, RESAMPLES)
     return {
-        name: {"value": value, "low": float(low[place]), "high": float(high[place])}
-        for place, (name, value) in enumerate(zip(names, figures(np.arange(count)), strict=True))
+        name: {"value": value, "low": float(low), "high": float(high)}
+        for name, value, low, high in zip(
+            ("mean_difference", "median_difference", "median_ratio"),
+            figures(np.arange(count)),
+            *ends,
+            strict=True,
+        )
     }
 
 
-def overview(content: Mapping[str, Any]) -> Table:
-    """Mean and median errors of every row under every condition, and mean differences."""
-    head = ["row", "compared with", "parameters, M"]
-    sizes = {row["name"]: row["parameters"] for row in content["rows"]}
-    lines = {name: [name, "-", format_number(size, 2, 1e-6)] for name, size in sizes.items()}
-    baselines: dict[str, list[str]] = {}
-    for count, block in enumerate(content["evaluations"]):
-        head += [f"{label(block)}: mean m", "difference", "median m"]
-        found = {row["name"]: row for row in block["rows"]}
-        for name, line in lines.items():
-            row = found.get(name, {})
-            line[1] = row.get("against", line[1])
-            line += _errors(row)
-        for name, row in block["baselines"].items():
-            line = baselines.setdefault(name, [name, "-", "-", *["-"] * 3 * count])
-            line += _errors(row)
-    return head, [*lines.values(), *baselines.values()]
+def tables(content: Mapping[str, Any]) -> dict[str, Table]:
+    """All figures of the rows and the baselines, by test set and knowledge of the heading."""
+    return {_label(block): _table(block) for block in content["evaluations"]}
 
 
-def _errors(row: Mapping[str, Any]) -> list[str]:
-    return [
-        format_interval(row, "mean"),
-        format_difference(row.get("mean_difference")),
-        format_interval(row, "median"),
-    ]
-
-
-def label(block: Mapping[str, Any]) -> str:
-    """Test set and knowledge of the heading of an entry of ``evaluations``."""
+def _label(block: Mapping[str, Any]) -> str:
     known = block["heading"]
-    return f"{block['test']}, heading {known if known in HEADINGS else f'off by up to {known}°'}"
+    known = known if known in HEADINGS else f"off by up to {known}°"
+    return f"{block['test']}, heading {known} ({block['samples']} street views, {block['data']})"
 
 
-def _details(block: Mapping[str, Any]) -> Table:
-    """All figures of the rows under one condition."""
+def _table(block: Mapping[str, Any]) -> Table:
     head = ["row", "mean m", "difference", "median m", "difference", "ratio", "90 % m"]
     head += [f"within {value:g} m %" for value in RECALLS]
     head += ["NLL nats", "in the 50 % set %", "in the 90 % set %", "land cover mIoU %"]
@@ -271,7 +227,8 @@ def _details(block: Mapping[str, Any]) -> Table:
     named = [(row["name"], row) for row in block["rows"]]
     lines = []
     for name, row in [*named, *block["baselines"].items()]:
-        line = [name, *_errors(row), format_difference(row.get("median_difference"))]
+        line = [name, format_interval(row, "mean"), format_difference(row.get("mean_difference"))]
+        line += [format_interval(row, "median"), format_difference(row.get("median_difference"))]
         line += [format_difference(row.get("median_ratio"), ""), format_number(row.get("p90"))]
         line += [format_interval(row, f"recall_{value:g}m", 1, 100) for value in RECALLS]
         line += [format_number(row.get("nll"))]
@@ -281,7 +238,7 @@ def _details(block: Mapping[str, Any]) -> Table:
     return head, lines
 
 
-def markdown(content: Mapping[str, Any]) -> str:
+def _format(content: Mapping[str, Any]) -> str:
     """The whole report."""
     budget, machine = content["budget"], content["machine"]
     amount = f"{budget['epochs']} epochs a row"
@@ -297,20 +254,20 @@ def markdown(content: Mapping[str, Any]) -> str:
         f"# Ablation: {content['table']}",
         f"{amount}, seeds {seeds}, augmentation {'on' if content['augmentation'] else 'off'}.",
         f"Command: `{command}`; revision {machine['git']}; {hardware}; {machine['system']}.",
-        markdown_table(*overview(content)),
-        "95 % bootstrap intervals over the test samples in brackets; differences are paired. With "
+        f"95 % bootstrap intervals over the test samples in brackets; differences from the row "
+        f"compared with ('{content['reference']}' where a row names no other) are paired. With "
         "several seeds a figure is the mean of theirs. With an unknown heading, networks that "
-        "search headings find it themselves; the others (`-`) cannot be asked. The baselines "
-        "never see the street view.",
+        "search headings find it themselves; the others cannot be asked. The baselines never see "
+        "the street view.",
         "![Errors](ablation.png)",
     ]
-    for block in content["evaluations"]:
-        parts += [f"## {label(block)} ({block['samples']} street views, {block['data']})"]
-        parts += [markdown_table(*_details(block))]
+    for title, table in tables(content).items():
+        parts += [f"## {title}", markdown_table(*table)]
     lines = [
         [
             row["folder"],
             ", ".join(f"{key}: {value}" for key, value in row["changes"].items()) or "-",
+            format_number(row["parameters"], 2, 1e-6),
             "-" if row["learning_rate"] is None else f"{row['learning_rate']:g}",
             str(row["batch_size"]),
             str(row["steps"] or "-"),
@@ -318,7 +275,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         ]
         for row in content["rows"]
     ]
-    head = ["row", "changes", "learning rate", "batch", "steps", "training, s"]
+    head = ["row", "changes", "parameters, M", "learning rate", "batch", "steps", "training, s"]
     parts += ["## Rows", markdown_table(head, lines)]
     parts += ["Training: wall time; `-` where it was interrupted and resumed."]
     if content["missing"]:

@@ -46,7 +46,7 @@ def evaluations(plan: Plan, searching: bool) -> list[tuple[str, str, str]]:
         searching: Whether the row's network searches headings.
     """
     return [
-        (test.name, heading, f"test/{test.name}-{heading}")
+        (test, heading, f"test/{test}-{heading}")
         for test in plan.tests
         for heading in plan.headings
         if heading != "unknown" or searching
@@ -126,14 +126,14 @@ def _check_settings(plan: Plan, run: Run, folder: Path) -> None:
             "afresh"
         )
     for test in plan.tests:
-        settings = folder / f"test-{test.name}.yaml"
-        done = any(map(is_tested, folder.glob(f"test/{glob.escape(test.name)}-*")))
+        settings = folder / f"test-{test}.yaml"
+        done = any(map(is_tested, folder.glob(f"test/{glob.escape(test)}-*")))
         if not done or not settings.is_file():
             continue
         known = yaml.safe_load(settings.read_text("utf-8"))["data"]["test"]
         if known != yaml.safe_load(yaml.safe_dump(plan.test_entries(test))):
             raise ConfigurationError(
-                f"{folder} was tested on other data called '{test.name}' (compare "
+                f"{folder} was tested on other data called '{test}' (compare "
                 f"{settings.name}); give these another name (NAME=PATH)",
                 parameter="test",
             )
@@ -145,8 +145,8 @@ def _train(plan: Plan, run: Run, folder: Path, processes: "Processes", label: st
     write_text(folder / SETTINGS, plan.settings(run))
     resumed = (folder / "last.ckpt").exists()
     start = time.monotonic()
-    options = [] if plan.root is None else ["--root", plan.root]
-    options = ["--config", str(folder / SETTINGS), *options, "--out", str(folder), "--resume"]
+    options = ["--config", str(folder / SETTINGS), "--out", str(folder), "--resume"]
+    options += [] if plan.root is None else ["--root", plan.root]
     processes.execute(["fit", *options], folder, label)
     seconds = None if resumed else round(time.monotonic() - start, 1)
     write_text(folder / "row.json", json.dumps({"fit_seconds": seconds}))
@@ -155,8 +155,8 @@ def _train(plan: Plan, run: Run, folder: Path, processes: "Processes", label: st
 def _test(
     plan: Plan, run: Run, folder: Path, searching: bool, processes: "Processes", label: str
 ) -> None:
-    entries = {test.name: plan.test_entries(test) for test in plan.tests}
-    fault: ConfigurationError | None = None
+    entries = {test: plan.test_entries(test) for test in plan.tests}
+    faults: list[ConfigurationError] = []
     for name, heading, place in evaluations(plan, searching):
         if is_tested(folder / place):
             continue
@@ -171,9 +171,9 @@ def _test(
             said = f"{label}: testing on {name}, heading {heading}"
             processes.execute(["test", *options], folder, said)
         except ConfigurationError as error:  # the other test sets may do
-            fault = fault or error
-    if fault is not None:
-        raise fault
+            faults.append(error)
+    if faults:
+        raise faults[0]
 
 
 class Processes:

@@ -112,14 +112,14 @@ def read_table(source: str) -> Table:
     rows = tuple(_read_row(source, str(name), row) for name, row in content["rows"].items())
     if not rows:
         raise _fault(f"{source} has no rows")
-    known_rows, slugs = [row.name for row in rows], [row.slug for row in rows]
+    names, slugs = [row.name for row in rows], [row.slug for row in rows]
     for row in rows:
         if not row.slug or slugs.count(row.slug) > 1:
             raise _fault(f"{source}: row '{row.name}' needs a name of its own")
-    reference = str(content.get("reference", known_rows[0]))
+    reference = str(content.get("reference", names[0]))
     default = tuple(content.get("default", ()))
     for name in (reference, *default, *(row.against for row in rows if row.against)):
-        if name not in known_rows:
+        if name not in names:
             raise _fault(f"{source}: '{name}' is compared or trained, but is no row")
     return Table(path.stem, rows, reference, content.get("config"), default, content.get("pixels"))
 
@@ -140,11 +140,8 @@ def _read_row(source: str, name: str, content: Any) -> Row:
             raise _fault(f"{where}: {key} must hold entries")
     if changes.get("weights") and ("network" in changes or "network_arguments" in changes):
         raise _fault(f"{where}: weights bring their own network and its arguments")
-    kinds = {"batch_size": int, "learning_rate_factor": (int, float), "against": str}
-    for key, value in own.items():
-        usable = isinstance(value, kinds.get(key, bool))  # type: ignore[arg-type]
-        if key in ("batch_size", "learning_rate_factor"):
-            usable = usable and not isinstance(value, bool) and value > 0
-        if not usable:
+    for key, kind in (("batch_size", int), ("learning_rate_factor", (int, float))):
+        value = own.get(key, 1)
+        if not isinstance(value, kind) or value <= 0:  # type: ignore[arg-type]
             raise _fault(f"{where}: {key} is {value!r}")
     return Row(name, changes, **own)

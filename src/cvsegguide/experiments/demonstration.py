@@ -11,6 +11,7 @@ from cvsegguide.console import done, note
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
 from cvsegguide.data.sample import collate
 from cvsegguide.errors import ConfigurationError
+from cvsegguide.evaluation.choice import spread
 from cvsegguide.evaluation.evaluator import Evaluator, Row, measure
 from cvsegguide.evaluation.predictions import to_table, write_predictions
 from cvsegguide.evaluation.report import print_report, write_report
@@ -68,14 +69,16 @@ def demonstrate(
         raise ConfigurationError(
             "this city has no street; take more of them or another `seed`", parameter="tiles"
         )
-    step = max(1, -(-len(dataset) // samples))
-    chosen = range(step // 2, len(dataset), step) if step > 1 else range(len(dataset))
+    chosen = spread(len(dataset), samples)
 
     note(f"localising {len(chosen)} street views with '{source}' ...")
     start = time.perf_counter()
     evaluator = Evaluator(localizer.model.channels, scheme_of(localizer.model.channels))
     predictions = out / "predictions.parquet"
-    rows = _localise(localizer, evaluator, dataset, chosen, predictions)
+    rows: list[Row] = []
+    for index in track(chosen, "localising"):
+        rows += measure(localizer.model, evaluator, collate([dataset[index]]))
+    write_predictions(predictions, to_table(rows))
     elapsed = time.perf_counter() - start
     figures: dict[str, Any] = {
         **evaluator.compute(),
@@ -87,7 +90,7 @@ def demonstrate(
     write_text(out / "metrics.json", json.dumps(figures, indent=2) + "\n")
     drawn = []
     if pictures:
-        drawn = draw_pictures(figures, predictions, dataset, localizer.model, places=list(chosen))
+        drawn = draw_pictures(figures, predictions, dataset, localizer.model, places=chosen)
     report, _ = write_report(out, figures, drawn)
     saved = _save_extremes(localizer, dataset, chosen, [row["error_m"] for row in rows], out)
     if as_json:
@@ -97,21 +100,6 @@ def demonstrate(
         names = ", ".join(str(folder / "figure.png") for folder in saved)
         done(f"Figures: {names}\nReport: {report}")
     return figures
-
-
-def _localise(
-    localizer: Localizer,
-    evaluator: Evaluator,
-    dataset: BrooklynQueens,
-    chosen: Sequence[int],
-    predictions: Path,
-) -> list[Row]:
-    """Localise chosen samples, add them to the figures and write their table."""
-    rows: list[Row] = []
-    for index in track(chosen, "localising"):
-        rows += measure(localizer.model, evaluator, collate([dataset[index]]))
-    write_predictions(predictions, to_table(rows))
-    return rows
 
 
 def _save_extremes(

@@ -13,8 +13,8 @@ import math
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ from cvsegguide.tracking.tracker import Frame, Tracker
 
 if TYPE_CHECKING:
     from cvsegguide.inference.localizer import Localizer
+
+RUNS = ("single", "track", "wrong", "gap")
 
 FRAMES = 16
 """Of a drive."""
@@ -82,7 +84,7 @@ def evaluate(
     """
     if drives < 1:
         raise InputError(f"at least one drive is needed, got {drives}", parameter="evaluate")
-    found = _Errors()
+    found: list[dict[str, Any]] = []
     result: dict[str, Any] = {}
     for number in show_progress(range(drives), "drives"):
         began = time.perf_counter()
@@ -92,27 +94,27 @@ def evaluate(
             if table is None:
                 note(f"{called}: only short streets")
                 continue
-            _measure(found, localizer, table, number, fov, settings)
-        found.seeds.append(seed + number)
+            measured = _measure(localizer, table, number, fov, settings)
+            found.append({"seed": seed + number, **measured})
         result = {
-            "drives": len(found.seeds),
+            "drives": len(found),
             "seed": seed,
-            "seeds": list(found.seeds),
+            "seeds": [drive["seed"] for drive in found],
             "fov": fov,
             "rig": rig,
             "frames": FRAMES,
             "after": AFTER,
             "model": localizer.name,
-            **_summary(found),
+            **_summarise(found),
         }
         if keep is not None:
             keep(result)
-        last = {name: errors[-1] for name, errors in found.runs.items()}
+        last = {name: found[-1][name][-1] for name in RUNS}
         note(
             f"{called}: after {AFTER} pictures {last['track']:.1f} m, wrong start "
             f"{last['wrong']:.1f} m, gap {last['gap']:.1f} m; {time.perf_counter() - began:.0f} s"
         )
-    if not found.seeds:
+    if not found:
         raise InputError(
             "no town of these seeds has a way that is long enough", parameter="evaluate"
         )
@@ -147,34 +149,16 @@ def report(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@dataclass
-class _Errors:
-    """What was measured so far.
-
-    Attributes:
-        seeds: Of the drives.
-        runs: Metres by run, drive after drive: of ``"single"`` :data:`AFTER` each, else one.
-        turns: The same in degrees, NaN where no heading was found.
-        by_frame: Metres after each frame of the tracks.
-    """
-
-    seeds: list[int] = field(default_factory=list)
-    runs: dict[str, list[float]] = field(
-        default_factory=lambda: {name: [] for name in ("single", "track", "wrong", "gap")}
-    )
-    turns: dict[str, list[float]] = field(default_factory=lambda: {"single": [], "track": []})
-    by_frame: list[list[float]] = field(default_factory=list)
-
-
 def _measure(
-    found: _Errors,
-    localizer: "Localizer",
-    table: Path,
-    number: int,
-    fov: float,
-    settings: Settings | None,
-) -> None:
-    """Add the errors of one drive, the ``number``-th; its map tiles lie beside ``table``."""
+    localizer: "Localizer", table: Path, number: int, fov: float, settings: Settings | None
+) -> dict[str, Any]:
+    """The errors of one drive, the ``number``-th; its map tiles lie beside ``table``.
+
+    Returns:
+        Metres of each run, :data:`AFTER` of ``"single"`` and else one; ``turns`` of ``"single"``
+        and ``"track"`` in degrees, NaN where no heading was found; and ``by_frame``, metres after
+        each frame of the track.
+    """
     frames = read_frames(table, fov)
     holes = [
         replace(frame, image=None) if GAP[0] <= index < GAP[1] else frame
@@ -183,20 +167,26 @@ def _measure(
     # the start is only there until each run begins with its own
     start: dict[str, Any] = {"start_pixel": (0, 0), "start_heading": 0.0}
     with Tracker(localizer, table.parent, settings=settings, **start) as tracker:
-        for frame in frames[:AFTER]:
-            away, turn = _localize_alone(localizer, tracker.mosaic, frame, table.parent)
-            found.runs["single"].append(away)
-            found.turns["single"].append(turn)
+        alone = [
+            _localize_alone(localizer, tracker.mosaic, frame, table.parent)
+            for frame in frames[:AFTER]
+        ]
         tile = _cells_of_tile(tracker, frames[0])
         tracker.restart(box=tile)
         whole = tracker.follow(frames)
-        found.runs["track"].append(float(whole.errors()[AFTER - 1]))
-        found.turns["track"].append(float(whole.heading_errors()[AFTER - 1]))
-        found.by_frame.append([round(float(value), 2) for value in whole.errors()])
         tracker.restart(position=_wrong_start(tracker, frames[0], number), deviation=3.0)
-        found.runs["wrong"].append(float(tracker.follow(frames).errors()[-1]))
+        wrong = tracker.follow(frames)
         tracker.restart(box=tile)
-        found.runs["gap"].append(float(tracker.follow(holes).errors()[-1]))
+        gap = tracker.follow(holes)
+    turns = {"single": [turn for _, turn in alone], "track": [whole.heading_errors()[AFTER - 1]]}
+    return {
+        "single": [away for away, _ in alone],
+        "track": [whole.errors()[AFTER - 1]],
+        "wrong": [wrong.errors()[-1]],
+        "gap": [gap.errors()[-1]],
+        "turns": turns,
+        "by_frame": whole.errors(),
+    }
 
 
 def _localize_alone(
@@ -249,21 +239,6 @@ def _wrong_start(tracker: Tracker, frame: Frame, number: int) -> tuple[float, fl
     )
 
 
-def _summary(found: _Errors) -> dict[str, Any]:
-    """The figures of the drives so far."""
-    result: dict[str, Any] = {
-        name: _figures(errors, len(found.seeds)) for name, errors in found.runs.items()
-    }
-    for name, angles in found.turns.items():
-        known = [angle for angle in angles if math.isfinite(angle)]
-        result[name]["heading_median"] = _rounded(np.median(known)) if known else None
-    result.update(_ratios(found.runs["track"], found.runs["single"]))
-    middle = np.median(np.array(found.by_frame), axis=0)
-    result["track"]["by_frame_median"] = [_rounded(value) for value in middle]
-    result["track"]["by_frame"] = [list(line) for line in found.by_frame]
-    return result
-
-
 def _drive(folder: Path, seed: int, fov: float, rig: str) -> Path | None:
     size = (192, 256) if fov * 192 / 256 <= 90 else (128, 512)
     try:
@@ -274,45 +249,46 @@ def _drive(folder: Path, seed: int, fov: float, rig: str) -> Path | None:
         raise
 
 
+def _summarise(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of the drives so far."""
+    errors = {run: np.array([drive[run] for drive in found]) for run in RUNS}
+    result: dict[str, Any] = {}
+    for run, values in errors.items():
+        result[run] = _with_intervals(lambda middle, some, v=values: middle(v[some]), len(found))
+        result[run]["found"] = _round((values <= FOUND).mean())
+        result[run]["errors"] = [_round(value) for value in values.ravel()]
+    for run in ("single", "track"):
+        angles = np.array([drive["turns"][run] for drive in found])
+        known = angles[np.isfinite(angles)]
+        result[run]["heading_median"] = _round(np.median(known)) if len(known) else None
+    track, single = errors["track"], errors["single"]
+    ratios = _with_intervals(
+        lambda middle, some: middle(track[some]) / middle(single[some]), len(found)
+    )
+    result |= {f"ratio_{name}": value for name, value in ratios.items()}
+    if len(found) < 2:
+        result |= {f"ratio_{name}_interval": None for name in _MIDDLES}
+    frames = np.array([drive["by_frame"] for drive in found])
+    result["track"]["by_frame_median"] = [_round(value) for value in np.median(frames, axis=0)]
+    result["track"]["by_frame"] = frames.round(2).tolist()
+    return result
+
+
 _MIDDLES: dict[str, Callable[..., Any]] = {"median": np.median, "mean": np.mean}
 
 
-def _ratios(track: Sequence[float], single: Sequence[float]) -> dict[str, Any]:
-    """Track to single picture, with intervals."""
-    whole: NDArray[np.float64] = np.array(track)
-    parts: NDArray[np.float64] = np.array(single).reshape(len(whole), -1)
+def _with_intervals(figure: Callable[..., Any], drives: int) -> dict[str, Any]:
+    """``figure(middle, drives)`` for each of the middles, with its interval."""
 
-    def ratios(drives: NDArray[np.int64]) -> list[float]:
-        return [middle(whole[drives]) / middle(parts[drives]) for middle in _MIDDLES.values()]
+    def figures(some: NDArray[np.int64]) -> list[float]:
+        return [figure(middle, some) for middle in _MIDDLES.values()]
 
-    result = _with_intervals(ratios, len(whole), "ratio_")
-    if len(whole) < 2:
-        result.update({f"ratio_{name}_interval": None for name in _MIDDLES})
-    return result
-
-
-def _figures(errors: list[float], drives: int) -> dict[str, Any]:
-    """Of errors that lie in the order of the drives, as many of each."""
-    values: NDArray[np.float64] = np.array(errors).reshape(drives, -1)
-    result = _with_intervals(
-        lambda some: [middle(values[some]) for middle in _MIDDLES.values()], drives
-    )
-    result["found"] = _rounded((values <= FOUND).mean())
-    result["errors"] = [_rounded(value) for value in errors]
-    return result
-
-
-def _with_intervals(
-    figures: Callable[[NDArray[np.int64]], list[float]], drives: int, prefix: str = ""
-) -> dict[str, Any]:
-    """``figures`` takes the numbers of drives and returns one for each name of the middles."""
-    low, high = percentile_interval(figures, drives)
     result: dict[str, Any] = {}
-    for name, *row in zip(_MIDDLES, figures(np.arange(drives)), low, high, strict=True):
-        value, *interval = (_rounded(number) for number in row)
-        result[f"{prefix}{name}"], result[f"{prefix}{name}_interval"] = value, interval
+    ends = percentile_interval(figures, drives)
+    for name, value, low, high in zip(_MIDDLES, figures(np.arange(drives)), *ends, strict=True):
+        result[name], result[f"{name}_interval"] = _round(value), [_round(low), _round(high)]
     return result
 
 
-def _rounded(value: Any) -> float:
+def _round(value: Any) -> float:
     return round(float(value), 3)

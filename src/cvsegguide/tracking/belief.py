@@ -229,7 +229,9 @@ class Belief:
         mass = mass[:, : wide.box.shape[0], : wide.box.shape[1]]
         # What the transforms round is not there; and a belief that left the map knows nothing.
         mass = torch.where(mass > 1e-7 * wide.mass.max(), mass, 0.0)
-        mass = _spread_headings(mass, math.sqrt(motion.matrix()[2, 2]) / self.step)
+        deviation = math.sqrt(motion.matrix()[2, 2]) / self.step
+        if deviation > 0:
+            mass = _spread_headings(mass, deviation)
         turned = wrap_degrees(self.turned + motion.turn)
         return replace(wide, turned=turned).with_mass(mass)
 
@@ -358,11 +360,6 @@ def _kernels(
 def _spread_headings(mass: Tensor, deviation: float) -> Tensor:
     """Diffusion around the circle of headings, of exactly this variance in steps."""
     count = len(mass)
-    if deviation <= 0 or count < 3:
-        return mass
     frequency = torch.arange(count // 2 + 1, device=mass.device) * (2 * math.pi / count)
-    kernel = torch.fft.irfft(torch.exp(deviation**2 * (torch.cos(frequency) - 1)), n=count)
-    index = (
-        torch.arange(count, device=mass.device)[:, None] - torch.arange(count, device=mass.device)
-    ) % count
-    return torch.einsum("ij,jhw->ihw", kernel.clamp_min(0.0)[index], mass)
+    damping = torch.exp(deviation**2 * (torch.cos(frequency) - 1))[:, None, None]
+    return torch.fft.irfft(torch.fft.rfft(mass, dim=0) * damping, n=count, dim=0)

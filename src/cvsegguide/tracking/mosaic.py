@@ -116,22 +116,19 @@ class Mosaic:
         cols = slice(max(0, -left), min(width, self.shape[1] - left))
         if rows.stop <= rows.start or cols.stop <= cols.start:
             return image, valid
-        inner = (top + rows.start, left + cols.start, top + rows.stop, left + cols.stop)
         # The part in its own pixels, with what the filter needs around it.
-        corners = (*self.own_pixels(*inner[:2]), *self.own_pixels(*inner[2:]))
-        spare = [0 if scale == 1 else math.ceil(2 * max(1.0, scale)) for scale in self._scale]
-        own = self._raster.shape
-        first = [max(0, math.floor(corners[i]) - spare[i]) for i in (0, 1)]
-        last = [min(own[i], math.ceil(corners[2 + i]) + spare[i]) for i in (0, 1)]
-        source, known = self._raster.read(first[0], first[1], last[0], last[1])
-        top, left, bottom, right = (
-            min(max(edge - first[i % 2], 0.0), float(last[i % 2] - first[i % 2]))
-            for i, edge in enumerate(corners)
-        )
-        size, box = (inner[2] - inner[0], inner[3] - inner[1]), (top, left, bottom, right)
-        image[rows, cols] = resize(source, size, box)
+        scale = np.array(self._scale)
+        begin = np.array([top + rows.start, left + cols.start]) * scale
+        end = np.array([top + rows.stop, left + cols.stop]) * scale
+        spare = np.where(scale == 1, 0, np.ceil(2 * np.maximum(1.0, scale)))
+        first = np.maximum(0, np.floor(begin) - spare).astype(int)
+        last = np.minimum(self._raster.shape, np.ceil(end) + spare).astype(int)
+        source, known = self._raster.read(*first.tolist(), *last.tolist())
+        up, west, down, east = np.clip([begin, end] - first, 0, last - first).ravel().tolist()
+        size = (rows.stop - rows.start, cols.stop - cols.start)
+        image[rows, cols] = resize(source, size, (up, west, down, east))
         mask = np.where(known, np.uint8(255), np.uint8(0))
-        valid[rows, cols] = resize(mask, size, box) >= 128
+        valid[rows, cols] = resize(mask, size, (up, west, down, east)) >= 128
         return image, valid
 
 

@@ -19,6 +19,8 @@ one looks misspelt.
 
 import math
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -62,14 +64,19 @@ def read_frames(path: Path, fov: float = 360.0) -> list[Frame]:
         InferenceWarning: A column that is ignored looks like one that would not be.
     """
     table = read_frame(path)
-    columns = {str(name): list(table[name]) for name in table}
+    columns = list(map(str, table))
     if "street" not in columns:
         raise InputError(f"{path}: has no column 'street' (it has: {', '.join(columns)})")
-    _warn_of_misspelt(path, list(columns))
-    count = len(columns["street"])
-    if count == 0:
+    _warn_of_misspelt(path, columns)
+    frames = []
+    for row, cells in enumerate(table.to_dict("records")):
+        try:
+            frames.append(_read_row(path.parent, cells, fov))
+        except InputError as error:
+            raise InputError(f"{path}: {place_of(path, row)}{error}") from None
+    if not frames:
         raise InputError(f"{path}: has no rows")
-    return [_frame(path, columns, row, fov) for row in range(count)]
+    return frames
 
 
 def _warn_of_misspelt(path: Path, names: list[str]) -> None:
@@ -84,70 +91,56 @@ def _warn_of_misspelt(path: Path, names: list[str]) -> None:
             warnings.warn(message, InferenceWarning, stacklevel=3)
 
 
-def _frame(path: Path, columns: dict[str, list[Any]], row: int, fov: float) -> Frame:
-    numbers = {
-        name: _number(path, columns[name][row], row, name) for name in NUMBERS if name in columns
-    }
-
-    def number(name: str) -> float | None:
-        return numbers.get(name)
-
-    cell = columns["street"][row]
-    name = "" if is_empty(cell) else str(cell).strip()
-    image = None
-    if name:
-        image = path.parent / name
-        if not image.is_file():
-            raise InputError(f"{path}: {place_of(path, row)}, column 'street': {image} is missing")
+def _read_row(folder: Path, cells: Mapping[Any, Any], fov: float) -> Frame:
+    """The frame of a row; faults begin with the column, or with a colon."""
+    known = {name: _number(name, cells[name]) for name in NUMBERS if not is_empty(cells.get(name))}
+    name = "" if is_empty(cells["street"]) else str(cells["street"]).strip()
+    image = folder / name if name else None
+    if image is not None and not image.is_file():
+        raise InputError(f", column 'street': {image} is missing")
+    if ("lon" in known) != ("lat" in known):
+        raise InputError(": lon and lat go together")
     truth = None
-    lon, lat = number("lon"), number("lat")
-    compass_error = number("compass_error")
-    if (lon is None) != (lat is None):
-        raise InputError(f"{path}: {place_of(path, row)}: lon and lat go together")
-    if lon is not None and lat is not None:
-        heading = number("heading")
-        truth = (lon, lat, math.nan if heading is None else heading)
+    if "lon" in known:
+        truth = (known["lon"], known["lat"], known.get("heading", math.nan))
     return Frame(
         image=image,
-        motion=_motion(path, numbers, row),
-        fov=number("fov") or fov,
-        compass=number("compass"),
-        compass_error=5.0 if compass_error is None else compass_error,
-        time=number("time"),
+        motion=_motion(known),
+        fov=known.get("fov", fov),
+        compass=known.get("compass"),
+        compass_error=known.get("compass_error", 5.0),
+        time=known.get("time"),
         name=name,
         truth=truth,
     )
 
 
-def _motion(path: Path, numbers: dict[str, float | None], row: int) -> Motion | None:
-    forward, distance = numbers.get("forward"), numbers.get("distance")
-    left, turn = numbers.get("left") or 0.0, numbers.get("turn") or 0.0
-    if forward is None and distance is None:
-        if numbers.get("left") is not None or numbers.get("turn") is not None:
-            raise InputError(
-                f"{path}: {place_of(path, row)}: left and turn go with forward or distance"
-            )
-        return None
-    if forward is not None and distance is not None:
-        raise InputError(f"{path}: {place_of(path, row)}: has both forward and distance")
-    motion = Motion(forward, left, turn) if forward is not None else Motion.arc(distance or 0, turn)
+def _motion(known: Mapping[str, float]) -> Motion | None:
+    ways, left, turn = {"forward", "distance"} & known.keys(), known.get("left"), known.get("turn")
+    if len(ways) == 2:
+        raise InputError(": has both forward and distance")
+    if not ways:
+        if left is None and turn is None:
+            return None
+        raise InputError(": left and turn go with forward or distance")
+    if "forward" in known:
+        motion = Motion(known["forward"], left or 0.0, turn or 0.0)
+    else:
+        motion = Motion.arc(known["distance"], turn or 0.0)
     usual = usual_deviations(motion.forward, motion.left, motion.turn)
-    given = [numbers.get(f"{name}_error") for name in ("forward", "left", "turn")]
-    deviations = [a if b is None else b for a, b in zip(usual, given, strict=True)]
-    return Motion(motion.forward, motion.left, motion.turn, np.diag(np.square(deviations)))
+    names = ("forward_error", "left_error", "turn_error")
+    deviations = [known.get(name, value) for name, value in zip(names, usual, strict=True)]
+    return replace(motion, covariance=np.diag(np.square(deviations)))
 
 
-def _number(path: Path, cell: Any, row: int, name: str) -> float | None:
-    if is_empty(cell):
-        return None
-    where = f"{path}: {place_of(path, row)}, column '{name}'"
+def _number(name: str, cell: Any) -> float:
+    low, high = LIMITS.get(name, (-math.inf, math.inf))
     try:
         value = float(cell)
     except (TypeError, ValueError):
-        raise InputError(f"{where}: '{str(cell)[:40]}' is no number") from None
+        raise InputError(f", column '{name}': '{str(cell)[:40]}' is no number") from None
     if not math.isfinite(value):
-        raise InputError(f"{where}: '{str(cell)[:40]}' is not finite")
-    low, high = LIMITS.get(name, (-math.inf, math.inf))
+        raise InputError(f", column '{name}': '{str(cell)[:40]}' is not finite")
     if not low <= value <= high:
-        raise InputError(f"{where}: {value:g} lies outside {low:g}..{high:g}")
+        raise InputError(f", column '{name}': {value:g} lies outside {low:g}..{high:g}")
     return value

@@ -11,8 +11,8 @@ from torch import Tensor
 from cvsegguide.console import complain
 from cvsegguide.data.sample import Batch
 from cvsegguide.errors import ConfigurationError, TrainingError
-from cvsegguide.evaluation.compass import compass_errors
 from cvsegguide.evaluation.evaluator import Evaluator, Row, flat
+from cvsegguide.evaluation.examples import compass_errors
 from cvsegguide.evaluation.predictions import NEEDS_TRUTH
 from cvsegguide.inference.prediction import predict
 from cvsegguide.io.atomic import atomic_path

@@ -115,12 +115,9 @@ def _headline(result: "Localization", truth: tuple[float, float] | None) -> str:
     if result.lon is not None and result.lat is not None:
         words = [f"estimate {result.lat:.6f}°, {result.lon:.6f}° (lat, lon)"]
     if truth is not None:
-        size = result.pixel_size
-        row, col = truth[0] - result.row, truth[1] - result.col
-        if size is None:
-            words.append(f"error {math.hypot(row, col):.1f} px")
-        else:
-            words.append(f"error {math.hypot(row * size[0], col * size[1]):.1f} m")
+        (height, width), unit = result.pixel_size or (1.0, 1.0), "m" if result.pixel_size else "px"
+        error = math.hypot((truth[0] - result.row) * height, (truth[1] - result.col) * width)
+        words.append(f"error {error:.1f} {unit}")
     return "   ·   ".join(words)
 
 
@@ -132,7 +129,7 @@ def _show(axes: "Axes", picture: NDArray[Any], result: "Localization", **options
 
 def _step(picture: NDArray[Any]) -> int:
     """Every so many pixels are drawn, such that at most :data:`_SIDE` remain a side."""
-    return max(1, math.ceil(max(picture.shape[:2]) / _SIDE))
+    return max(1, -(-max(picture.shape[0], picture.shape[1]) // _SIDE))
 
 
 def _small(picture: NDArray[Any]) -> NDArray[Any]:
@@ -146,12 +143,13 @@ def _draw_place(axes: "Axes", result: "Localization", truth: tuple[float, float]
     if result.overhead is not None:
         _show(axes, _small(result.overhead), result)
     # the largest of each block: no peak is lost in a small picture
-    pooled = block_reduce(result.posterior, _step(result.posterior), np.max)
+    pooled = block_reduce(result.posterior, _step(result.posterior), np.max)  # type: ignore[no-untyped-call]
     _show(axes, parts.posterior_overlay(pooled), result, interpolation="nearest")
     axes.set_title("where the picture was taken")
     for region in reversed(result.regions[:_REGIONS]):
         parts.outline_region(axes, region)
     _mark(axes, result, truth)
+    axes.legend(**_BELOW, ncols=2, facecolor="#bbbbbb")
     parts.scale_bar(axes, None if result.pixel_size is None else result.pixel_size[1])
     _north_arrow(axes, result)
     draw_magnifier(axes, result, truth)
@@ -161,7 +159,6 @@ def _mark(axes: "Axes", result: "Localization", truth: tuple[float, float] | Non
     if truth is not None:
         parts.mark_truth(axes, *truth, label="truth")
     parts.mark_estimate(axes, result.row, result.col)
-    axes.legend(**_BELOW, ncols=2, facecolor="#bbbbbb")
 
 
 def _draw_cover(axes: "Axes", result: "Localization", truth: tuple[float, float] | None) -> None:
@@ -231,14 +228,14 @@ def _north_arrow(axes: "Axes", result: "Localization") -> None:
     # True north lies `up` degrees counter-clockwise of the image's up.
     x, y = -math.sin(math.radians(up)), math.cos(math.radians(up))
     column, row = 0.93, 0.885
-    arrow = {"arrowstyle": "-|>", "color": "white", "lw": 2, "path_effects": parts.stroke(3)}
+    arrow = {"arrowstyle": "<|-", "color": "white", "lw": 2, "path_effects": parts.stroke(3)}
     axes.annotate(
-        "",
-        xy=(column + 0.045 * x, row + 0.045 * y),
-        xytext=(column - 0.045 * x, row - 0.045 * y),
+        "N",
+        xy=(column - 0.05 * x, row - 0.05 * y),
+        xytext=(column + 0.07 * x, row + 0.07 * y),
         xycoords="axes fraction",
+        ha="center",
+        va="center",
         arrowprops=arrow,
+        **parts.outlined(10, zorder=7),
     )
-    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-    style = parts.outlined(10, zorder=7, **place)
-    axes.text(column + 0.07 * x, row + 0.07 * y, "N", **style)

@@ -73,7 +73,7 @@ def draw_magnifier(axes: "Axes", result: "Localization", truth: tuple[float, flo
     inset: Axes = axes.inset_axes((*corner, _SIDE, _SIDE), zorder=8)
     box = (rows.start, columns.start, rows.stop, columns.stop)
     near = result.posterior[view]
-    pictures = [(parts.posterior_overlay(near), "nearest")]
+    pictures: list[tuple[NDArray[Any], str]] = [(parts.posterior_overlay(near), "nearest")]
     if result.overhead is not None:
         pictures.insert(0, (result.overhead[view], "bilinear"))
     for picture, method in pictures:

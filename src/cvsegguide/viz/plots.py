@@ -141,7 +141,8 @@ def draw_ablation(evaluations: Sequence[Mapping[str, Any]], title: str) -> "Figu
     names = list(dict.fromkeys(row["name"] for block in evaluations for row in block["rows"]))
     size = (12, 0.9 + (1.3 + 0.32 * len(names)) * len(evaluations))
     figure, panels = _create_plots(3, size, nrows=len(evaluations))
-    for block, axes in zip(evaluations, np.reshape(panels, (-1, 3)), strict=True):
+    for first, block in enumerate(evaluations):
+        axes = panels[3 * first : 3 * first + 3]
         for row in block["rows"]:
             place, color = names.index(row["name"]), BAR if "against" in row else REFERENCE
             for axis, key in zip(axes[:2], ("mean", "median"), strict=True):
