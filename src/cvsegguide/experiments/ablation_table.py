@@ -96,8 +96,8 @@ def read_table(source: str) -> Table:
     if not path.is_file():
         path = Path(source)
     if not path.is_file():
-        names = ", ".join(sorted(entry.stem for entry in FOLDER.glob("*.yaml")))
-        raise _fault(f"there is neither a file '{source}' nor a bundled table ({names})")
+        bundled = ", ".join(sorted(entry.stem for entry in FOLDER.glob("*.yaml")))
+        raise _fault(f"there is neither a file '{source}' nor a bundled table ({bundled})")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -106,9 +106,9 @@ def read_table(source: str) -> Table:
         raise _fault(f"{source} holds no 'rows'")
     # `shared` is there for what YAML's anchors point to
     known = {"rows", "reference", "config", "default", "pixels", "shared"}
-    unknown = sorted(set(content) - known)
-    if unknown:
-        raise _fault(f"{source}: '{unknown[0]}' is no entry of a table")
+    others = sorted(set(content) - known)
+    if others:
+        raise _fault(f"{source}: '{others[0]}' is no entry of a table")
     rows = tuple(_read_row(source, str(name), row) for name, row in content["rows"].items())
     if not rows:
         raise _fault(f"{source} has no rows")
@@ -142,6 +142,6 @@ def _read_row(source: str, name: str, content: Any) -> Row:
         raise _fault(f"{where}: weights bring their own network and its arguments")
     for key, kind in (("batch_size", int), ("learning_rate_factor", (int, float))):
         value = own.get(key, 1)
-        if not isinstance(value, kind) or value <= 0:  # type: ignore[arg-type]
+        if not isinstance(value, kind) or value <= 0:
             raise _fault(f"{where}: {key} is {value!r}")
     return Row(name, changes, **own)

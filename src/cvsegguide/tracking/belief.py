@@ -362,4 +362,5 @@ def _spread_headings(mass: Tensor, deviation: float) -> Tensor:
     count = len(mass)
     frequency = torch.arange(count // 2 + 1, device=mass.device) * (2 * math.pi / count)
     damping = torch.exp(deviation**2 * (torch.cos(frequency) - 1))[:, None, None]
-    return torch.fft.irfft(torch.fft.rfft(mass, dim=0) * damping, n=count, dim=0)
+    spread: Tensor = torch.fft.irfft(torch.fft.rfft(mass, dim=0) * damping, n=count, dim=0)
+    return spread

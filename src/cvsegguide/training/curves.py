@@ -53,4 +53,4 @@ class _Writer(ExperimentWriter):
         before = table[pd.to_numeric(table["step"]) < step]
         with atomic_path(self.metrics_file_path) as temporary:
             before.to_csv(temporary, index=False, lineterminator="\r\n")
-        self.metrics_keys = list(table)
+        self.metrics_keys = [str(name) for name in table.columns]

@@ -129,7 +129,8 @@ def _show(axes: "Axes", picture: NDArray[Any], result: "Localization", **options
 
 def _step(picture: NDArray[Any]) -> int:
     """Every so many pixels are drawn, such that at most :data:`_SIDE` remain a side."""
-    return max(1, -(-max(picture.shape[0], picture.shape[1]) // _SIDE))
+    largest: int = max(picture.shape[:2])
+    return max(1, math.ceil(largest / _SIDE))
 
 
 def _small(picture: NDArray[Any]) -> NDArray[Any]:

@@ -81,13 +81,17 @@ class LastCheckpoint(Callback):
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._note)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: Any) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signals back."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
 
-    on_exception = teardown
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back: Lightning tears nothing down here then."""
+        self.teardown(trainer, pl_module, "fit")
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._signal:
