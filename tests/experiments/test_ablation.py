@@ -2,9 +2,8 @@
 
 import json
 import os
-import signal
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ from PIL import Image
 
 from cvsegguide.cli.main import main
 from cvsegguide.data.configurations import read_configuration
-from cvsegguide.errors import ConfigurationError
+from cvsegguide.errors import ConfigurationError, CVSegGuideError
 from cvsegguide.experiments.ablation import Plan, check_rows
 from cvsegguide.experiments.ablation_report import compare
-from cvsegguide.experiments.ablation_runs import Processes, Stopped, evaluations
+from cvsegguide.experiments.ablation_runs import Processes, evaluations
 from cvsegguide.experiments.ablation_table import read_table
 from cvsegguide.models.backbones.convolutional import has_lite0_weights
 from helpers.brooklyn_queens import make_tree
@@ -285,34 +284,25 @@ def test_ablate(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "was made with other settings" in capfd.readouterr().err
 
 
-def test_processes_end_with_this_one(tmp_path: Path) -> None:
+def test_processes_end_when_they_are_stopped(tmp_path: Path) -> None:
     """Each writes into a pipe once it runs: nothing here waits for a clock."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     sleeper = (
         "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(60)"
     )
-    ends: list[int] = []
-    before = signal.getsignal(signal.SIGTERM)
-
-    def work(folder: Path) -> None:
-        try:
-            processes.execute([str(pipe)], folder, "asleep")
-        except Stopped as stop:
-            ends.append(stop.exit_status)
-
-    with Processes(program=[sys.executable, "-c", sleeper]) as processes:
-        threads = [threading.Thread(target=work, args=(tmp_path / name,)) for name in "ab"]
-        for thread in threads:
-            thread.start()
+    processes = Processes(program=[sys.executable, "-c", sleeper])
+    with ThreadPoolExecutor(2) as pool:
+        ends = [
+            pool.submit(processes.execute, [str(pipe)], tmp_path / name, "asleep") for name in "ab"
+        ]
         begun: list[int] = []
         while len(begun) < 2:
             begun += [int(line) for line in pipe.read_text().split()]
-        os.kill(os.getpid(), signal.SIGTERM)
-        for thread in threads:
-            thread.join(30)
-    assert ends == [143, 143]
+        processes.stop()
+    for end in ends:
+        with pytest.raises(CVSegGuideError, match="stopped"):
+            end.result()
     for process in begun:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
-    assert signal.getsignal(signal.SIGTERM) == before

@@ -6,7 +6,6 @@ import torch
 
 from cvsegguide.models.geometric.network import GeometricModel
 from cvsegguide.tracking.belief import Box
-from cvsegguide.tracking.encoding import EncodedMosaic
 from cvsegguide.tracking.likelihood import JointLikelihood
 from cvsegguide.tracking.mosaic import open_mosaic
 from helpers.colors import ColorNetwork, overhead_image, street_image, write_tiles
@@ -21,7 +20,7 @@ def mosaic():
 
 
 def test_blocks_join_without_a_seam(mosaic):
-    tile, known = EncodedMosaic(ColorNetwork(), mosaic, CPU, 64.0).tile(Box(5, 11, 90, 77))
+    tile, known = JointLikelihood(ColorNetwork(), mosaic, CPU, 64.0).tile(Box(5, 11, 90, 77))
 
     assert tile.colors.shape == (1, 2, 85, 66)
     assert known.all()
@@ -32,12 +31,12 @@ def test_blocks_join_without_a_seam(mosaic):
 
 def test_each_block_is_encoded_once_while_it_is_in_memory(mosaic):
     """Blocks of 16 x 16 cells of two float32 and one bool: 2304 bytes."""
-    blocks = EncodedMosaic(ColorNetwork(), mosaic, CPU, 64.0)
+    blocks = JointLikelihood(ColorNetwork(), mosaic, CPU, 64.0)
     for left in range(0, 60, 5):
         blocks.tile(Box(0, left, 16, left + 16))
     assert blocks.encoded == 5  # 75 cells of 16
 
-    blocks = EncodedMosaic(ColorNetwork(), mosaic, CPU, 2.5 * 2304e-6)
+    blocks = JointLikelihood(ColorNetwork(), mosaic, CPU, 2.5 * 2304e-6)
     places = [Box(0, 16 * i, 16, 16 * i + 16) for i in range(3)]
     for place in (*places, places[2], places[1]):
         blocks.tile(place)
@@ -48,7 +47,7 @@ def test_each_block_is_encoded_once_while_it_is_in_memory(mosaic):
 
 def test_cells_beyond_the_imagery_are_not_known():
     with open_mosaic(overhead_image(cells=30), 0.5, own_gsd=0.5) as mosaic:
-        blocks = EncodedMosaic(ColorNetwork(), mosaic, CPU, 64.0)
+        blocks = JointLikelihood(ColorNetwork(), mosaic, CPU, 64.0)
         assert blocks.extent == Box(0, 0, 30, 30)
         _, known = blocks.tile(Box(0, 0, 40, 40))
 

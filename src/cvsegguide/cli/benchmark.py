@@ -44,7 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     if console.settings.json:
         console.show(report)
     else:
-        _print_table(report)
+        from cvsegguide.evaluation.report import print_table
+
+        rows = [
+            [row["name"], f"{row['value']:.4g} {row['unit']}", row["note"]]
+            for row in report["measurements"]
+        ]
+        print_table("medians", (["what", "value", "note"], rows))
+        print(", ".join(f"{name}: {value}" for name, value in report["machine"].items()))
     return 1 if report["failures"] else 0
 
 
@@ -74,21 +81,3 @@ def _measure(names: Sequence[str], arguments: argparse.Namespace) -> dict[str, A
         if arguments.out:
             write_text(arguments.out, json.dumps(report, indent=2) + "\n")
     return report
-
-
-def _print_table(report: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    host = report["machine"]
-    table = Table(
-        title="medians",
-        caption=f"{host['processor']}, {host['cores']} cores, {host['torch_threads']} threads, "
-        f"GPU {host['gpu'] or 'none'}, torch {host['torch']}, Python {host['python']}",
-    )
-    table.add_column("what")
-    table.add_column("value", justify="right")
-    table.add_column("note")
-    for row in report["measurements"]:
-        table.add_row(row["name"], f"{row['value']:.4g} {row['unit']}", row["note"])
-    Console().print(table)

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
 
 from cvsegguide.errors import InputError
 from cvsegguide.io.atomic import atomic_path
-from cvsegguide.io.vectors import write_points
+from cvsegguide.io.vectors import write_features
 
 GEOMETRY = "geometry"
 NEEDS_TRUTH = (
@@ -95,22 +96,17 @@ def interleave(parts: Sequence[pa.Table]) -> pa.Table:
 def write_predictions(path: str | PathLike[str], table: pa.Table) -> None:
     """Write a table of predictions as GeoParquet, atomically, with its column of points.
 
-    Points are well-known binary: the byte order (1, little-endian), a type (1), longitude and
-    latitude; null for rows without a place. The metadata names no ``crs``: coordinates are WGS84,
-    longitude first (OGC:CRS84).
+    Points are well-known binary, null for rows without a place. The metadata names no ``crs``:
+    coordinates are WGS84, longitude first (OGC:CRS84).
     """
-    lon, lat, there = _places(table)
-    layout = [("order", "u1"), ("type", "<u4"), ("lon", "<f8"), ("lat", "<f8")]
-    points = np.empty(len(table), layout)
-    points["order"], points["type"], points["lon"], points["lat"] = 1, 1, lon, lat
-    cells = [point.tobytes() if known else None for point, known in zip(points, there, strict=True)]
+    points = _points(table)
     column: dict[str, Any] = {"encoding": "WKB", "geometry_types": []}
-    if there.any():
-        column |= {"geometry_types": ["Point"], "bbox": _extent(table)}
+    if points.any():
+        column |= {"geometry_types": ["Point"], "bbox": shapely.total_bounds(points).tolist()}
     geo = {"version": "1.1.0", "primary_column": GEOMETRY, "columns": {GEOMETRY: column}}
     meaning = {"description": "the estimate: a point, well-known binary, WGS84"}
     field = pa.field(GEOMETRY, pa.binary(), metadata=meaning)
-    located = table.append_column(field, pa.array(cells, pa.binary()))
+    located = table.append_column(field, pa.array(shapely.to_wkb(points), pa.binary()))
     with atomic_path(path) as temporary:
         pq.write_table(located.replace_schema_metadata({"geo": json.dumps(geo)}), temporary)
 
@@ -120,22 +116,11 @@ def write_predictions_geojson(path: str | PathLike[str], table: pa.Table) -> Non
 
     Rows without a place are *unlocated* features.
     """
-    write_points(path, table.to_pylist(), _extent(table))
+    write_features(path, _points(table), table.to_pylist())
 
 
-def _places(table: pa.Table) -> tuple[Any, Any, Any]:
-    """Longitudes and latitudes of a table's rows, and where there are any."""
-    lon, lat = (
-        np.asarray(table.column(name).to_numpy(zero_copy_only=False), np.float64)
-        for name in ("lon", "lat")
-    )
-    return lon, lat, np.isfinite(lon) & np.isfinite(lat)
-
-
-def _extent(table: pa.Table) -> list[float] | None:
-    """West, south, east, north of all rows with a place."""
-    lon, lat, there = _places(table)
-    if not there.any():
-        return None
-    lon, lat = lon[there], lat[there]
-    return [float(side) for side in (lon.min(), lat.min(), lon.max(), lat.max())]
+def _points(table: pa.Table) -> Any:
+    """The estimates of a table's rows as points, None where there is no place."""
+    columns = (table.column(name).to_numpy(zero_copy_only=False) for name in ("lon", "lat"))
+    lon, lat = (np.asarray(column, np.float64) for column in columns)
+    return np.where(np.isfinite(lon + lat), shapely.points(lon, lat), None)

@@ -7,13 +7,12 @@ was.
 
 import glob
 import json
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,6 @@ SETTINGS = "ablation.yaml"
 
 LOG = "log.txt"
 """What a row's processes said, in its folder."""
-
-
-class Stopped(CVSegGuideError):
-    """An ablation that was asked to stop by the signal ``number``."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__("stopped on request; the same command goes on from there")
-        self.exit_status = 128 + number
 
 
 def evaluations(plan: Plan, searching: bool) -> list[tuple[str, str, str]]:
@@ -73,8 +64,8 @@ def run_rows(
 ) -> list[str]:
     """Train and test every row as far as that has not been done.
 
-    A row that fails is told of and left, the others go on. SIGINT and SIGTERM let the processes
-    save and stop.
+    A row that fails is told of and left, the others go on. An interruption lets the processes save
+    and stop before it goes on its way.
 
     Args:
         plan: What to train.
@@ -90,7 +81,6 @@ def run_rows(
     Raises:
         ConfigurationError: A row in the folder was made with other settings, or tested on other
             data under the name of a test set.
-        Stopped: The user asked it to stop.
     """
     runs = plan.runs()
     for run in runs:
@@ -106,13 +96,16 @@ def run_rows(
             failed.append(f"{run}: {error}")
             say(f"{label}: failed: {error}")
 
-    with Processes(say, workers) as processes, ThreadPoolExecutor(jobs) as pool:
+    processes = Processes(say, workers)
+    with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(work, number, run) for number, run in enumerate(runs, 1)]
-        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in waiting:
-            future.cancel()
-        for future in done:
-            future.result()
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:  # Ctrl-C, SIGTERM or a fault: the pool waits until all have saved
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.stop()
+            raise
     return failed
 
 
@@ -177,9 +170,7 @@ def _test(
 
 
 class Processes:
-    """Runs commands as processes of their own, and ends them when this one is to end.
-
-    As a context it answers SIGINT and SIGTERM: the processes get a SIGTERM, save and stop.
+    """Runs commands as processes of their own, which :meth:`stop` ends.
 
     Args:
         say: Tells the user what begins.
@@ -197,58 +188,43 @@ class Processes:
         self._program = tuple(program)
         self._options = [] if workers is None else ["--data.num_workers", str(workers)]
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._signal = 0
-        self._handlers: dict[int, Any] = {}
+        self._begun: list[subprocess.Popen[bytes]] = []
+        self._stopped = False
 
-    def __enter__(self) -> "Processes":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._stop)
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: object) -> None:
-        self._signal = number
-        for process in tuple(self._running):
-            process.terminate()
+    def stop(self) -> None:
+        """Ask all processes to save and end (SIGTERM), and let no other begin."""
+        with self._lock:
+            self._stopped = True
+            for process in self._begun:
+                process.terminate()
 
     def execute(self, argv: list[str], folder: Path, label: str) -> None:
         """Run the program with ``argv``; what it says goes to the log in ``folder``.
 
         Raises:
             ConfigurationError: It ended with another status than 0; the message has its last line.
-            Stopped: This process was asked to end.
+            CVSegGuideError: The processes were stopped.
         """
-        self._check()
-        self._say(f"{label} ({folder / LOG})")
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOG).open("ab") as log:
-            # in a session of its own: a Ctrl-C reaches it once, through this process
-            process = subprocess.Popen(
-                [*self._program, *argv, *self._options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            command = [*self._program, *argv, *self._options]
             with self._lock:
-                self._running.add(process)
-            if self._signal:  # it came while the process was being started
-                process.terminate()
-            try:
-                status = process.wait()
-            finally:
-                with self._lock:
-                    self._running.discard(process)
-        self._check()
+                if self._stopped:
+                    raise CVSegGuideError("stopped")
+                self._say(f"{label} ({folder / LOG})")
+                # in a session of its own: a Ctrl-C reaches it once, through this process
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+                self._begun.append(process)
+            status = process.wait()
+        if self._stopped:
+            raise CVSegGuideError("stopped")
         if status:
             lines = (folder / LOG).read_text("utf-8", errors="replace").split("\n")
             last = next((line.strip() for line in reversed(lines) if line.strip()), "")
             raise ConfigurationError(f"ended with status {status}: {last}")
-
-    def _check(self) -> None:
-        if self._signal:
-            raise Stopped(self._signal)

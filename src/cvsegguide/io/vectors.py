@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cvsegguide.geo import GeoReference
-from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.io.atomic import atomic_path
 
 Ring = Sequence[tuple[float, float]]
 """A closed list of ``(row, col)``."""
@@ -37,7 +37,7 @@ def _outline(polygons: Sequence[Sequence[Ring]], reference: GeoReference) -> Any
     parts = []
     for rings in polygons:
         lonlat = [np.stack(reference.rowcol_to_lonlat(*np.transpose(ring)), -1) for ring in rings]
-        outer, *holes = (np.round(ring, DECIMALS) + 0.0 for ring in lonlat)  # no -0.0
+        outer, *holes = lonlat
         parts.append(orient(Polygon(outer, holes)))
     return parts[0] if len(parts) == 1 else MultiPolygon(parts) if parts else None
 
@@ -58,58 +58,48 @@ def write_geojson(
         features: Outlines (rows and columns) and properties of each.
         reference: The frame, or None.
     """
-    import shapely
-
-    collection: dict[str, Any] = {"type": "FeatureCollection"}
-    shapes: list[Any] = [None] * len(features)
-    if reference is None:
-        collection["note"] = "the overhead image has no georeference: positions are in pixels"
-    else:
-        shapes = [_outline(polygons, reference) for polygons, _ in features]
-    if any(shapes):
-        collection["bbox"] = shapely.total_bounds(shapes).tolist()
-    collection["features"] = [
-        {
-            "type": "Feature",
-            "geometry": shape and shapely.geometry.mapping(shape),
-            "properties": dict(properties),
-        }
-        for shape, (_, properties) in zip(shapes, features, strict=True)
-    ]
-    write_text(path, json.dumps(collection, indent=1) + "\n")
+    shapes = [reference and _outline(polygons, reference) for polygons, _ in features]
+    note = "" if reference else "the overhead image has no georeference: positions are in pixels"
+    write_features(path, shapes, (properties for _, properties in features), note)
 
 
-def write_points(
-    path: str | PathLike[str], rows: Iterable[Mapping[str, Any]], extent: Sequence[float] | None
+def write_features(
+    path: str | PathLike[str],
+    shapes: Sequence[Any],
+    properties: Iterable[Mapping[str, Any]],
+    note: str = "",
 ) -> None:
-    """Write a FeatureCollection of points, a line each, row by row, atomically.
+    """Write a FeatureCollection, a line a feature, atomically.
 
-    Rows whose ``lon`` is None become *unlocated* features, as in :func:`write_geojson`. Numbers
-    that are not finite become null, for JSON knows none.
+    Numbers that are not finite become null, for JSON knows none.
 
     Args:
         path: Where it goes.
-        rows: Properties with ``lon`` and ``lat`` among them; ``id`` becomes the feature's.
-        extent: West, south, east, north of all of them, or None without any.
+        shapes: Shapely's, in degrees; None for *unlocated* features.
+        properties: Of each; ``id`` becomes the feature's.
+        note: A member for people, where there is anything to say.
     """
+    import shapely
+
+    rounded = shapely.transform(np.array([*shapes, None], object)[:-1], _round)
+    members: dict[str, Any] = {"type": "FeatureCollection"} | ({"note": note} if note else {})
+    box = shapely.total_bounds(rounded)
+    members |= {} if np.isnan(box).any() else {"bbox": box.tolist()}
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        box = "" if extent is None else f'"bbox": {[round(side, DECIMALS) for side in extent]},\n'
-        file.write('{"type": "FeatureCollection",\n' + box + '"features": [')
-        for number, row in enumerate(rows):
-            file.write(("," if number else "") + "\n" + json.dumps(_point(row), allow_nan=False))
+        file.write(json.dumps(members)[:-1] + ',\n"features": [')
+        for number, (shape, entries) in enumerate(zip(rounded, properties, strict=True)):
+            feature = {
+                "type": "Feature",
+                **({"id": entries["id"]} if entries.get("id") is not None else {}),
+                "geometry": shape and shapely.geometry.mapping(shape),
+                "properties": {name: _finite(value) for name, value in entries.items()},
+            }
+            file.write(("," if number else "") + "\n" + json.dumps(feature, allow_nan=False))
         file.write("\n]}\n")
 
 
-def _point(row: Mapping[str, Any]) -> dict[str, Any]:
-    lon, lat = row.get("lon"), row.get("lat")
-    geometry = None
-    if lon is not None and lat is not None:
-        geometry = {"type": "Point", "coordinates": [round(lon, DECIMALS), round(lat, DECIMALS)]}
-    feature: dict[str, Any] = {"type": "Feature"}
-    if row.get("id") is not None:
-        feature["id"] = row["id"]
-    properties = {name: _finite(value) for name, value in row.items()}
-    return {**feature, "geometry": geometry, "properties": properties}
+def _round(coordinates: Any) -> Any:
+    return np.round(coordinates, DECIMALS) + 0.0  # no -0.0
 
 
 def _finite(value: Any) -> Any:

@@ -32,21 +32,20 @@ from cvsegguide.errors import InferenceWarning, InputError
 from cvsegguide.tracking.motion import Motion, usual_deviations
 from cvsegguide.tracking.tracker import Frame
 
-LIMITS = {
+_ANY = (-math.inf, math.inf)
+
+NUMBERS = {
+    **dict.fromkeys(("time", "forward", "left", "turn", "distance", "compass", "heading"), _ANY),
+    **dict.fromkeys(("forward_error", "left_error"), (0.0, 1e6)),
+    **dict.fromkeys(("turn_error", "compass_error"), (0.0, 1e4)),
     "fov": (1e-3, 360.0),
     "lon": (-180.0, 180.0),
     "lat": (-90.0, 90.0),
-    "forward_error": (0.0, 1e6),
-    "left_error": (0.0, 1e6),
-    "turn_error": (0.0, 1e4),
-    "compass_error": (0.0, 1e4),
 }
-"""Smallest and largest number in a column."""
+"""Columns of numbers, and the smallest and the largest that may stand there."""
 
-NUMBERS = (
-    "time", "forward", "left", "turn", "distance", "forward_error", "left_error", "turn_error",
-    "fov", "compass", "compass_error", "lon", "lat", "heading",
-)  # fmt: skip
+_FRAME = ("fov", "compass", "compass_error", "time")
+"""Columns that are attributes of a frame."""
 
 
 def read_frames(path: Path, fov: float = 360.0) -> list[Frame]:
@@ -106,12 +105,9 @@ def _read_row(folder: Path, cells: Mapping[Any, Any], fov: float) -> Frame:
     return Frame(
         image=image,
         motion=_motion(known),
-        fov=known.get("fov", fov),
-        compass=known.get("compass"),
-        compass_error=known.get("compass_error", 5.0),
-        time=known.get("time"),
         name=name,
         truth=truth,
+        **{"fov": fov, **{key: known[key] for key in _FRAME if key in known}},
     )
 
 
@@ -134,7 +130,7 @@ def _motion(known: Mapping[str, float]) -> Motion | None:
 
 
 def _number(name: str, cell: Any) -> float:
-    low, high = LIMITS.get(name, (-math.inf, math.inf))
+    low, high = NUMBERS[name]
     try:
         value = float(cell)
     except (TypeError, ValueError):

@@ -1,6 +1,5 @@
 """The path of a drive, and its files."""
 
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.geo.bounds import EARTH_RADIUS
-from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.io.atomic import atomic_path
+from cvsegguide.io.vectors import write_features
 
 DEVIATIONS = 2.4477
 """Standard deviations of the ellipse that holds 95 % of a normal distribution of the plane."""
@@ -157,38 +157,27 @@ class Track:
         """
         if not self.georeferenced:
             raise InputError(f"{self.overhead}: has no georeference, so that there is no GeoJSON")
-        line = [_place(point.lon, point.lat) for point in self.points]
-        if len(line) == 1:
-            line = line * 2  # a line has two positions at least
-        features = [_feature("LineString", line, "path", frames=len(self.points), model=self.model)]
-        for point, place in zip(self.points, line, strict=False):
-            shown = {k: v for k, v in point.record().items() if k not in ("lon", "lat")}
-            features.append(_feature("Point", place, "position", **shown))
+        from shapely import LineString, Point, Polygon
+
+        line = [(point.lon, point.lat) for point in self.points]
+        path_of_all = {"kind": "path", "frames": len(self.points), "model": self.model}
+        shapes: list[Any] = [LineString(line * 2 if len(line) == 1 else line), *map(Point, line)]
+        shapes += [Polygon(_find_ring(point)) for point in self.points]
+        properties = [path_of_all]
         for point in self.points:
-            ring = [_find_ring(point)]
-            features.append(_feature("Polygon", ring, "ellipse", frame=point.frame, holds=0.95))
-        collection = {"type": "FeatureCollection", "features": features}
-        write_text(path, json.dumps(collection, indent=1, allow_nan=False) + "\n")
+            shown = {k: v for k, v in point.record().items() if k not in ("lon", "lat")}
+            properties.append({"kind": "position", **shown})
+        properties += [
+            {"kind": "ellipse", "frame": point.frame, "holds": 0.95} for point in self.points
+        ]
+        write_features(path, shapes, properties)
 
 
-def _find_ring(point: TrackPoint) -> list[list[float]]:
-    """The closed ring ``[lon, lat]`` of a point's ellipse."""
+def _find_ring(point: TrackPoint) -> NDArray[np.float64]:
+    """``(N, 2)`` longitudes and latitudes of a point's ellipse."""
     assert point.lon is not None
     assert point.lat is not None
     east, north = point.ellipse()
     degree = math.radians(1) * EARTH_RADIUS
     lon = point.lon + east / (degree * math.cos(math.radians(point.lat)))
-    lat = point.lat + north / degree
-    ring = [_place(x, y) for x, y in zip(lon, lat, strict=True)]
-    return [*ring, ring[0]]
-
-
-def _place(lon: float | None, lat: float | None) -> list[float]:
-    assert lon is not None
-    assert lat is not None
-    return [round(float(lon), 7), round(float(lat), 7)]
-
-
-def _feature(shape: str, coordinates: Any, kind: str, **properties: Any) -> dict[str, Any]:
-    geometry = {"type": shape, "coordinates": coordinates}
-    return {"type": "Feature", "geometry": geometry, "properties": {"kind": kind, **properties}}
+    return np.stack([lon, point.lat + north / degree], axis=-1)

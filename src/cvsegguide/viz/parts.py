@@ -30,9 +30,6 @@ CONTOURS = (0.5, 0.9)
 """Masses of the highest-density sets that are outlined."""
 
 _MARKERS = ("+", "x", "1", "2", "3", "4")
-_DIGIT = 0.64
-"""Width of a digit in sizes of its font, of DejaVu Sans as matplotlib brings it."""
-
 _COMPASS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
 
@@ -250,60 +247,28 @@ def draw_street(
         most: Columns that are drawn at most.
         size: Of the letters, in points.
     """
-    from matplotlib import rcParams
-    from matplotlib.font_manager import FontProperties
-
     height, width = street.shape[:2]
     vertical = fov * height / width
     if vertical > 91:  # the sky and the car's roof tell nothing
         spare = int(height * (1 - 90 / vertical) / 2)
         street = street[spare : height - spare]
         height = street.shape[0]
-    step = max(1, width // most)
-    axes.imshow(street[::step, ::step], extent=(0, width, height, 0), aspect="equal")
-    axes.set_yticks([])
-    shown = min(axes.bbox.width, axes.bbox.height * width / height)
-    fills = shown > 0.9 * axes.bbox.width
-    if size is None:
-        size = FontProperties(size=rcParams["xtick.labelsize"]).get_size_in_points()
     start = -fov / 2 if heading is None else heading - fov / 2
-    # "+45°", "315°", "+135°"; labels within the ends of the picture come half a width nearer.
-    letters = 5 if heading is None and fov > 200 else 4
-    wide = letters * _DIGIT * size / 72 * axes.figure.dpi * (1.6 if fills else 1.2)
-    azimuths = _ticks(start, fov, shown / wide)
+    step = max(1, width // most)
+    box = (start, start + fov, 0, fov * height / width)
+    axes.imshow(street[::step, ::step], extent=box, aspect="equal")
+    axes.set_yticks([])
+    if size is not None:
+        axes.tick_params("x", labelsize=size)
+    shown = min(1.0, axes.bbox.height / axes.bbox.width * width / height)
+    room = min(8.0, shown * axes.xaxis.get_tick_space())
+    every = next((gap for gap in (1, 5, 10, 30, 45, 90) if fov / gap <= room), 180)
+    first, last = math.ceil(start / every - 1e-6), math.floor((start + fov) / every + 1e-6)
+    azimuths = [every * number for number in range(first, last + 1)] or [round(start + fov / 2)]
+    names = [direction(azimuth) for azimuth in azimuths]
     if heading is None:
-        names = [f"{angle:+.0f}°" if round(angle) else "0°" for angle in azimuths]
-    else:
-        names = [direction(azimuth) for azimuth in azimuths]
-    places = (azimuths - start) * width / fov
-    axes.set_xticks(places, names, fontsize=size)
-    if not fills:
-        return  # there is room beside the picture
-    for place, label in zip(places, axes.get_xticklabels(), strict=True):
-        # Those at the ends stay within the picture.
-        if place < 0.01 * width:
-            label.set_horizontalalignment("left")
-        elif place > 0.99 * width:
-            label.set_horizontalalignment("right")
-
-
-def _ticks(start: float, fov: float, room: float) -> NDArray[np.float64]:
-    """Round angles in degrees from ``start`` on, not much over four and no more than have room.
-
-    Args:
-        start: Angle of the left border.
-        fov: Extent of the view.
-        room: How many labels have room beside each other in it.
-
-    Returns:
-        Ascending; the middle alone, in whole degrees, where no round one lies in the view.
-    """
-    gaps = (1, 5, 10, 15, 30, 45, 90, 180)
-    most = max(gap for gap in gaps if gap == 1 or (gap <= 45 and fov / gap >= 4))
-    every = next((gap for gap in gaps if gap >= most and fov / gap <= room), gaps[-1])
-    first = math.ceil(start / every - 1e-6) * every
-    ticks = np.arange(first, start + fov + 1e-6, every, dtype=np.float64)
-    return ticks if len(ticks) else np.array([float(round(start + fov / 2))])
+        names = [f"{angle:+.0f}°" if angle else "0°" for angle in azimuths]
+    axes.set_xticks(azimuths, names)
 
 
 def direction(azimuth: float) -> str:
