@@ -2,14 +2,15 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
 import cvsegguide
+from helpers.commands import run_python
 
 
-def test_kernels_compile_without_a_cache(tmp_path: Path) -> None:
+def test_kernels_compile_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files stand where the caches would go: the test also holds for the superuser."""
     source = Path(cvsegguide.__file__).parent
     copy = tmp_path / "cvsegguide"
@@ -23,13 +24,7 @@ def test_kernels_compile_without_a_cache(tmp_path: Path) -> None:
         "print(module.__file__)\n"
     )
     nowhere = {"HOME": os.devnull, "XDG_CACHE_HOME": f"{os.devnull}/x", "PYTHONPATH": str(tmp_path)}
-    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", program],
-        env={**environment, **nowhere},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    done = run_python("-B", "-c", program, **nowhere)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(copy))

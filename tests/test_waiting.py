@@ -1,10 +1,8 @@
 """How PyTorch's idle threads wait: asleep, unless somebody has decided otherwise."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from helpers.commands import run_python
 
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
@@ -19,15 +17,10 @@ NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     ],
 )
 def test_it_is_said_before_pytorch_is_loaded(
-    first: str, chosen: dict[str, str], policy: str | None
+    first: str, chosen: dict[str, str], policy: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = f"{first}\nimport cvsegguide, os\nprint(os.environ.get('OMP_WAIT_POLICY'))"
-    free = {name: value for name, value in os.environ.items() if name not in NAMES}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**free, **chosen},
-    )
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    done = run_python("-c", program, **chosen)
     assert done.stdout.strip() == str(policy)

@@ -10,6 +10,7 @@ from PIL import Image
 from cvsegguide.cli.main import main
 from cvsegguide.data import sightline
 from helpers.brooklyn_queens import Pair, make_tree
+from helpers.commands import refusal
 
 
 @pytest.fixture
@@ -143,15 +144,7 @@ def test_errors_are_one_line(
     tmp_path: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [part.replace("ROOT", str(tmp_path)) for part in arguments]
-    try:
-        status = main(["data", *command])
-    except SystemExit as stop:
-        status = stop.code  # type: ignore[assignment]
-    error = capsys.readouterr().err
-    assert status == 2
-    assert error.startswith("cvsegguide: error: ")
-    assert message in error
-    assert error.count("\n") == 1
+    assert message in refusal(["data", *command], capsys, tmp_path)
 
 
 def test_json_and_nothing_else(

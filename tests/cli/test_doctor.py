@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 
 from cvsegguide import __version__
 from cvsegguide.cli.main import main
+from helpers.commands import run_python
 
 
 def findings(report: dict[str, Any]) -> dict[tuple[str, str], dict[str, str]]:
@@ -50,13 +50,8 @@ def test_faults_are_found_and_do_not_end_the_report(tmp_path: Path) -> None:
     wanted = ["absent-core>=1", "numpy>=999", "absent-web>=5; extra == 'web'"]
     lines += [f"Requires-Dist: {line}" for line in wanted]
     (folder / "METADATA").write_text("\n".join(lines) + "\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "cvsegguide", "doctor"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = run_python("-m", "cvsegguide", "doctor", PYTHONPATH=path)
     assert done.returncode == 1, done.stderr
     told = {line.split()[1]: line for line in done.stdout.splitlines() if len(line.split()) > 1}
     for name, state, *texts in (

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from cvsegguide.cli.main import main
+from helpers.commands import refusal
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,7 @@ from cvsegguide.cli.main import main
 )
 def test_unusable_options(tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.chdir(tmp_path)
-    assert main(["export", *options]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith(f"cvsegguide: error: {message}")
-    assert captured.err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    assert refusal(["export", *options], capsys, tmp_path).startswith(message)
 
 
 def test_missing_packages_are_named(tmp_path, monkeypatch, capsys):
@@ -32,8 +28,8 @@ def test_missing_packages_are_named(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "onnxscript" else find(name)
     )
-    assert main(["export", "--out", str(tmp_path / "a.onnx")]) == 2
-    assert "needs onnxscript: pip install 'cvsegguide[onnx]'" in capsys.readouterr().err
+    error = refusal(["export", "--out", tmp_path / "a.onnx"], capsys)
+    assert "needs onnxscript: pip install 'cvsegguide[onnx]'" in error
 
 
 def foreign(path):
@@ -47,29 +43,23 @@ def foreign(path):
     save(helper.make_model(graph, opset_imports=opset, ir_version=9), path)
 
 
-@pytest.mark.parametrize("kind", ["foreign", "damaged", "empty", "missing"])
-def test_files_that_are_no_exports(tmp_path, monkeypatch, capsys, kind):
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (foreign, "not written by `cvsegguide export`"),
+        (lambda path: path.write_bytes(b"\x08\x09garbage" * 10), "not a readable ONNX file"),
+        (lambda path: path.touch(), "the file is empty"),
+        (lambda path: None, "no such file"),
+    ],
+    ids=["foreign", "damaged", "empty", "missing"],
+)
+def test_files_that_are_no_exports(tmp_path, monkeypatch, capsys, make, fault):
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "network.onnx"
-    if kind == "foreign":
-        foreign(path)
-    elif kind == "damaged":
-        path.write_bytes(b"\x08\x09garbage" * 10)
-    elif kind == "empty":
-        path.touch()
-    assert main(["localize", "a.png", "b.png", "--model", "network.onnx"]) == 2
-    message = capsys.readouterr().err
-    wanted = {
-        "foreign": "network.onnx: not written by `cvsegguide export`",
-        "damaged": "network.onnx: not a readable ONNX file",
-        "empty": "network.onnx: the file is empty",
-        "missing": "network.onnx: no such file",
-    }
-    assert message.startswith(f"cvsegguide: error: {wanted[kind]}")
-    assert message.count("\n") == 1
+    make(tmp_path / "network.onnx")
+    said = refusal(["localize", "a.png", "b.png", "--model", "network.onnx"], capsys)
+    assert said.startswith(f"network.onnx: {fault}")
 
 
 def test_onnx_files_run_on_the_cpu(capsys):
     command = ["localize", "a.png", "b.png", "--model", "network.onnx", "--device", "cuda"]
-    assert main(command) == 2
-    assert "--device: cuda: an ONNX file runs on the CPU" in capsys.readouterr().err
+    assert "--device: cuda: an ONNX file runs on the CPU" in refusal(command, capsys)

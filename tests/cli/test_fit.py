@@ -2,9 +2,6 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,8 @@ from cvsegguide.cli.main import main
 from cvsegguide.evaluation.predictions import NEEDS_TRUTH
 from cvsegguide.models.hub import load_model
 from helpers.brooklyn_queens import make_tree
+from helpers.commands import run_python
 from helpers.tiny import write_config
-
-TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +79,23 @@ def test_test_command(trained: Path, tmp_path: Path, capfd: pytest.CaptureFixtur
     assert page.count("<img ") == 5
 
 
-def test_reports_without_pictures(trained: Path, tmp_path: Path) -> None:
-    config = ["--config", str(trained / "config.yaml")]
-    assert main(["test", *config, "--out", str(tmp_path / "t"), "--no-pictures"]) == 0
-    assert "<img " not in (tmp_path / "t" / "report.html").read_text()
-    assert not (tmp_path / "t" / "pictures").exists()
+def test_reports_without_pictures_and_json_and_nothing_else(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = ["--config", str(trained / "config.yaml"), "--json", "-q"]
+    reports = {}
+    for command, *options in (("test", "--no-pictures"), ("validate",), ("predict",)):
+        out = ["--out", str(tmp_path / command)]
+        assert main([command, *config, *out, *options]) == 0
+        shown, error = capfd.readouterr()
+        reports[command] = json.loads(shown)
+        assert error == ""
+    assert reports["predict"]["rows"] == 7
+    assert reports["test"]["position"]["count"] == reports["validate"]["position"]["count"] == 7
+    assert "<img " not in (tmp_path / "test" / "report.html").read_text()
+    assert not (tmp_path / "test" / "pictures").exists()
     # No table of predictions: the land cover's confusion alone.
-    assert main(["validate", *config, "--out", str(tmp_path / "v")]) == 0
-    assert (tmp_path / "v" / "report.html").read_text().count("<img ") == 1
+    assert (tmp_path / "validate" / "report.html").read_text().count("<img ") == 1
 
 
 def test_predict_writes_the_same_rows(
@@ -110,18 +115,6 @@ def test_predict_writes_the_same_rows(
     assert sorted((tmp_path / "predict").iterdir()) == [points, path]
     collection = json.loads(points.read_text())
     assert [feature["id"] for feature in collection["features"]] == tables[1]["id"].tolist()
-
-
-@pytest.mark.parametrize("command", ["test", "validate", "predict"])
-def test_json_and_nothing_else(
-    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str
-) -> None:
-    arguments = ["--config", str(trained / "config.yaml"), "--out", str(tmp_path), "--json", "-q"]
-    assert main([command, *arguments]) == 0
-    out, error = capfd.readouterr()
-    report = json.loads(out)
-    assert report["rows"] == 7 if command == "predict" else report["position"]["count"] > 0
-    assert error == ""
 
 
 def test_predict_localises_pairs_whose_place_nobody_knows(
@@ -201,16 +194,8 @@ def flattened(figures: Any) -> list[float]:
 def two_processes(command: str, config: Path, out: Path, *options: str) -> str:
     """A sub-command on two processes; what it said on stderr. Waits for as long as they run."""
     words = [command, "--config", str(config), "--out", str(out), *options]
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "cvsegguide", *words),
-            *("--trainer.devices", "2", "--trainer.strategy", "ddp"),
-        ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    devices = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    done = run_python("-m", "cvsegguide", *words, *devices)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -367,10 +352,18 @@ LARGE = "[{class_path: cvsegguide.data.transforms.Crop, init_args: {scale: [3, 4
             ["--config", "mst-small-synthcity", "--root", "nowhere"],
             "error: nowhere: no such folder",
         ),
+        (
+            ["--config", "mst-huge-mars"],
+            "bundled configuration of that name (featup-brooklyn-queens",
+        ),
         (["--config", "tiny.yaml", "--data.train", ABSENT], "error: absent.csv: no such file"),
         (["--config", "tiny.yaml", "--data.val", f"[{ABSENT}]"], "error: absent.csv: no such"),
         (["--config", "tiny.yaml", "--data.transforms", LARGE], "error: Crop: scale"),
         ([], "data.train: no data set is given; --config"),
+        (
+            ["--config", "tiny.yaml", "--out", "broken.yaml"],
+            "--out: broken.yaml is a file; results",
+        ),
     ],
 )
 def test_unusable_configurations(
@@ -384,21 +377,9 @@ def test_unusable_configurations(
     write_config(tmp_path / "tiny.yaml")
     write_config(tmp_path / "rooted.yaml", root="nowhere")
     (tmp_path / "broken.yaml").write_text("model: [1, 2\n")
-    assert main(["fit", *options, "--out", "run"]) == 2
+    assert main(["fit", "--out", "run", *options]) == 2
     assert message in error_line(capfd)
-
-
-@pytest.mark.parametrize("command", ["fit", "test"])
-def test_a_file_in_the_place_of_the_folder(
-    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str
-) -> None:
-    out = tmp_path / "notes.txt"
-    out.write_text("mine")
-    config = write_config(tmp_path / "tiny.yaml")
-    weights = [] if command == "fit" else ["--weights", str(trained)]
-    assert main([command, "--config", str(config), *weights, "--out", str(out)]) == 2
-    assert f"--out: {out} is a file; results need a folder" in error_line(capfd)
-    assert out.read_text() == "mine"
+    assert (tmp_path / "broken.yaml").read_text() == "model: [1, 2\n"
 
 
 @pytest.mark.parametrize(
@@ -409,6 +390,7 @@ def test_a_file_in_the_place_of_the_folder(
         (["--weights", "absent.ckpt"], "absent.ckpt"),
         (["--weights", "wrong.ckpt"], "is of another network"),
         (["--weights", "text.ckpt"], "not a PyTorch checkpoint"),
+        (["--weights", "wrong.ckpt", "--out", "text.ckpt"], "--out: text.ckpt is a file; results"),
     ],
 )
 def test_unusable_weights(
@@ -431,29 +413,16 @@ def test_unusable_weights(
     assert not (tmp_path / "out").exists()
 
 
-def test_bundled_configurations_and_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """A bundled configuration by name trains on a made tree that ``--root`` names."""
-    make_tree(tmp_path / "tree", tiles=1, panoramas=2)
-    monkeypatch.chdir(tmp_path)
-    options = ["--root", "tree", "--model.network", "helpers.tiny.TinyNetwork", "--out", "run"]
-    options += ["--data.train.overhead_size", "32", "--data.val.overhead_size", "32"]
-    assert main(["fit", "--config", "mst-small-brooklyn-queens", *options, *SHORT]) == 0
-    config = yaml.safe_load(Path("run/config.yaml").read_text())
-    assert {config["data"][split]["init_args"]["root"] for split in ("train", "val")} == {"tree"}
-    capfd.readouterr()
-    assert main(["fit", "--config", "mst-huge-mars", "--root", "tree"]) == 2
-    assert "bundled configuration of that name (featup-brooklyn-queens" in error_line(capfd)
-
-
-def test_the_test_city_of_a_synthetic_one(
+def test_bundled_configurations_root_and_the_test_city(
     trained: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """``fit`` does without it; ``test`` says how it is made, and takes it where it is."""
+    """A bundled configuration by name trains on a made tree that ``--root`` names.
+
+    ``fit`` does without the test city; ``test`` says how it is made, and takes it where it is.
+    """
     make_tree(tmp_path / "tree", tiles=1, panoramas=2)
     monkeypatch.chdir(tmp_path)
     options = ["--root", "tree", "--model.network", "helpers.tiny.TinyNetwork"]

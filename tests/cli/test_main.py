@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from cvsegguide import progress
 from cvsegguide.cli.commands import COMMANDS
 from cvsegguide.cli.main import main
+from helpers.commands import refusal, run_python
 
 HEAVY = ("torch", "lightning", "matplotlib", "rasterio", "numba", "pandas", "timm", "skimage")
 
@@ -21,9 +21,8 @@ HEAVY = ("torch", "lightning", "matplotlib", "rasterio", "numba", "pandas", "tim
 def loaded_after(code: str) -> set[str]:
     """Top-level modules in a fresh interpreter after ``code``."""
     program = f"import sys, json\n{code}\njson.dump(sorted(sys.modules), sys.stderr)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = run_python("-c", program)
+    assert done.returncode == 0, done.stderr
     return set(json.loads(done.stderr))
 
 
@@ -56,16 +55,6 @@ def test_help_is_light() -> None:
     assert not loaded_after(code).intersection(HEAVY)
 
 
-def explained(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The help of a command."""
-    with pytest.raises(SystemExit) as end:
-        main([*words, "--help"])
-    assert end.value.code == 0
-    out = capsys.readouterr().out
-    assert out.startswith("usage: cvsegguide ")
-    return out
-
-
 @pytest.mark.parametrize(
     "words",
     [
@@ -79,7 +68,10 @@ def explained(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_every_command_explains_itself(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = explained(words, capsys)
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
     assert f"usage: cvsegguide {' '.join(words)}" in out
     assert "--quiet" in out
     assert "--verbose" in out
@@ -100,15 +92,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_usage_is_one_line_and_status_two(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    try:
-        status = main(argv)
-    except SystemExit as end:
-        status = int(end.code or 0)
-    out, error = capsys.readouterr()
-    assert status == 2
-    assert out == ""
-    assert error.startswith("cvsegguide: error: ")
-    assert error.count("\n") == 1
+    refusal(argv, capsys)
 
 
 def test_version_names_torch_and_device(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,10 +187,9 @@ def test_colours_are_for_terminals_and_for_those_who_force_them(
 
 
 def test_a_slip_of_the_hand_is_told_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["lokalise"]) == 2
-    assert "no command 'lokalise'; did you mean 'localize'?" in capsys.readouterr().err
-    assert main(["fly"]) == 2
-    assert "did you mean" not in capsys.readouterr().err
+    said = refusal(["lokalise"], capsys)
+    assert "no command 'lokalise'; did you mean 'localize'?" in said
+    assert "did you mean" not in refusal(["fly"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -231,11 +214,7 @@ def test_where_nothing_can_be_written_is_said_before_anything_is_done(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"cvsegguide: error: {fault}")
-    assert error.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    assert refusal(words, capsys, tmp_path).startswith(fault)
 
 
 # -- in a real shell ------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """`cvsegguide track`: files, messages, measurement, where answers follow from colours."""
 
-import csv
 import json
 
 import numpy as np
@@ -22,6 +21,8 @@ from helpers.colors import (
     write_overhead,
     write_tiles,
 )
+from helpers.commands import refusal
+from helpers.files import write_table
 
 TILE = (154_400, 197_000)
 CORNER = GeoReference.from_tile(19, *TILE, 256, 256)
@@ -39,18 +40,16 @@ def networks(tmp_path, monkeypatch):
 
 def write_drive(folder, poses=POSES, missing=(), reference=UTM, pixels=4, step=8.0):
     folder.mkdir(exist_ok=True)
-    with (folder / "drive.csv").open("w", newline="") as lines:
-        table = csv.writer(lines)
-        table.writerow(["street", "time", "forward", "turn", "fov", "lon", "lat", "heading"])
-        for index, (row, col, heading) in enumerate(poses):
-            name = "" if index in missing else f"{index}.png"
-            if name:
-                Image.fromarray(street_image(row, col, heading)).save(folder / name)
-            lon, lat = reference.rowcol_to_lonlat(pixels * row, pixels * col)
-            odometry = [step, STEPS[0][1]] if index else ["", ""]
-            true = heading + reference.up_azimuth
-            table.writerow([name, index, *odometry, 70, float(lon), float(lat), true])
-    return folder / "drive.csv"
+    rows = []
+    for index, (row, col, heading) in enumerate(poses):
+        name = "" if index in missing else f"{index}.png"
+        if name:
+            Image.fromarray(street_image(row, col, heading)).save(folder / name)
+        lon, lat = reference.rowcol_to_lonlat(pixels * row, pixels * col)
+        place = {"lon": float(lon), "lat": float(lat), "heading": heading + reference.up_azimuth}
+        odometry = {"forward": step, "turn": STEPS[0][1]} if index else {}
+        rows.append({"street": name, "time": index, "fov": 70, **odometry, **place})
+    return write_table(folder / "drive.csv", rows)
 
 
 @pytest.fixture
@@ -150,7 +149,7 @@ def test_a_network_without_headings_warns(world, capsys):
         (["{table}", "--overhead", "none.tif"], "none.tif"),
         (["{table}", "--overhead", "{overhead}", "--fov", "0"], "--fov"),
         (["{table}", "--overhead", "{overhead}", "--headings", "2"], "--headings: must"),
-        (["{table}", "--overhead", "{overhead}", "--walk-turn", "-1"], "error: --walk-turn: must"),
+        (["{table}", "--overhead", "{overhead}", "--walk-turn", "-1"], "--walk-turn: must"),
         (["{table}", "--overhead", "{overhead}", "--start", "0", "0"], "--start: lies outside"),
         (
             ["{table}", "--overhead", "{overhead}", "--start-pixel", "-9", "0"],
@@ -172,22 +171,15 @@ def test_a_network_without_headings_warns(world, capsys):
 def test_faults_take_a_line_and_leave_nothing_behind(world, tmp_path, capsys, arguments, fault):
     table, overhead = world
     filled = [text.format(table=table, overhead=overhead) for text in arguments]
-    before = sorted(tmp_path.rglob("*"))
-    assert run(*filled, "--out", tmp_path / "out") == 2
-    captured = capsys.readouterr()
-
-    assert captured.err.startswith("cvsegguide: error: ")
-    assert captured.err.count("\n") == 1
-    assert fault in captured.err
-    assert sorted(tmp_path.rglob("*")) == before
+    words = ["track", *filled, "--out", tmp_path / "out", "--model", "colors"]
+    assert fault in refusal(words, capsys, tmp_path)
 
 
 def test_a_damaged_picture_is_named(world, tmp_path, capsys):
     table, overhead = world
     (tmp_path / "2.png").write_bytes(b"no picture")
-    assert run(table, "--overhead", overhead) == 2
-
-    assert "frame 2 (2.png): " in capsys.readouterr().err
+    words = ["track", table, "--overhead", overhead, "--model", "colors"]
+    assert "frame 2 (2.png): " in refusal(words, capsys)
 
 
 @pytest.mark.slow

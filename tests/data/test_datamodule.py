@@ -2,15 +2,11 @@
 
 import logging
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
-from torch import Tensor, nn
 
 from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.data.brooklyn_queens import BrooklynQueens
@@ -52,14 +48,6 @@ class Numbers(CrossViewDataset):
         )
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def ids(loader: BatchLoader, epoch: int = 0) -> list[list[str]]:
     loader.sampler.set_epoch(epoch)
     return [batch.id for batch in loader]
@@ -77,14 +65,11 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert ids(module(seed=7).train_dataloader(), 1) == second
     assert ids(module(seed=7, num_workers=2).train_dataloader(), 1) == second
     assert ids(module(seed=8).train_dataloader(), 0) != first
-    assert ids(
-        DataModule(Numbers(4), batch_size=3, shuffle=False, num_workers=0).train_dataloader()
-    ) == [["0", "1", "2"], ["3"]]
-    assert ids(
-        DataModule(
-            Numbers(4), batch_size=3, shuffle=False, drop_last=True, num_workers=0
-        ).train_dataloader()
-    ) == [["0", "1", "2"]]
+    for drop_last, rest in ((False, [["3"]]), (True, [])):
+        in_order = DataModule(
+            Numbers(4), batch_size=3, shuffle=False, drop_last=drop_last, num_workers=0
+        )
+        assert ids(in_order.train_dataloader()) == [["0", "1", "2"], *rest]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -126,12 +111,10 @@ def test_transforms_are_the_same_with_any_number_of_workers(tmp_path: Path) -> N
         assert torch.equal(alone.street, shared.street)
         assert torch.equal(alone.overhead, shared.overhead)
         assert torch.equal(alone.position, shared.position)
-    first = {
-        name: float(p[0]) for b in epoch(0, 0) for name, p in zip(b.id, b.position, strict=True)
-    }
-    second = {
-        name: float(p[0]) for b in epoch(0, 1) for name, p in zip(b.id, b.position, strict=True)
-    }
+    first, second = (
+        {name: float(p[0]) for b in epoch(0, n) for name, p in zip(b.id, b.position, strict=True)}
+        for n in (0, 1)
+    )
     assert first != second
 
 
@@ -236,68 +219,6 @@ def test_street_views_of_unequal_extent_share_a_batch() -> None:
     narrow.street = torch.ones(3, 4, 12)
     with pytest.raises(InputError, match="different pixels per degree"):
         collate([wide, narrow])
-
-
-class Recorder(LightningModule):
-    """The smallest model that trains, which remembers what it was given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(1, 1)
-        self.seen: list[tuple[int, str]] = []
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        self.seen += [(self.current_epoch, name) for name in batch.id]
-        return self.layer(batch.overhead.mean((1, 2, 3))[:, None]).square().mean()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        assert not torch.is_grad_enabled()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), 0.01)
-
-
-def _trainer(folder: Path, epochs: int, *callbacks: Callback) -> Trainer:
-    return Trainer(
-        default_root_dir=folder,
-        max_epochs=epochs,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=1,
-        callbacks=list(callbacks),
-    )
-
-
-class Stop(Exception):
-    """Ends a run as a killed process would."""
-
-
-@pytest.mark.usefixtures("_one_thread")
-@pytest.mark.parametrize("step", [2, 7, 9])
-def test_lightning_resumes_exactly(tmp_path: Path, step: int) -> None:
-    """Interrupted after `step` of 3 x 7 batches and resumed: the same samples in the same order."""
-
-    class Interrupt(Callback):
-        def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-            if trainer.global_step == step:
-                trainer.save_checkpoint(tmp_path / "last.ckpt")
-                raise Stop
-
-    def module() -> DataModule:
-        return DataModule(Numbers(20), Numbers(5), batch_size=3, num_workers=0)
-
-    whole = Recorder()
-    _trainer(tmp_path, 3).fit(whole, datamodule=module())
-    assert len(whole.seen) == 60
-    assert len(set(whole.seen)) == 60
-    first, second = Recorder(), Recorder()
-    with pytest.raises(Stop):
-        _trainer(tmp_path, 3, Interrupt()).fit(first, datamodule=module())
-    _trainer(tmp_path, 3).fit(second, datamodule=module(), ckpt_path=tmp_path / "last.ckpt")
-    assert first.seen + second.seen == whole.seen
 
 
 def test_reader_crosses_to_spawned_workers(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cvsegguide.data.sample import Sample
+from cvsegguide.data.sample import Sample, collate
 from cvsegguide.data.transforms import (
     Coarsen,
     Crop,
@@ -27,6 +27,7 @@ from cvsegguide.data.transforms import (
     Photometric,
     Rotate,
     Transform,
+    transform_batch,
     transform_sample,
 )
 from cvsegguide.errors import ConfigurationError
@@ -53,6 +54,7 @@ def world(heading: float = 30.0) -> Sample:
     landcover = torch.zeros((SIZE, SIZE), dtype=torch.uint8)
     rows, cols = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
     street = torch.full((3, WIDTH // 4, WIDTH), 0.5)
+    ranges = torch.zeros(WIDTH // 8, WIDTH // 4)
     azimuths = torch.from_numpy(column_azimuths(WIDTH, heading))
     for number, (color, (row, col)) in enumerate(DISCS.items(), 1):
         disc = (rows - row) ** 2 + (cols - col) ** 2 < 36
@@ -61,6 +63,7 @@ def world(heading: float = 30.0) -> Sample:
         bearing = math.degrees(math.atan2(col - COL, ROW - row))
         band = ((azimuths - bearing + 180) % 360 - 180).abs() < 3
         street[:, :, band] = torch.tensor(color)[:, None, None]
+        ranges[:, band[2::4]] = number
     return Sample(
         id="world",
         overhead=overhead,
@@ -74,6 +77,7 @@ def world(heading: float = 30.0) -> Sample:
         bounds=BOUNDS,
         sightline=torch.exp(-((rows - ROW) ** 2 + (cols - COL) ** 2) / (2 * 64.0**2)),
         labels={"height": landcover.float() * 3},
+        street_range=ranges,
     )
 
 
@@ -118,13 +122,16 @@ def check_geometry(sample: Sample, least: int = 3) -> None:
             lon, lat = frame.rowcol_to_lonlat(seen_row, seen_col)
             assert true.lonlat_to_rowcol(lon, lat) == pytest.approx((row, col), abs=0.4)
         # Direction: the band's centre, unless the edge of the view cuts it.
-        if not band.any() or (sample.fov < 359 and (band[0] or band[-1])):
+        if band.sum() < 9 or (sample.fov < 359 and (band[0] or band[-1])):
             continue
         bearing = math.degrees(math.atan2(seen_col - sample.col, sample.row - seen_row))
         angles = np.radians(azimuths[band])
         direction = math.degrees(math.atan2(np.sin(angles).mean(), np.cos(angles).mean()))
         tolerance = 0.6 + math.degrees(0.6 / pixels)
         assert abs(angular_difference(direction, bearing)) < tolerance, (color, direction, bearing)
+        if sample.street_range is not None:
+            column = int(np.abs((azimuths - direction + 180) % 360 - 180).argmin())
+            assert sample.street_range[0, column // 4] == number
         checked += 1
     assert checked >= least
     assert sample.sightline is not None
@@ -136,6 +143,11 @@ def check_geometry(sample: Sample, least: int = 3) -> None:
 
 def change(sample: Sample, seed: int, *transforms: Transform) -> Sample:
     return transform_sample(sample, transforms, Draws(seed))
+
+
+def assert_same_views(first: Sample, second: Sample) -> None:
+    assert torch.equal(first.overhead, second.overhead)
+    assert torch.equal(first.street, second.street)
 
 
 def test_the_world_is_true_and_the_check_sees_faults() -> None:
@@ -156,6 +168,7 @@ ALL: dict[str, list[Transform]] = {
     "mirror": [Mirror(1.0)],
     "crop": [Crop((0.6, 1.0))],
     "limit": [LimitFieldOfView((200.0, 300.0))],
+    "blacken": [Rotate(), LimitFieldOfView((200.0, 300.0), 0.7, blacken=True)],
     "jitter": [HeadingJitter(180.0)],
     "chain": [
         Rotate(),
@@ -180,6 +193,10 @@ def test_position_and_heading_still_agree(name: str) -> None:
         assert torch.equal(again.overhead, sample.overhead)
         assert torch.equal(again.street, sample.street)
         assert (again.row, again.col, again.heading) == (sample.row, sample.col, sample.heading)
+        batch = collate([before, world(200.0), world(75.0)])
+        changed = transform_batch(batch, ALL[name], Draws(seed))
+        for number in range(3):
+            check_geometry(changed.sample(number), least=1)
     # The sample that came in is as it was.
     for field in ("overhead", "street", "landcover", "sightline"):
         assert torch.equal(before[field], kept[field])
@@ -218,8 +235,7 @@ def test_mirror_by_arithmetic() -> None:
     assert mirrored.bounds is None
     assert change(world(), 0, Mirror(0.0)).bounds == BOUNDS
     twice = change(mirrored, 0, Mirror(1.0))
-    assert torch.equal(twice.overhead, world().overhead)
-    assert torch.equal(twice.street, world().street)
+    assert_same_views(twice, world())
 
 
 def test_crop_goes_everywhere_and_keeps_the_camera_inside() -> None:
@@ -289,15 +305,9 @@ def test_a_vertical_extent_is_what_a_cut_photograph_of_it_would_be_taken_for() -
     assert known[23:-23].min() == 1.0  # of 90 rows of a degree; the 23rd is cut in half
     assert known[:22].max() == known[-22:].max() == 0.0
     assert (after.heading, after.fov, after.row, after.col) == (30.0, 360.0, ROW, COL)
-    assert torch.equal(
-        change(before, 0, LimitVerticalExtent(probability=0.0)).overhead, before.overhead
-    )
-    assert torch.equal(
-        change(before, 0, LimitVerticalExtent(probability=0.0)).street, before.street
-    )
     part = change(world(), 1, LimitFieldOfView((90.0, 90.0)))
-    assert torch.equal(change(part, 0, LimitVerticalExtent()).overhead, part.overhead)
-    assert torch.equal(change(part, 0, LimitVerticalExtent()).street, part.street)
+    assert_same_views(change(before, 0, LimitVerticalExtent(probability=0.0)), before)
+    assert_same_views(change(part, 0, LimitVerticalExtent()), part)
 
 
 def test_heading_jitter_and_the_compass() -> None:
@@ -308,8 +318,7 @@ def test_heading_jitter_and_the_compass() -> None:
         assert claimed.heading == 30.0
         assert torch.equal(claimed.street, turned.street)  # the picture is turned all the same
     part = change(world(), 1, LimitFieldOfView((90.0, 90.0)))
-    assert torch.equal(change(part, 0, HeadingJitter()).overhead, part.overhead)
-    assert torch.equal(change(part, 0, HeadingJitter()).street, part.street)
+    assert_same_views(change(part, 0, HeadingJitter()), part)
 
 
 def test_photometric_changes_colours_alone() -> None:
@@ -345,8 +354,7 @@ def test_coarser_imagery_keeps_means_and_loses_detail() -> None:
     assert torch.equal(changed.street, before.street)
     assert torch.equal(changed.landcover, before.landcover)
     assert (changed.row, changed.col) == (ROW, COL)
-    assert torch.equal(change(before, 0, Coarsen(probability=0.0)).overhead, before.overhead)
-    assert torch.equal(change(before, 0, Coarsen(probability=0.0)).street, before.street)
+    assert_same_views(change(before, 0, Coarsen(probability=0.0)), before)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """VIGOR: the real label lists against the coordinates in their names, and made trees."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -8,81 +7,28 @@ import pytest
 from PIL import Image
 
 from cvsegguide.data import Vigor
+from cvsegguide.data.sample import Sample
 from cvsegguide.data.vigor import GSD, satellite_lonlat
 from cvsegguide.errors import ConfigurationError, DatasetError
 from cvsegguide.geo import GeoReference
-
-RADIUS = 6378137.0
-CENTERS = {
-    "Chicago": (41.9, -87.65),
-    "NewYork": (40.75, -73.98),
-    "SanFrancisco": (37.77, -122.42),
-    "Seattle": (47.61, -122.33),
-}
-
-
-def _tile(lat: float, lon: float) -> str:
-    return f"satellite_{lat:.10f}_{lon:.10f}.png"
-
-
-def _line(city: str, number: int) -> tuple[str, list[tuple[str, float, float]]]:
-    """A panorama and its four tiles (name, row, column at 640): positions from arithmetic.
-
-    The camera stands at (200 + number, 300) of the positive; the others lie 320 pixels north,
-    west, and north-west of it. In every fifth line the last tile lies 400 pixels off instead.
-    """
-    lat, lon = CENTERS[city]
-    metres = GSD[city]
-    degree = math.degrees(metres / RADIUS)
-    lat += 0.01 * number
-    row, col = 200.0 + number, 300.0
-    across = degree / math.cos(math.radians(lat))
-    pano = f"id{number},{lat + (320 - row) * degree:.9f},{lon + (col - 320) * across:.9f},.jpg"
-    far = 400 if number % 5 == 4 else 320
-    tiles = []
-    for north, west in ((0, 0), (320, 0), (0, 320), (far, far)):
-        name = _tile(lat + north * degree, lon - west * across)
-        tiles.append((name, row + north, col + west))
-    return pano, tiles
-
-
-def make_vigor(root: Path, count: int = 10, pictures: bool = False) -> None:
-    """Label files of both kinds for four cities; the original ones are a pixel off."""
-    for city in CENTERS:
-        for folder, suffix, shift in (("splits__corrected", "__corrected", 0), ("splits", "", 1)):
-            lines = []
-            for number in range(count):
-                pano, tiles = _line(city, number)
-                entries = [
-                    f"{name} {row - 320 + shift:.1f} {320 - col:.1f}" for name, row, col in tiles
-                ]
-                lines.append(" ".join([pano, *entries]) + "\n")
-                if pictures:
-                    _pictures(root / city, pano, tiles[0][0])
-            place = root / folder / city
-            place.mkdir(parents=True)
-            (place / f"same_area_balanced_train{suffix}.txt").write_text(
-                "".join(lines[: count // 2])
-            )
-            (place / f"same_area_balanced_test{suffix}.txt").write_text(
-                "".join(lines[count // 2 :])
-            )
-            (place / f"pano_label_balanced{suffix}.txt").write_text("".join(lines))
-
-
-def _pictures(folder: Path, panorama: str, satellite: str) -> None:
-    for name, size in (
-        (f"panorama/{panorama}", (256, 128)),
-        (f"satellite/{satellite}", (640, 640)),
-    ):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size, (10, 200, 30)).save(folder / name)
+from helpers.vigor import RADIUS, make_vigor, vigor_line
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     make_vigor(tmp_path)
     return tmp_path
+
+
+def check_place(sample: Sample, city: str) -> None:
+    """Row and column within the bounds are the place in the name of line 1's panorama."""
+    height, width = sample.overhead.shape[1:]
+    assert sample.bounds is not None
+    frame = GeoReference.from_bounds(sample.bounds, height, width)
+    assert frame.gsd == pytest.approx(sample.gsd, rel=1e-4)
+    lon, lat = frame.rowcol_to_lonlat(sample.row, sample.col)
+    _, true_lat, true_lon, _ = vigor_line(city, 1)[0].split(",")
+    assert (lon, lat) == pytest.approx((float(true_lon), float(true_lat)), abs=1e-8)
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -122,7 +68,7 @@ def test_protocols(root: Path) -> None:
 
 
 def test_samples(tmp_path: Path) -> None:
-    make_vigor(tmp_path, count=2, pictures=True)
+    make_vigor(tmp_path, count=2, pictures=1)
     dataset = Vigor(tmp_path, split="test")
     for index, city in enumerate(sorted(GSD)):
         sample = dataset[index]
@@ -133,11 +79,7 @@ def test_samples(tmp_path: Path) -> None:
         assert (sample.row, sample.col) == pytest.approx((201 * 0.4, 300 * 0.4))
         assert sample.gsd == pytest.approx(GSD[city] * 2.5)
         assert (sample.heading, sample.fov) == (0.0, 360.0)
-        assert sample.bounds is not None
-        frame = GeoReference.from_bounds(sample.bounds, 256, 256)
-        lon, lat = frame.rowcol_to_lonlat(sample.row, sample.col)
-        _, true_lat, true_lon, _ = _line(city, 1)[0].split(",")
-        assert (lon, lat) == pytest.approx((float(true_lon), float(true_lat)), abs=1e-8)
+        check_place(sample, city)
     native = Vigor(tmp_path, split="test", overhead_size=None)[0]
     assert native.overhead.shape == (3, 640, 640)
     assert (native.row, native.col) == pytest.approx((201, 300))
@@ -145,7 +87,7 @@ def test_samples(tmp_path: Path) -> None:
 
 def test_tiles_of_all_cities_at_one_resolution(tmp_path: Path) -> None:
     """A white square about the camera lies about it at any resolution; the rest is black."""
-    make_vigor(tmp_path, count=2, pictures=True)
+    make_vigor(tmp_path, count=2, pictures=1)
     native = Vigor(tmp_path, split="test", overhead_size=None)
     for index in range(len(native)):
         picture = np.zeros((640, 640, 3), np.uint8)
@@ -167,12 +109,7 @@ def test_tiles_of_all_cities_at_one_resolution(tmp_path: Path) -> None:
             assert middle == pytest.approx((sample.row, sample.col), abs=0.05)
             width = GSD[dataset.city(index)] / gsd * 40
             assert weight.sum() == pytest.approx(width**2, rel=0.05)
-            assert sample.bounds is not None
-            frame = GeoReference.from_bounds(sample.bounds, size, size)
-            assert frame.gsd == pytest.approx(gsd, rel=1e-4)
-            lon, lat = frame.rowcol_to_lonlat(sample.row, sample.col)
-            _, true_lat, true_lon, _ = _line(dataset.city(index), 1)[0].split(",")
-            assert (lon, lat) == pytest.approx((float(true_lon), float(true_lat)), abs=1e-8)
+            check_place(sample, dataset.city(index))
     narrow = Vigor(tmp_path, split="test", overhead_size=112, overhead_gsd=0.2)
     assert (len(narrow), narrow.left_out) == (0, 4)  # the cameras stand 13 m off the middle
     with pytest.raises(ConfigurationError, match="overhead_gsd"):

@@ -1,9 +1,10 @@
 """Readers are deaf to signals, and end with their process all the same."""
 
 import subprocess
-import sys
 
 import pytest
+
+from helpers.commands import run_python
 
 PROGRAM = """
 import os, signal, sys, time
@@ -44,15 +45,8 @@ if __name__ == "__main__":
 )
 def test_readers_end_with_their_process(stuck: bool, gone: bool) -> None:
     """Also one that is stuck in a read, for which torch waits and gives up."""
-    done = subprocess.run(
-        # torch warns where there are fewer cores than readers
-        [sys.executable, "-W", "ignore", "-c", PROGRAM.format(stuck=stuck, gone=gone)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        start_new_session=True,
-    )
+    # torch warns where there are fewer cores than readers
+    done = run_python("-W", "ignore", "-c", PROGRAM.format(stuck=stuck, gone=gone))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()

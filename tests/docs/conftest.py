@@ -10,6 +10,7 @@ import rasterio
 
 from helpers import documents
 from helpers.brooklyn_queens import make_tree
+from helpers.files import write_raster
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +47,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transform = rasterio.transform.from_bounds(
         -73.95 - width / 2, 40.72 - height / 2, -73.95 + width / 2, 40.72 + height / 2, side, side
     )
-    with rasterio.open(
-        folder / "city.tif", "w", driver="GTiff", height=side, width=side, count=3,
-        dtype="uint8", crs="EPSG:4326", transform=transform,
-    ) as target:  # fmt: skip
-        target.write(pixels)
-    make_tree(folder / "data", tiles=1)
-    for city in ("brooklyn", "queens"):  # whose last panorama lies outside of every tile
-        for name in ("images.txt", "locations.txt"):
-            path = folder / "data" / city / "streetview" / name
-            path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    write_raster(folder / "city.tif", pixels, transform, "EPSG:4326")
+    make_tree(folder / "data", tiles=1, outside=False)
     return folder
 
 

@@ -1,12 +1,10 @@
 """What pictures of reports show is what the localizer says, wherever the tile lies and however."""
 
-import csv
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 import torch
 from affine import Affine
 from PIL import Image
@@ -17,6 +15,7 @@ from cvsegguide.evaluation.examples import answer
 from cvsegguide.geo import Bounds, GeoReference
 from cvsegguide.inference.example import Example
 from cvsegguide.inference.localizer import Localizer
+from helpers.files import write_raster, write_table
 from helpers.models import ColourModel
 
 RED = (200, 20, 20)
@@ -44,21 +43,15 @@ def world(folder: Path, transform: Affine, heading: float = 0.0) -> tuple[Path, 
     row, col = SQUARE
     picture[:, row - 3 : row + 3, col - 3 : col + 3] = np.array(RED)[:, None, None]
     overhead, street = folder / "overhead.tif", folder / "street.png"
-    with rasterio.open(
-        overhead, "w", driver="GTiff", width=64, height=64, count=3, dtype="uint8",
-        crs="EPSG:32618", transform=transform,
-    ) as dataset:  # fmt: skip
-        dataset.write(picture)
+    write_raster(overhead, picture, transform)
     view = np.full((16, 64, 3), 90, np.uint8)
     north = round(32 - heading * 64 / 360)
     view[:, north - 6 : north + 6] = RED
     Image.fromarray(view).save(street)
     frame = GeoReference("EPSG:32618", tuple(transform)[:6], 64, 64)
     lon, lat = frame.rowcol_to_lonlat(*SQUARE)
-    with (folder / "pairs.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["overhead", "street", "lon", "lat", "heading"])
-        writer.writerow([overhead.name, street.name, float(lon), float(lat), heading])
+    row = {"overhead": overhead.name, "street": street.name, "heading": heading}
+    write_table(folder / "pairs.csv", [{**row, "lon": float(lon), "lat": float(lat)}])
     return overhead, street, Manifest(folder / "pairs.csv", overhead_size=64)[0]
 
 

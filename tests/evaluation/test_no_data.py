@@ -1,15 +1,12 @@
 """Overhead images that lack data at their corners: `test` answers as `localize` does."""
 
-import csv
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 import torch
 from affine import Affine
-from PIL import Image
 from rasterio.warp import transform
 
 from cvsegguide.data import Manifest
@@ -18,6 +15,7 @@ from cvsegguide.data.transforms import Draws, Mirror, transform_sample
 from cvsegguide.evaluation.evaluator import Evaluator, measure
 from cvsegguide.evaluation.examples import answer
 from cvsegguide.evaluation.posterior import IMPOSSIBLE
+from helpers.files import write_picture, write_raster, write_table
 from helpers.models import ColourModel
 
 SIZE = 64
@@ -39,19 +37,11 @@ def manifest(tmp_path: Path) -> Path:
     place = centre @ Affine.rotation(30.0) @ Affine.scale(0.5, -0.5) @ Affine.translation(-32, -32)
     planes = np.full((3, SIZE, SIZE), 20, np.uint8)
     planes[:, :, SIZE // 2 :] = 200
-    with rasterio.open(
-        tmp_path / "turned.tif", "w", driver="GTiff", width=SIZE, height=SIZE, count=3,
-        dtype="uint8", crs="EPSG:32618", transform=place,
-    ) as file:  # fmt: skip
-        file.write(planes)
-    Image.new("RGB", (64, 16), (112, 112, 112)).save(tmp_path / "street.png")
+    write_raster(tmp_path / "turned.tif", planes, place)
+    write_picture(tmp_path / "street.png", 64, 16, (112, 112, 112))
     lon, lat = transform("EPSG:32618", "EPSG:4326", [586002.0], [4512003.0])
-    path = tmp_path / "pairs.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["overhead", "street", "lon", "lat"])
-        writer.writerow(["turned.tif", "street.png", repr(lon[0]), repr(lat[0])])
-    return path
+    row = {"overhead": "turned.tif", "street": "street.png", "lon": lon[0], "lat": lat[0]}
+    return write_table(tmp_path / "pairs.csv", [row])
 
 
 def sample_of(manifest: Path) -> Sample:

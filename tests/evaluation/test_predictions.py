@@ -6,17 +6,27 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from affine import Affine
+from rasterio.warp import transform
 
+from cvsegguide.data import Manifest
+from cvsegguide.data.sample import collate
 from cvsegguide.errors import InputError
+from cvsegguide.evaluation.evaluator import Evaluator
 from cvsegguide.evaluation.predictions import (
     interleave,
     to_table,
     write_predictions,
     write_predictions_geojson,
 )
+from cvsegguide.geo import GeoReference
+from cvsegguide.models.base import Prediction
+from helpers.files import write_picture, write_raster
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
@@ -107,25 +117,10 @@ def test_gaps_and_repetitions_are_refused(rows: tuple[int, int]) -> None:
 
 def test_places_and_headings_follow_the_raster_s_own_frame(tmp_path: Path) -> None:
     """A tile in UTM, far from its central meridian: bounds spread evenly miss by metres."""
-    import numpy as np
-    import rasterio
-    import torch
-    from rasterio.transform import from_origin
-    from rasterio.warp import transform
-
-    from cvsegguide.data import Manifest
-    from cvsegguide.data.sample import collate
-    from cvsegguide.evaluation.evaluator import Evaluator
-    from cvsegguide.geo import GeoReference
-    from cvsegguide.models.base import Prediction
-
     west, north, gsd, side = 735000.0, 4520000.0, 2.0, 128
-    with rasterio.open(
-        tmp_path / "tile.tif", "w", driver="GTiff", width=side, height=side, count=3,
-        dtype="uint8", crs="EPSG:32618", transform=from_origin(west, north, gsd, gsd),
-    ) as file:  # fmt: skip
-        file.write(np.full((3, side, side), 90, np.uint8))
-    (tmp_path / "street.png").write_bytes(_grey_panorama())
+    place = Affine(gsd, 0, west, 0, -gsd, north)
+    write_raster(tmp_path / "tile.tif", np.full((3, side, side), 90, np.uint8), place)
+    write_picture(tmp_path / "street.png", 64, 16, (90, 90, 90))
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("overhead,street,row,col,heading\ntile.tif,street.png,20,20,90\n")
     sample = Manifest(pairs, overhead_size=64)[0]
@@ -142,13 +137,3 @@ def test_places_and_headings_follow_the_raster_s_own_frame(tmp_path: Path) -> No
     assert math.hypot(spread[0] - lon, spread[1] - lat) > 1e-5, "the test can tell"
     assert sample.heading != pytest.approx(90, abs=1)
     assert (row["heading_true"], row["heading"]) == pytest.approx((90, 95), abs=1e-3)
-
-
-def _grey_panorama() -> bytes:
-    import io
-
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.new("RGB", (64, 32), (90, 90, 90)).save(buffer, "PNG")
-    return buffer.getvalue()

@@ -1,8 +1,6 @@
 """Exported files answer as the networks do, say what they are, and suffice for `localize`."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from cvsegguide.inference.description import Description
 from cvsegguide.inference.localizer import Localizer
 from cvsegguide.inference.onnx import OnnxNetwork
 from cvsegguide.models import create_model, save_model
+from helpers.commands import run_python
 
 NAMES = ("mst-tiny", "featup-tiny", "geometric-tiny")
 
@@ -218,13 +217,7 @@ def test_localize_without_pytorch(exported, tmp_path):
     )
     command = ["localize", "overhead.png", "street.png", "--model", str(path), "--out", "out"]
     place = ["--bounds", "-73.99", "40.7", "-73.98983", "40.70013", "--heading", "unknown"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command, *place],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python("-c", code, *command, *place, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "model      geometric-tiny" in done.stdout
     table = json.loads((tmp_path / "out" / "result.json").read_text())

@@ -96,52 +96,13 @@ def arithmetic_landcover(index: int = 0, size: int = 256) -> NDArray[np.uint8]:
     return cover
 
 
-def draw_panorama(
-    landcover: NDArray[np.uint8],
-    row: float,
-    col: float,
-    size: tuple[int, int] = (208, 416),
-    heading: float = 0.0,
-    gsd: float = 0.2262,
-) -> NDArray[np.uint8]:
-    """``(h, w, 3)`` full panorama from 2.5 m above the ground; centre column at ``heading``.
-
-    Buildings are BUILDING_FEET high and painted by the quadrant that they stand in; the ground
-    takes the colour of its class.
-    """
-    height, width = size
-    azimuth = np.radians(heading + (np.arange(width) + 0.5 - width / 2) * 360 / width)
-    elevation = (height / 2 - np.arange(height) - 0.5) * 360 / width
-    distance = np.arange(1.0, 1.5 * landcover.shape[0])
-    rows = np.floor(row - np.cos(azimuth)[:, None] * distance).astype(int)
-    cols = np.floor(col + np.sin(azimuth)[:, None] * distance).astype(int)
-    inside = (rows >= 0) & (cols >= 0)
-    inside &= (rows < landcover.shape[0]) & (cols < landcover.shape[1])
-    seen = np.where(
-        inside,
-        landcover[
-            np.clip(rows, 0, landcover.shape[0] - 1), np.clip(cols, 0, landcover.shape[1] - 1)
-        ],
-        0,
-    )
-    built = seen == BUILDING
-    first = np.where(built.any(1), built.argmax(1), -1)
+def draw_panorama(height: int, width: int) -> NDArray[np.uint8]:
+    """``(height, width, 3)``: sky over ground, with walls of four colours around."""
+    walls = np.array([(200, 60, 50), (60, 160, 70), (60, 80, 200), (210, 180, 60)], np.uint8)
     picture = np.empty((height, width, 3), np.uint8)
-    picture[:] = (170, 200, 235)
-    for column in range(width):
-        below = elevation < 0
-        metres = 2.5 / np.tan(np.radians(np.maximum(-elevation[below], 0.05)))
-        steps = np.minimum((metres / gsd).astype(int), len(distance) - 1)
-        picture[below, column] = _COLORS[seen[column, steps]]
-        if first[column] >= 0:
-            wall = distance[first[column]] * gsd
-            top = math.degrees(math.atan2(BUILDING_FEET * US_SURVEY_FOOT - 2.5, wall))
-            foot = math.degrees(math.atan2(-2.5, wall))
-            quadrant = 2 * int(azimuth[column] % math.tau // math.pi) + int(
-                azimuth[column] % math.pi > math.pi / 2
-            )
-            paint = [(200, 60, 50), (60, 160, 70), (60, 80, 200), (210, 180, 60)][quadrant]
-            picture[(elevation <= top) & (elevation >= foot), column] = paint
+    picture[:] = walls[np.arange(width) * 4 // width]
+    picture[: 3 * height // 8] = (170, 200, 235)
+    picture[5 * height // 8 :] = (90, 90, 96)
     return picture
 
 
@@ -152,13 +113,13 @@ def make_tree(
     panoramas: int = 2,
     street_size: tuple[int, int] = (208, 416),
     bboxes: bool = True,
+    outside: bool = True,
 ) -> list[Pair]:
     """Write a tree in the layout of Brooklyn & Queens from arithmetic.
 
     Tile i of a city lies at ``(x + i % 4, y + i // 4)``; panorama j of tile i stands on its
     north-south street at row ``256 * (2 j + 1) / (2 panoramas)``, column ``128 + i % 5 - 2``.
-    One more panorama of each city lies outside every tile. Heights alternate between the files of
-    ``scipy.sparse`` and of ``sparse``.
+    Heights alternate between the files of ``scipy.sparse`` and of ``sparse``.
 
     Args:
         root: Folder to write to; made when absent.
@@ -166,6 +127,7 @@ def make_tree(
         tiles, panoramas: Tiles per city, panoramas per tile.
         street_size: ``(h, w)`` of the panoramas; 2:1 is a full one, 4:1 its middle half.
         bboxes: Whether to write ``bboxes.txt``.
+        outside: Whether one more panorama of each city lies outside of every tile.
 
     Returns:
         The pairs in the order of tiles, then panoramas.
@@ -187,17 +149,14 @@ def make_tree(
                 col = 128.0 + index % 5 - 2
                 lon, lat = (round(value, 9) for value in tile_lonlat(x, y, row, col))
                 made.append(Pair(city, tile, panorama_name(lon, lat), lon, lat, row, col))
-                full = draw_panorama(cover, row, col, (street_size[1] // 2, street_size[1]))
+                full = draw_panorama(street_size[1] // 2, street_size[1])
                 margin = (full.shape[0] - street_size[0]) // 2
                 picture = full[margin : margin + street_size[0]]
                 _save(root / city / "streetview/images" / made[-1].panorama, picture)
-        lon, lat = tile_lonlat(first_x - 5, first_y, 100, 100)
-        _save(
-            root / city / "streetview/images" / panorama_name(lon, lat),
-            np.zeros((*street_size, 3), np.uint8),
-        )
-        lonlat = [(pair.lon, pair.lat) for pair in made] + [(lon, lat)]
-        _write_lists(root / city, names, lonlat, bboxes)
+        _write_lists(root / city, names, [(pair.lon, pair.lat) for pair in made], bboxes)
+        if outside:
+            lon, lat = tile_lonlat(first_x - 5, first_y, 100, 100)
+            add_panorama(root / city, round(lon, 9), round(lat, 9), street_size)
         pairs += made
     return pairs
 
@@ -243,6 +202,16 @@ def sample_position(sightline: Path) -> tuple[float, float]:
     rows, cols = np.nonzero((picture == _SATURATED).all(-1))
     scale = 256 / picture.shape[0]
     return float((rows.mean() + 0.5) * scale), float((cols.mean() + 0.5) * scale)
+
+
+def add_panorama(city: Path, lon: float, lat: float, size: tuple[int, int]) -> str:
+    """A black panorama more, at a position that is written in full; returns its name."""
+    name = panorama_name(lon, lat)
+    _save(city / "streetview/images" / name, np.zeros((*size, 3), np.uint8))
+    for file, line in (("images", name), ("locations", f"{lat!r},{lon!r}")):
+        with (city / "streetview" / f"{file}.txt").open("a") as lines:
+            lines.write(f"{line}\n")
+    return name
 
 
 def panorama_name(lon: float, lat: float) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -19,6 +20,7 @@ from torch.nn import functional
 from cvsegguide.geo import GeoReference
 from cvsegguide.landcover import NYC
 from cvsegguide.models.base import LocalizationModel, Prediction
+from helpers.files import write_raster
 
 GSD = 0.5
 CELL = 2.0
@@ -153,18 +155,10 @@ def drive(
 
 def write_overhead(path: Path, reference: GeoReference | None = UTM) -> Path:
     """The world as a GeoTIFF (or a plain picture)."""
-    import rasterio
-    from affine import Affine
-
-    image = overhead_image()
-    options: dict[str, Any] = {}
+    place: dict[str, Any] = {"crs": None, "transform": None}
     if reference is not None:
-        options = {"crs": reference.crs, "transform": Affine(*reference.transform)}
-    with rasterio.open(
-        path, "w", driver="GTiff", height=image.shape[0], width=image.shape[1], count=3,
-        dtype="uint8", photometric="RGB", **options,
-    ) as dataset:  # fmt: skip
-        dataset.write(image.transpose(2, 0, 1))
+        place = {"crs": reference.crs, "transform": Affine(*reference.transform)}
+    write_raster(path, overhead_image().transpose(2, 0, 1), photometric="RGB", **place)
     return path
 
 

@@ -12,6 +12,7 @@ import cvsegguide
 from cvsegguide.errors import CheckpointError, ConfigurationError, InferenceWarning, InputError
 from cvsegguide.geo import Bounds, GeoReference, tile_bounds
 from cvsegguide.inference.localizer import Localizer
+from helpers.files import UTM, write_raster
 from helpers.models import ColourModel
 
 MAGENTA, CYAN, YELLOW, WHITE = (230, 20, 230), (20, 230, 230), (230, 230, 20), (250, 250, 250)
@@ -148,36 +149,21 @@ def test_coordinates_from_bounds(localizer):
     assert result.gsd == pytest.approx(0.2262 * 4, abs=0.001)
 
 
-def write(path, image, crs, transform, **options):
-    bands = image.transpose(2, 0, 1)
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        height=image.shape[0],
-        width=image.shape[1],
-        count=len(bands),
-        dtype=image.dtype,
-        crs=crs,
-        transform=transform,
-        **options,
-    ) as dataset:
-        dataset.write(bands)
-    return path
+def write(path, image, transform=UTM, *crs, **options):
+    return write_raster(path, image.transpose(2, 0, 1), transform, *crs, **options)
 
 
 def test_geotiff_in_utm_and_the_way_back(localizer, tmp_path):
-    transform = Affine(0.5, 0, 587000, 0, -0.5, 4511000)
-    path = write(tmp_path / "a.tif", aerial(spot=(20, 30)), "EPSG:32618", transform)
+    path = write(tmp_path / "a.tif", aerial(spot=(20, 30)))
     result = localizer.localize(path, panorama(), heading=-90)
     assert result.gsd == pytest.approx(0.5, rel=1e-3)
-    reference = GeoReference("EPSG:32618", tuple(transform)[:6], 64, 64)
+    reference = GeoReference("EPSG:32618", tuple(UTM)[:6], 64, 64)
     row, col = reference.lonlat_to_rowcol(result.lon, result.lat)
     assert (row, col) == pytest.approx((result.row, result.col), abs=1e-3)
     result.save(tmp_path / "out")
     with rasterio.open(tmp_path / "out" / "posterior.tif") as saved:
         assert saved.crs.to_epsg() == 32618
-        assert saved.transform == transform
+        assert saved.transform == UTM
         assert np.array_equal(saved.read(1), result.posterior)
 
 
@@ -188,7 +174,7 @@ def test_a_rotated_raster_is_turned_north_up(localizer, tmp_path):
     # x = left + row * 0.5, y = top - 32 + col * 0.5 for column along north... derived:
     transform = Affine(0, 0.5, 587000, 0.5, 0, 4511000 - 32)
     turned = np.ascontiguousarray(np.rot90(ground, -1))
-    path = write(tmp_path / "a.tif", turned, "EPSG:32618", transform)
+    path = write(tmp_path / "a.tif", turned, transform)
     result = localizer.localize(path, panorama(), heading=-90)
     check(result, (64, 64))
     assert (result.row, result.col) == pytest.approx((20.5, 45.5), abs=2.5)
@@ -200,7 +186,7 @@ def test_degrees_are_not_square_on_the_ground(localizer, tmp_path):
     degrees = 0.5 / 111319.49
     transform = Affine(degrees, 0, 10.0, 0, -degrees, 60.0)
     image = aerial((64, 128), (40, 90), 5)
-    path = write(tmp_path / "a.tif", image, "EPSG:4326", transform)
+    path = write(tmp_path / "a.tif", image, transform, "EPSG:4326")
     result = localizer.localize(path, panorama(), heading=-90)
     check(result, (64, 128))
     assert localizer.model.tiles == 1
@@ -211,7 +197,7 @@ def test_degrees_are_not_square_on_the_ground(localizer, tmp_path):
 
 def test_meridian_convergence_is_taken_off_the_heading(localizer, tmp_path):
     transform = Affine(0.5, 0, 200000, 0, -0.5, 5500000)  # 4 degrees west of its meridian
-    path = write(tmp_path / "a.tif", aerial(), "EPSG:32618", transform)
+    path = write(tmp_path / "a.tif", aerial(), transform)
     up = GeoReference("EPSG:32618", tuple(transform)[:6], 64, 64).up_azimuth
     assert abs(up) > 3
     localizer.localize(path, panorama(), heading=up)
@@ -223,9 +209,7 @@ def test_meridian_convergence_is_taken_off_the_heading(localizer, tmp_path):
 def test_nodata_has_no_probability(localizer, tmp_path):
     image = aerial(spot=(20, 20))
     image[:, 30:] = 0
-    path = write(
-        tmp_path / "a.tif", image, "EPSG:32618", Affine(0.5, 0, 587000, 0, -0.5, 4511000), nodata=0
-    )
+    path = write(tmp_path / "a.tif", image, nodata=0)
     result = localizer.localize(path, panorama(), heading=-90)
     check(result, (64, 64))
     assert result.posterior[:, 30:].max() == 0

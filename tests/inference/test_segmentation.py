@@ -16,6 +16,7 @@ from cvsegguide.inference.windows import Blender, lattice, window_starts
 from cvsegguide.io.rasters import Raster, open_raster
 from cvsegguide.landcover import NYC
 from cvsegguide.models.registry import create_model
+from helpers.files import write_raster
 from helpers.models import PROTOTYPES, ColourModel
 
 IDS = np.array([1, 5, 6, 7], np.uint8)
@@ -30,21 +31,8 @@ def patchwork(shape, seed=0, cell=7):
     return colors[classes], IDS[classes]
 
 
-def write(path, image, transform=None, crs="EPSG:32618", **options):
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        height=image.shape[0],
-        width=image.shape[1],
-        count=3,
-        dtype="uint8",
-        crs=crs,
-        transform=transform or Affine(0.5, 0, 587000, 0, -0.5, 4511000),
-        **options,
-    ) as dataset:
-        dataset.write(image.transpose(2, 0, 1))
-    return path
+def write(path, image, *place, **options):
+    return write_raster(path, image.transpose(2, 0, 1), *place, **options)
 
 
 @pytest.mark.parametrize(("length", "window"), [(10, 64), (64, 64), (65, 64), (1000, 64), (7, 3)])

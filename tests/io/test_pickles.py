@@ -1,6 +1,5 @@
 """Pickles from outside: plain data comes through, code does not run."""
 
-import os
 import pickle
 from pathlib import Path
 
@@ -9,46 +8,27 @@ import pytest
 
 from cvsegguide.errors import InputError
 from cvsegguide.io.pickles import load_plain_pickle
-
-
-class Touch:
-    """Unpickling this would make a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.path),)
+from helpers.files import Hostile
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_plain_data_comes_back(tmp_path: Path, protocol: int) -> None:
+def test_plain_data_and_arrays_come_back(tmp_path: Path, protocol: int) -> None:
     path = tmp_path / "plain.pkl"
-    data = {
-        "a": [1, 2.5, "x", b"\xff\x00", None, True, (3, 4)],
-        7: -(2**70),
-        "e": "",
-    }
-    path.write_bytes(pickle.dumps(data, protocol))
-    assert load_plain_pickle(path) == data
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_arrays_come_back(tmp_path: Path, protocol: int) -> None:
-    path = tmp_path / "arrays.pkl"
+    data = {"a": [1, 2.5, "x", b"\xff\x00", None, True, (3, 4)], 7: -(2**70), "e": ""}
     arrays = [np.arange(12.0).reshape(3, 4).T, np.array([1, 2], np.uint8), np.array(["ä", "b"])]
-    path.write_bytes(pickle.dumps([*arrays, np.float32(2.5)], protocol))
-    *loaded, scalar = load_plain_pickle(path)
+    path.write_bytes(pickle.dumps([data, np.float32(2.5), *arrays], protocol))
+    plain, scalar, *loaded = load_plain_pickle(path)
+    assert plain == data
+    assert scalar == 2.5
     for array, expected in zip(loaded, arrays, strict=True):
         np.testing.assert_array_equal(array, expected)
         assert array.dtype == expected.dtype
-    assert scalar == 2.5
 
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_code_does_not_run(tmp_path: Path, protocol: int) -> None:
     path = tmp_path / "evil.pkl"
-    path.write_bytes(pickle.dumps({"links": Touch(tmp_path / "made")}, protocol))
+    path.write_bytes(pickle.dumps({"links": Hostile(tmp_path / "made")}, protocol))
     with pytest.raises(InputError, match=r"evil\.pkl: .*mkdir"):
         load_plain_pickle(path)
     assert not (tmp_path / "made").exists()

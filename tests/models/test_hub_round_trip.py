@@ -1,10 +1,7 @@
 """Up to a Hugging Face Hub and down again, through the real client; and a Hub that is not there."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from cvsegguide.errors import CheckpointError
 from cvsegguide.models import create_model, load_model, save_model
 from cvsegguide.models import hub as hub_module
 from cvsegguide.models.card import PLACE, model_card
+from helpers.commands import run_python
 from helpers.hub_server import hub
 
 PUSH = """
@@ -54,21 +52,9 @@ print(json.dumps(said))
 
 def client(folder: Path, endpoint: str, code: str, token: str = "hf_test") -> Any:
     """Run code in a process whose Hub is ``endpoint``."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={
-            **os.environ,
-            "HF_ENDPOINT": endpoint,
-            "HF_HOME": str(folder / "hf"),
-            "HF_TOKEN": token,
-            "HF_HUB_DISABLE_XET": "1",
-            "NO_PROXY": "127.0.0.1",
-        },
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "hf"), "HF_TOKEN": token}
+    plain = {"HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    return run_python("-c", code, cwd=folder, **hub, **plain)
 
 
 @pytest.mark.slow

@@ -2,12 +2,11 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from helpers.commands import run_python
 
 HELPER = Path(__file__).parents[1] / "helpers" / "triton_differences.py"
 
@@ -20,10 +19,7 @@ ALLOWED = {"bfloat16": 2e-2}
 def differences() -> dict[str, dict[str, float]]:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed: it comes with PyTorch on Linux only")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(HELPER)], capture_output=True, text=True, env=environment, check=False
-    )
+    done = run_python(HELPER, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     found: dict[str, dict[str, float]] = json.loads(done.stdout)
     return found

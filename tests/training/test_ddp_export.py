@@ -1,10 +1,7 @@
 """What two processes export is what one exports."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +9,7 @@ import torch
 
 from cvsegguide.models.hub import load_model
 from helpers.brooklyn_queens import make_tree
-
-TESTS = Path(__file__).resolve().parents[1]
+from helpers.commands import run_python
 
 
 @pytest.mark.slow
@@ -28,18 +24,7 @@ def test_two_processes_export_what_one_does(tmp_path: Path) -> None:
     command += ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
 
     def run(out: Path, *more: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "cvsegguide", *command, "--out", str(out), *more],
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
-                "OMP_NUM_THREADS": "1",
-            },
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        done = run_python("-m", "cvsegguide", *command, "--out", out, *more)
         assert done.returncode == 0, done.stderr
 
     two, one = tmp_path / "two", tmp_path / "one"

@@ -16,6 +16,7 @@ from PIL import Image
 
 from cvsegguide.cli.main import main
 from cvsegguide.inference.localizer import Localizer
+from helpers.commands import run_python
 from helpers.tiny import TinyPairs, write_config
 
 SOURCE = Path(__file__).resolve().parents[1] / "helpers" / "outside_network.py"
@@ -77,14 +78,8 @@ def test_a_run_says_where_its_network_came_from(project: Path, tmp_path: Path) -
     assert main(["fit", "--config", "mine.yaml", "--out", "run", *SHORT]) == 0
 
     def localize(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-m", "cvsegguide", "localize", "overhead.png"]
-        return subprocess.run(
-            [*command, "street.png", "--gsd", "0.5", "--json", *words],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ["localize", "overhead.png", "street.png", "--gsd", "0.5", "--json", *words]
+        return run_python("-P", "-m", "cvsegguide", *command, cwd=folder)
 
     done = localize(project, "--model", "run")
     assert done.returncode == 0, done.stderr

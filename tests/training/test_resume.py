@@ -1,10 +1,8 @@
 """A run that was interrupted anywhere goes on as if it had not been."""
 
 import csv
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,8 @@ import pytest
 import torch
 
 from cvsegguide.cli.main import main
+from helpers.commands import run_python
 from helpers.tiny import write_config
-
-PLACES = [str(Path(__file__).resolve().parents[1]), *sys.path]
 
 
 def configure(
@@ -37,15 +34,7 @@ def fit(folder: Path, trainer: dict[str, Any], *extra: str, **callback: int) -> 
 
 def start(command: list[str]) -> subprocess.CompletedProcess[str]:
     """A command in a process and a group of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "cvsegguide", *command],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(PLACES), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        start_new_session=True,
-    )
+    return run_python("-m", "cvsegguide", *command, OMP_NUM_THREADS="1")
 
 
 def steps(folder: Path) -> dict[int, str]:

@@ -1,10 +1,5 @@
 """Files that cannot be read: one kind of error, and the account that training keeps of them.
 
-In training a sample with a broken file is replaced by the next good one, counted, and logged once
-per file; when more than a given share of the data set is broken, the run stops with the list. In
-validation and testing a broken file is an error at once, since a metric over fewer samples is
-another metric.
-
 Over several processes each keeps its own account, and they are put together when an epoch begins
 and before its last batch: a share that only all of them see together stops the run then.
 """

@@ -6,29 +6,13 @@ S. Workman et al., "A Unified Model for Near and Remote Sensing", ICCV 2017,
 doi:10.1109/ICCV.2017.293. The pictures are Bing Maps tiles and Google Street View panoramas; the
 set is given out by its authors for research and may not be passed on.
 
-Layout, of ``brooklyn/`` and ``queens/`` alike::
-
-    overhead/images.txt            names z/x/y.jpg (slippy, zoom 19), a line each
-    overhead/locations.txt         lat,lon of the tile's centre (not read: it follows from the name)
-    overhead/bboxes.txt            name,lat,lon,lat,lon: two opposite corners
-    overhead/images/19/x/y.jpg     256 x 256
-    streetview/images.txt          names LAT/LON/LAT_LON.jpg, a line each
-    streetview/locations.txt       lat,lon in the same order
-    streetview/images/...          full panoramas, 1664 x 3328, the centre column looks north
-    streetview/truth.csv           synthetic cities alone: true headings, see read_headings
-    labels/street_depth/LAT/LON/LAT_LON.png    synthetic cities alone: centimetres, 16 bits
-    labels/{landcover,landuse,age,function}/19/x/y.png     class ids, 8 bits
-    labels/height/19/x/y.npz       sparse array in coordinate format, US survey feet
-    labels/depth/LAT/LON/LAT_LON.png    sightline maps, written by preparation, not part of the set
+``docs/data.md`` has the layout. Tiles are 256 x 256, panoramas 1664 x 3328, and their centre column
+looks north. ``overhead/locations.txt`` is not read: it follows from the names. Synthetic cities
+alone have ``streetview/truth.csv``, true headings (:func:`read_headings`), and
+``labels/street_depth/LAT/LON/LAT_LON.png``, centimetres in 16 bits.
 
 A panorama belongs to every tile whose closed bounds hold it: a sample is such a pair. A quarter of
 the tiles holds none.
-
-Splits: the paper of CVSegGuide (doi:10.1016/j.birob.2024.100208) trains on Brooklyn and validates
-on Queens. Any other split is a text file of names (``index``).
-
-Classes (ignored ids): land cover 9 (0), land use 13 (1), building age 15 (0 and 1), building
-function 208 (0 and 1); see :data:`CLASS_COUNTS` and :data:`IGNORED_IDS`.
 
 Known faults of the labels: land cover was drawn from imagery and laser scans of 2010, the pictures
 are younger; facades lean over streets, since the tiles are no true orthophotos; trees hang over
@@ -94,7 +78,7 @@ class BrooklynQueens(CrossViewDataset):
     """Pairs of a panorama and a tile that holds it, in the order of tiles, then panoramas.
 
     Args:
-        root: Folder that holds ``brooklyn/`` and ``queens/``, in the layout above.
+        root: Folder that holds ``brooklyn/`` and ``queens/``.
         city: Which of them.
         labels: Kinds to read, any of :data:`LABELS`; a missing file is then an error. None takes
             land cover and sightline where the city has land cover, and no labels elsewhere.

@@ -1,7 +1,5 @@
 """Loading for training and evaluation: one :class:`DataModule` for every data set.
 
-The order of training is a function of seed and epoch alone, whatever the number of workers, and a
-run that is resumed in the middle of an epoch goes on with the sample that would have been next.
 Over several processes training samples are dealt out in equal shards (a few are repeated to fill
 the last round); validation and test samples are dealt out once each, so shards may differ by one.
 """
@@ -44,9 +42,8 @@ class DataModule(LightningDataModule):
         drop_last: Whether a last, smaller training batch is left out.
         seed: Of order and transforms.
         broken_limit: Share of training samples that may be broken; more stop the run.
-        resident: Whether the training set is decoded once and stays in the memory of the device,
-            where batches are transformed, too: for GPUs that eat pairs faster than the cores can
-            decode them. About 0.5 MB a pair; full panoramas only.
+        resident: Whether the training set is decoded once and stays in the memory of the device
+            (:class:`~cvsegguide.data.resident.ResidentLoader`).
 
     Raises:
         ConfigurationError: A number is out of range.

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from cvsegguide.data.lists import require_folder
 from cvsegguide.errors import DatasetError, InputError
 from cvsegguide.io.pickles import load_plain_pickle
 
@@ -17,26 +18,29 @@ DECIMALS = 6
 """Places to which positions and boxes of Brooklyn & Queens were published."""
 
 
-def city_folders(root: str | PathLike[str], city: str | None = None) -> dict[str, Path]:
-    """Cities of a tree: the subfolders with a list of tiles, or the root itself.
+def find_cities(root: Path) -> dict[str, Path]:
+    """Cities of a tree, even damaged ones: its subfolders with an overhead folder, or the root."""
+    if (root / LIST).is_file():
+        return {root.resolve().name: root}
+    return {
+        child.name: child
+        for child in sorted(root.iterdir())
+        if (child / LIST).is_file() or (child / "overhead" / "images").is_dir()
+    }
 
-    Args:
-        root: Folder that holds ``brooklyn/``, ``queens/`` or others of their layout.
-        city: Only this one.
+
+def city_folders(root: str | PathLike[str], city: str | None = None) -> dict[str, Path]:
+    """The cities of a tree, or only the one that is named.
 
     Raises:
         DatasetError: The root is no folder, or there is no such city in it.
     """
-    root = Path(root).expanduser()
-    if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder")
+    root = require_folder(root, "the root of a tree")
     if city is not None:
         if not (root / city / LIST).is_file():
             raise DatasetError(f"{root / city / LIST}: no such file (is '{city}' a city of it?)")
         return {city: root / city}
-    if (root / LIST).is_file():
-        return {root.resolve().name: root}
-    found = {child.name: child for child in sorted(root.iterdir()) if (child / LIST).is_file()}
+    found = find_cities(root)
     if not found:
         raise DatasetError(
             f"{root}: no folder in it has {LIST.as_posix()} (the layout of Brooklyn & Queens)"

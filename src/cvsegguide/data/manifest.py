@@ -1,15 +1,8 @@
 """Manifest: anybody's own data, a table with a row a pair.
 
-The table is a CSV file with a header, or (Geo)Parquet. ``docs/data.md`` says what its columns mean
-and has a worked example.
-
-Where the position is what one wants to know, ``positions: optional`` lets rows lack it; their
-samples have the row and column NaN, and only ``cvsegguide predict`` takes them.
-
-An overhead image is placed by its bounds in the table, else by its own georeference (GeoTIFF), else
-by a slippy name ``z/x/y.ext``; without any of these, ``row``, ``col`` and ``gsd`` must be given
-(:mod:`cvsegguide.io.location` states the rules). Where up in the raster is not true north (a
-projected system), headings are turned to count from up.
+``docs/data.md`` says what its columns mean, and :mod:`cvsegguide.io.location` how an overhead image
+is placed. Where up in the raster is not true north (a projected system), headings are turned to
+count from up.
 """
 
 import math
@@ -48,7 +41,8 @@ class Manifest(CrossViewDataset):
             channels into those of New York City. None: they are New York's already.
         sightlines: Whether to draw the sightline target where there is land cover.
         sigma: Its width in metres.
-        positions: Whether every row must say where the camera stood.
+        positions: Whether every row must say where the camera stood. Samples of rows that do not
+            have the row and column NaN, and only ``cvsegguide predict`` takes them.
         overhead_size, street_size, street_extent: See :class:`CrossViewDataset`. With
             ``overhead_size`` None tiles must be equally large to be put into one batch.
 

@@ -119,7 +119,7 @@ def check_place(
         )
         add("wrong size", row, "overhead", detail)
     down, right, column = table.number("row", row), table.number("col", row), "row"
-    if math.isnan(down):
+    if math.isnan(down + right):
         column = "lon"
         lon, lat = table.number("lon", row), table.number("lat", row)
         if math.isnan(lon + lat):

@@ -1,8 +1,4 @@
-"""A training set that stays in the memory of the device, as bytes.
-
-A GPU eats pairs faster than the cores beside it can decode and change them. Where the set fits, it
-is decoded once (about 0.5 MB a pair), and batches are put together and transformed on the device.
-"""
+"""A training set that stays in the memory of the device, as bytes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -44,6 +40,9 @@ class _AsBytes(Transform):
 
 class ResidentLoader(OrderedLoader):
     """Batches out of a set that lies on a device; Lightning takes it as a data loader.
+
+    For GPUs that eat pairs faster than the cores beside them can decode and change them. The set is
+    decoded once (about 0.5 MB a pair), and batches are put together and transformed on the device.
 
     The set is read when the first batch is asked for. Order and resuming are those of
     :class:`~cvsegguide.data.loading.BatchLoader`; what the transforms draw is a function of seed,

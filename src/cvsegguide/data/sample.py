@@ -109,22 +109,15 @@ class Batch(_MappingAccess):
         """One of the samples; its tensors share memory with the batch."""
         row, col = self.position[index].tolist()
         own = self.map(lambda values: values[index])
+        rasters = ("overhead", "street", "landcover", "sightline", "street_range", "valid")
         return Sample(
+            **{name: own[name] for name in (*rasters, "labels")},
+            **{name: float(own[name]) for name in ("heading", "fov", "gsd")},
             id=self.id[index],
-            overhead=own.overhead,
-            street=own.street,
-            landcover=own.landcover,
             row=row,
             col=col,
-            heading=float(self.heading[index]),
-            fov=float(self.fov[index]),
-            gsd=float(self.gsd[index]),
             bounds=self.bounds[index],
-            sightline=own.sightline,
-            labels=own.labels,
             reference=self.references[index] if self.references else None,
-            street_range=own.street_range,
-            valid=own.valid,
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":

@@ -1,16 +1,13 @@
 """Sightline maps (:func:`~cvsegguide.geo.sightline.sightline`) of a whole tree, written as files.
 
-:func:`write_sightlines` takes the layout of Brooklyn & Queens and writes
-``labels/depth/LAT/LON/LAT_LON.png`` beside the other labels: grey, 8 bits (``round(255 * value)``,
-an error of at most 0.002) or 16 bits. A panorama that lies in several tiles (on a border they
-share, or because tiles overlap) has a map for each: that of the first tile in the order of the list
-bears the plain name, the others add the tile, ``LAT_LON.z_x_y.png`` (:func:`sightline_path`). Each
-file carries in a text entry what it was computed from, so that a second run leaves it alone when
-nothing has changed.
+Grey PNG beside the other labels (:func:`sightline_path`): ``round(255 * value)``, an error of at
+most 0.002, or the same with 65535. Each carries in a text entry what it was computed from, so that
+a second run leaves it alone when nothing has changed.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +19,6 @@ from cvsegguide.data.broken import BrokenFileError
 from cvsegguide.data.city_lists import City, places_in_tile, read_city
 from cvsegguide.data.decode import decode_ids
 from cvsegguide.data.lists import refuse
-from cvsegguide.data.parallel import bounded_map
 from cvsegguide.errors import InputError
 from cvsegguide.geo.sightline import sightline
 from cvsegguide.io.atomic import atomic_path
@@ -51,7 +47,10 @@ class Written:
 
 
 def sightline_path(folder: Path, panorama: str, tile: str | None = None) -> Path:
-    """File of a sightline map in a city's folder.
+    """File of a sightline map in a city's folder: ``labels/depth/LAT/LON/LAT_LON.png``.
+
+    A panorama that lies in several tiles (on a border they share, or because tiles overlap) has a
+    map for each: the others add the tile, ``LAT_LON.z_x_y.png``.
 
     Args:
         folder: The city's folder.
@@ -106,12 +105,13 @@ def write_sightlines(
         return _write_tile(city, views, sigma, tuple(sorted(obstacles)), bits, overwrite)
 
     total = Written()
-    results = bounded_map(work, np.split(city.pairs, starts[1:]) if len(tiles) else [], workers)
-    for result in track(results, description, len(tiles)):
-        total.written += result.written
-        total.kept += result.kept
-        total.blind += result.blind
-        total.faults |= result.faults
+    jobs = np.split(city.pairs, starts[1:]) if len(tiles) else []
+    with ThreadPool(workers) as pool:
+        for result in track(pool.imap_unordered(work, jobs), description, len(jobs)):
+            total.written += result.written
+            total.kept += result.kept
+            total.blind += result.blind
+            total.faults |= result.faults
     return total
 
 

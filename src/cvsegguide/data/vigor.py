@@ -7,27 +7,15 @@ Estimation", CVPR 2023, doi:10.48550/arXiv.2211.14651 (supplement, section A). T
 from Google's Street View and Maps services; the set is given out by its authors for research and
 may not be passed on.
 
-Layout::
-
-    <City>/panorama/ID,lat,lon,.jpg        full panoramas, 1024 x 2048, the centre looks north
-    <City>/satellite/satellite_lat_lon.png 640 x 640, north up, named by its centre
-    splits/<City>/...                      labels as first published
-    splits__corrected/<City>/...           labels as corrected by SliceMatch
-
-with cities Chicago, NewYork, SanFrancisco and Seattle, and in each city's folder of labels::
-
-    same_area_balanced_train.txt, same_area_balanced_test.txt    half of the panoramas each
-    pano_label_balanced.txt                                      all of them
-
-(``..._train__corrected.txt`` and so on in the corrected folder). A line names a panorama and then
-four times ``satellite dRow dCol``: the *positive*, in whose middle quarter the camera stands, and
-three *semi-positives*, which it stands in or near. Offsets are pixels of the 640 x 640 tile from
-the camera to its centre, down and right counted so that the camera is at row ``320 + dRow`` and
-column ``320 - dCol``.
+``docs/data.md`` has the layout. Panoramas are 1024 x 2048, satellite tiles 640 x 640, north up and
+named by their centre. A line of a list names a panorama and then four times
+``satellite dRow dCol``: the *positive*, in whose middle quarter the camera stands, and three
+*semi-positives*, which it stands in or near. Offsets are pixels of the 640 x 640 tile from the
+camera to its centre, down and right counted so that the camera is at row ``320 + dRow`` and column
+``320 - dCol``.
 
 Splits: ``same`` area trains and tests in all four cities; ``cross`` area trains on NewYork and
-Seattle and tests on SanFrancisco and Chicago. There is no validation split: here a fifth of the
-training panoramas, those whose hash of seed and name is low, is set apart, written to
+Seattle and tests on SanFrancisco and Chicago. The validation panoramas are written to
 ``cvsegguide_splits/val_<area>_seed<seed>.txt`` and read from there ever after. Training and
 validation share tiles, as is the custom; compare methods on the test split alone.
 
@@ -81,8 +69,8 @@ class Vigor(CrossViewDataset):
     """Pairs of a panorama and a satellite tile, in the order of cities, then of the label files.
 
     Args:
-        root: Folder that holds the cities' folders and the labels, in the layout above. Positions
-            need the label files alone, pictures are opened when a sample is read.
+        root: Folder that holds the cities' folders and the labels, in the layout of
+            ``docs/data.md``. Positions need the label files alone.
         area: ``"same"`` or ``"cross"``.
         split: ``"train"`` (without the validation panoramas), ``"val"`` or ``"test"``.
         labels: ``"corrected"`` or ``"original"``.

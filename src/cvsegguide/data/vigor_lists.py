@@ -76,10 +76,8 @@ def _check_places(panorama: str, tiles: tuple[str, ...]) -> None:
 
 def panorama_lonlat(name: str) -> tuple[float, float]:
     """``(lon, lat)`` out of ``ID,lat,lon,.jpg``; ValueError when there are none."""
-    parts = name.split(",")
-    if len(parts) < 3:
-        raise ValueError(f"no coordinates in '{name}'")
-    return _on_earth(parts[2], parts[1])
+    _, lat, lon, *_ = name.split(",")
+    return _on_earth(lon, lat)
 
 
 def satellite_lonlat(name: str) -> tuple[float, float]:
@@ -91,7 +89,7 @@ def satellite_lonlat(name: str) -> tuple[float, float]:
 def _on_earth(lon: str, lat: str) -> tuple[float, float]:
     place = float(lon), float(lat)
     if not (abs(place[0]) < 180 and abs(place[1]) < 90):  # NaN is not, either
-        raise ValueError(f"({lat}, {lon}) is no place on earth")
+        raise ValueError("no place on earth")
     return place
 
 

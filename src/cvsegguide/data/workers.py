@@ -1,9 +1,9 @@
 """Processes that read data, kept out of what signals say to the run.
 
-Ctrl-C, ``timeout`` and ``kill -- -GROUP`` reach every process of a group, SLURM every process of a
-job. The run wants to save before it ends, and for that its readers have to live on: they ignore
-SIGINT and SIGTERM, and end when the run tells them to, or when it is gone. Since multiprocessing
-ends what is left of them by SIGTERM, and waits, they are told at the end of the process, too.
+Ctrl-C, ``timeout`` and SLURM reach every process of a run, which wants to save before it ends. Its
+readers ignore SIGINT and SIGTERM until then, and end when the run tells them to, or when it is
+gone. Since multiprocessing ends what is left of them by SIGTERM, and waits, they are told at the
+end of the process, too.
 """
 
 import atexit

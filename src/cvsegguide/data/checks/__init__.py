@@ -18,10 +18,11 @@ import tempfile
 from os import PathLike
 from pathlib import Path
 
-from cvsegguide.data.checks.brooklyn_queens import check_brooklyn_queens, find_cities
+from cvsegguide.data.checks.brooklyn_queens import check_brooklyn_queens
 from cvsegguide.data.checks.manifest import check_manifest
 from cvsegguide.data.checks.report import KINDS, Finding, Report
 from cvsegguide.data.checks.vigor import check_vigor, find_split_lists
+from cvsegguide.data.layout import find_cities
 from cvsegguide.errors import DatasetError, InputError
 
 __all__ = ["KINDS", "Finding", "Report", "check"]

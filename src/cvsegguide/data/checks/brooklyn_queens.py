@@ -15,7 +15,7 @@ from cvsegguide.data.checks.files import (
 )
 from cvsegguide.data.checks.report import Report
 from cvsegguide.data.city_lists import City, read_city
-from cvsegguide.data.layout import LIST
+from cvsegguide.data.layout import find_cities
 from cvsegguide.data.linking import find_overlaps
 from cvsegguide.io.atomic import write_text
 from cvsegguide.landcover import NYC
@@ -66,17 +66,6 @@ class _Check:
         self.report.add(kind, path, detail)
         if name is not None:
             self.bad.add(name)
-
-
-def find_cities(root: Path) -> dict[str, Path]:
-    """Folders that look like a city, even a damaged one: they have an ``overhead`` folder."""
-    if (root / LIST).is_file():
-        return {root.resolve().name: root}
-    return {
-        child.name: child
-        for child in sorted(root.iterdir())
-        if (child / LIST).is_file() or ((child / "overhead" / "images").is_dir())
-    }
 
 
 def check_brooklyn_queens(root: Path, workers: int, fix: bool) -> Report:

@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,6 @@ from PIL import Image
 
 from cvsegguide.data.checks.report import Report
 from cvsegguide.data.decode import decode_ids, decode_unit, read_sparse, upright_size
-from cvsegguide.data.parallel import bounded_map
 from cvsegguide.geo import GeoReference, parse_tile_name
 from cvsegguide.io import rasters
 from cvsegguide.io.images import reason
@@ -86,9 +86,9 @@ def read_files(
     """
     states: dict[str, dict[str, FileState]] = {task.count: {} for task in tasks}
     report.counts |= dict.fromkeys(states, 0)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ThreadPool(workers) as pool:
         warnings.simplefilter("ignore")
-        found = bounded_map(inspect, tasks, workers)
+        found = pool.imap_unordered(inspect, tasks)
         for state in track(found, f"reading {what}", len(tasks)):
             task = state.task
             states[task.count][task.name] = state
