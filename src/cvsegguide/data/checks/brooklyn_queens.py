@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cvsegguide.data.brooklyn_queens import CLASS_COUNTS
 from cvsegguide.data.checks.files import (
     FileTask,
     Role,
@@ -18,14 +19,8 @@ from cvsegguide.data.city_lists import City, read_city
 from cvsegguide.data.layout import find_cities
 from cvsegguide.data.linking import find_overlaps
 from cvsegguide.io.atomic import write_text
-from cvsegguide.landcover import NYC
 
-CLASS_LABELS = {
-    "landcover": frozenset(NYC.ids),
-    "landuse": frozenset(range(13)),
-    "age": frozenset(range(15)),
-    "function": frozenset(range(208)),
-}
+CLASS_LABELS = {kind: frozenset(range(count)) for kind, count in CLASS_COUNTS.items()}
 """Label kinds with class ids, and the ids that they may hold."""
 
 TILE_FILES: dict[str, tuple[str, Role, str]] = {

@@ -1,14 +1,9 @@
 """Random changes to samples in training that keep the geometry true.
 
-A transform takes a batch and random numbers and returns a new batch in which position, heading,
-field of view and metres per pixel still describe the pictures. The pictures of the batch that is
-handed in are not written to. All randomness comes from the numbers
-(:class:`~cvsegguide.data.transforms.base.Draws`), which the
-:class:`~cvsegguide.data.datamodule.DataModule` seeds by seed, epoch and sample, so that an epoch is
-the same with any number of workers.
-
-Azimuths are degrees clockwise from the overhead image's *up*, which is north until the tile is
-rotated or mirrored. Bounds of a tile that is changed become None.
+A transform takes a batch and random numbers (:class:`~cvsegguide.data.transforms.base.Draws`) and
+returns a new batch in which position, heading, field of view and metres per pixel still describe
+the pictures. Azimuths are degrees clockwise from the overhead image's *up*, which is north until
+the tile is rotated or mirrored. Bounds of a tile that is changed become None.
 """
 
 from cvsegguide.data.transforms.base import Draws, Transform, transform_batch, transform_sample
