@@ -20,8 +20,8 @@ import rasterio.warp
 from PIL import Image
 
 from cvsegguide.app.uploads import EXAMPLES
-from cvsegguide.cli.main import main
 from cvsegguide.inference.localizer import Localizer
+from helpers.commands import refusal
 from helpers.pages import Guest, page
 
 BROWSER = (
@@ -297,14 +297,10 @@ def test_keyboard_and_a_narrow_window(browser: Any, address: str) -> None:
 def test_faults_of_the_command(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["app", *options]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert words in error
+    assert words in refusal(["app", *options], capsys)
 
 
 def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert main(["app", "--port", str(port)]) == 2
-    assert f"--port: 127.0.0.1, port {port}" in capsys.readouterr().err
+        assert f"--port: 127.0.0.1, port {port}" in refusal(["app", "--port", port], capsys)

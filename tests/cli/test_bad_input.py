@@ -16,6 +16,8 @@ from helpers.models import ColourModel
 
 RGB = np.random.default_rng(0).integers(1, 256, (64, 128, 3), np.uint8)
 BANDS = RGB.transpose(2, 0, 1)
+COLORS = {i: (i, i, 255 - i, 255) for i in range(256)}
+TURNED = Affine(0.4, 0.3, 587000, 0.3, -0.4, 4511000)
 
 
 def truncated_picture(path):
@@ -33,14 +35,8 @@ def truncated_raster(path):
     path.write_bytes(path.read_bytes()[:9000])
 
 
-def half_valid(path):
-    bands = BANDS.copy()
-    bands[:, :, :64] = 0
-    write_raster(path, bands, nodata=0)
-
-
-def palette_raster(path):
-    write_raster(path, BANDS[:1], colors={i: (i, i, 255 - i, 255) for i in range(256)})
+def tif(bands, *place, **options):
+    return lambda path: write_raster(path, bands, *place, **options)
 
 
 # kind -> (how it is made, suffix, fault when it is the overhead image, fault as street view);
@@ -53,50 +49,20 @@ KINDS = {
     "truncated": (truncated_picture, "png", "truncated", "truncated"),
     "truncated jpeg": (truncated_jpeg, "jpg", "truncated", "truncated"),
     "truncated raster": (truncated_raster, "tif", "damaged", "damaged"),
-    "16-bit": (
-        lambda p: Image.fromarray(RGB[..., 0].astype(np.uint16) * 257).save(p),
-        "png",
-        None,
-        None,
-    ),
-    "16-bit raster": (
-        lambda p: write_raster(p, BANDS.astype(np.uint16) * 9),
-        "tif",
-        "uint16",
-        "not an image",
-    ),
+    "16-bit": (lambda p: Image.fromarray(RGB[..., 0] * np.uint16(257)).save(p), "png", None, None),
+    "16-bit raster": (tif(BANDS * np.uint16(9)), "tif", "uint16", "not an image"),
     "palette": (lambda p: Image.fromarray(RGB).quantize(64).save(p), "png", None, None),
-    "palette raster": (palette_raster, "tif", None, None),
+    "palette raster": (tif(BANDS[:1], colors=COLORS), "tif", None, None),
     "cmyk": (lambda p: Image.fromarray(RGB).convert("CMYK").save(p), "jpg", None, None),
     "rgba": (lambda p: Image.fromarray(RGB).convert("RGBA").save(p), "png", None, None),
     "grey": (lambda p: Image.fromarray(RGB).convert("L").save(p), "png", None, None),
     "one pixel": (lambda p: Image.fromarray(RGB[:1, :1]).save(p), "png", "1 x 1", "1 x 1"),
     "too large": (lambda p: p.write_bytes(BOMB), "png", "megapixels", "megapixels"),
-    "nan": (
-        lambda p: write_raster(p, np.full(BANDS.shape, np.nan, np.float32)),
-        "tif",
-        "no valid pixel",
-        "not an image",
-    ),
-    "all nodata": (
-        lambda p: write_raster(p, np.zeros_like(BANDS), nodata=0),
-        "tif",
-        "no valid pixel",
-        None,
-    ),
-    "some nodata": (half_valid, "tif", None, None),
-    "rotated": (
-        lambda p: write_raster(p, BANDS, Affine(0.4, 0.3, 587000, 0.3, -0.4, 4511000)),
-        "tif",
-        None,
-        None,
-    ),
-    "two bands": (
-        lambda p: write_raster(p, BANDS[:2], photometric="MINISBLACK"),
-        "tif",
-        "2 bands",
-        "not an image",
-    ),
+    "nan": (tif(BANDS * np.float32(np.nan)), "tif", "no valid pixel", "not an image"),
+    "all nodata": (tif(np.zeros_like(BANDS), nodata=0), "tif", "no valid pixel", None),
+    "some nodata": (tif(BANDS * np.uint8(np.arange(128) < 64), nodata=0), "tif", None, None),
+    "rotated": (tif(BANDS, TURNED), "tif", None, None),
+    "two bands": (tif(BANDS[:2], photometric="MINISBLACK"), "tif", "2 bands", "not an image"),
 }
 
 

@@ -54,13 +54,9 @@ def test_best_and_worst_are_localised_with_all_files(demonstration: Path) -> Non
 
 @pytest.mark.parametrize(
     ("option", "value", "fault"),
-    [
-        ("--tiles", "0", "--tiles"),
-        ("--samples", "-1", "--samples"),
-        ("--model", "nowhere", "nowhere"),
-    ],
+    [("--tiles", 0, "--tiles"), ("--samples", -1, "--samples"), ("--model", "none", "none")],
 )
 def test_faults_leave_nothing_behind(
-    option: str, value: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    option: str, value: object, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fault in refusal(["demo", "--out", tmp_path / "out", option, value], capsys, tmp_path)

@@ -28,14 +28,8 @@ def tree(tmp_path: Path) -> tuple[Path, list[Pair]]:
     return tmp_path, pairs
 
 
-def _put(number: int, line: str | None) -> Callable[[list[str]], None]:
-    def change(lines: list[str]) -> None:
-        if line is None:
-            del lines[number]
-        else:
-            lines[number] = line
-
-    return change
+def _put(number: int, *new: str) -> Callable[[list[str]], None]:
+    return lambda lines: lines.__setitem__(slice(number, number + 1), new)
 
 
 def _insert(number: int, line: str) -> Callable[[list[str]], None]:
@@ -49,7 +43,7 @@ _TILE = "19/154514/197033.jpg"
     ("name", "change", "kinds", "lost", "fault"),
     [
         (BOXES, _put(0, f"{_TILE},what is this"), "malformed", {0, 1}, "line 1: expected 4 num"),
-        (BOXES, _put(1, None), "malformed", {2, 3}, "no line for the tile '19/154515"),
+        (BOXES, _put(1), "malformed", {2, 3}, "no line for the tile '19/154515"),
         (BOXES, _put(0, f"{_TILE},40.75,-73.90,40.75,-73.91"), "malformed", {0, 1}, "line 1: the"),
         (BOXES, _put(0, f"{_TILE},40.70,-73.91,40.71,-73.90"), "contradiction", {0, 1}, "line 1: "),
         (BOXES, _insert(0, "junk"), "malformed", set(), "line 1: expected 4 numbers"),
@@ -57,7 +51,7 @@ _TILE = "19/154514/197033.jpg"
         (PLACES, _put(2, "99.0,-73.9"), "malformed", {2}, "line 3: no latitude,longitude: 99,"),
         (PLACES, _put(3, "40.758,-73.903"), "contradiction", {3}, "line 4: (40.758, -73.903) is"),
         # that of the panorama outside of all tiles
-        (PLACES, _put(6, None), "malformed", set(), "has 6 lines, but images.txt has 7"),
+        (PLACES, _put(6), "malformed", set(), "has 6 lines, but images.txt has 7"),
         (VIEWS, _put(1, "../../secret.jpg"), "malformed", {1}, "line 2: '../../secret.jpg' is no"),
         (VIEWS, _put(1, "40.1/-73.9/40.1_-73.9.jpg"), "contradiction missing", {1}, "line 2: "),
         (TILES, _insert(3, _TILE), "duplicate", set(), None),
