@@ -79,7 +79,8 @@ def test_a_run_says_where_its_network_came_from(project: Path, tmp_path: Path) -
 
     def localize(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         command = ["localize", "overhead.png", "street.png", "--gsd", "0.5", "--json", *words]
-        return run_python("-P", "-m", "cvsegguide", *command, cwd=folder)
+        path = str(SOURCE.parents[2] / "src")  # and not the project, which `fit` has put there
+        return run_python("-P", "-m", "cvsegguide", *command, cwd=folder, PYTHONPATH=path)
 
     done = localize(project, "--model", "run")
     assert done.returncode == 0, done.stderr

@@ -110,9 +110,10 @@ class Batch(_MappingAccess):
         row, col = self.position[index].tolist()
         own = self.map(lambda values: values[index])
         rasters = ("overhead", "street", "landcover", "sightline", "street_range", "valid")
+        numbers = ("heading", "fov", "gsd")
+        values: dict[str, Any] = {name: own[name] for name in (*rasters, "labels")}
         return Sample(
-            **{name: own[name] for name in (*rasters, "labels")},
-            **{name: float(own[name]) for name in ("heading", "fov", "gsd")},
+            **values | {name: float(own[name]) for name in numbers},
             id=self.id[index],
             row=row,
             col=col,
