@@ -55,7 +55,7 @@ def test_start_anywhere_with_any_heading_is_found_and_followed_across_blocks(wor
     assert errors[2:, 1].max() < 4.0
     # Each block passed the network once, though every picture looked at several.
     blocks = math.ceil(120 / 16) ** 2
-    assert likelihood.overhead.encoded == likelihood.model.passed <= blocks
+    assert likelihood.encoded == likelihood.model.passed <= blocks
 
 
 def test_a_drive_tells_places_that_look_alike_apart_where_one_leaves_the_map(world):

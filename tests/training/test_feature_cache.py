@@ -90,7 +90,7 @@ def test_losses_are_the_same_and_a_second_run_computes_nothing(
     assert not list((tmp_path / "features").rglob(".*")), "temporary files"
     # What one kind of upsampler reads does for the overhead pictures of the other alone.
     fit(tree, tmp_path / "other", *cache, trained_upsampler=not trained_upsampler)
-    assert counts(capfd)[1] == 4
+    assert 0 < counts(capfd)[1] <= 4, "street views"
 
 
 @pytest.mark.parametrize("interrupted", [1, 3])
