@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from cvsegguide.io.images import read_image
+
 TREE, GRASS, SOIL, WATER, BUILDING, ROAD, PAVED, RAILROAD = (1 << bit for bit in range(8))
 VEGETATION = TREE | GRASS
 ANY = 255 - RAILROAD
@@ -76,10 +78,6 @@ def read_photographs(root: Path) -> Iterator[Photograph]:
     yield from _scenes(root / "ucmerced")
 
 
-def _rgb(path: Path) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(path).convert("RGB"))
-
-
 def _california(root: Path) -> Iterator[Photograph]:
     """Vegetation by NDVI, trees by points; in Santa Monica streets from kerb to kerb."""
     trees: dict[str, list[tuple[float, float]]] = {}
@@ -87,7 +85,7 @@ def _california(root: Path) -> Iterator[Photograph]:
         for row in csv.DictReader(file):
             trees.setdefault(row["name"], []).append((float(row["x_px"]), float(row["y_px"])))
     for path in sorted((root / "naip_urban_tree" / "rgb").glob("*.jpg")):
-        image = _rgb(path)
+        image = read_image(path)
         infrared = np.asarray(Image.open(root / "naip_urban_tree" / "nir" / path.name).convert("L"))
         allowed = _vegetation(image, infrared.astype(np.float32), trees.get(path.stem, []))
         streets = root / "santa_monica_roads" / f"{path.stem}.png"
@@ -98,12 +96,12 @@ def _california(root: Path) -> Iterator[Photograph]:
         if not path.stem.endswith("_41"):  # whose streets are not known
             beside = ~ndimage.binary_dilation(labels == 6, iterations=3)
             allowed[(allowed & VEGETATION == 0) & beside] &= 255 - ROAD
-        image = _rgb(streets.with_suffix(".jpg"))
+        image = read_image(streets.with_suffix(".jpg"))
         yield Photograph("santa_monica", path.stem, image, _add_labels(labels, allowed), 0.6)
     for path in sorted((root / "santa_monica_roads").glob("santa_monica_2016*.jpg")):
         labels = np.asarray(Image.open(path.with_suffix(".png")))
         allowed = _add_labels(labels, np.full(labels.shape, ANY, np.uint8))
-        yield Photograph("santa_monica", path.stem, _rgb(path), allowed, 0.6)
+        yield Photograph("santa_monica", path.stem, read_image(path), allowed, 0.6)
 
 
 def _vegetation(
@@ -134,7 +132,7 @@ def _add_labels(labels: NDArray[np.uint8], allowed: NDArray[np.uint8]) -> NDArra
 def _dubai(folder: Path) -> Iterator[Photograph]:
     """Parts of some 220 m; one in eight, since they look alike."""
     for path in sorted(folder.glob("*.jpg")):
-        image, labels = _rgb(path), np.asarray(Image.open(path.with_suffix(".png")))
+        image, labels = read_image(path), np.asarray(Image.open(path.with_suffix(".png")))
         allowed = np.full(labels.shape, ANY, np.uint8)
         # in two tiles whole rows of gardens are marked as buildings
         houses = ANY & ~ROAD if path.stem[4] in "47" else BUILDING
@@ -156,20 +154,20 @@ def _dubai(folder: Path) -> Iterator[Photograph]:
 def _drones(folder: Path) -> Iterator[Photograph]:
     """Masks of roofs; one that is nearly empty may not have been mapped."""
     for path in sorted((folder / "images").glob("*.jpg")):
-        mask = _rgb(next((folder / "masks").glob(f"{path.stem}.*")))[..., 0] > 127
+        mask = read_image(next((folder / "masks").glob(f"{path.stem}.*")))[..., 0] > 127
         if mask.mean() <= 0.02:
             continue
         allowed = np.full(mask.shape, ANY, np.uint8)
         allowed[~ndimage.binary_dilation(mask, iterations=8)] = ANY & ~BUILDING
         allowed[ndimage.binary_erosion(mask, iterations=3)] = BUILDING
         gsd = 0.298 if path.stem.endswith("-19") else 0.149
-        yield Photograph("oam", path.stem, _rgb(path), allowed, gsd)
+        yield Photograph("oam", path.stem, read_image(path), allowed, gsd)
 
 
 def _scenes(folder: Path) -> Iterator[Photograph]:
     """What a scene holds; grey pixels are no vegetation, green ones are."""
     for path in sorted(folder.rglob("*.jpg")):
-        scene, image = path.parent.name, _rgb(path)
+        scene, image = path.parent.name, read_image(path)
         allowed = np.full(image.shape[:2], SCENES[scene], np.uint8)
         if scene not in GREEN_SCENES:
             smooth = ndimage.gaussian_filter(image.astype(np.float32), (1, 1, 0))

@@ -31,10 +31,9 @@ from cvsegguide.io.atomic import atomic_path
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.hub import load_model
 from cvsegguide.progress import track
-from cvsegguide.synth import Camera, prepare, render_street
+from cvsegguide.synth import Camera, ids, prepare, render_street
 from cvsegguide.synth.real_place import scene_from_rasters
 
-BUILDING, ROAD = 5, 6
 BITS = (1 << np.arange(8)).astype(np.uint8)
 
 MARGIN = 34.0
@@ -51,7 +50,7 @@ WITHOUT_STREETS = (
 
 
 @torch.no_grad()
-def read_landcover(network: LocalizationModel, photograph: Photograph) -> NDArray[np.float32]:
+def estimate_shares(network: LocalizationModel, photograph: Photograph) -> NDArray[np.float32]:
     """Probabilities ``(8, H, W)`` of the classes among those that each pixel may have."""
     height, width = photograph.allowed.shape
     scale = photograph.gsd / network.gsd
@@ -62,29 +61,30 @@ def read_landcover(network: LocalizationModel, photograph: Photograph) -> NDArra
         network.segment(image).softmax(1), size=(height, width), mode="bilinear", antialias=True
     )[0].numpy()
     allowed = (photograph.allowed & BITS[:, None, None]) > 0
-    for _ in range(2):  # before and after smoothing
-        shares = np.where(allowed, np.maximum(shares, 1e-9), 0)
-        shares /= shares.sum(axis=0)
-        shares = np.stack([ndimage.gaussian_filter(s, 0.4 / photograph.gsd) for s in shares])
-    shares = np.where(allowed, np.maximum(shares, 1e-9), 0)
-    return np.asarray(shares / shares.sum(axis=0), np.float32)
+
+    def restrict(shares: NDArray[np.float32]) -> NDArray[np.float32]:
+        some = np.where(allowed, np.maximum(shares, 1e-9), 0)
+        return np.asarray(some / some.sum(axis=0), np.float32)
+
+    smooth = [ndimage.gaussian_filter(share, 0.4 / photograph.gsd) for share in restrict(shares)]
+    return restrict(np.stack(smooth))
 
 
 def complete_landcover(shares: NDArray[np.float32], gsd: float) -> NDArray[np.uint8]:
     """The best class ids ``(H, W)``, buildings without holes, notches and specks."""
-    ids = (shares.argmax(axis=0) + 1).astype(np.uint8)
+    best = (shares.argmax(axis=0) + 1).astype(np.uint8)
     others = shares.copy()
-    others[BUILDING - 1] = -1
+    others[ids.HOUSE - 1] = -1
     cross, edge = ndimage.generate_binary_structure(2, 1), 8
-    mask = np.pad(ids == BUILDING, edge, mode="edge")
+    mask = np.pad(best == ids.HOUSE, edge, mode="edge")
     mask = ndimage.binary_closing(mask, cross, iterations=max(1, round(1.2 / gsd)))
     mask = ndimage.binary_opening(mask, cross, iterations=max(1, round(0.9 / gsd)))
-    mask = mask[edge:-edge, edge:-edge] & (shares[BUILDING - 1] > 0)
+    mask = mask[edge:-edge, edge:-edge] & (shares[ids.HOUSE - 1] > 0)
     parts, count = ndimage.label(mask)
     area = ndimage.sum_labels(mask, parts, np.arange(1, count + 1)) * gsd**2
     mask &= np.append(True, area >= 16.0)[parts]
-    ids = np.where(ids == BUILDING, others.argmax(axis=0) + 1, ids)
-    return np.where(mask, BUILDING, ids).astype(np.uint8)
+    best = np.where(best == ids.HOUSE, others.argmax(axis=0) + 1, best)
+    return np.where(mask, ids.HOUSE, best).astype(np.uint8)
 
 
 def render_views(
@@ -103,7 +103,7 @@ def render_views(
         angle, away = random.uniform(0, 2 * np.pi), random.uniform(0, 3.0) / scene.gsd
         moved = row + np.cos(angle) * away, col + np.sin(angle) * away
         inside = all(0 <= at < side for at, side in zip(moved, scene.ground.shape, strict=True))
-        if not inside or scene.landcover[int(moved[0]), int(moved[1])] == BUILDING:
+        if not inside or scene.landcover[int(moved[0]), int(moved[1])] == ids.HOUSE:
             moved = row, col
         place = np.array(moved) * scene.gsd - pad * gsd
         near = any(np.hypot(*(place - other)) < 10.0 for other in places)
@@ -142,7 +142,7 @@ def main() -> int:
         path = arguments.out / f"{name}.npz"
         if path.exists():
             continue
-        shares = read_landcover(network, photograph)
+        shares = estimate_shares(network, photograph)
         landcover = complete_landcover(shares, photograph.gsd)
         content = {
             "image": photograph.image,
@@ -151,7 +151,7 @@ def main() -> int:
             "allowed": photograph.allowed,
             "gsd": photograph.gsd,
         }
-        if (landcover == ROAD).mean() > 0.02 and not name.startswith(WITHOUT_STREETS):
+        if (landcover == ids.ROAD).mean() > 0.02 and not name.startswith(WITHOUT_STREETS):
             random = np.random.default_rng(zlib.crc32(name.encode()))
             try:
                 views, places = render_views(landcover, photograph.gsd, arguments.views, random)
