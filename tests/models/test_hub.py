@@ -23,7 +23,7 @@ from cvsegguide.models import published as published_module
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.featup import FeatUpModel
 from cvsegguide.models.published import _unread, published_name
-from cvsegguide.models.registry import CONFIGURATIONS
+from cvsegguide.models.registry import read_configurations
 from helpers.commands import refusal
 
 
@@ -151,7 +151,7 @@ def test_featup_upsampler_file(tmp_path: Path) -> None:
 
 
 def test_every_configuration_can_be_built() -> None:
-    for name in CONFIGURATIONS:
+    for name in read_configurations():
         with torch.device("meta"):
             model = create_model(name)
         if name.startswith(("mst", "featup")):

@@ -6,10 +6,9 @@ A new network is one class and one line in :data:`MODELS`; a new size of one is 
 
 import importlib
 import inspect
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.base import LocalizationModel
@@ -22,16 +21,25 @@ MODELS = {
 }
 """Value of ``config()["model"]`` -> module and class."""
 
-with (Path(__file__).parent / "configurations.yaml").open(encoding="utf-8") as file:
-    CONFIGURATIONS: dict[str, dict[str, Any]] = yaml.safe_load(file)
-"""Named configurations: as ``model`` the name of a network in :data:`MODELS`, and arguments."""
+
+@cache
+def read_configurations() -> dict[str, dict[str, Any]]:
+    """Named configurations: as ``model`` the name of a network in :data:`MODELS`, and arguments.
+
+    Whoever loads weights does without them, and without YAML.
+    """
+    import yaml
+
+    content = Path(__file__).with_name("configurations.yaml").read_text(encoding="utf-8")
+    configurations: dict[str, dict[str, Any]] = yaml.safe_load(content)
+    return configurations
 
 
 def create_model(name: str, **overrides: Any) -> LocalizationModel:
     """Build a network with fresh weights.
 
     Args:
-        name: One of :data:`CONFIGURATIONS`, or the dotted path of a class of one's own.
+        name: One of :func:`read_configurations`, or the dotted path of a class of one's own.
         **overrides: Constructor arguments; those that differ from the configuration.
 
     Raises:
@@ -39,9 +47,10 @@ def create_model(name: str, **overrides: Any) -> LocalizationModel:
     """
     if "." in name:
         return from_config({"model": name, **overrides})
-    if name not in CONFIGURATIONS:
-        raise ConfigurationError(f"no model '{name}' (there are {', '.join(CONFIGURATIONS)})")
-    return from_config({**CONFIGURATIONS[name], **overrides})
+    configurations = read_configurations()
+    if name not in configurations:
+        raise ConfigurationError(f"no model '{name}' (there are {', '.join(configurations)})")
+    return from_config({**configurations[name], **overrides})
 
 
 def from_config(config: dict[str, Any]) -> LocalizationModel:
