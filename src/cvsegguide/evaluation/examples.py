@@ -42,13 +42,13 @@ def answer(
     Raises:
         ConfigurationError: The model is guided by true land cover and the sample has none.
     """
-    if tuple(sample.overhead.shape[1:]) != tuple(model.overhead_size):
-        return _resampled(model, sample, name, heading_error)
+    assumed = sample.heading + float(compass_errors([sample.id], heading_error)[0])
     device = next(model.parameters(), torch.empty(0)).device
+    if tuple(sample.overhead.shape[1:]) != tuple(model.overhead_size):
+        return _resampled(model, sample, name, device, assumed, heading_error)
     batch = collate([sample]).to(device)
     if model.guidance == "truth" and batch.landcover is None:
         raise ConfigurationError(f"model {name} is guided by true land cover, and there is none")
-    assumed = sample.heading + float(compass_errors([sample.id], heading_error)[0])
     search = heading_grid(heading_error, device) if model.searches_headings else None
     with torch.inference_mode():
         prediction = predict(
@@ -90,20 +90,23 @@ def examples(
 
 
 def _resampled(
-    model: LocalizationModel, sample: Sample, name: str, heading_error: float
+    model: LocalizationModel,
+    sample: Sample,
+    name: str,
+    device: torch.device,
+    heading: float,
+    heading_error: float,
 ) -> Localization:
     from cvsegguide.inference.localizer import Localizer
 
-    localizer = Localizer(model, device=next(model.parameters(), torch.empty(0)).device, name=name)
+    localizer = Localizer(model, device=device, name=name)
     truth = None
     if model.guidance == "truth" and sample.landcover is not None:
         truth = sample.landcover.numpy()
     return localizer.localize(
         _aerial(sample),
         to_picture(sample.street),
-        heading=sample.heading
-        + float(compass_errors([sample.id], heading_error)[0])
-        + up_azimuth(sample),
+        heading=heading + up_azimuth(sample),
         heading_error=heading_error if model.searches_headings else 0.0,
         fov=sample.fov,
         landcover=truth,

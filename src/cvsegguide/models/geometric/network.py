@@ -309,13 +309,17 @@ class GeometricModel(LocalizationModel):
         """
         size = (tile.features.shape[-2], tile.features.shape[-1])
         quarters = 4 if not self.portable and size[0] == size[1] and _is_circle(turns) else 1
-        spectra = tile.cache.get(f"{quarters} spectra")
-        if spectra is None:
+        spectra: list[Tensor] = tile.cache.get("spectra", [])
+        if len(spectra) < quarters:
             maps = self._maps(tile)
-            turned = [maps.rot90(quarter, (2, 3)) for quarter in range(quarters)]
-            spectra = [conjugate_spectrum(x, self.joint_radius, self.portable) for x in turned]
+            turned = [maps.rot90(quarter, (2, 3)) for quarter in range(len(spectra), quarters)]
+            spectra = [
+                *spectra,
+                *(conjugate_spectrum(x, self.joint_radius, self.portable) for x in turned),
+            ]
             if not torch.is_grad_enabled():
-                tile.cache[f"{quarters} spectra"] = spectra
+                tile.cache["spectra"] = spectra
+        spectra = spectra[:quarters]
         polar = self._polar(view)
         groups: tuple[Tensor, ...] = (turns[: len(turns) // quarters] if quarters > 1 else turns,)
         if not (torch.is_grad_enabled() or self.portable) and len(turns) > 1:
