@@ -18,11 +18,11 @@ from cvsegguide.models import (
     load_published,
     save_model,
 )
-from cvsegguide.models import hub as hub_module
 from cvsegguide.models import published as published_module
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.featup import FeatUpModel
-from cvsegguide.models.published import _unread, published_name
+from cvsegguide.models.hub import DEFAULT, bundled_weights
+from cvsegguide.models.published import published_name, unread_parameters
 from cvsegguide.models.registry import read_configurations
 from helpers.commands import refusal
 
@@ -43,7 +43,7 @@ def as_published(model: LocalizationModel) -> dict[str, torch.Tensor]:
     """What the original code would have saved."""
     state = {published_name(model, name): value for name, value in model.state_dict().items()}
     if not isinstance(model, FeatUpModel):
-        for name, shape in _unread(model).items():
+        for name, shape in unread_parameters(model).items():
             state.setdefault(name, torch.zeros(shape))
     return state
 
@@ -74,13 +74,10 @@ def test_saved_and_loaded(tmp_path: Path, name: str, variant: str) -> None:
         same(model, again)
 
 
-def test_bundled_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "_WEIGHTS_FOLDER", tmp_path)
-    save_model(create_model("mst-tiny"), tmp_path / "tiny-city")
-    (tmp_path / "unfinished").mkdir()
-    assert list(hub_module.bundled_weights()) == ["tiny-city"]
-    assert load_model("tiny-city").overhead_size == (64, 64)
-    with pytest.raises(CheckpointError, match=r"nowhere: .*tiny-city"):
+def test_bundled_names() -> None:
+    assert DEFAULT in bundled_weights()
+    assert load_model(DEFAULT).overhead_size == (256, 256)
+    with pytest.raises(CheckpointError, match=rf"nowhere: .*{DEFAULT}"):
         load_model("nowhere")
 
 
@@ -206,16 +203,13 @@ def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("failing", ["card", "config"])
 def test_saving_leaves_nothing_half_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(path: Path, text: str) -> None:
-        if path.name == {"card": "README.md", "config": "config.json"}[failing]:
-            raise KeyboardInterrupt
-        path.write_text(text)
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(hub_module, "write_text", stop)
+    monkeypatch.setattr("safetensors.torch.save_file", stop)
     with pytest.raises(KeyboardInterrupt):
         save_model(create_model("mst-tiny"), tmp_path / "m")
     assert list(tmp_path.iterdir()) == []

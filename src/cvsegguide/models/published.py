@@ -53,7 +53,7 @@ def published_name(model: nn.Module, name: str) -> str:
     return _upsampler_name(name)
 
 
-def _unread(model: MultiScaleTransformer) -> dict[str, tuple[int, ...]]:
+def unread_parameters(model: MultiScaleTransformer) -> dict[str, tuple[int, ...]]:
     """Names and shapes that the original MST keeps and never reads, or derives from sizes."""
     config = model.config()
     with torch.device("meta"):
@@ -131,7 +131,7 @@ def from_published(
         model = create_model(backbone, guidance=guidance, variant="published")
     names = {name: published_name(model, name) for name in model.state_dict()}
     expected = {names[name]: tuple(value.shape) for name, value in model.state_dict().items()}
-    unread = _unread(model) if isinstance(model, MultiScaleTransformer) else {}
+    unread = unread_parameters(model) if isinstance(model, MultiScaleTransformer) else {}
     check_parameters(path, state, {**unread, **expected})
     for original in expected:
         if not state[original].is_floating_point():

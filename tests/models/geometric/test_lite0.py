@@ -6,7 +6,6 @@ import torch
 
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models import create_model
-from cvsegguide.models.backbones import convolutional
 from cvsegguide.models.backbones.convolutional import has_lite0_weights, lite0_weights
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 
@@ -41,7 +40,7 @@ def test_a_network_starts_from_imagenet_and_its_weights_stand_alone() -> None:
 
 
 def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolutional, "_PACKAGE", "efficientnet_lite0_that_nobody_has")
+    monkeypatch.setattr("importlib.util.find_spec", lambda *names: None)
     with pytest.raises(ConfigurationError, match=r"pretrained: .* pretrained: false starts"):
         create_model("geometric", overhead_encoder="lite0", pretrained=True)
 
