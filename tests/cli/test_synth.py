@@ -105,7 +105,6 @@ def test_unusable_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
         (f"--overhead {photo} --landcover {good}", "--gsd"),
         (f"{place_of} --landcover {good} --test 3", "--test"),
         ("--tiles 1 --fov 0", "--fov"),
-        ("--tiles 1 --fov 90 --full", "--full"),
         ("--tiles 1 --size 128 64", "--size"),
         ("--tiles 1 --workers 0", "workers"),
         (f"{place_of} --landcover {tmp_path / 'none.png'}", "none.png"),

@@ -11,7 +11,7 @@ from PIL import Image
 from cvsegguide.data import BrooklynQueens
 from cvsegguide.errors import DatasetError
 from cvsegguide.synth.street import StreetView
-from cvsegguide.synth.writer import Layout
+from cvsegguide.synth.writer import write_panorama
 from helpers.brooklyn_queens import make_tree
 
 WALLS = (10.0, 20.0, 35.5, 400.0)
@@ -32,8 +32,8 @@ def write_walls(root: Path, size: tuple[int, int], vertical: float = 180.0) -> t
         np.full((height, width), 5, np.uint8),
     )
     name = pair.panorama.removesuffix(".jpg")
-    Layout(root / "queens").write_panorama(name, view, 90)
     folder = root / "queens"
+    write_panorama(folder, name, view, 90)
     return (
         folder / "labels/street_depth" / f"{name}.png",
         folder / "streetview/images" / pair.panorama,

@@ -216,9 +216,7 @@ def test_the_manifest_agrees_with_the_ordinary_loader(city: Path) -> None:
 
 def test_a_limited_field_of_view_looks_where_the_manifest_says(tmp_path: Path) -> None:
     root = tmp_path / "narrow"
-    cvsegguide.synth.generate(
-        root, 2, 11, workers=1, town=1, size=(48, 64), extent=(81.0, 108.0), panoramas=3
-    )
+    cvsegguide.synth.generate(root, 2, 11, workers=1, town=1, size=(48, 64), fov=108.0, panoramas=3)
     with pytest.raises(DatasetError, match="shows 108 degrees, no whole panorama"):
         BrooklynQueens(root)
     data = Manifest(root / "brooklyn/manifest.csv", street_size=None)
@@ -255,8 +253,9 @@ def test_a_limited_field_of_view_looks_where_the_manifest_says(tmp_path: Path) -
         {"rig": "drone"},
         {"size": (2, 4)},
         {"workers": 0},
-        {"extent": (90.0, 108.0)},
-        {"extent": (270.0, 1080.0)},
+        {"size": (128, 64)},
+        {"fov": 0.0},
+        {"fov": 1080.0},
     ],
 )
 def test_arguments_out_of_range(tmp_path: Path, wrong: dict[str, Any]) -> None:

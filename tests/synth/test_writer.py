@@ -10,12 +10,13 @@ from cvsegguide.data.decode import read_sparse
 from cvsegguide.geo import GeoReference, tile_bounds, tile_gsd
 from cvsegguide.synth.street import StreetView
 from cvsegguide.synth.writer import (
-    Layout,
     anchor,
     lonlat_of,
     position_name,
     rowcol_of,
     snap,
+    write_panorama,
+    write_tile,
 )
 
 
@@ -53,12 +54,12 @@ def test_snapping_moves_by_centimetres_to_what_the_name_says() -> None:
 
 
 def test_files_hold_what_was_written(tmp_path: Path) -> None:
-    layout = Layout(tmp_path / "brooklyn")
+    city = tmp_path / "brooklyn"
     image = np.full((256, 256, 3), 90, np.uint8)
     cover = np.full((256, 256), 6, np.uint8)
     height = np.zeros((256, 256), np.float32)
     height[10:20, 30:40] = 12.0
-    layout.write_tile("19/1/2", image, cover, height, {"age": cover}, 90)
+    write_tile(city, "19/1/2", image, cover, height, {"age": cover}, 90)
     feet = read_sparse(tmp_path / "brooklyn/labels/height/19/1/2.npz")
     assert feet.max() == pytest.approx(12.0 * 3937 / 1200, rel=1e-6)
     assert np.count_nonzero(feet) == 100
@@ -66,7 +67,7 @@ def test_files_hold_what_was_written(tmp_path: Path) -> None:
     depth[8:] = 12.344
     view = StreetView(np.zeros((16, 64, 3), np.uint8), depth, np.full((16, 64), 6, np.uint8))
     name = position_name(40.74, -50.0)
-    layout.write_panorama(name, view, 90)
+    write_panorama(city, name, view, 90)
     folder = tmp_path / "brooklyn/labels"
     stored = np.asarray(Image.open(folder / f"street_depth/{name}.png"))
     assert stored.max() == 1234

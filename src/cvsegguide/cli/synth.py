@@ -1,7 +1,6 @@
 """``cvsegguide synth DIR``: a synthetic city, or street views of a real place."""
 
 import argparse
-from typing import Any
 
 from cvsegguide.cli.parsing import add_options, given, refuse
 from cvsegguide.console import done
@@ -9,7 +8,7 @@ from cvsegguide.errors import ConfigurationError
 
 _CITY = ("tiles", "town", "photographs", "validation", "test", "panoramas")
 _RASTERS = ("overhead", "landcover", "height", "gsd")
-_VIEWS = ("seed", "rig", "panoramas")
+_VIEWS = ("seed", "rig", "panoramas", "size", "fov")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,10 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(
         view,
         ("--panoramas N", int, "most per tile (default: all)"),
-        ("--size H W", int, "pixels (default: 128 512)"),
+        ("--size H W", int, "pixels, H = W / 2 for full panoramas (default: 128 512)"),
         ("--fov D", float, narrower),
         ("--rig NAME=car", str, rigs),
-        ("--full", bool, "full panoramas, 180 degrees high (give H = W / 2)"),
     )
 
 
@@ -74,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     refuse(arguments, "goes with --drive", "spacing")
     if arguments.name is not None:
         beside = "cannot be used with --set, which has its own"
-        refuse(arguments, beside, "seed", "size", "fov", "full", *_CITY)
+        refuse(arguments, beside, "seed", "size", "fov", *_CITY)
     if given(arguments, *_RASTERS):
         return _real_place(arguments)
     from cvsegguide.synth.generation import generate, generate_named
@@ -85,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.tiles is None:
             raise ConfigurationError("how many? (or `name` NAME, or `overhead` FILE)", "tiles")
         options = {"seed": 0, **given(arguments, "workers", *_CITY, *_VIEWS)}
-        root = generate(arguments.directory, **options, **_size(arguments))
+        root = generate(arguments.directory, **options)
     done(f"{root} written", {"directory": str(root)})
     return 0
 
@@ -94,30 +92,11 @@ def _drive(arguments: argparse.Namespace) -> int:
     from cvsegguide.synth.drives import generate_drive
 
     beside = "cannot be used with --drive"
-    refuse(arguments, beside, "name", "workers", "full", *_CITY, *_RASTERS)
+    refuse(arguments, beside, "name", "workers", *_CITY, *_RASTERS)
     options = given(arguments, "frames", "seed", "spacing", "fov", "size", "rig")
     table = generate_drive(arguments.directory, **options)
     done(f"{table} written", {"table": str(table)})
     return 0
-
-
-def _size(arguments: argparse.Namespace) -> dict[str, Any]:
-    """``size`` of street views and their ``extent``: square pixels over the field of view."""
-    from cvsegguide.synth.settings import square_extent
-
-    size = tuple(arguments.size or (128, 512))
-    fov = 360.0 if arguments.fov is None else arguments.fov
-    if arguments.full and fov != 360.0:
-        raise ConfigurationError("means 360 degrees, and cannot be used with `fov`", "full")
-    if not 0 < fov <= 360:
-        raise ConfigurationError(f"must lie in 0..360 degrees, got {fov:g}", "fov")
-    if min(size) < 1:
-        raise ConfigurationError("sides must be positive", "size")
-    extent = (180.0, 360.0) if arguments.full else square_extent(size, fov)
-    if extent[0] > 180.0:
-        text = f"{fov:g} degrees in {size[1]} columns reach beyond the poles in so many rows"
-        raise ConfigurationError(text, "size")
-    return {"size": size, "extent": extent}
 
 
 def _real_place(arguments: argparse.Namespace) -> int:
@@ -136,6 +115,6 @@ def _real_place(arguments: argparse.Namespace) -> int:
             raise ConfigurationError(text, "gsd")
     refuse(arguments, "cannot be used with --overhead", "name", "workers", *_CITY[:-1])
     options = given(arguments, *_RASTERS, *_VIEWS)
-    root = generate_from_rasters(arguments.directory, **options, **_size(arguments))
+    root = generate_from_rasters(arguments.directory, **options)
     done(f"{root} written", {"directory": str(root)})
     return 0

@@ -13,7 +13,14 @@ from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.settings import MARGIN, Chunk, Settings
 from cvsegguide.synth.street import draw_style, prepare, render_street
 from cvsegguide.synth.styles import PhotoStyle
-from cvsegguide.synth.writer import TILE, Layout, position_name, snap, truth_row
+from cvsegguide.synth.writer import (
+    TILE,
+    position_name,
+    snap,
+    truth_row,
+    write_panorama,
+    write_tile,
+)
 
 
 def write_scene(
@@ -23,7 +30,7 @@ def write_scene(
     photo: PhotoStyle | None = None,
     photograph: U8 | None = None,
     inset: tuple[int, int] = (MARGIN, MARGIN),
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[dict[str, str]]]:
     """Photograph the tiles of a chunk, take its street views, and write both.
 
     Args:
@@ -36,15 +43,15 @@ def write_scene(
     Returns:
         Names of the tiles, rows of truth.
     """
-    layout = Layout(Path(chunk.folder) / chunk.city)
+    folder = Path(chunk.folder) / chunk.city
     if photograph is None:
         (top, left), (height, width) = inset, chunk.shape
         window = (top, top + height * TILE, left, left + width * TILE)
         photograph = render_overhead(scene, photo, window)
-    names = list(_write_tiles(layout, chunk, scene, photograph, inset))
+    names = list(_write_tiles(folder, chunk, scene, photograph, inset))
     scene = without_obstacles(scene)
     world = prepare(scene)
-    truth: list[tuple[int, str]] = []
+    truth: dict[int, dict[str, str]] = {}
     for index, position, place, azimuth in _choose_places(chunk, settings, scene, inset):
         name, lat, lon = position
         random = np.random.default_rng(
@@ -55,15 +62,14 @@ def write_scene(
         drive = chunk.town_seed * 64 + int(azimuth % 180) // 20
         style = draw_style(int(random.integers(1 << 31)), drive)
         view = render_street(world, camera, settings.size, settings.extent, style)
-        layout.write_panorama(name, view, int(random.integers(78, 96)))
-        line = truth_row(position, camera, settings.extent, chunk.town, style)
-        truth.append((index, line))
+        write_panorama(folder, name, view, int(random.integers(78, 96)))
+        truth[index] = truth_row(position, camera, settings.extent, chunk.town, style)
     # As the car drove.
-    return names, [line for _, line in sorted(truth)]
+    return names, [truth[index] for index in sorted(truth)]
 
 
 def _write_tiles(
-    layout: Layout, chunk: Chunk, scene: Scene, photograph: U8, inset: tuple[int, int]
+    folder: Path, chunk: Chunk, scene: Scene, photograph: U8, inset: tuple[int, int]
 ) -> Iterator[str]:
     """Write the tiles; yields their names."""
     (top, left), (row0, col0) = inset, chunk.corner
@@ -78,7 +84,8 @@ def _write_tiles(
             if kind in scene.labels
         }
         name = f"19/{chunk.x + j}/{chunk.y + i}"
-        layout.write_tile(
+        write_tile(
+            folder,
             name,
             np.ascontiguousarray(photograph[here]),
             scene.landcover[there],

@@ -27,13 +27,7 @@ from cvsegguide.synth.cameras import RIGS, Camera, draw_camera, without_obstacle
 from cvsegguide.synth.city import City
 from cvsegguide.synth.overhead import render_overhead
 from cvsegguide.synth.scene import Scene
-from cvsegguide.synth.settings import (
-    MARGIN,
-    check_choice,
-    check_new_folder,
-    check_seed,
-    square_extent,
-)
+from cvsegguide.synth.settings import MARGIN, Settings, check_new_folder, check_settings
 from cvsegguide.synth.street import draw_style, prepare, render_street
 from cvsegguide.synth.styles import PhotoStyle
 from cvsegguide.synth.writer import TILE, anchor, encode_jpeg, lonlat_of
@@ -97,7 +91,16 @@ def generate_drive(
         InputError: An argument is out of range, the folder is not empty, or the town has no route
             of that length.
     """
-    _check(frames, seed, spacing, fov, size, rig, side)
+    ranges = {
+        "frames": (frames, 2, 100_000, "pictures"),
+        "spacing": (spacing, 0.1, 200, "m"),
+        "side": (side, 1, 16, "tiles"),
+    }
+    for name, (value, low, high, unit) in ranges.items():
+        if not low <= value <= high:
+            raise InputError(f"must lie in {low}..{high} {unit}, got {value:g}", parameter=name)
+    settings = Settings(seed, 1, size=size, fov=fov, rig=rig)
+    check_settings(settings)
     root = Path(directory)
     check_new_folder(root)
     random = np.random.default_rng([seed, 71])
@@ -121,10 +124,9 @@ def generate_drive(
         path = root / "overhead" / "images" / "19" / str(west + j) / f"{y + i}.jpg"
         _jpeg(path, np.ascontiguousarray(tile), quality)
     world = prepare(scene)
-    extent = square_extent(size, fov)
     for index, camera in track(list(enumerate(cameras)), "pictures"):
         style = draw_style(int(random.integers(1 << 31)), seed)
-        view = render_street(world, camera, size, extent, style)
+        view = render_street(world, camera, size, settings.extent, style)
         _jpeg(root / "street" / f"{index:05d}.jpg", view.image, int(random.integers(78, 96)))
 
     metres = scene.gsd
@@ -262,24 +264,3 @@ def _tiles_around(places: NDArray[np.float64], side: int, tile: int) -> list[tup
 def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
     with atomic_path(path) as temporary:
         temporary.write_bytes(encode_jpeg(image, quality))
-
-
-def _check(
-    frames: int, seed: int, spacing: float, fov: float, size: tuple[int, int], rig: str, side: int
-) -> None:
-    ranges = {
-        "frames": (frames, 2, 100_000, "pictures"),
-        "spacing": (spacing, 0.1, 200, "m"),
-        "side": (side, 1, 16, "tiles"),
-    }
-    for name, (value, low, high, unit) in ranges.items():
-        if not low <= value <= high:
-            raise InputError(f"must lie in {low}..{high} {unit}, got {value:g}", parameter=name)
-    check_seed(seed)
-    check_choice("rig", rig, RIGS)
-    if not 0 < fov <= 360:
-        raise InputError(f"must lie in (0, 360] degrees, got {fov:g}", parameter="fov")
-    if min(size) < 8 or max(size) > 16384 or square_extent(size, fov)[0] > 180:
-        raise InputError(
-            f"{size[0]} x {size[1]} pixels of {fov:g} degrees cannot be drawn", parameter="size"
-        )

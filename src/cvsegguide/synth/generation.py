@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for
@@ -30,11 +30,9 @@ from cvsegguide.synth.settings import (
     check_new_folder,
     check_settings,
     split_seed,
-    square_extent,
 )
 from cvsegguide.synth.styles import PhotoStyle
-from cvsegguide.synth.warmup import warm_up
-from cvsegguide.synth.writer import TILE, Layout, anchor
+from cvsegguide.synth.writer import TILE, anchor, write_lists
 
 CHUNK = 4
 """Side in tiles of what is made at once: bounds the memory of a process to about 500 MB."""
@@ -59,7 +57,7 @@ def generate(
     town: int = 4,
     panoramas: int = 0,
     size: tuple[int, int] = (128, 512),
-    extent: tuple[float, float] | None = None,
+    fov: float = 360.0,
     rig: str = "car",
     photographs: str = "plausible",
     workers: int | None = None,
@@ -80,10 +78,10 @@ def generate(
         town: Tiles along the side of a town; each town has streets, style, light and season of its
             own, and lies apart. Larger ones make longer drives, smaller ones more variety.
         panoramas: Most panoramas per tile; 0 takes every camera.
-        size, extent: Pixels and degrees of a street view, vertical first, square pixels. None
-            looks all around: ``(256, 512)`` makes full panoramas. Views of less than 360 degrees
-            look in any direction: read them with ``Manifest(directory / city / "manifest.csv")``,
-            as ``BrooklynQueens`` knows panoramas alone.
+        size: ``(h, w)`` of a street view; pixels are square: ``(256, 512)`` makes full panoramas.
+        fov: Degrees from left to right. Views of less than 360 degrees look in any direction: read
+            them with ``Manifest(directory / city / "manifest.csv")``, as ``BrooklynQueens`` knows
+            panoramas alone.
         rig: ``"car"`` or ``"anyone"`` (other heights, tilted, compass off).
         photographs: ``"plausible"``, or ``"randomised"``: materials, light and camera of the
             overhead photographs far beyond the real thing, for training alone.
@@ -95,10 +93,7 @@ def generate(
     Raises:
         InputError: An argument is out of range, or the directory holds something else.
     """
-    extent = square_extent(size) if extent is None else extent
-    settings = Settings(
-        seed, tiles, validation, test, town, panoramas, size, extent, rig, photographs
-    )
+    settings = Settings(seed, tiles, validation, test, town, panoramas, size, fov, rig, photographs)
     check_settings(settings)
     if workers is not None and workers < 1:
         raise InputError(f"must be at least 1, got {workers}", parameter="workers")
@@ -204,8 +199,6 @@ def _record_path(chunk: Chunk) -> Path:
 
 def _make_chunks(todo: list[tuple[Chunk, Settings]], workers: int | None) -> Iterator[int]:
     """Make chunks and yield something for each tile done."""
-    if todo and workers != 1:
-        warm_up()
     workers = min(workers or os.cpu_count() or 1, len(todo))
     if workers <= 1:
         for chunk, settings in todo:
@@ -213,19 +206,9 @@ def _make_chunks(todo: list[tuple[Chunk, Settings]], workers: int | None) -> Ite
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        waiting = iter(todo)
-        running = set()
         try:
-            while True:
-                for chunk, settings in waiting:
-                    running.add(pool.submit(make_chunk, chunk, settings))
-                    if len(running) >= 2 * workers:
-                        break
-                if not running:
-                    return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield from range(future.result())
+            for future in as_completed([pool.submit(make_chunk, *job) for job in todo]):
+                yield from range(future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -266,12 +249,12 @@ def make_chunk(chunk: Chunk, settings: Settings) -> int:
 def _finish(folder: Path, city: str, plan: list[Chunk], split: str) -> list[object]:
     """Put the parts' lists together; returns the towns' styles."""
     tiles: list[str] = []
-    truth: list[str] = []
+    truth: list[dict[str, str]] = []
     towns: dict[int, object] = {}
     for chunk in plan:
         part = json.loads(_record_path(chunk).read_text(encoding="utf-8"))
         tiles += part["tiles"]
         truth += part["truth"]
         towns[chunk.town] = part["style"]
-    Layout(folder / city).write_lists(tiles, truth, split)
+    write_lists(folder / city, tiles, truth, split)
     return list(towns.values())

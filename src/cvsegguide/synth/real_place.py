@@ -34,9 +34,8 @@ from cvsegguide.synth.settings import (
     Settings,
     check_new_folder,
     check_settings,
-    square_extent,
 )
-from cvsegguide.synth.writer import TILE, Layout, anchor
+from cvsegguide.synth.writer import TILE, anchor, write_lists
 
 _SHED = 14.0
 """Square metres below which a "building" is lettering of a map."""
@@ -131,7 +130,7 @@ def generate_from_rasters(
     seed: int = 0,
     rig: str = "car",
     size: tuple[int, int] = (128, 512),
-    extent: tuple[float, float] | None = None,
+    fov: float = 360.0,
     panoramas: int = 0,
 ) -> Path:
     """Make a data set in Brooklyn & Queens layout from the rasters of a real place.
@@ -145,7 +144,7 @@ def generate_from_rasters(
         directory: Empty or new folder; ``BrooklynQueens(directory, city="brooklyn")`` reads it.
         overhead, landcover, height: Pictures or GeoTIFFs of equal size.
         gsd: Metres per pixel of the rasters.
-        seed, rig, size, extent, panoramas: As in :func:`~cvsegguide.synth.generation.generate`.
+        seed, rig, size, fov, panoramas: As in :func:`~cvsegguide.synth.generation.generate`.
 
     Raises:
         InputError: A file is missing or unreadable, the rasters do not fit each other, or they
@@ -159,8 +158,7 @@ def generate_from_rasters(
             raise InputError(
                 f"{name}: is {_size(raster.shape)}, but {landcover} is {_size(cover.shape)}"
             )
-    extent = square_extent(size) if extent is None else extent
-    settings = Settings(seed, 1, size=size, extent=extent, rig=rig, panoramas=panoramas)
+    settings = Settings(seed, 1, size=size, fov=fov, rig=rig, panoramas=panoramas)
     check_settings(settings)
     try:
         scene = scene_from_rasters(photograph, cover, tall, gsd, seed=seed, target_gsd=GSD)
@@ -198,7 +196,7 @@ def generate_from_rasters(
         )
         if not truth:
             raise InputError(f"{landcover}: no camera stands within the tiles that fit")
-        Layout(part / "brooklyn").write_lists(names, truth)
+        write_lists(part / "brooklyn", names, truth)
         record = {
             "name": "street views of a real place",
             "version": __version__,

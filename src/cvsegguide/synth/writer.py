@@ -16,7 +16,6 @@ Tiles bear slippy names on a spot of the Atlantic at New York's latitude.
 import io
 import math
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,7 @@ from scipy.sparse import coo_array, save_npz
 
 from cvsegguide.errors import InputError
 from cvsegguide.geo.slippy import tile_at, tile_bounds, tile_gsd
-from cvsegguide.io.atomic import atomic_path
+from cvsegguide.io.atomic import write_text
 from cvsegguide.synth.cameras import Camera
 from cvsegguide.synth.street import StreetStyle, StreetView
 
@@ -102,66 +101,58 @@ def snap(row: float, col: float, x: int, y: int) -> tuple[float, float, float, f
     return row, col, lat, lon
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The paths of one city.
+def write_tile(
+    folder: Path,
+    name: str,
+    image: NDArray[np.uint8],
+    landcover: NDArray[np.uint8],
+    height: NDArray[np.float32],
+    labels: dict[str, NDArray[np.uint8]],
+    quality: int,
+) -> None:
+    """Write the files of the tile ``19/x/y`` of a city, whose land cover comes last."""
+    _put(folder / "overhead" / "images" / f"{name}.jpg", encode_jpeg(image, quality))
+    for kind, values in labels.items():
+        _png(folder / "labels" / kind / f"{name}.png", values)
+    _sparse(folder / "labels" / "height" / f"{name}.npz", height / np.float32(FOOT))
+    _png(folder / "labels" / "landcover" / f"{name}.png", landcover)
 
-    Attributes:
+
+def write_panorama(folder: Path, name: str, view: StreetView, quality: int) -> None:
+    """Write picture, depth and land cover of the panorama ``LAT/LON/LAT_LON`` of a city."""
+    steps = np.where(np.isfinite(view.depth), view.depth / DEPTH_UNIT + 0.5, 0.0)
+    depth = np.minimum(steps, 65535.0).astype(np.uint16)
+    _png(folder / "labels" / "street_depth" / f"{name}.png", depth)
+    _png(folder / "labels" / "street_landcover" / f"{name}.png", view.landcover)
+    _put(folder / "streetview" / "images" / f"{name}.jpg", encode_jpeg(view.image, quality))
+
+
+def write_lists(
+    folder: Path, tiles: list[str], truth: list[dict[str, str]], split: str = ""
+) -> None:
+    """Write the lists of a city, which make its folder a data set: last of all.
+
+    Args:
         folder: ``DIR/brooklyn`` or ``DIR/queens``.
+        tiles: Names ``19/x/y`` in their order.
+        truth: Rows of :func:`truth_row` in their order.
+        split: Word in the column ``split`` of ``manifest.csv``.
     """
-
-    folder: Path
-
-    def write_tile(
-        self,
-        name: str,
-        image: NDArray[np.uint8],
-        landcover: NDArray[np.uint8],
-        height: NDArray[np.float32],
-        labels: dict[str, NDArray[np.uint8]],
-        quality: int,
-    ) -> None:
-        """Write the files of the tile ``19/x/y``; the land cover comes last."""
-        _put(self.folder / "overhead" / "images" / f"{name}.jpg", encode_jpeg(image, quality))
-        for kind, values in labels.items():
-            _png(self.folder / "labels" / kind / f"{name}.png", values)
-        _sparse(self.folder / "labels" / "height" / f"{name}.npz", height / np.float32(FOOT))
-        _png(self.folder / "labels" / "landcover" / f"{name}.png", landcover)
-
-    def write_panorama(self, name: str, view: StreetView, quality: int) -> None:
-        """Write picture, depth and land cover of the panorama ``LAT/LON/LAT_LON``."""
-        steps = np.where(np.isfinite(view.depth), view.depth / DEPTH_UNIT + 0.5, 0.0)
-        depth = np.minimum(steps, 65535.0).astype(np.uint16)
-        _png(self.folder / "labels" / "street_depth" / f"{name}.png", depth)
-        _png(self.folder / "labels" / "street_landcover" / f"{name}.png", view.landcover)
-        picture = self.folder / "streetview" / "images" / f"{name}.jpg"
-        _put(picture, encode_jpeg(view.image, quality))
-
-    def write_lists(self, tiles: list[str], truth: list[str], split: str = "") -> None:
-        """Write the lists, which make the folder a data set: last of all.
-
-        Args:
-            tiles: Names ``19/x/y`` in their order.
-            truth: Rows of ``truth.csv`` in their order.
-            split: Word in the column ``split`` of ``manifest.csv``.
-        """
-        boxes, centers = [], []
-        for name in tiles:
-            zoom, x, y = (int(part) for part in name.split("/"))
-            west, south, east, north = tile_bounds(zoom, x, y)
-            lon, lat = lonlat_of(TILE / 2, TILE / 2, x, y)
-            boxes.append(f"{name}.jpg,{south!r},{west!r},{north!r},{east!r}")
-            centers.append(f"{lat!r},{lon!r}")
-        fields = [row.split(",") for row in truth]
-        overhead, street = self.folder / "overhead", self.folder / "streetview"
-        rows = [",".join(MANIFEST_COLUMNS), *(_manifest_row(row, split) for row in fields)]
-        _lines(self.folder / "manifest.csv", rows)
-        _lines(street / "truth.csv", [",".join(TRUTH_COLUMNS), *truth])
-        _lines(street / "locations.txt", [f"{lat},{lon}" for _, lat, lon, *_ in fields])
-        _lines(street / "images.txt", [f"{name}.jpg" for name, *_ in fields])
-        _lines(overhead / "locations.txt", centers)
-        _lines(overhead / "bboxes.txt", boxes)
-        _lines(overhead / "images.txt", [f"{name}.jpg" for name in tiles])
+    boxes, centers = [], []
+    for name in tiles:
+        zoom, x, y = (int(part) for part in name.split("/"))
+        west, south, east, north = tile_bounds(zoom, x, y)
+        lon, lat = lonlat_of(TILE / 2, TILE / 2, x, y)
+        boxes.append(f"{name}.jpg,{south!r},{west!r},{north!r},{east!r}")
+        centers.append(f"{lat!r},{lon!r}")
+    overhead, street = folder / "overhead", folder / "streetview"
+    _table(folder / "manifest.csv", MANIFEST_COLUMNS, [_manifest_row(row, split) for row in truth])
+    _table(street / "truth.csv", TRUTH_COLUMNS, truth)
+    _lines(street / "locations.txt", [f"{row['lat']},{row['lon']}" for row in truth])
+    _lines(street / "images.txt", [f"{row['name']}.jpg" for row in truth])
+    _lines(overhead / "locations.txt", centers)
+    _lines(overhead / "bboxes.txt", boxes)
+    _lines(overhead / "images.txt", [f"{name}.jpg" for name in tiles])
 
 
 def truth_row(
@@ -170,40 +161,43 @@ def truth_row(
     extent: tuple[float, float],
     town: int,
     style: StreetStyle,
-) -> str:
+) -> dict[str, str]:
     """A row of ``truth.csv`` from name, latitude and longitude, and what was seen how."""
     name, lat, lon = position
     angles = camera.heading, extent[1], extent[0], camera.pitch, camera.roll
     numbers = *angles, camera.height, camera.street_azimuth
     light = style.sun_azimuth, style.sun_elevation, style.sun, style.bare
     parts = [name, f"{lat:.6f}", f"{lon:.6f}", *(f"{value:.6g}" for value in numbers), str(town)]
-    return ",".join([*parts, *(f"{value:.4g}" for value in light)])
+    parts += [f"{value:.4g}" for value in light]
+    return dict(zip(TRUTH_COLUMNS, parts, strict=True))
 
 
-def _manifest_row(fields: list[str], split: str) -> str:
-    """A row of ``manifest.csv`` from the fields of a row of ``truth.csv``."""
-    truth = dict(zip(TRUTH_COLUMNS, fields, strict=True))
+def _manifest_row(truth: dict[str, str], split: str) -> dict[str, str]:
+    """A row of ``manifest.csv`` from a row of ``truth.csv``."""
     name = truth["name"]
-    zoom, x, y = ZOOM, *tile_at(float(truth["lon"]), float(truth["lat"]), ZOOM)
+    x, y = tile_at(float(truth["lon"]), float(truth["lat"]), ZOOM)
     _, middle = lonlat_of(TILE / 2, TILE / 2, x, y)
-    tile = f"{zoom}/{x}/{y}"
-    row = {
+    tile = f"{ZOOM}/{x}/{y}"
+    sides = {side: repr(value) for side, value in tile_bounds(ZOOM, x, y)._asdict().items()}
+    return {
         **truth,
+        **sides,
         "id": name,
         "overhead": f"overhead/images/{tile}.jpg",
         "street": f"streetview/images/{name}.jpg",
         "landcover": f"labels/landcover/{tile}.png",
-        "gsd": f"{tile_gsd(middle, zoom):.6f}",
+        "gsd": f"{tile_gsd(middle, ZOOM):.6f}",
         "split": split,
     }
-    sides = ("west", "south", "east", "north")
-    row.update(zip(sides, map(repr, tile_bounds(zoom, x, y)), strict=True))
-    return ",".join(row[column] for column in MANIFEST_COLUMNS)
+
+
+def _table(path: Path, columns: tuple[str, ...], rows: list[dict[str, str]]) -> None:
+    lines = [",".join(row[column] for column in columns) for row in rows]
+    _lines(path, [",".join(columns), *lines])
 
 
 def _lines(path: Path, lines: list[str]) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _put(path: Path, content: bytes) -> None:
