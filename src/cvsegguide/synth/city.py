@@ -13,8 +13,9 @@ from cvsegguide.errors import InputError
 from cvsegguide.synth import ids
 from cvsegguide.synth.compiled import F32, F64, U8
 from cvsegguide.synth.noise import shift, texture
+from cvsegguide.synth.overhead.render import MARGIN, render_overhead
 from cvsegguide.synth.plan.blocks import fill_blocks
-from cvsegguide.synth.plan.fields import Plan
+from cvsegguide.synth.plan.fields import Plan, to_plan
 from cvsegguide.synth.plan.ground import paint_ground, smooth_fields
 from cvsegguide.synth.plan.network import NUMBERS, cells_in
 from cvsegguide.synth.plan.paint import paint_shapes
@@ -119,19 +120,12 @@ class City:
         """Cells and filled tables of everything that may reach into a window of pixels."""
         rows = np.linspace(row0 * self.gsd - REACH, (row0 + height) * self.gsd + REACH, 9)
         cols = np.linspace(col0 * self.gsd - REACH, (col0 + width) * self.gsd + REACH, 9)
-        x, y = np.meshgrid(cols, rows)
-        plan = self.plan
-        a = plan.cosine * x + plan.sine * y
-        b = plan.cosine * y - plan.sine * x
-        for kx, ky, phase, wave_a, wave_b in plan.warp:
-            wave = np.sin(kx * x + ky * y + phase)
-            a = a + wave_a * wave
-            b = b + wave_b * wave
-        slack = 3.0
-        spans = (
-            float(value) for axis in (a, b) for value in (axis.min() - slack, axis.max() + slack)
+        plan, slack = self.plan, 3.0
+        corners = np.array([to_plan(plan, x, y) for y in rows.tolist() for x in cols.tolist()])
+        low, high = corners.min(axis=0) - slack, corners.max(axis=0) + slack
+        cells = cells_in(
+            plan, *(float(value) for pair in zip(low, high, strict=True) for value in pair)
         )
-        cells = cells_in(plan, *spans)
         tables = Tables([], [], [], [])
         fill_blocks(plan, cells, tables)
         fill_streets(plan, cells, tables)
@@ -146,8 +140,6 @@ class City:
         :data:`~cvsegguide.synth.overhead.render.MARGIN` pixels around and pass the window to
         :func:`~cvsegguide.synth.overhead.render.render_overhead`.
         """
-        from cvsegguide.synth.overhead.render import MARGIN, render_overhead
-
         scene = self.scene(row0 - MARGIN, col0 - MARGIN, height + 2 * MARGIN, width + 2 * MARGIN)
         return render_overhead(scene, style, (MARGIN, MARGIN + height, MARGIN, MARGIN + width))
 
@@ -229,10 +221,3 @@ def _objects(table: F64) -> Objects:
     length, width, height = (size.astype(np.float32) for size in sizes)
     kind, color = table[:, 6].astype(np.uint8), table[:, 7:10].astype(np.uint8)
     return Objects(row, col, azimuth, length, width, height, kind, color)
-
-
-def make_city(
-    seed: int, height: int = 1024, width: int = 1024, row0: int = 0, col0: int = 0
-) -> Scene:
-    """A window of the city with this seed; see :class:`City` for more than one."""
-    return City(seed).scene(row0, col0, height, width)
