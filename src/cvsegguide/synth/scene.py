@@ -13,6 +13,26 @@ from numpy.typing import NDArray
 from cvsegguide.synth import ids
 
 
+def reduce_blocks(
+    operation: np.ufunc,
+    raster: NDArray[np.float32],
+    side: int,
+    start: tuple[int, int] = (0, 0),
+) -> NDArray[np.float32]:
+    """Sum or extreme of each block of ``side`` x ``side`` cells; those at the ends may be smaller.
+
+    Args:
+        operation: ``np.add``, ``np.maximum``, ...
+        raster: ``(H, W)``.
+        side: Of the blocks in cells.
+        start: Row and column of the raster's first cell on the grid that the blocks divide.
+    """
+    for axis, first in enumerate(start):
+        edges = np.arange(-(first % side), raster.shape[axis], side).clip(0)
+        raster = operation.reduceat(raster, edges, axis=axis)
+    return raster
+
+
 class _Columns:
     """Columns of equal length."""
 

@@ -1,8 +1,9 @@
 """From light to grey levels: haze, optics, response, noise."""
 
 import numpy as np
+from scipy.ndimage import correlate1d
 
-from cvsegguide.synth.compiled import F32, U8, compiled
+from cvsegguide.synth.compiled import F32, U8
 from cvsegguide.synth.styles import PhotoStyle
 
 LEVELS = 4096
@@ -32,62 +33,39 @@ def optics(style: PhotoStyle) -> F32:
     return result
 
 
-@compiled
 def develop(
     light: F32,
-    taps: F32,
-    table: F32,
-    saturation: float,
-    noise: float,
+    style: PhotoStyle,
     grain: F32,
     corner: tuple[int, int],
     inset: tuple[int, int],
-    out: U8,
-) -> None:
+    shape: tuple[int, int],
+) -> U8:
     """Blur, colour, encode, add noise.
 
     Args:
-        light: ``(h, w, 3)`` linear, with a border of what lies around ``out``.
-        taps: Point spread, 7 taps.
-        table: Response, see :func:`response`.
-        saturation: Factor on colourfulness.
-        noise: Standard deviation in grey levels.
+        light: ``(h, w, 3)`` linear, with a border of what lies around the picture.
+        style: Optics, response, colourfulness and noise.
         grain: Periodic white noise, its size a power of two.
-        corner: World pixel of the first pixel of ``out``.
-        inset: Where ``out`` begins in ``light``.
-        out: ``(H, W, 3)``, written.
+        corner: World pixel of the first pixel of the picture.
+        inset: Where the picture begins in ``light``.
+        shape: ``(H, W)`` of the picture.
+
+    Returns:
+        ``(H, W, 3)`` uint8.
     """
-    (row0, col0), (r0, c0) = corner, inset
-    h, w = light.shape[0], light.shape[1]
-    rows, cols = out.shape[0], out.shape[1]
-    mask = grain.shape[0] - 1
-    # vertical pass one row at a time, then horizontal
-    line = np.zeros((w, 3), np.float32)
-    top = np.float32(LEVELS - 1)
-    for r in range(rows):
-        for c in range(w):
-            for k in range(3):
-                line[c, k] = 0.0
-        for t in range(7):
-            source = light[min(max(r + r0 + t - 3, 0), h - 1)]
-            tap = taps[t]
-            for c in range(w):
-                for k in range(3):
-                    line[c, k] += tap * source[c, k]
-        noise_row = grain[(row0 + r) & mask]
-        for c in range(cols):
-            red = green = blue = np.float32(0.0)
-            for t in range(7):
-                at = min(max(c + c0 + t - 3, 0), w - 1)
-                red += taps[t] * line[at, 0]
-                green += taps[t] * line[at, 1]
-                blue += taps[t] * line[at, 2]
-            grey = np.float32(0.3) * red + np.float32(0.59) * green + np.float32(0.11) * blue
-            speck = noise * noise_row[(col0 + c) & mask]
-            for k in range(3):
-                value = red if k == 0 else (green if k == 1 else blue)
-                value = grey + (value - grey) * saturation
-                value = min(max(value, np.float32(0.0)), np.float32(1.0))
-                level = table[int(value * top), k]
-                level += speck + 0.5 * noise * noise_row[(col0 + c + 97 * (k + 1)) & mask]
-                out[r, c, k] = int(min(max(level + 0.5, 0.0), 255.0))
+    for axis in (0, 1):
+        light = correlate1d(light, optics(style), axis=axis, mode="nearest")
+    (top, left), (height, width) = inset, shape
+    light = light[top : top + height, left : left + width]
+    grey = 0.3 * light[..., :1] + 0.59 * light[..., 1:2] + 0.11 * light[..., 2:]
+    light = np.clip(grey + (light - grey) * style.saturation, 0.0, 1.0)
+    level = response(style)[(light * (LEVELS - 1)).astype(np.int32), range(3)]
+    # One draw for all colours, and half as much of one for each.
+    mask = len(grain) - 1
+    rows, cols = corner[0] + np.arange(height) & mask, corner[1] + np.arange(width)
+    for k in range(3):
+        speck = grain[np.ix_(rows, cols & mask)]
+        speck = speck + 0.5 * grain[np.ix_(rows, cols + 97 * (k + 1) & mask)]
+        level[..., k] += style.noise * speck
+    return np.asarray(np.clip(level + 0.5, 0.0, 255.0), np.uint8)

@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import correlate1d
 
 from cvsegguide.synth.compiled import F32, compiled
+from cvsegguide.synth.scene import reduce_blocks
 
 
 class Sweep(NamedTuple):
@@ -56,7 +58,6 @@ def _sweep_rows(
             out[r, c] = up if up > 0.0 else np.float32(0.0)
 
 
-@compiled
 def surroundings(height: F32, row0: int, col0: int, cell: int, reach: int) -> F32:
     """Mean height around each cell of a coarse grid that is anchored in the world.
 
@@ -69,42 +70,8 @@ def surroundings(height: F32, row0: int, col0: int, cell: int, reach: int) -> F3
     Returns:
         ``(h, w)`` for cells ``row0 // cell ...``; cells cut by the border hold what is inside.
     """
-    rows, cols = height.shape
-    first_row, first_col = row0 // cell, col0 // cell
-    h = (row0 + rows - 1) // cell - first_row + 1
-    w = (col0 + cols - 1) // cell - first_col + 1
-    total = np.zeros((h, w), np.float32)
-    for r in range(rows):
-        i = (row0 + r) // cell - first_row
-        for c in range(cols):
-            total[i, (col0 + c) // cell - first_col] += height[r, c]
-    total /= np.float32(cell * cell)
-    across = np.zeros((h, w), np.float32)
-    out = np.zeros((h, w), np.float32)
-    scale = np.float32(1.0 / (2 * reach + 1))
-    for i in range(h):
-        for j in range(w):
-            value = np.float32(0.0)
-            for k in range(-reach, reach + 1):
-                value += total[i, min(max(j + k, 0), w - 1)]
-            across[i, j] = value * scale
-    for i in range(h):
-        for j in range(w):
-            value = np.float32(0.0)
-            for k in range(-reach, reach + 1):
-                value += across[min(max(i + k, 0), h - 1), j]
-            out[i, j] = value * scale
-    return out
-
-
-@compiled
-def tallest(height: F32, cell: int) -> F32:
-    """Maximum over cells of ``cell`` pixels from the first pixel on, ``(h, w)``."""
-    rows, cols = height.shape
-    out = np.zeros(((rows + cell - 1) // cell, (cols + cell - 1) // cell), np.float32)
-    for r in range(rows):
-        i = r // cell
-        for c in range(cols):
-            if height[r, c] > out[i, c // cell]:
-                out[i, c // cell] = height[r, c]
-    return out
+    mean = reduce_blocks(np.add, height, cell, (row0, col0)) / np.float32(cell * cell)
+    taps = np.full(2 * reach + 1, 1.0 / (2 * reach + 1))
+    for axis in (0, 1):
+        mean = correlate1d(mean, taps, axis=axis, mode="nearest")
+    return mean

@@ -1,7 +1,6 @@
 """Puts the overhead photograph together."""
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -9,8 +8,8 @@ from cvsegguide.errors import InputError
 from cvsegguide.synth import ids
 from cvsegguide.synth.compiled import F32, U8
 from cvsegguide.synth.noise import shift, texture
-from cvsegguide.synth.overhead.development import develop, optics, response
-from cvsegguide.synth.overhead.light import Sweep, cast_shadows, surroundings, tallest
+from cvsegguide.synth.overhead.development import develop
+from cvsegguide.synth.overhead.light import Sweep, cast_shadows, surroundings
 from cvsegguide.synth.overhead.materials import (
     CLASS_MATERIAL,
     FACADES,
@@ -23,7 +22,7 @@ from cvsegguide.synth.overhead.materials import (
 )
 from cvsegguide.synth.overhead.shade import Light, Surfaces, radiance, spread_tall
 from cvsegguide.synth.overhead.vehicles import draw_objects, object_table
-from cvsegguide.synth.scene import Scene
+from cvsegguide.synth.scene import Scene, reduce_blocks
 from cvsegguide.synth.styles import PhotoStyle
 
 MARGIN = 192
@@ -33,23 +32,12 @@ MARGIN = 192
 @lru_cache(maxsize=4)
 def _textures(seed: int) -> tuple[F32, F32, F32, F32]:
     """Fine, medium, coarse and white noise; periods are powers of two."""
-    fine, medium, coarse, white = _patterns()
-    return (
-        shift(fine, seed + 41),
-        shift(medium, seed + 42),
-        shift(coarse, seed + 43),
-        shift(white, seed + 47),
-    )
-
-
-@lru_cache(maxsize=1)
-def _patterns() -> tuple[F32, F32, F32, F32]:
     white = np.random.default_rng([0, 47]).standard_normal((512, 512)).astype(np.float32)
     return (
-        texture(41, 512, (110, 200), 0.9),
-        texture(42, 1024, (50, 100, 180), 0.8),
-        texture(43, 1024, (7, 15, 33, 68), 0.8),
-        white,
+        shift(texture(41, 512, (110, 200), 0.9), seed + 41),
+        shift(texture(42, 1024, (50, 100, 180), 0.8), seed + 42),
+        shift(texture(43, 1024, (7, 15, 33, 68), 0.8), seed + 43),
+        shift(white, seed + 47),
     )
 
 
@@ -131,7 +119,7 @@ def render_overhead(
         shadow=cast_shadows(solid, row0, col0, sweep),
         leaf_shadow=cast_shadows(canopy, row0, col0, sweep),
         around=surroundings(surface, row0, col0, 8, 2),
-        tall=spread_tall(tallest(surface, 16), lean_r, lean_c),
+        tall=spread_tall(reduce_blocks(np.maximum, surface, 16), lean_r, lean_c),
     )
     # walls that the camera sees face against the lean
     wall = float(np.sin(lean) * -np.sin(azimuth) + np.cos(lean) * -np.cos(azimuth))
@@ -139,22 +127,17 @@ def render_overhead(
     horizontal = float(np.cos(elevation))
     fine, medium, coarse, white = _textures(scene.seed)
     colors, grains, facades, shingles, metals = _tables(style.materials)
-    numbers = {
-        "sun_r": -away_r * horizontal,
-        "sun_c": -away_c * horizontal,
-        "sun_z": np.sin(elevation),
-        "sky": style.sky,
-        "lean_r": lean_r,
-        "lean_c": lean_c,
-        "gsd": gsd,
-        "dry": 0.10 - 0.16 * style.vegetation + (0.22 if bare else 0.0),
-        "leaf_light": 0.78 if bare else 0.10,
-        "facade_sun": max(wall, 0.0) * horizontal,
-        "twig": 0.42,
-    }
-    single: dict[str, Any] = {name: np.float32(value) for name, value in numbers.items()}
     light = Light(
-        **single,
+        sun_r=float(-away_r * horizontal),
+        sun_c=float(-away_c * horizontal),
+        sun_z=float(np.sin(elevation)),
+        sky=style.sky,
+        lean_r=float(lean_r),
+        lean_c=float(lean_c),
+        gsd=gsd,
+        dry=0.10 - 0.16 * style.vegetation + (0.22 if bare else 0.0),
+        leaf_light=0.78 if bare else 0.10,
+        facade_sun=max(wall, 0.0) * horizontal,
         palette=colors,
         grain=grains,
         leaves=leaves(style.season),
@@ -169,16 +152,5 @@ def render_overhead(
     d0, d1 = max(c0 - 3, 0), min(c1 + 3, cols)
     image = np.empty((b1 - b0, d1 - d0, 3), np.float32)
     radiance(surfaces, light, (row0, col0), (b0, d0), image)
-    out = np.empty((r1 - r0, c1 - c0, 3), np.uint8)
-    develop(
-        image,
-        optics(style),
-        response(style),
-        style.saturation,
-        style.noise,
-        white,
-        (row0 + r0, col0 + c0),
-        (r0 - b0, c0 - d0),
-        out,
-    )
-    return out
+    corner, inset = (row0 + r0, col0 + c0), (r0 - b0, c0 - d0)
+    return develop(image, style, white, corner, inset, (r1 - r0, c1 - c0))

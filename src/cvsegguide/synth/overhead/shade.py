@@ -47,7 +47,6 @@ class Light(NamedTuple):
     dry: float  # hue of grass and leaves
     leaf_light: float  # share of the sun's light that goes through crowns
     facade_sun: float  # sun on the walls that the camera sees
-    twig: float  # share of a bare crown's area that is wood
     palette: F32  # palette, grain: ``(materials, 4, 3)`` and ``(materials, 4)``
     grain: F32
     leaves: F32  # leaves, facades, shingles, metals: ``(N, 3)`` linear reflectances
@@ -221,8 +220,7 @@ def _direct_sun(s: Surfaces, light: Light, at: Spot, z: float, leafy: bool) -> f
     direct = 1.0 - _clip((s.shadow[at.r, at.c] - z - 0.05) / 0.35, 0.0, 1.0)
     leaf = s.leaf_shadow[at.r, at.c] - z
     if leaf > 0.1:
-        through = float(np.float64(light.leaf_light))
-        cover = leaf / 0.6
+        through, cover = light.leaf_light, leaf / 0.6
         if leafy:
             through = max(through, 0.25)
             cover = leaf / 1.6
@@ -250,7 +248,7 @@ def _lit(s: Surfaces, light: Light, at: Spot, look: Look, around: float) -> Colo
     color = add(multiply(look.color, lights), (shine, shine, shine))
     if s.twigs[at.r, at.c] and not leafy:
         species = _species(int(s.species[at.r, at.c]))
-        branch = _clip(light.twig + 0.22 * at.fine + 0.12 * at.medium, 0.0, 0.85)
+        branch = _clip(0.42 + 0.22 * at.fine + 0.12 * at.medium, 0.0, 0.85)
         wood = scale(color_at(light.leaves[species], 0), (sunlight + ambient) * 0.8)
         color = blend(color, wood, branch)
     return color

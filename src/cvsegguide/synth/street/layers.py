@@ -6,6 +6,7 @@ import numpy as np
 
 from cvsegguide.synth import ids
 from cvsegguide.synth.compiled import F32, F64, I32, I64, U8, compiled
+from cvsegguide.synth.scene import reduce_blocks
 from cvsegguide.synth.street.columns import COARSE, CONTACT
 
 
@@ -19,7 +20,6 @@ def stack_heights(elevation: F32, roof: F32, building: I32, base: F32, top: F32)
     return relief
 
 
-@compiled
 def block_extremes(layers: F32, side: int) -> F32:
     """Highest of the first, lowest of the second, highest of the last of three layers.
 
@@ -27,19 +27,9 @@ def block_extremes(layers: F32, side: int) -> F32:
         layers: ``(H, W, 3)``.
         side: Of the blocks in cells; those at the end may be smaller.
     """
-    height, width, _ = layers.shape
-    found = np.empty(((height + side - 1) // side, (width + side - 1) // side, 3), np.float32)
-    for i in range(found.shape[0]):
-        for j in range(found.shape[1]):
-            first = layers[i * side, j * side]
-            solid, low, high = first[0], first[1], first[2]
-            for r in range(i * side, min(height, (i + 1) * side)):
-                for c in range(j * side, min(width, (j + 1) * side)):
-                    solid = max(solid, layers[r, c, 0])
-                    low = min(low, layers[r, c, 1])
-                    high = max(high, layers[r, c, 2])
-            found[i, j, 0], found[i, j, 1], found[i, j, 2] = solid, low, high
-    return found
+    operations = enumerate((np.maximum, np.minimum, np.maximum))
+    found = [reduce_blocks(operation, layers[..., k], side) for k, operation in operations]
+    return np.stack(found, axis=-1)
 
 
 def stack_surface(ground: U8, markings: U8) -> U8:
@@ -90,7 +80,6 @@ def wall_directions(relief: F32, building: I32, step: float) -> F32:
     return direction
 
 
-@compiled
 def building_frames(
     building: I32, wall: F32, roof: F32, relief: F32, count: int, gsd: float
 ) -> tuple[F32, F64]:
@@ -101,51 +90,26 @@ def building_frames(
         along the two axes in metres from the centre. ``(count, 2)``: mean height of the roof above
         the ground, and of the ground.
     """
-    height, width = building.shape
+    r, c = np.nonzero(building)
+    b = building[r, c]
+    cells = np.maximum(1.0, np.bincount(b, minlength=count))
+    values = c + 0.5, r + 0.5, roof[r, c], relief[r, c, 0]
+    x, y, *means = (np.bincount(b, value, count) / cells for value in values)
+    edge = ~np.isnan(wall[r, c])
+    r, c, b = r[edge], c[edge], b[edge]
+    angle = 4.0 * wall[r, c].astype(np.float64)
+    sines, cosines = (np.bincount(b, wave(angle), count) for wave in (np.sin, np.cos))
+    turn = 0.25 * np.arctan2(sines, cosines)
     frames = np.zeros((count, 8), np.float32)
-    sums = np.zeros((count, 7), np.float64)
-    for r in range(height):
-        for c in range(width):
-            b = building[r, c]
-            if b > 0:
-                sums[b, 0] += c + 0.5
-                sums[b, 1] += r + 0.5
-                sums[b, 2] += 1.0
-                sums[b, 5] += roof[r, c]
-                sums[b, 6] += relief[r, c, 0]
-                angle = wall[r, c]
-                if not np.isnan(angle):
-                    sums[b, 3] += math.cos(4.0 * angle)
-                    sums[b, 4] += math.sin(4.0 * angle)
-    for b in range(1, count):
-        cells = max(1.0, sums[b, 2])
-        angle = 0.25 * math.atan2(sums[b, 4], sums[b, 3])
-        frames[b, 0] = sums[b, 0] / cells
-        frames[b, 1] = sums[b, 1] / cells
-        frames[b, 2] = math.cos(angle)
-        frames[b, 3] = math.sin(angle)
-        frames[b, 4] = 1e9
-        frames[b, 5] = -1e9
-        frames[b, 6] = 1e9
-        frames[b, 7] = -1e9
-    for r in range(height):
-        for c in range(width):
-            b = building[r, c]
-            if b > 0 and not np.isnan(wall[r, c]):
-                dx = (c + 0.5 - frames[b, 0]) * gsd
-                dy = (r + 0.5 - frames[b, 1]) * gsd
-                u = dx * frames[b, 2] + dy * frames[b, 3]
-                v = dy * frames[b, 2] - dx * frames[b, 3]
-                frames[b, 4] = min(frames[b, 4], u - 0.5 * gsd)
-                frames[b, 5] = max(frames[b, 5], u + 0.5 * gsd)
-                frames[b, 6] = min(frames[b, 6], v - 0.5 * gsd)
-                frames[b, 7] = max(frames[b, 7], v + 0.5 * gsd)
-    means = np.zeros((count, 2), np.float64)
-    for b in range(1, count):
-        cells = max(1.0, sums[b, 2])
-        means[b, 0] = sums[b, 5] / cells
-        means[b, 1] = sums[b, 6] / cells
-    return frames, means
+    frames[1:, :4] = np.stack([x, y, np.cos(turn), np.sin(turn)], axis=1)[1:]
+    frames[1:, 4:] = 1e9, -1e9, 1e9, -1e9
+    dx, dy = (c + 0.5 - frames[b, 0]) * gsd, (r + 0.5 - frames[b, 1]) * gsd
+    along = dx * frames[b, 2] + dy * frames[b, 3]
+    across = dy * frames[b, 2] - dx * frames[b, 3]
+    for first, place in ((4, along), (6, across)):
+        np.minimum.at(frames[:, first], b, (place - 0.5 * gsd).astype(np.float32))
+        np.maximum.at(frames[:, first + 1], b, (place + 0.5 * gsd).astype(np.float32))
+    return frames, np.stack(means, axis=1)
 
 
 @compiled
@@ -237,14 +201,10 @@ def track_frames(ground: U8, gsd: float) -> F32:
 
 
 def dense_rows(ids: I32) -> tuple[I64, I32]:
-    """Ids in use, 0 first, then in the order in which they come, and the raster of their rows."""
-    flat = ids.ravel()
+    """Ids in use, 0 first, and the raster of their rows."""
+    flat = np.append(0, ids)
     # A raster of ids is runs of the same: sort those, not the cells.
-    first = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    values = np.concatenate([[0], flat[first]])
-    found, where, row = np.unique(values, return_index=True, return_inverse=True)
-    order = np.argsort(where)
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    lengths = np.diff(first, append=flat.size)
-    return found[order].astype(np.int64), np.repeat(place[row[1:]], lengths).reshape(ids.shape)
+    first = np.flatnonzero(np.diff(flat, prepend=-1))
+    found, rows = np.unique(flat[first], return_inverse=True)
+    rows = np.repeat(rows.astype(np.int32), np.diff(first, append=len(flat)))
+    return found, rows[1:].reshape(ids.shape)
