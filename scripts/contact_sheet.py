@@ -56,9 +56,7 @@ def street_row(seed: int, width: int = 512, tile: int = 256) -> Picture | None:
     target = sightline(cover, row - margin, col - margin)
     heat = 0.35 * photograph + target[..., None] * np.array([220.0, 150.0, 30.0])
     camera = Camera(float(row), float(col), street_azimuth=float(azimuth))
-    view = render_street(
-        prepare(scene), camera, (tile // 2, width), style=draw_style(seed), samples=2
-    )
+    view = render_street(prepare(scene), camera, (tile // 2, width), style=draw_style(seed))
     near = np.exp(-np.where(np.isfinite(view.depth), view.depth, np.inf) / 25.0)
     depth = np.repeat((255 * near).astype(np.uint8)[..., None], 3, axis=2)
     below = np.concatenate([depth[::2], _colors(view.landcover)[::2]])

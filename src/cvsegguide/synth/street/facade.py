@@ -190,12 +190,12 @@ def _window(spot: Spot, wall: Color, v: float, storey: float, level: float) -> L
 @kernel
 def facade_color(
     gsd: float,
-    look: F32,  # look, seed, face: row and seed of the building, number of the face
+    look: F32,
     table: F32,
     face: int,
     place: Color,
     top: float,
-    pixel: float,  # width of a picture's pixel in metres across the ray
+    pixel: float,
     slant: float,
 ) -> Look:
     """Look of a wall at a point.
@@ -205,7 +205,6 @@ def facade_color(
         face: Of the building.
         place: Column, row, absolute height.
         top: Absolute height of the wall's top.
-    # width of a picture's pixel in metres across the ray
         pixel: Width of a picture's pixel at the point, in metres across the ray.
         slant: Cosine between ray and wall.
     """

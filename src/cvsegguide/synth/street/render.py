@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth.cameras import Camera
-from cvsegguide.synth.compiled import F32, F64, U8, entry, inlined
+from cvsegguide.synth.compiled import F32, F64, U8, entry
 from cvsegguide.synth.noise import leaf_noise, plane_noise
 from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.street.columns import GROUND_Z, SOLID_Z
 from cvsegguide.synth.street.exposure import develop
 from cvsegguide.synth.street.shade import shade_ray
 from cvsegguide.synth.street.style import StreetStyle, draw_style
-from cvsegguide.synth.street.things import Vector
 from cvsegguide.synth.street.world import Picture, World, prepare
 
 
@@ -27,10 +26,7 @@ class View(NamedTuple):
     # turns, lifts: ``(2, w)`` and ``(2, h)`` sines and cosines of the columns' and rows' angles
     turns: F64
     lifts: F64
-    vertical: float  # vertical, horizontal: extent in radians
-    horizontal: float
     reach: float  # metres at which rays end
-    samples: int  # rays per pixel side
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,6 @@ def render_street(
     extent: tuple[float, float] = (90.0, 360.0),
     style: StreetStyle | None = None,
     reach: float = 250.0,
-    samples: int = 1,
 ) -> StreetView:
     """Render what ``camera`` sees.
 
@@ -75,7 +70,6 @@ def render_street(
         extent: ``(vertical, horizontal)`` in degrees, at most ``(180, 360)``.
         style: Light, season and lens; by default drawn from the scene's seed and the place.
         reach: Rays end here, in metres, unless the scene ends before.
-        samples: Rays per pixel side for the image; depth and land cover are of the centre.
 
     Raises:
         InputError: The camera stands outside the scene or below something solid, or ``size`` and
@@ -109,7 +103,7 @@ def render_street(
         street=(math.sin(street), -math.cos(street)),
         pixel=math.radians(extent[1]) / width,
     )
-    linear = np.zeros((height, width, 3), np.float32)
+    linear = np.empty((height, width, 3), np.float32)
     depth = np.empty((height, width), np.float32)
     landcover = np.empty((height, width), np.uint8)
     # Sines and cosines of each column's and row's angle from the axis.
@@ -120,10 +114,7 @@ def render_street(
         axes=camera_axes(camera.heading, camera.pitch, camera.roll),
         turns=np.stack([np.sin(azimuths), np.cos(azimuths)]),
         lifts=np.stack([np.sin(elevations), np.cos(elevations)]),
-        vertical=vertical,
-        horizontal=horizontal,
         reach=float(reach),
-        samples=samples,
     )
     _render(world, picture, view, linear, depth, landcover)
     return StreetView(develop(linear, style, extent[1] >= 360), depth, landcover)
@@ -158,44 +149,24 @@ def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
     return np.stack([leaning, forward, math.cos(q) * up + math.sin(q) * right])
 
 
-@inlined
-def _sample(view: View, shape: tuple[int, int], r: int, c: int, i: int) -> Vector:
-    """Direction of the i-th ray of a pixel (right, forward, up): its centre, then its samples."""
-    if i == 0:
-        flat = view.lifts[1, r]
-        return flat * view.turns[0, c], flat * view.turns[1, c], view.lifts[0, r]
-    height, width = shape
-    fr = r + ((i - 1) // view.samples + 0.5) / view.samples
-    fc = c + ((i - 1) % view.samples + 0.5) / view.samples
-    elevation = (0.5 * height - fr) * view.vertical / height
-    azimuth = (fc - 0.5 * width) * view.horizontal / width
-    flat = math.cos(elevation)
-    return flat * math.sin(azimuth), flat * math.cos(azimuth), math.sin(elevation)
-
-
 @entry
 def _render(
     world: World, picture: Picture, view: View, linear: F32, depth: F32, landcover: U8
 ) -> None:
-    extra = view.samples * view.samples if view.samples > 1 else 0
-    weight = 1.0 / max(1, extra)
-    axes = view.axes
+    axes, turns, lifts = view.axes, view.turns, view.lifts
     # Column by column: rays of one azimuth walk over the same cells, which stay in the cache.
     for c in range(depth.shape[1]):
         for r in range(depth.shape[0]):
-            # The centre first: depth and land cover are its own.
-            for i in range(1 + extra):
-                a, b, u = _sample(view, depth.shape, r, c, i)
-                dx = a * axes[0, 0] + b * axes[1, 0] + u * axes[2, 0]
-                dy = a * axes[0, 1] + b * axes[1, 1] + u * axes[2, 1]
-                dz = a * axes[0, 2] + b * axes[1, 2] + u * axes[2, 2]
-                reach = view.reach
-                if dz > 0:
-                    reach = min(reach, (world.ceiling - picture.place[2]) / dz)
-                color, distance, kind = shade_ray(world, picture, (dx, dy, dz), reach)
-                if i == 0:
-                    depth[r, c] = distance
-                    landcover[r, c] = kind
-                if i > 0 or extra == 0:
-                    for k in range(3):
-                        linear[r, c, k] += weight * color[k]
+            flat = lifts[1, r]
+            a, b, u = flat * turns[0, c], flat * turns[1, c], lifts[0, r]
+            dx = a * axes[0, 0] + b * axes[1, 0] + u * axes[2, 0]
+            dy = a * axes[0, 1] + b * axes[1, 1] + u * axes[2, 1]
+            dz = a * axes[0, 2] + b * axes[1, 2] + u * axes[2, 2]
+            reach = view.reach
+            if dz > 0:
+                reach = min(reach, (world.ceiling - picture.place[2]) / dz)
+            color, distance, kind = shade_ray(world, picture, (dx, dy, dz), reach)
+            depth[r, c] = distance
+            landcover[r, c] = kind
+            for k in range(3):
+                linear[r, c, k] = color[k]

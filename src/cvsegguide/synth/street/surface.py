@@ -172,7 +172,6 @@ def ground_color(
     Args:
         world, picture: Tables of the scene, and what the rays share.
         place: Point in cells, then row and column of the cell that holds it.
-    # length of a picture's pixel on the ground, in metres
         pixel: Length of a picture's pixel on the ground, in metres.
     """
     gsd, surface, tracks = world.gsd, world.surface, world.tracks
