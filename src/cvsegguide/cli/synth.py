@@ -105,14 +105,6 @@ def _real_place(arguments: argparse.Namespace) -> int:
     for name in ("overhead", "landcover"):
         if getattr(arguments, name) is None:
             raise ConfigurationError("a real place needs `overhead` and `landcover`", name)
-    if arguments.gsd is None:
-        from cvsegguide.io.rasters import open_raster
-
-        with open_raster(arguments.overhead) as raster:
-            arguments.gsd = raster.gsd
-        if arguments.gsd is None:
-            text = f"{arguments.overhead} does not say where it lies; give metres per pixel"
-            raise ConfigurationError(text, "gsd")
     refuse(arguments, "cannot be used with --overhead", "name", "workers", *_CITY[:-1])
     options = given(arguments, *_RASTERS, *_VIEWS)
     root = generate_from_rasters(arguments.directory, **options)

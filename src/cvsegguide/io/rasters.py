@@ -304,6 +304,20 @@ def _check_values(dataset: Any, bands: list[int], name: str) -> bool:
     return True
 
 
+def read_band(source: str | PathLike[str]) -> NDArray[Any]:
+    """A raster as it is stored: its only band ``(H, W)``, or all of them ``(bands, H, W)``."""
+    path = Path(source)
+    check_file(path)
+    with _open_dataset(path) as dataset:
+        if dataset is None:
+            raise InputError(f"{path}: not a raster in a format that can be read")
+        try:
+            values: NDArray[Any] = dataset.read(1) if dataset.count == 1 else dataset.read()
+        except Exception as error:
+            raise InputError(f"{path}: damaged or truncated raster ({reason(error)})") from None
+    return values
+
+
 def read_landcover(
     source: str | PathLike[str] | NDArray[np.uint8], shape: tuple[int, int]
 ) -> NDArray[np.uint8]:
@@ -315,16 +329,7 @@ def read_landcover(
     if isinstance(source, np.ndarray):
         name, ids = "land cover", source
     else:
-        path = Path(fspath(source))
-        name = str(path)
-        check_file(path)
-        with _open_dataset(path) as dataset:
-            if dataset is None:
-                raise InputError(f"{name}: not a raster in a format that can be read")
-            try:
-                ids = dataset.read(1) if dataset.count == 1 else dataset.read()
-            except Exception as error:
-                raise InputError(f"{name}: damaged or truncated raster ({reason(error)})") from None
+        name, ids = fspath(source), read_band(source)
     if ids.ndim != 2 or ids.dtype != np.uint8:
         raise InputError(
             f"{name}: land cover is one band of 8-bit class ids, got {ids.dtype} of shape "

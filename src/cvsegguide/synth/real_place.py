@@ -2,22 +2,20 @@
 
 import json
 import shutil
-import warnings
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from PIL import Image
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from scipy import ndimage
 
 from cvsegguide import __version__
 from cvsegguide.errors import InputError
 from cvsegguide.io.atomic import write_text
+from cvsegguide.io.rasters import read_band, read_landcover, read_overhead
 from cvsegguide.synth import ids
 from cvsegguide.synth.chunk import write_scene
 from cvsegguide.synth.city import GSD
@@ -81,8 +79,9 @@ def scene_from_rasters(
     cover = _enlarge(cover, (shape[0], shape[1]))
     tall = None
     if height is not None:
-        rows, cols = _nearest(height.shape, cover.shape)
-        tall = np.maximum(height[rows[:, None], cols[None, :]], 0.0).astype(np.float32)
+        raster = Image.fromarray(np.asarray(height, np.float32))
+        raster = raster.resize(cover.shape[::-1], Image.Resampling.NEAREST)
+        tall = np.maximum(np.asarray(raster), np.float32(0.0))
 
     building_id, roofs = draw_buildings(cover == ids.HOUSE, tall, target, random)
     canopy = cover == ids.CANOPY
@@ -111,7 +110,7 @@ def scene_from_rasters(
         canopy_base=base,
         canopy_top=top,
         trees=trees,
-        overhead_objects=Objects.empty(),
+        overhead_objects=Objects.from_table(np.zeros((0, 10))),
         street_objects=draw_parked_cars(ground == ids.ROAD, target, random),
         markings=np.zeros(cover.shape, np.uint8),
         cameras=cameras,
@@ -126,7 +125,7 @@ def generate_from_rasters(
     landcover: str | PathLike[str],
     height: str | PathLike[str] | None = None,
     *,
-    gsd: float,
+    gsd: float | None = None,
     seed: int = 0,
     rig: str = "car",
     size: tuple[int, int] = (128, 512),
@@ -143,29 +142,23 @@ def generate_from_rasters(
     Args:
         directory: Empty or new folder; ``BrooklynQueens(directory, city="brooklyn")`` reads it.
         overhead, landcover, height: Pictures or GeoTIFFs of equal size.
-        gsd: Metres per pixel of the rasters.
+        gsd: Metres per pixel of the rasters, where ``overhead`` does not say.
         seed, rig, size, fov, panoramas: As in :func:`~cvsegguide.synth.generation.generate`.
 
     Raises:
         InputError: A file is missing or unreadable, the rasters do not fit each other, or they
             cover less than one tile (58 m).
     """
-    photograph = _read(overhead, "RGB")
-    cover = _read(landcover, "ids")
-    tall = None if height is None else _read(height, "height")
-    for name, raster in ((overhead, photograph), (height, tall)):
-        if raster is not None and raster.shape[:2] != cover.shape:
-            raise InputError(
-                f"{name}: is {_size(raster.shape)}, but {landcover} is {_size(cover.shape)}"
-            )
+    place = read_overhead(overhead, gsd=gsd)
+    photograph, gsd = place.image, place.gsd
+    if gsd is None:
+        text = f"{overhead} does not say where it lies; give metres per pixel"
+        raise InputError(text, parameter="gsd")
+    cover = read_landcover(landcover, place.shape)
+    tall = None if height is None else read_band(height).astype(np.float32)
     settings = Settings(seed, 1, size=size, fov=fov, rig=rig, panoramas=panoramas)
     check_settings(settings)
-    try:
-        scene = scene_from_rasters(photograph, cover, tall, gsd, seed=seed, target_gsd=GSD)
-    except InputError as error:
-        if error.parameter == "landcover":
-            raise InputError(f"{landcover}: {error.args[0]}") from None
-        raise
+    scene = scene_from_rasters(photograph, cover, tall, gsd, seed=seed, target_gsd=GSD)
     rows, cols = (side // TILE for side in scene.ground.shape)
     if rows < 1 or cols < 1:
         raise InputError(
@@ -250,35 +243,6 @@ def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[0]} x {shape[1]} pixels"
 
 
-def _read(path: str | PathLike[str], kind: str) -> NDArray[Any]:
-    """A raster by GDAL: three bands, ids, or heights."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
-                if source.width * source.height > 1 << 28:
-                    raise InputError(f"{path}: is larger than 268 million pixels")
-                bands: NDArray[Any] = source.read()
-    except (RasterioError, OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a raster ({error})") from None
-    if kind == "RGB":
-        if len(bands) == 1:
-            bands = np.repeat(bands, 3, axis=0)
-        if len(bands) < 3 or bands.dtype != np.uint8:
-            raise InputError(f"{path}: an overhead picture has 3 bands of 8 bits")
-        rgb: NDArray[Any] = np.ascontiguousarray(np.moveaxis(bands[:3], 0, -1))
-        return rgb
-    if len(bands) != 1:
-        raise InputError(f"{path}: must have one band, has {len(bands)}")
-    if kind == "ids" and not np.issubdtype(bands.dtype, np.integer):
-        raise InputError(f"{path}: class ids must be whole numbers, are {bands.dtype}")
-    single: NDArray[Any] = bands[0]
-    return single if kind == "ids" else single.astype(np.float32)
-
-
 def _clean(cover: NDArray[np.uint8], gsd: float) -> NDArray[np.uint8]:
     """Give lettering on roads to the road, and what is left without data to paved ground."""
     cover = cover.copy()
@@ -306,14 +270,6 @@ def _clean(cover: NDArray[np.uint8], gsd: float) -> NDArray[np.uint8]:
         cover[np.append(False, road)[parts]] = ids.ROAD
     cover[cover == 0] = ids.PAVED
     return cover
-
-
-def _nearest(
-    old: tuple[int, ...], new: tuple[int, ...]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    rows = ((np.arange(new[0]) + 0.5) * old[0] / new[0]).astype(np.int64)
-    cols = ((np.arange(new[1]) + 0.5) * old[1] / new[1]).astype(np.int64)
-    return rows, cols
 
 
 def _enlarge(cover: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
