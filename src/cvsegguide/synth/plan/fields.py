@@ -154,10 +154,16 @@ def lot_is_clear(plan: Plan, frame: Frame, width: float, depth: float) -> bool:
 
 
 @compiled
-def axes_at(
-    plan: Plan, a: float, b: float, along: int, inward: float
-) -> tuple[float, float, float, float, float, float, float, float]:
-    """The numbers of a :class:`~cvsegguide.synth.plan.tables.Frame` at a plan point."""
+def frame_at(plan: Plan, across: float, s: float, along: int, inward: float) -> Frame:
+    """The frame at ``s`` along a line of the plan: s runs on, t to ``inward`` (+1 or -1).
+
+    Args:
+        plan: The city's numbers.
+        across, s: Place of the line on the plan's other axis, and along it.
+        along: Axis of the plan along which the line runs.
+        inward: Direction of t along the other axis.
+    """
+    a, b = (s, across) if along == 0 else (across, s)
     x, y = to_world(plan, a, b)
     ax, ay, bx, by = jacobian(plan, x, y)
     determinant = ax * by - ay * bx
@@ -175,7 +181,7 @@ def axes_at(
     tx -= dot * sx
     ty -= dot * sy
     scale_t = np.sqrt(tx * tx + ty * ty)
-    return x, y, sx, sy, tx / scale_t, ty / scale_t, scale_s, scale_t
+    return Frame(x, y, sx, sy, tx / scale_t, ty / scale_t, scale_s, scale_t)
 
 
 @compiled

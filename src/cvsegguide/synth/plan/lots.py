@@ -4,7 +4,7 @@ import math
 from random import Random
 
 from cvsegguide.synth import ids
-from cvsegguide.synth.plan.fields import Plan, axes_at, clear_of_corridors, lot_is_clear
+from cvsegguide.synth.plan.fields import Plan, clear_of_corridors, frame_at, lot_is_clear
 from cvsegguide.synth.plan.network import GREEN, TREES
 from cvsegguide.synth.plan.tables import FORM, USE, Cell, Frame, Tables, block_span
 
@@ -30,18 +30,10 @@ Place = tuple[float, float, float, float]
 """Middle (s, t) of a rectangle, and half its sides."""
 
 
-def frame_at(plan: Plan, a: float, b: float, along: int, inward: float) -> Frame:
-    """The frame at a plan point: s runs along plan axis ``along``, t to ``inward`` (+1 or -1)."""
-    return Frame(*axes_at(plan, float(a), float(b), along, float(inward)))
-
-
 def front(plan: Plan, cell: Cell, side: int, s: float) -> Frame:
     """The frame on the inner edge of a block's sidewalk; sides a-low, a-high, b-low, b-high."""
     edge = block_span(cell, side // 2)[side % 2]
-    inward = -1.0 if side % 2 else 1.0
-    if side < 2:
-        return frame_at(plan, edge, s, 1, inward)
-    return frame_at(plan, s, edge, 0, inward)
+    return frame_at(plan, edge, s, 1 if side < 2 else 0, -1.0 if side % 2 else 1.0)
 
 
 def azimuth_of(x: float, y: float) -> float:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from cvsegguide.synth import ids
 from cvsegguide.synth.noise import random_stream, unit
 from cvsegguide.synth.plan import tables as of
-from cvsegguide.synth.plan.fields import DIAGONAL, Plan, corridor, has_street
-from cvsegguide.synth.plan.lots import add_car, azimuth_of, frame_at, place_cars
+from cvsegguide.synth.plan.fields import DIAGONAL, Plan, corridor, frame_at, has_street
+from cvsegguide.synth.plan.lots import add_car, azimuth_of, place_cars
 from cvsegguide.synth.plan.network import OCCUPANCY, TRAFFIC, TREES, roundabout_radius
 from cvsegguide.synth.plan.tables import Cell, Frame, Tables
 
@@ -46,9 +46,7 @@ class Kerb(NamedTuple):
     def at(self, off: float, s: float) -> Frame:
         """The frame ``off`` metres from the middle line at ``s`` along it."""
         place = self.center + self.inward * off
-        if self.along == 1:
-            return frame_at(self.plan, place, s, 1, self.inward)
-        return frame_at(self.plan, s, place, 0, self.inward)
+        return frame_at(self.plan, place, s, self.along, self.inward)
 
     def is_street(self, where: Frame, avenue: bool, reach: float) -> bool:
         """Whether the street is there, ``reach`` metres off a diagonal avenue."""
