@@ -34,7 +34,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Rig:
-    """How a camera is carried; what :func:`place_cameras` draws from.
+    """How a camera is carried; what :func:`draw_camera` draws from.
 
     Attributes:
         height: Lowest and highest height above the ground in metres.
@@ -50,14 +50,9 @@ class Rig:
     heading: float = 0.0
 
 
-MAPPING_CAR = Rig()
-"""On a roof, levelled well, centre column north, as published panoramas are."""
-
-ANYONE = Rig(height=(1.5, 3.0), tilt=2.5, tilt_limit=5.0, heading=5.0)
-"""In a hand, on a helmet, on a windscreen: other heights, tilted, compass a few degrees off."""
-
-RIGS = {"car": MAPPING_CAR, "anyone": ANYONE}
-"""Rigs by name."""
+RIGS = {"car": Rig(), "anyone": Rig(height=(1.5, 3.0), tilt=2.5, tilt_limit=5.0, heading=5.0)}
+"""A mapping car's, levelled well, centre column north, as published panoramas are; in a hand, on a
+helmet, on a windscreen: other heights, tilted, compass a few degrees off."""
 
 
 def draw_camera(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvsegguide.synth.cameras import RIGS, Camera, draw_camera, free_cameras, without_obstacles
+from cvsegguide.synth.cameras import RIGS, draw_camera, free_cameras, without_obstacles
 from cvsegguide.synth.compiled import F64, U8
 from cvsegguide.synth.overhead import render_overhead
 from cvsegguide.synth.scene import Scene
@@ -57,7 +57,9 @@ def write_scene(
         random = np.random.default_rng(
             [chunk.town_seed, int(lat * 1e6 + 0.5), int(-lon * 1e6 + 0.5)]
         )
-        camera = _mount(settings, place, azimuth, random)
+        camera = draw_camera(*place, azimuth, RIGS[settings.rig], random)
+        if settings.fov < 360:  # Who sees a part only may look anywhere.
+            camera = replace(camera, heading=round(float(random.uniform(0.0, 360.0)) % 360.0, 3))
         # A drive along a street has one light and one season.
         drive = chunk.town_seed * 64 + int(azimuth % 180) // 20
         style = draw_style(int(random.integers(1 << 31)), drive)
@@ -94,16 +96,6 @@ def _write_tiles(
             quality,
         )
         yield name
-
-
-def _mount(
-    settings: Settings, place: tuple[float, float], azimuth: float, random: np.random.Generator
-) -> Camera:
-    camera = draw_camera(*place, azimuth, RIGS[settings.rig], random)
-    if settings.extent[1] < 360:
-        # Who sees a part only may look anywhere.
-        camera = replace(camera, heading=round(float(random.uniform(0.0, 360.0)) % 360.0, 3))
-    return camera
 
 
 def _choose_places(

@@ -187,9 +187,9 @@ class City:
             building_height=rasters.roof,
             canopy_base=base,
             canopy_top=top,
-            trees=_trees(in_pixels(trees)),
-            overhead_objects=_objects(things[when != ids.STREET_ONLY]),
-            street_objects=_objects(things[when != ids.OVERHEAD_ONLY]),
+            trees=Trees.from_table(in_pixels(trees)),
+            overhead_objects=Objects.from_table(things[when != ids.STREET_ONLY]),
+            street_objects=Objects.from_table(things[when != ids.OVERHEAD_ONLY]),
             markings=rasters.markings,
             cameras=in_pixels(reaching("cameras", None)),
             seed=self.seed,
@@ -208,16 +208,3 @@ class City:
         on_road = scene.ground[cameras[:, 0].astype(int), cameras[:, 1].astype(int)] == ids.ROAD
         scene.cameras = cameras[on_road]
         return scene
-
-
-def _trees(table: F64) -> Trees:
-    row, col, *sizes, species = (table[:, k].copy() for k in range(7))
-    trunk, crown, base, top = (size.astype(np.float32) for size in sizes)
-    return Trees(row, col, trunk, crown, base, top, species.astype(np.uint8))
-
-
-def _objects(table: F64) -> Objects:
-    row, col, azimuth, *sizes = (table[:, k].copy() for k in range(6))
-    length, width, height = (size.astype(np.float32) for size in sizes)
-    kind, color = table[:, 6].astype(np.uint8), table[:, 7:10].astype(np.uint8)
-    return Objects(row, col, azimuth, length, width, height, kind, color)

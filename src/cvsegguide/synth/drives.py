@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvsegguide.errors import InputError
-from cvsegguide.io.atomic import atomic_path, write_text
+from cvsegguide.io.atomic import write_text
 from cvsegguide.progress import track
 from cvsegguide.synth import ids
 from cvsegguide.synth.cameras import RIGS, Camera, draw_camera, without_obstacles
@@ -30,7 +30,7 @@ from cvsegguide.synth.scene import Scene
 from cvsegguide.synth.settings import MARGIN, Settings, check_new_folder, check_settings
 from cvsegguide.synth.street import draw_style, prepare, render_street
 from cvsegguide.synth.styles import PhotoStyle
-from cvsegguide.synth.writer import TILE, anchor, encode_jpeg, lonlat_of
+from cvsegguide.synth.writer import TILE, anchor, lonlat_of, write_jpeg
 
 DRIVE_COLUMNS = (
     *("street", "time", "forward", "left", "turn", "forward_error", "left_error", "turn_error"),
@@ -108,10 +108,12 @@ def generate_drive(
     scene = City(seed).scene(-MARGIN, -MARGIN, length, length)
     route = find_route(scene, frames, spacing, random, MARGIN)
     scene = without_obstacles(replace(scene, cameras=route))
-    cameras = [
-        _mounted(draw_camera(row, col, azimuth, RIGS[rig], random), azimuth)
-        for row, col, azimuth in route
-    ]
+    cameras = []
+    for row, col, azimuth in route:
+        camera = draw_camera(row, col, azimuth, RIGS[rig], random)
+        # Along the way; a rig's error of heading is how it is mounted.
+        heading = round((azimuth + camera.heading) % 360.0, 3)
+        cameras.append(replace(camera, heading=heading))
     x, y = anchor("queens")
     west = x + 4 * (seed % 1000)  # cities of different seeds lie apart
 
@@ -119,18 +121,17 @@ def generate_drive(
         scene, PhotoStyle.draw(seed), (MARGIN, length - MARGIN, MARGIN, length - MARGIN)
     )
     quality = int(random.integers(78, 95))
-    for i, j in _tiles_around(route[:, :2] - MARGIN, side, TILE):
+    for i, j in _tiles_around(route[:, :2] - MARGIN, side):
         tile = photograph[i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE]
         path = root / "overhead" / "images" / "19" / str(west + j) / f"{y + i}.jpg"
-        _jpeg(path, np.ascontiguousarray(tile), quality)
+        write_jpeg(path, np.ascontiguousarray(tile), quality)
     world = prepare(scene)
     for index, camera in track(list(enumerate(cameras)), "pictures"):
         style = draw_style(int(random.integers(1 << 31)), seed)
         view = render_street(world, camera, size, settings.extent, style)
-        _jpeg(root / "street" / f"{index:05d}.jpg", view.image, int(random.integers(78, 96)))
+        write_jpeg(root / "street" / f"{index:05d}.jpg", view.image, int(random.integers(78, 96)))
 
-    metres = scene.gsd
-    steps = _noisy(cameras, metres, odometry or Odometry(), random)
+    steps = _noisy(cameras, scene.gsd, odometry or Odometry(), random)
     lines = [",".join(DRIVE_COLUMNS)]
     for index, (camera, step) in enumerate(zip(cameras, steps, strict=True)):
         lon, lat = lonlat_of(camera.row - MARGIN, camera.col - MARGIN, west, y)
@@ -227,11 +228,6 @@ def _spaced(
     return np.concatenate([at(stops), azimuth[:, None]], axis=1)
 
 
-def _mounted(camera: Camera, azimuth: float) -> Camera:
-    """The camera looks along the way; a rig's error of heading is how it is mounted."""
-    return replace(camera, heading=round((azimuth + camera.heading) % 360.0, 3))
-
-
 def _noisy(
     cameras: list[Camera], metres: float, noise: Odometry, random: np.random.Generator
 ) -> list[tuple[float, ...]]:
@@ -250,17 +246,12 @@ def _noisy(
     return steps
 
 
-def _tiles_around(places: NDArray[np.float64], side: int, tile: int) -> list[tuple[int, int]]:
+def _tiles_around(places: NDArray[np.float64], side: int) -> list[tuple[int, int]]:
     """Tiles of the drive and those that touch them."""
     found = {
-        (int(row // tile) + i, int(col // tile) + j)
+        (int(row // TILE) + i, int(col // TILE) + j)
         for row, col in places
         for i in (-1, 0, 1)
         for j in (-1, 0, 1)
     }
     return sorted((i, j) for i, j in found if 0 <= i < side and 0 <= j < side)
-
-
-def _jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encode_jpeg(image, quality))

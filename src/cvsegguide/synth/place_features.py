@@ -89,7 +89,7 @@ def draw_trees(
     base = np.zeros(canopy.shape, np.float32)
     top = np.zeros(canopy.shape, np.float32)
     if not canopy.any():
-        return Trees.empty(), base, top
+        return Trees.from_table(np.zeros((0, 7))), base, top
     inside = ndimage.distance_transform_edt(canopy) * gsd
     capped = np.minimum(inside, 4.5) + 1e-3 * ndimage.gaussian_filter(
         random.random(canopy.shape), 3
@@ -120,19 +120,9 @@ def draw_trees(
     middle = bottom + 0.4 * (crown - bottom)
     top[canopy] = (middle[belongs] + (crown - middle)[belongs] * dome)[canopy]
     base[canopy] = (middle[belongs] - (middle - bottom)[belongs] * dome)[canopy]
-    return (
-        Trees(
-            row=peaks[:, 0] + 0.5,
-            col=peaks[:, 1] + 0.5,
-            trunk_radius=(0.05 + 0.035 * radius).astype(np.float32),
-            crown_radius=radius.astype(np.float32),
-            crown_base=bottom.astype(np.float32),
-            crown_top=crown.astype(np.float32),
-            species=random.choice(5, len(peaks), p=[0.4, 0.3, 0.2, 0.06, 0.04]).astype(np.uint8),
-        ),
-        base,
-        top,
-    )
+    species = random.choice(5, len(peaks), p=[0.4, 0.3, 0.2, 0.06, 0.04])
+    columns = peaks + 0.5, 0.05 + 0.035 * radius, radius, bottom, crown, species
+    return Trees.from_table(np.column_stack(columns)), base, top
 
 
 def find_cameras(road: Mask, building: Mask, gsd: float, spacing: float = 11.0) -> F64:
@@ -204,13 +194,8 @@ def draw_parked_cars(road: Mask, gsd: float, random: np.random.Generator) -> Obj
     table = np.array(rows).reshape(-1, 4)
     van = table[:, 3] > 0.88
     paint = random.choice(np.array(_CAR_COLORS, np.uint8), len(table))
-    return Objects(
-        table[:, 0],
-        table[:, 1],
-        table[:, 2],
-        np.where(van, 5.4, random.uniform(4.0, 4.9, len(table))).astype(np.float32),
-        np.where(van, 2.0, 1.8).astype(np.float32),
-        np.where(van, 2.3, random.uniform(1.4, 1.75, len(table))).astype(np.float32),
-        np.where(van, ids.VAN, ids.CAR).astype(np.uint8),
-        paint.reshape(-1, 3),
-    )
+    length = np.where(van, 5.4, random.uniform(4.0, 4.9, len(table)))
+    height = np.where(van, 2.3, random.uniform(1.4, 1.75, len(table)))
+    width, kind = np.where(van, 2.0, 1.8), np.where(van, ids.VAN, ids.CAR)
+    columns = table[:, :3], length, width, height, kind, paint.reshape(-1, 3)
+    return Objects.from_table(np.column_stack(columns))

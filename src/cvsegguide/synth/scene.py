@@ -66,10 +66,12 @@ class Objects(_Columns):
     color: NDArray[np.uint8]
 
     @classmethod
-    def empty(cls) -> "Objects":
-        """No objects."""
-        double, single, byte = np.zeros(0), np.zeros(0, np.float32), np.zeros(0, np.uint8)
-        return cls(double, double, double, single, single, single, byte, np.zeros((0, 3), np.uint8))
+    def from_table(cls, table: NDArray[np.float64]) -> "Objects":
+        """Of rows with the attributes in their order, ``(N, 10)`` or wider."""
+        row, col, azimuth, *sizes = (table[:, k].copy() for k in range(6))
+        length, width, height = (size.astype(np.float32) for size in sizes)
+        kind, color = table[:, 6].astype(np.uint8), table[:, 7:10].astype(np.uint8)
+        return cls(row, col, azimuth, length, width, height, kind, color)
 
 
 @dataclass
@@ -92,10 +94,11 @@ class Trees(_Columns):
     species: NDArray[np.uint8]
 
     @classmethod
-    def empty(cls) -> "Trees":
-        """No trees."""
-        double, single = np.zeros(0), np.zeros(0, np.float32)
-        return cls(double, double, single, single, single, single, np.zeros(0, np.uint8))
+    def from_table(cls, table: NDArray[np.float64]) -> "Trees":
+        """Of rows with the attributes in their order, ``(N, 7)`` or wider."""
+        row, col, *sizes, species = (table[:, k].copy() for k in range(7))
+        trunk, crown, base, top = (size.astype(np.float32) for size in sizes)
+        return cls(row, col, trunk, crown, base, top, species.astype(np.uint8))
 
 
 @dataclass
@@ -155,9 +158,9 @@ class Scene:
             building_height=height[1],
             canopy_base=height[2],
             canopy_top=height[3],
-            trees=Trees.empty(),
-            overhead_objects=Objects.empty(),
-            street_objects=Objects.empty(),
+            trees=Trees.from_table(np.zeros((0, 7))),
+            overhead_objects=Objects.from_table(np.zeros((0, 10))),
+            street_objects=Objects.from_table(np.zeros((0, 10))),
             markings=np.zeros(shape, np.uint8),
             cameras=np.zeros((0, 3)),
             seed=0,

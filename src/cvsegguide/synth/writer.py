@@ -14,7 +14,6 @@ Tiles bear slippy names on a spot of the Atlantic at New York's latitude.
 """
 
 import io
-import math
 import zlib
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from PIL import Image
 from scipy.sparse import coo_array, save_npz
 
 from cvsegguide.errors import InputError
+from cvsegguide.geo import GeoReference
 from cvsegguide.geo.slippy import tile_at, tile_bounds, tile_gsd
 from cvsegguide.io.atomic import write_text
 from cvsegguide.synth.cameras import Camera
@@ -79,26 +79,16 @@ def position_name(lat: float, lon: float) -> str:
 
 def lonlat_of(row: float, col: float, x: int, y: int) -> tuple[float, float]:
     """``(lon, lat)`` of a pixel counted from the corner of tile ``x``, ``y``, Web Mercator."""
-    count = TILE * (1 << ZOOM)
-    lon = (x * TILE + col) / count * 360.0 - 180.0
-    lat = math.degrees(math.atan(math.sinh(math.pi * (1.0 - 2.0 * (y * TILE + row) / count))))
-    return lon, lat
-
-
-def rowcol_of(lon: float, lat: float, x: int, y: int) -> tuple[float, float]:
-    """The inverse of :func:`lonlat_of`."""
-    count = TILE * (1 << ZOOM)
-    col = (lon + 180.0) / 360.0 * count - x * TILE
-    row = (1.0 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2.0 * count - y * TILE
-    return row, col
+    lon, lat = GeoReference.from_tile(ZOOM, x, y, TILE, TILE).rowcol_to_lonlat(row, col)
+    return float(lon), float(lat)
 
 
 def snap(row: float, col: float, x: int, y: int) -> tuple[float, float, float, float]:
     """Move a position to where its name can say it: ``(row, col, lat, lon)``, by 6 cm at most."""
     lon, lat = lonlat_of(row, col, x, y)
     lat, lon = round(lat, 6), round(lon, 6)
-    row, col = rowcol_of(lon, lat, x, y)
-    return row, col, lat, lon
+    place = GeoReference.from_tile(ZOOM, x, y, TILE, TILE).lonlat_to_rowcol(lon, lat)
+    return float(place[0]), float(place[1]), lat, lon
 
 
 def write_tile(
@@ -111,7 +101,7 @@ def write_tile(
     quality: int,
 ) -> None:
     """Write the files of the tile ``19/x/y`` of a city, whose land cover comes last."""
-    _put(folder / "overhead" / "images" / f"{name}.jpg", encode_jpeg(image, quality))
+    write_jpeg(folder / "overhead" / "images" / f"{name}.jpg", image, quality)
     for kind, values in labels.items():
         _png(folder / "labels" / kind / f"{name}.png", values)
     _sparse(folder / "labels" / "height" / f"{name}.npz", height / np.float32(FOOT))
@@ -124,7 +114,7 @@ def write_panorama(folder: Path, name: str, view: StreetView, quality: int) -> N
     depth = np.minimum(steps, 65535.0).astype(np.uint16)
     _png(folder / "labels" / "street_depth" / f"{name}.png", depth)
     _png(folder / "labels" / "street_landcover" / f"{name}.png", view.landcover)
-    _put(folder / "streetview" / "images" / f"{name}.jpg", encode_jpeg(view.image, quality))
+    write_jpeg(folder / "streetview" / "images" / f"{name}.jpg", view.image, quality)
 
 
 def write_lists(
@@ -201,7 +191,7 @@ def _lines(path: Path, lines: list[str]) -> None:
 
 
 def _put(path: Path, content: bytes) -> None:
-    """Write a file of a chunk; raises InputError when the disk does not take it.
+    """Write a file of a chunk, or raise InputError when the disk does not take it.
 
     Not atomic, which would take longer than drawing: a chunk that was cut off has no mark, and is
     made again from its first file; the lists that name its files come last.
@@ -216,11 +206,11 @@ def _put(path: Path, content: bytes) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
-def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
-    """A picture ``(H, W, 3)`` as JPEG."""
+def write_jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
+    """Write a picture ``(H, W, 3)``; raises InputError when the disk does not take it."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+    _put(path, buffer.getvalue())
 
 
 def _png(path: Path, values: NDArray[np.uint8] | NDArray[np.uint16]) -> None:

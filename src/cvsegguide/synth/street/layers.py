@@ -206,5 +206,5 @@ def dense_rows(ids: I32) -> tuple[I64, I32]:
     # A raster of ids is runs of the same: sort those, not the cells.
     first = np.flatnonzero(np.diff(flat, prepend=-1))
     found, rows = np.unique(flat[first], return_inverse=True)
-    rows = np.repeat(rows.astype(np.int32), np.diff(first, append=len(flat)))
-    return found, rows[1:].reshape(ids.shape)
+    table: I32 = np.repeat(np.int32(rows), np.diff(first, append=len(flat)))[1:]
+    return found, table.reshape(ids.shape)
