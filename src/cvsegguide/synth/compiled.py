@@ -17,7 +17,9 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]
-U64 = NDArray[np.uint64]
+
+
+_OPTIONS = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def compiled(function: Kernel) -> Kernel:
@@ -32,28 +34,19 @@ def kernel(function: Kernel) -> Kernel:
     compiler refuses a function that allocates. Only kernels call it: what Python would call it
     through takes longer to compile than the function.
     """
-    return _without_references(function)
+    return cached(function, **_OPTIONS)
 
 
 def inlined(function: Kernel) -> Kernel:
     """As :func:`kernel`, put where the call is: a call hands over each array as seven words."""
-    return _without_references(function, forceinline=True)
+    return cached(function, **_OPTIONS, forceinline=True)
 
 
 def entry(function: Kernel) -> Kernel:
     """As :func:`kernel`, for one that Python calls."""
-    return _without_references(function, no_cpython_wrapper=False)
+    return cached(function, **{**_OPTIONS, "no_cpython_wrapper": False})
 
 
 def typed(signature: str, **options: Any) -> Callable[[Kernel], Kernel]:
     """As :func:`kernel`, for one signature: else each constant argument makes a version of it."""
-
-    def decorate(function: Kernel) -> Kernel:
-        return _without_references(function, signature, **options)
-
-    return decorate
-
-
-def _without_references(function: Kernel, *signature: str, **options: Any) -> Kernel:
-    own = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return cached(function, *signature, **{**own, **options})
+    return lambda function: cached(function, signature, **{**_OPTIONS, **options})

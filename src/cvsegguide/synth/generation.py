@@ -12,6 +12,7 @@ from multiprocessing.connection import wait as wait_for
 from os import PathLike
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ from cvsegguide.synth.writer import TILE, anchor, write_lists
 CHUNK = 4
 """Side in tiles of what is made at once: bounds the memory of a process to about 500 MB."""
 
-NAMED_SETS = {
+NAMED_SETS: dict[str, dict[str, Any]] = {
     "synthcity-small": {"tiles": 400, "validation": 100, "test": 100},
     "synthcity": {"tiles": 8000, "validation": 1000, "test": 1000},
 }
@@ -110,12 +111,9 @@ def generate(
         list(_chunks(folder, city, n, split_seed(seed, split), town))
         for city, folder, n, split in groups
     ]
-    todo = [
-        (chunk, settings) for plan in plans for chunk in plan if not _record_path(chunk).exists()
-    ]
-    total = sum(len(chunk.tiles) for chunk, _ in todo)
-    progress = track(_make_chunks(todo, workers), "tiles", total=total)
-    for _ in progress:
+    todo = [chunk for plan in plans for chunk in plan if not _record_path(chunk).exists()]
+    total = sum(len(chunk.tiles) for chunk in todo)
+    for _ in track(_make_chunks(todo, settings, workers), "tiles", total=total):
         pass
     styles: dict[str, object] = {}
     for (city, folder, _, split), plan in zip(groups, plans, strict=True):
@@ -137,15 +135,7 @@ def generate(
 def generate_named(directory: str | PathLike[str], name: str, workers: int | None = None) -> Path:
     """Make one of :data:`NAMED_SETS`."""
     check_choice("name", name, NAMED_SETS)
-    counts = NAMED_SETS[name]
-    return generate(
-        directory,
-        counts["tiles"],
-        NAMED_SEED,
-        validation=counts["validation"],
-        test=counts["test"],
-        workers=workers,
-    )
+    return generate(directory, seed=NAMED_SEED, workers=workers, **NAMED_SETS[name])
 
 
 def _claim(root: Path, settings: Settings) -> None:
@@ -197,17 +187,19 @@ def _record_path(chunk: Chunk) -> Path:
     return root / ".synthcity" / f"{folder.name}-{chunk.city}-{chunk.index}.json"
 
 
-def _make_chunks(todo: list[tuple[Chunk, Settings]], workers: int | None) -> Iterator[int]:
+def _make_chunks(todo: list[Chunk], settings: Settings, workers: int | None) -> Iterator[int]:
     """Make chunks and yield something for each tile done."""
     workers = min(workers or os.cpu_count() or 1, len(todo))
     if workers <= 1:
-        for chunk, settings in todo:
+        for chunk in todo:
             yield from range(make_chunk(chunk, settings))
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         try:
-            for future in as_completed([pool.submit(make_chunk, *job) for job in todo]):
+            for future in as_completed(
+                [pool.submit(make_chunk, chunk, settings) for chunk in todo]
+            ):
                 yield from range(future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from cvsegguide.errors import InputError
 from cvsegguide.synth import ids
@@ -20,7 +21,7 @@ from cvsegguide.synth.overhead.materials import (
     materials,
     redraw,
 )
-from cvsegguide.synth.overhead.shade import Light, Surfaces, radiance, spread_tall
+from cvsegguide.synth.overhead.shade import Light, Surfaces, radiance
 from cvsegguide.synth.overhead.vehicles import draw_objects, object_table
 from cvsegguide.synth.scene import Scene, reduce_blocks
 from cvsegguide.synth.styles import PhotoStyle
@@ -80,14 +81,10 @@ def render_overhead(
     marks = labels.get("species")
     species = (scene.canopy_top > 0).astype(np.uint8) if marks is None else marks.astype(np.uint8)
 
-    zeros = np.zeros(scene.ground.shape, np.uint8)
-    canopy = scene.canopy_top
-    if style.season == "leaf-off":
-        evergreen = (species > 0) & (((species - 1) & 7) == ids.CONIFER)
-        crown = np.where(evergreen, canopy, np.float32(0.0))
-        twigs = ((canopy > 0) & ~evergreen).astype(np.uint8)
-    else:
-        crown, twigs = canopy, zeros
+    canopy, bare = scene.canopy_top, style.season == "leaf-off"
+    evergreen = (species > 0) & (((species - 1) & 7) == ids.CONIFER)
+    twigs = (canopy > 0) & ~evergreen & bare
+    crown = np.where(twigs, np.float32(0.0), canopy)
     objects = np.zeros(scene.ground.shape, np.float32)
     color = np.zeros((*scene.ground.shape, 3), np.float32)
     covered = np.zeros(scene.ground.shape, np.uint8)
@@ -104,6 +101,7 @@ def render_overhead(
     sweep = Sweep(float(away_r / largest), float(away_c / largest), drop, ceiling)
     lean = np.radians(style.lean_azimuth)
     lean_r, lean_c = -np.cos(lean) * style.lean / gsd, np.sin(lean) * style.lean / gsd
+    reach = int(np.ceil(float(surface.max()) * style.lean / gsd / 16 + 0.1))
     surfaces = Surfaces(
         material=kinds,
         tone=tones,
@@ -111,7 +109,7 @@ def render_overhead(
         identity=scene.building_id,
         roof=scene.building_height,
         crown=crown,
-        twigs=twigs,
+        twigs=twigs.astype(np.uint8),
         species=species,
         object_color=color,
         covered=covered,
@@ -119,11 +117,10 @@ def render_overhead(
         shadow=cast_shadows(solid, row0, col0, sweep),
         leaf_shadow=cast_shadows(canopy, row0, col0, sweep),
         around=surroundings(surface, row0, col0, 8, 2),
-        tall=spread_tall(reduce_blocks(np.maximum, surface, 16), lean_r, lean_c),
+        tall=maximum_filter(reduce_blocks(np.maximum, surface, 16), 2 * reach + 1),
     )
     # walls that the camera sees face against the lean
     wall = float(np.sin(lean) * -np.sin(azimuth) + np.cos(lean) * -np.cos(azimuth))
-    bare = style.season == "leaf-off"
     horizontal = float(np.cos(elevation))
     fine, medium, coarse, white = _textures(scene.seed)
     colors, grains, facades, shingles, metals = _tables(style.materials)

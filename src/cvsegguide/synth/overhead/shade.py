@@ -6,7 +6,7 @@ import numpy as np
 
 from cvsegguide.synth import ids
 from cvsegguide.synth.color import Color, add, blend, color_at, multiply, scale
-from cvsegguide.synth.compiled import F32, I32, U8, compiled, entry, inlined, kernel, typed
+from cvsegguide.synth.compiled import F32, I32, U8, entry, inlined, kernel, typed
 from cvsegguide.synth.noise import unit
 
 
@@ -14,7 +14,8 @@ class Surfaces(NamedTuple):
     """Rasters that the shader reads, all ``(H, W)``, heights in metres above the ground.
 
     ``crown`` is the crown surface where leaves hide what is below, 0 elsewhere; ``twigs`` marks
-    bare crowns, ``covered`` what vehicles and furniture cover.
+    bare crowns, ``covered`` what vehicles and furniture cover. ``tall`` is the height of what may
+    lean into each block of 16 x 16 pixels.
     """
 
     material: U8
@@ -319,23 +320,3 @@ def radiance(
                 color = _lit(s, light, spot, look, around)
             for k in range(3):
                 out[r - r0, c - c0, k] = color[k] * gain
-
-
-@compiled
-def spread_tall(tall: F32, lean_r: float, lean_c: float) -> F32:
-    """Maximum of ``tall`` over what may lean into each 16-pixel cell."""
-    rows, cols = tall.shape
-    out = tall.copy()
-    for i in range(rows):
-        for j in range(cols):
-            h = tall[i, j]
-            if h <= 0.0:
-                continue
-            dr, dc = lean_r * h / 16.0, lean_c * h / 16.0
-            i0, i1 = int(np.floor(i + min(dr, 0.0) - 0.1)), int(np.ceil(i + max(dr, 0.0) + 0.1))
-            j0, j1 = int(np.floor(j + min(dc, 0.0) - 0.1)), int(np.ceil(j + max(dc, 0.0) + 0.1))
-            for a in range(max(i0, 0), min(i1, rows - 1) + 1):
-                for b in range(max(j0, 0), min(j1, cols - 1) + 1):
-                    if out[a, b] < h:
-                        out[a, b] = h
-    return out

@@ -6,18 +6,17 @@ import numpy as np
 
 from cvsegguide.synth import ids
 from cvsegguide.synth.compiled import F32, F64, I32, I64, U8, compiled
-from cvsegguide.synth.scene import reduce_blocks
+from cvsegguide.synth.scene import Scene, reduce_blocks
 from cvsegguide.synth.street.columns import COARSE, CONTACT
 
 
-def stack_heights(elevation: F32, roof: F32, building: I32, base: F32, top: F32) -> F32:
+def stack_heights(scene: Scene) -> F32:
     """The layers of :attr:`World.relief <cvsegguide.synth.street.world.World>`."""
-    relief = np.empty((*elevation.shape, 4), np.float32)
-    relief[..., 0] = elevation
-    relief[..., 1] = np.where(building > 0, elevation + roof, elevation)
-    relief[..., 2] = np.where(top > 0, elevation + base, np.float32(np.inf))
-    relief[..., 3] = np.where(top > 0, elevation + top, np.float32(-np.inf))
-    return relief
+    ground, leafy = scene.elevation, scene.canopy_top > 0
+    solid = np.where(scene.building_id > 0, ground + scene.building_height, ground)
+    low = np.where(leafy, ground + scene.canopy_base, np.inf)
+    high = np.where(leafy, ground + scene.canopy_top, -np.inf)
+    return np.stack([ground, solid, low, high], axis=-1, dtype=np.float32)
 
 
 def block_extremes(layers: F32, side: int) -> F32:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +16,6 @@ from cvsegguide.synth.street.exposure import develop
 from cvsegguide.synth.street.shade import shade_ray
 from cvsegguide.synth.street.style import StreetStyle, draw_style
 from cvsegguide.synth.street.world import Picture, World, prepare
-
-
-class View(NamedTuple):
-    """Where the rays of a picture go."""
-
-    axes: F64  # of :func:`camera_axes`
-    # turns, lifts: ``(2, w)`` and ``(2, h)`` sines and cosines of the columns' and rows' angles
-    turns: F64
-    lifts: F64
-    reach: float  # metres at which rays end
 
 
 @dataclass(frozen=True)
@@ -94,6 +83,10 @@ def render_street(
     if style is None:
         style = draw_style(_place_seed(world, camera))
     street = math.radians(camera.street_azimuth)
+    # Sines and cosines of each column's and row's angle from the axis.
+    vertical, horizontal = math.radians(extent[0]), math.radians(extent[1])
+    azimuths = (np.arange(width) + 0.5 - width / 2) * horizontal / width
+    elevations = (height / 2 - np.arange(height) - 0.5) * vertical / height
     picture = Picture(
         table=plane_noise(),
         leaves=leaf_noise(),
@@ -101,22 +94,16 @@ def render_street(
         place=(float(camera.col), float(camera.row), z),
         sun=_direction(style.sun_azimuth, style.sun_elevation),
         street=(math.sin(street), -math.cos(street)),
-        pixel=math.radians(extent[1]) / width,
-    )
-    linear = np.empty((height, width, 3), np.float32)
-    depth = np.empty((height, width), np.float32)
-    landcover = np.empty((height, width), np.uint8)
-    # Sines and cosines of each column's and row's angle from the axis.
-    vertical, horizontal = math.radians(extent[0]), math.radians(extent[1])
-    azimuths = (np.arange(width) + 0.5 - width / 2) * horizontal / width
-    elevations = (height / 2 - np.arange(height) - 0.5) * vertical / height
-    view = View(
+        pixel=horizontal / width,
         axes=camera_axes(camera.heading, camera.pitch, camera.roll),
         turns=np.stack([np.sin(azimuths), np.cos(azimuths)]),
         lifts=np.stack([np.sin(elevations), np.cos(elevations)]),
         reach=float(reach),
     )
-    _render(world, picture, view, linear, depth, landcover)
+    linear = np.empty((height, width, 3), np.float32)
+    depth = np.empty((height, width), np.float32)
+    landcover = np.empty((height, width), np.uint8)
+    _render(world, picture, linear, depth, landcover)
     return StreetView(develop(linear, style, extent[1] >= 360), depth, landcover)
 
 
@@ -150,10 +137,8 @@ def camera_axes(heading: float, pitch: float = 0.0, roll: float = 0.0) -> F64:
 
 
 @entry
-def _render(
-    world: World, picture: Picture, view: View, linear: F32, depth: F32, landcover: U8
-) -> None:
-    axes, turns, lifts = view.axes, view.turns, view.lifts
+def _render(world: World, picture: Picture, linear: F32, depth: F32, landcover: U8) -> None:
+    axes, turns, lifts = picture.axes, picture.turns, picture.lifts
     # Column by column: rays of one azimuth walk over the same cells, which stay in the cache.
     for c in range(depth.shape[1]):
         for r in range(depth.shape[0]):
@@ -162,7 +147,7 @@ def _render(
             dx = a * axes[0, 0] + b * axes[1, 0] + u * axes[2, 0]
             dy = a * axes[0, 1] + b * axes[1, 1] + u * axes[2, 1]
             dz = a * axes[0, 2] + b * axes[1, 2] + u * axes[2, 2]
-            reach = view.reach
+            reach = picture.reach
             if dz > 0:
                 reach = min(reach, (world.ceiling - picture.place[2]) / dz)
             color, distance, kind = shade_ray(world, picture, (dx, dy, dz), reach)

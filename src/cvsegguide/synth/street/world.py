@@ -66,24 +66,26 @@ class Picture(NamedTuple):
     sun: tuple[float, float, float]  # unit vector towards the sun (east, south, up)
     street: tuple[float, float]  # direction of the street that slabs lie along (east, south)
     pixel: float  # angle of a pixel in radians
+    axes: F64  # of :func:`~cvsegguide.synth.street.render.camera_axes`
+    # turns, lifts: ``(2, w)`` and ``(2, h)`` sines and cosines of the columns' and rows' angles
+    turns: F64
+    lifts: F64
+    reach: float  # metres at which rays end
 
 
 def prepare(scene: Scene) -> World:
     """Build the tables of a scene; costs about as much as one picture per 256 x 256 cells."""
     height, width = scene.ground.shape
-    elevation, roof, top, base = (
-        np.ascontiguousarray(raster, dtype=np.float32)
-        for raster in (
-            *(scene.elevation, scene.building_height, scene.canopy_top, scene.canopy_base),
-        )
-    )
-    gsd = float(scene.gsd)
-    numbers, building = dense_rows(np.ascontiguousarray(scene.building_id))
-    relief = stack_heights(elevation, roof, building, base, top)
+    gsd, top = float(scene.gsd), np.ascontiguousarray(scene.canopy_top, np.float32)
+    numbers, building = dense_rows(scene.building_id)
+    relief = stack_heights(scene)
+    elevation = relief[..., of.GROUND_Z]
     fine = block_extremes(relief[..., 1:], FINE)
     coarse = block_extremes(fine, COARSE // FINE)
     wall = wall_directions(relief, building, 1.0)
-    frames, means = building_frames(building, wall, roof, relief, len(numbers), gsd)
+    frames, means = building_frames(
+        building, wall, scene.building_height, relief, len(numbers), gsd
+    )
     functions = _functions(scene, building, len(numbers))
     looks = building_looks(numbers, frames, means[:, 0], scene.seed, functions)
     looks[:, of.BASE] = means[:, 1]
