@@ -138,7 +138,7 @@ def make_place(folder: Path, name: str, out: Path, options: argparse.Namespace) 
     if options.vegetation == "photograph":
         cover = with_vegetation(photograph, cover)
     seed = int(random.integers(1 << 31))
-    scene = without_obstacles(scene_from_rasters(photograph, cover, None, options.gsd, seed=seed))
+    scene = without_obstacles(scene_from_rasters(cover, None, options.gsd, seed=seed))
     scale = side / scene.ground.shape[0]  # pixels of the photograph per pixel of the scene
     gsd = options.gsd * scale
     margin = SIDE / gsd + 2

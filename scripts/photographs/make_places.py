@@ -94,7 +94,7 @@ def render_views(
     pad = round(MARGIN / gsd)
     surrounded = np.pad(landcover, pad, mode="symmetric")
     seed = int(random.integers(1 << 30))
-    scene = scene_from_rasters(None, surrounded, None, gsd, seed=seed, target_gsd=SCENE_GSD)
+    scene = scene_from_rasters(surrounded, None, gsd, seed=seed, target_gsd=SCENE_GSD)
     world = prepare(scene)
     extent = np.array(landcover.shape) * gsd
     views: list[NDArray[np.uint8]] = []

@@ -60,8 +60,8 @@ def test_a_real_place(tmp_path: Path, georeferenced: bool) -> None:
 
 
 def test_the_scene_of_a_place(tmp_path: Path) -> None:
-    photograph, cover = place(tmp_path)
-    scene = scene_from_rasters(photograph, cover, gsd=0.5, target_gsd=0.5)
+    _, cover = place(tmp_path)
+    scene = scene_from_rasters(cover, gsd=0.5, target_gsd=0.5)
     assert (scene.landcover[76:80, 20:26] == 6).all(), "lettering belongs to the road"
     assert (scene.landcover[cover == 5] == 5).all()
     assert scene.building_height[100:130, 100:130].min() > 2
@@ -75,9 +75,9 @@ def test_the_scene_of_a_place(tmp_path: Path) -> None:
         if col < 60:
             assert abs((azimuth + 90) % 180 - 0) < 15 or abs((azimuth + 90) % 180 - 180) < 15
     height = np.where(cover == 5, 20.0, 0.0)
-    measured = scene_from_rasters(None, cover, height, 0.5, target_gsd=0.5)
+    measured = scene_from_rasters(cover, height, 0.5, target_gsd=0.5)
     assert (measured.building_height[cover == 5] == 20.0).all()
-    none = scene_from_rasters(None, np.where(cover == 1, 2, cover), gsd=0.5)
+    none = scene_from_rasters(np.where(cover == 1, 2, cover), gsd=0.5)
     assert len(none.trees) == 0
 
 

@@ -4,7 +4,6 @@ A city is a function of its seed and of world coordinates. Any window of it can 
 time, in any process; where windows overlap they agree exactly.
 """
 
-from dataclasses import asdict
 from functools import cached_property
 
 import numpy as np
@@ -201,7 +200,6 @@ class City:
                 "tone": rasters.tone,
                 "species": species,
             },
-            style={"city": asdict(self.style)},
             origin=(row0, col0),
         )
         cameras = scene.cameras[scene.contains(scene.cameras)]

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,6 @@ _SPECK = 90.0
 
 
 def scene_from_rasters(
-    overhead: NDArray[np.uint8] | None,
     landcover: NDArray[np.integer[Any]],
     height: NDArray[np.floating[Any]] | None = None,
     gsd: float = GSD,
@@ -57,8 +55,6 @@ def scene_from_rasters(
     become road.
 
     Args:
-        overhead: ``(H, W, 3)`` uint8 photograph, checked for size only: street views take no
-            colour from it, so that the two views share no pixels. None = not at hand.
         landcover: ``(H, W)`` NYC ids 0 to 8.
         height: ``(H, W)`` metres above the ground of buildings and, where the canopy class lies,
             of crowns; None draws a height per building (connected part, long ones cut into lots).
@@ -71,7 +67,7 @@ def scene_from_rasters(
             road to stand on.
     """
     landcover = np.asarray(landcover)
-    _check_rasters(overhead, landcover, height, gsd)
+    _check_rasters(landcover, height, gsd)
     random = np.random.default_rng([seed, 61])
     target = min(gsd, GSD) if target_gsd is None else target_gsd
     cover = _clean(landcover.astype(np.uint8), gsd)
@@ -86,10 +82,8 @@ def scene_from_rasters(
     building_id, roofs = draw_buildings(cover == ids.HOUSE, tall, target, random)
     canopy = cover == ids.CANOPY
     # Under crowns lies what lies around them; a crown over a road hides road.
-    nearest = ndimage.distance_transform_edt(
-        canopy | (cover == ids.HOUSE), return_distances=False, return_indices=True
-    )
-    ground = np.where(canopy, cover[tuple(nearest)], cover).astype(np.uint8)
+    around = _from_nearest(cover, canopy | (cover == ids.HOUSE))
+    ground = np.where(canopy, around, cover).astype(np.uint8)
     ground[ground == ids.CANOPY] = ids.GRASS
     ground[canopy & (ground == ids.HOUSE)] = ids.GRASS
     trees, base, top = draw_trees(canopy, tall, target, random)
@@ -115,7 +109,6 @@ def scene_from_rasters(
         markings=np.zeros(cover.shape, np.uint8),
         cameras=cameras,
         seed=seed,
-        style={"place": "rasters", "gsd": gsd},
     )
 
 
@@ -158,12 +151,12 @@ def generate_from_rasters(
     tall = None if height is None else read_band(height).astype(np.float32)
     settings = Settings(seed, 1, size=size, fov=fov, rig=rig, panoramas=panoramas)
     check_settings(settings)
-    scene = scene_from_rasters(photograph, cover, tall, gsd, seed=seed, target_gsd=GSD)
+    scene = scene_from_rasters(cover, tall, gsd, seed=seed, target_gsd=GSD)
     rows, cols = (side // TILE for side in scene.ground.shape)
     if rows < 1 or cols < 1:
         raise InputError(
-            f"{landcover}: {_size(cover.shape)} at {gsd:g} m per pixel cover less than one tile "
-            f"of {TILE * GSD:.0f} m"
+            f"{landcover}: {cover.shape[0]} x {cover.shape[1]} pixels of {gsd:g} m cover less "
+            f"than one tile of {TILE * GSD:.0f} m"
         )
     root = Path(directory)
     check_new_folder(root)
@@ -183,7 +176,7 @@ def generate_from_rasters(
         names, truth = write_scene(
             chunk,
             settings,
-            replace(scene, style={}),
+            scene,
             photograph=view[top : top + rows * TILE, left : left + cols * TILE],
             inset=(top, left),
         )
@@ -212,7 +205,6 @@ def generate_from_rasters(
 
 
 def _check_rasters(
-    overhead: NDArray[np.uint8] | None,
     landcover: NDArray[np.integer[Any]],
     height: NDArray[np.floating[Any]] | None,
     gsd: float,
@@ -229,18 +221,12 @@ def _check_rasters(
     unknown = np.setdiff1d(landcover, np.arange(9))
     if len(unknown):
         raise refuse(f"unknown id {unknown[0]} (NYC ids are 0 to 8)")
-    for name, raster in (("overhead", overhead), ("height", height)):
-        if raster is not None and raster.shape[:2] != landcover.shape:
-            size = _size(landcover.shape)
-            raise refuse(f"is {_size(raster.shape)}, but land cover is {size}", name)
+    if height is not None and height.shape != landcover.shape:
+        raise refuse(f"is of shape {height.shape}, but land cover of {landcover.shape}", "height")
     if height is not None and not np.isfinite(height).all():
         raise refuse("holds values that are not finite", "height")
     if not (landcover == ids.ROAD).any():
         raise refuse("has no road (id 6) for a camera to stand on")
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]} x {shape[1]} pixels"
 
 
 def _clean(cover: NDArray[np.uint8], gsd: float) -> NDArray[np.uint8]:
@@ -252,10 +238,7 @@ def _clean(cover: NDArray[np.uint8], gsd: float) -> NDArray[np.uint8]:
         area = ndimage.sum_labels(cover == ids.HOUSE, houses, np.arange(1, count + 1)) * gsd * gsd
         speck = np.append(False, area < _SHED)[houses]
         if speck.any() and not speck.all():
-            nearest = ndimage.distance_transform_edt(
-                speck, return_distances=False, return_indices=True
-            )
-            cover = cover[tuple(nearest)]
+            cover = _from_nearest(cover, speck)
     empty = (cover == 0) | (cover == ids.PAVED)
     parts, count = ndimage.label(empty)
     if count:
@@ -270,6 +253,12 @@ def _clean(cover: NDArray[np.uint8], gsd: float) -> NDArray[np.uint8]:
         cover[np.append(False, road)[parts]] = ids.ROAD
     cover[cover == 0] = ids.PAVED
     return cover
+
+
+def _from_nearest(cover: NDArray[np.uint8], away: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Ids with those of the nearest pixel outside of a mask in the mask."""
+    nearest = ndimage.distance_transform_edt(away, return_distances=False, return_indices=True)
+    return np.asarray(cover[tuple(nearest)])
 
 
 def _enlarge(cover: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:

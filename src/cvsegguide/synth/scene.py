@@ -121,7 +121,6 @@ class Scene:
         cameras: ``(N, 3)`` float64, where a mapping car takes pictures: row, col, and the azimuth
             of the street in degrees.
         seed: Seed from which everything about appearance is drawn.
-        style: Name and numbers of the photometric and district style, for the record.
         origin: World pixel (row, col) of the scene's first pixel. Textures are anchored to the
             world, so that neighbouring windows agree.
     """
@@ -141,7 +140,6 @@ class Scene:
     cameras: NDArray[np.float64]
     seed: int
     labels: dict[str, NDArray[np.generic]] = field(default_factory=dict)
-    style: dict[str, object] = field(default_factory=dict)
     origin: tuple[int, int] = (0, 0)
 
     @classmethod
