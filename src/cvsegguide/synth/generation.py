@@ -124,7 +124,7 @@ def generate(
         "edition": EDITION,
         "license": "CC0-1.0",
         "seed": seed,
-        "settings": settings.record(),
+        "settings": asdict(settings),
         "towns": styles,
     }
     write_text(root / "synthcity.json", json.dumps(record, indent=1) + "\n")
@@ -140,7 +140,8 @@ def generate_named(directory: str | PathLike[str], name: str, workers: int | Non
 
 def _claim(root: Path, settings: Settings) -> None:
     """Make the folder ours, or recognise a run that was cut off."""
-    wanted = {"version": __version__, "edition": EDITION, "settings": settings.record()}
+    text = json.dumps({"version": __version__, "edition": EDITION, "settings": asdict(settings)})
+    wanted = json.loads(text)
     for path in (root / "synthcity.json", root / ".synthcity" / "settings.json"):
         if path.exists():
             try:
@@ -158,7 +159,7 @@ def _claim(root: Path, settings: Settings) -> None:
                     stray.unlink(missing_ok=True)
             return
     check_new_folder(root)
-    write_text(root / ".synthcity" / "settings.json", json.dumps(wanted) + "\n")
+    write_text(root / ".synthcity" / "settings.json", text + "\n")
 
 
 def _chunks(folder: Path, city: str, tiles: int, seed: int, town: int) -> Iterator[Chunk]:

@@ -1,8 +1,7 @@
 """What a SynthCity is made from, and the pieces that it is made in."""
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from cvsegguide.errors import InputError
@@ -67,11 +66,6 @@ class Settings:
     def extent(self) -> tuple[float, float]:
         """Degrees of a street view, ``(vertical, horizontal)``."""
         return self.fov * self.size[0] / self.size[1], self.fov
-
-    def record(self) -> dict[str, object]:
-        """Plain values, as JSON gives them back."""
-        record: dict[str, object] = json.loads(json.dumps(asdict(self)))
-        return record
 
 
 @dataclass(frozen=True)

@@ -97,26 +97,20 @@ def _look_down(
 
 @kernel
 def _facade(
-    facades: F32,
-    identity: int,
-    along: float,
-    wall: float,
-    shadow: float,
-    around: float,
-    light: tuple[float, float],
+    light: Light, identity: int, along: float, wall: float, shadow: float, around: float
 ) -> Color:
     """A wall at a height: bays of windows, lit by sun and sky."""
-    pick = int(unit(identity, 62) * facades.shape[0])
+    pick = int(unit(identity, 62) * light.facades.shape[0])
     bay = along * 0.38
     bay -= np.floor(bay)
     floor = wall / 3.1
     floor -= np.floor(floor)
     shaded = _clip((shadow - wall) / 0.4, 0.0, 1.0)
-    sun, sky = light
-    gain = sun * (1.0 - shaded) + sky * 0.55 / (1.0 + 0.1 * max(0.0, around - wall))
+    gain = light.facade_sun * (1.0 - shaded)
+    gain += light.sky * 0.55 / (1.0 + 0.1 * max(0.0, around - wall))
     if 0.3 < floor < 0.78 and bay < 0.45 and wall > 1.0:
         return scale((0.03, 0.03, 0.03), gain)
-    return scale(color_at(facades[pick], 0), gain)
+    return scale(color_at(light.facades[pick], 0), gain)
 
 
 class Spot(NamedTuple):
@@ -272,11 +266,8 @@ def radiance(
     """
     (row0, col0), (r0, c0) = origin, corner
     mediums = light.medium
-    mask_f, mask_m, mask_c = (
-        light.fine.shape[0] - 1,
-        mediums.shape[0] - 1,
-        light.coarse.shape[0] - 1,
-    )
+    mask_f, mask_m = light.fine.shape[0] - 1, mediums.shape[0] - 1
+    mask_c = light.coarse.shape[0] - 1
     rows, cols = s.identity.shape
     lean = max(np.sqrt(light.lean_r * light.lean_r + light.lean_c * light.lean_c), 1e-6)
     for r in range(r0, r0 + out.shape[0]):
@@ -288,8 +279,7 @@ def radiance(
             if wall >= 0.0:
                 along = (wc * light.lean_r - wr * light.lean_c) / lean * light.gsd
                 shadow = s.shadow[pr, pc]
-                lights = light.facade_sun, light.sky
-                color = _facade(light.facades, identity, along, wall, shadow, around, lights)
+                color = _facade(light, identity, along, wall, shadow, around)
             else:
                 medium = mediums[wr & mask_m, wc & mask_m]
                 spot = Spot(

@@ -59,18 +59,10 @@ def wall_face(buildings: F32, b: int, angle: float, dx: float, dy: float, side: 
 
 @inlined
 def _spot(
-    gsd: float,
-    look: F32,  # look, seed, face: row and seed of the building, number of the face
-    face: int,
-    x: float,
-    y: float,
-    h: float,  # h, below: metres above the ground and below the parapet
-    below: float,
-    pixel: float,  # width of a picture's pixel in metres across the ray
-    slant: float,
+    gsd: float, look: F32, face: int, place: Color, below: float, pixel: float, slant: float
 ) -> Spot:
-    ex = (x - look[of.FRAME + 0]) * gsd
-    ey = (y - look[of.FRAME + 1]) * gsd
+    ex = (place[0] - look[of.FRAME + 0]) * gsd
+    ey = (place[1] - look[of.FRAME + 1]) * gsd
     cos, sin = look[of.FRAME + 2], look[of.FRAME + 3]
     first = of.FRAME + (4 if face & 1 else 6)
     u = ex * cos + ey * sin if face & 1 else ey * cos - ex * sin
@@ -82,6 +74,7 @@ def _spot(
     bay = math.floor(s)
     blur = pixel / max(0.15, slant) / wide
     seed = int(look[of.LOOK_SEED])
+    h = place[2] - look[of.BASE]
     return Spot(look, seed, face, u, bay, bays, s - bay, wide, h, below, pixel, blur)
 
 
@@ -208,10 +201,9 @@ def facade_color(
         pixel: Width of a picture's pixel at the point, in metres across the ray.
         slant: Cosine between ray and wall.
     """
-    x, y, z = place
-    h, below = z - look[of.BASE], top - z
-    spot = _spot(gsd, look, face, x, y, h, below, pixel, slant)
-    seed, bay = spot.seed, spot.bay
+    below = top - place[2]
+    spot = _spot(gsd, look, face, place, below, pixel, slant)
+    seed, bay, h = spot.seed, spot.bay, spot.h
     wall = _bare_wall(table, spot)
     cornice = look[of.CORNICE]
     if below < cornice:

@@ -20,6 +20,9 @@ from cvsegguide.synth.street.world import Picture, World
 
 _SHADOW_REACH = 60.0
 
+Hit = tuple[int, float, int, int, int]
+"""Of :func:`~cvsegguide.synth.street.rays.trace`."""
+
 
 class Surface(NamedTuple):
     """What a ray met: albedo, outward normal, share of mirrored sky, share of the sky's light,
@@ -35,9 +38,8 @@ class Surface(NamedTuple):
 
 
 @inlined
-def _ground_surface(
-    world: World, picture: Picture, ray: Ray, kind: int, distance: float, r: int, c: int, p: Vector
-) -> Surface:
+def _ground_surface(world: World, picture: Picture, ray: Ray, hit: Hit, p: Vector) -> Surface:
+    kind, distance, r, c, _ = hit
     style, table = picture.style, picture.table
     pixel = picture.pixel * distance
     length = pixel / max(0.05, -ray.dz) if kind == TOP else pixel
@@ -56,17 +58,10 @@ def _ground_surface(
 
 
 @inlined
-def _building_surface(
-    world: World,
-    picture: Picture,
-    ray: Ray,
-    pixel: float,
-    r: int,
-    c: int,
-    upright: bool,
-    side: int,
-    p: Vector,
-) -> Surface:
+def _building_surface(world: World, picture: Picture, ray: Ray, hit: Hit, p: Vector) -> Surface:
+    kind, distance, r, c, side = hit
+    # A step within one roof is roof, not wall.
+    upright = kind == SIDE and _drop(world.relief, world.owner, r, c, side, ray.dx, ray.dy) > 0.9
     b = int(world.owner[r, c, of.BY_BUILDING])
     look = world.buildings[b]
     if not upright:
@@ -82,7 +77,7 @@ def _building_surface(
     slant = abs(nx * ray.dx + ny * ray.dy)
     top = float(world.relief[r, c, of.SOLID_Z])
     color, mirror, ambient = facade_color(
-        world.gsd, look, picture.table, face, p, top, pixel, slant
+        world.gsd, look, picture.table, face, p, top, picture.pixel * distance, slant
     )
     ground_z = float(world.relief[r, c, of.GROUND_Z])
     ambient *= 0.72 + 0.28 * min(1.0, (p[2] - ground_z) / 9.0)
@@ -90,11 +85,9 @@ def _building_surface(
 
 
 @inlined
-def _surface(
-    world: World, picture: Picture, ray: Ray, hit: tuple[int, float, int, int, int], p: Vector
-) -> Surface:
+def _surface(world: World, picture: Picture, ray: Ray, hit: Hit, p: Vector) -> Surface:
     """What a ray met at a point."""
-    kind, distance, r, c, index = hit
+    kind, _, r, c, index = hit
     if kind == THING:
         thing = world.things[index]
         color, normal, mirror = thing_color(world.gsd, thing, picture.table, p)
@@ -108,11 +101,8 @@ def _surface(
         color, normal = leaf_color(world.gsd, tree, picture.style, picture.table, p)
         return Surface(color, normal, 0.0, 0.75 + 0.25 * normal[2], ids.CANOPY, False)
     if world.owner[r, c, of.BY_BUILDING] == 0:
-        return _ground_surface(world, picture, ray, kind, distance, r, c, p)
-    # A step within one roof is roof, not wall.
-    upright = kind == SIDE and _drop(world.relief, world.owner, r, c, index, ray.dx, ray.dy) > 0.9
-    pixel = picture.pixel * distance
-    return _building_surface(world, picture, ray, pixel, r, c, upright, index, p)
+        return _ground_surface(world, picture, ray, hit, p)
+    return _building_surface(world, picture, ray, hit, p)
 
 
 @inlined

@@ -30,47 +30,22 @@ def _share(surface: U8, layer: int, x: float, y: float, value: int, exact: bool)
     return total
 
 
-@typed("int64(uint8[:, :, ::1], int64, float64, float64)")
-def _any(surface: U8, layer: int, x: float, y: float) -> int:
-    """Not 0 where one of the four cells around a point holds something."""
-    height, width = surface.shape[:2]
-    c = math.floor(x - 0.5)
-    r = math.floor(y - 0.5)
-    c0, c1 = max(0, c), min(width - 1, c + 1)
-    r0, r1 = max(0, r), min(height - 1, r + 1)
-    upper = surface[r0, c0, layer] | surface[r0, c1, layer]
-    return int(upper | surface[r1, c0, layer] | surface[r1, c1, layer])
-
-
 @kernel
 def smooth_class(surface: U8, x: float, y: float, r: int, c: int) -> int:
     """The class with most weight among the four nearest cells: smooth edges for the eye."""
-    height, width = surface.shape[:2]
-    own = int(surface[r, c, of.GROUND])
-    c0 = math.floor(x - 0.5)
-    r0 = math.floor(y - 0.5)
-    if c0 < 0 or r0 < 0 or c0 + 1 >= width or r0 + 1 >= height:
-        return own
-    a = surface[r0, c0, of.GROUND]
-    b = surface[r0, c0 + 1, of.GROUND]
-    d = surface[r0 + 1, c0, of.GROUND]
-    e = surface[r0 + 1, c0 + 1, of.GROUND]
-    if a == b and a == d and a == e:
-        return int(a)
-    u = x - 0.5 - c0
-    v = y - 0.5 - r0
-    best = own
+    best = int(surface[r, c, of.GROUND])
+    if _share(surface, of.GROUND, x, y, best, True) > 1.0 - 1e-9:
+        return best
     weight = 0.0
-    for k in (a, b, d, e):
-        w = (
-            ((1 - u) * (1 - v) if a == k else 0.0)
-            + (u * (1 - v) if b == k else 0.0)
-            + ((1 - u) * v if d == k else 0.0)
-            + (u * v if e == k else 0.0)
-        )
-        if w > weight + 1e-9 and k != ids.HOUSE:
-            weight = w
-            best = int(k)
+    height, width = surface.shape[:2]
+    top, left = math.floor(y - 0.5), math.floor(x - 0.5)
+    for i in range(max(0, top), min(height, top + 2)):
+        for j in range(max(0, left), min(width, left + 2)):
+            kind = int(surface[i, j, of.GROUND])
+            share = _share(surface, of.GROUND, x, y, kind, True)
+            if share > weight + 1e-9 and kind != ids.HOUSE:
+                weight = share
+                best = kind
     return best
 
 
@@ -106,12 +81,12 @@ def _road_color(surface: U8, table: F32, asphalt: float, spot: Spot) -> Color:
     if hx * hx + hy * hy < 0.14:
         value *= 0.55
     red, green, blue = 1.02 * value, value, 0.99 * value
-    if _any(surface, of.PAINT, spot.x, spot.y):
+    white = _share(surface, of.PAINT, spot.x, spot.y, 1, True)
+    yellow = _share(surface, of.PAINT, spot.x, spot.y, 2, True)
+    if white + yellow > 0.0:
         worn = 0.45 + 0.55 * ramp(plane(table, mx * 2.3, my * 2.3 + 50.0), 0.12, 0.55)
         edge = 0.12 + 0.3 * min(1.0, pixel)
-        white = _share(surface, of.PAINT, spot.x, spot.y, 1, True)
         white = ramp(white, 0.5 - edge, 0.5 + edge) * worn
-        yellow = _share(surface, of.PAINT, spot.x, spot.y, 2, True)
         yellow = ramp(yellow, 0.5 - edge, 0.5 + edge) * worn
         red += white * (0.62 - red) + yellow * (0.62 - red)
         green += white * (0.62 - green) + yellow * (0.42 - green)
@@ -136,9 +111,7 @@ def _slab_color(surface: U8, table: F32, spot: Spot, cos: float, sin: float) -> 
         value *= 0.93 + 0.14 * hash_unit(math.floor(a), math.floor(b), 21)
     if plane(table, mx * 7.0 + 30.0, my * 7.0) > 0.965:
         value *= 0.75
-    near = 0.0
-    if _any(surface, of.ROAD_SHARE, spot.x, spot.y):
-        near = _share(surface, of.ROAD_SHARE, spot.x, spot.y, 0, False)
+    near = _share(surface, of.ROAD_SHARE, spot.x, spot.y, 0, False)
     if near > 0.12:
         value = (0.36 - 0.14 * ramp(near, 0.2, 0.6)) * (0.85 + 0.3 * spot.coarse)
     return 1.03 * value, value, 0.95 * value

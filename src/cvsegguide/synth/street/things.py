@@ -224,9 +224,7 @@ def _box_face(u: float, v: float, w: float, length: float, wide: float, tall: fl
 
 
 @inlined
-def _car_window(
-    at: Vector, face: Vector, length: float, wide: float, belt: float
-) -> tuple[bool, Vector]:
+def _car_window(at: Vector, length: float, wide: float, belt: float) -> tuple[bool, Vector]:
     """Whether a point above the belt line of a car is glass, and the outward direction there."""
     u, v, w = at
     above = w - belt
@@ -250,7 +248,7 @@ def _car_color(thing: F64, color: Color, at: Vector, face: Vector) -> tuple[Colo
     belt = 0.56 * tall if is_car else 0.52 * tall
     if w > belt and w < 0.93 * tall:  # glass between pillars
         if is_car:
-            glass, face = _car_window(at, face, length, wide, belt)
+            glass, face = _car_window(at, length, wide, belt)
         else:
             side = u > 0.45 * length or (u > -0.7 * length and thing[of.LOOK] % 3 == 0)
             glass = (lu > 0 and abs(v) < 0.85 * wide) or (lv != 0 and side)
