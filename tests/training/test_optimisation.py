@@ -2,7 +2,12 @@
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader
 
+from cvsegguide.data.sample import Batch
+from cvsegguide.errors import ConfigurationError
+from cvsegguide.training.module import LocalizationTask
 from cvsegguide.training.optimisation import create_optimizer, create_schedule
 from helpers.tiny import TinyNetwork
 
@@ -35,3 +40,47 @@ def test_rise_and_fall_of_the_learning_rate(schedule: str, expected: list[float]
         optimizer.step()
         steps.step()
     assert found == pytest.approx(expected)
+
+
+def test_parts_learn_slower_or_not_at_all() -> None:
+    """The frozen one keeps its weights and norms, the slow one its norms, the rest neither."""
+    frozen, slow = "overhead_branch.encoder", "street_branch.encoder"
+    task = LocalizationTask(
+        "geometric-tiny",
+        network_arguments={"overhead_encoder": "lite0"},
+        learning_rate=1e-3,
+        learning_rate_factors={frozen: 0.0, slow: 0.1},
+        warmup_steps=0,
+        schedule="constant",
+    )
+    before = {name: value.clone() for name, value in task.network.state_dict().items()}
+    batch = Batch(
+        id=["a", "b"],
+        overhead=torch.rand(2, 3, *task.network.overhead_size),
+        street=torch.rand(2, 3, *task.network.street_size),
+        landcover=None,
+        position=torch.full((2, 2), 20.0),
+        heading=torch.zeros(2),
+        fov=torch.full((2,), 360.0),
+        gsd=torch.full((2,), task.network.gsd),
+        bounds=[None, None],
+    )
+    options = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    Trainer(max_steps=2, accelerator="cpu", enable_model_summary=False, **options).fit(
+        task,
+        DataLoader([batch, batch], batch_size=None),  # type: ignore[arg-type]
+    )
+    moved: dict[str, set[str]] = {}
+    for name, value in task.network.state_dict().items():
+        part = next((part for part in (frozen, slow) if name.startswith(part)), "rest")
+        kind = "norms" if "running" in name else "weights"
+        if not torch.equal(value, before[name]):
+            moved.setdefault(part, set()).add(kind)
+    assert moved == {slow: {"weights"}, "rest": {"weights", "norms"}}
+    rates = {group["lr"] for group in task.trainer.optimizers[0].param_groups}
+    assert sorted(rates) == pytest.approx([1e-4, 1e-3])
+
+
+def test_parts_that_do_not_exist_are_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"learning_rate_factors: .* no part 'encoder'"):
+        LocalizationTask("geometric-tiny", learning_rate_factors={"encoder": 0.0})

@@ -21,7 +21,7 @@ from cvsegguide.models.base import LocalizationModel, Prediction
 from cvsegguide.models.headings import FINE_STEP, heading_grid
 from cvsegguide.models.hub import load_model
 from cvsegguide.models.registry import create_model
-from cvsegguide.training.optimisation import create_optimizer, create_schedule
+from cvsegguide.training.optimisation import create_optimizer, create_schedule, find_parts
 from cvsegguide.training.recipes import create_loss
 from cvsegguide.training.seeding import mixed_seed, seed_everywhere
 
@@ -51,6 +51,9 @@ class LocalizationTask(LightningModule):
         position_sigma_m: Width of the label of the position loss, metres (by default the loss's
             own, 0.5).
         learning_rate: Peak learning rate of AdamW.
+        learning_rate_factors: By name of a part of the network (``overhead_branch.encoder``), what
+            its learning rate is multiplied by, 0 to 1. Below 1 its batch norms stay in evaluation
+            mode; at 0 the part is frozen.
         weight_decay: Decay of matrices; vectors do not decay.
         schedule: ``cosine`` (down to ``final_factor`` at the last step) or ``constant``.
         warmup_steps: Optimiser steps over which the learning rate rises; at most a tenth of the
@@ -80,6 +83,7 @@ class LocalizationTask(LightningModule):
         loss_weights: dict[str, float] | None = None,
         position_sigma_m: float | None = None,
         learning_rate: float = 3e-4,
+        learning_rate_factors: dict[str, float] | None = None,
         weight_decay: float = 0.05,
         schedule: Literal["cosine", "constant"] = "cosine",
         warmup_steps: int = 500,
@@ -119,6 +123,13 @@ class LocalizationTask(LightningModule):
                 f"network {', '.join(self.network.channels)}",
                 parameter="class_scheme",
             )
+        self.factors = dict(learning_rate_factors or {})
+        parts = find_parts(self.network, self.factors)
+        self.kept = [parts[name] for name, factor in self.factors.items() if factor < 1.0]
+        for name, factor in self.factors.items():
+            if factor == 0.0:
+                parts[name].requires_grad_(False)
+        self.train()
         recipe = losses or self.network.default_loss
         self.loss = create_loss(recipe, loss_weights, position_sigma_m)
         self.loss_name = str(recipe if isinstance(recipe, str) else recipe.get("class_path"))
@@ -180,6 +191,13 @@ class LocalizationTask(LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Give the step its own random state, so that a resumed run draws the same numbers."""
         seed_everywhere(mixed_seed(self.seed, self.current_epoch, batch_idx, self.global_rank))
+
+    def train(self, mode: bool = True) -> "LocalizationTask":
+        """See :meth:`torch.nn.Module.train`; parts that keep what they know are left in eval."""
+        super().train(mode)
+        for part in self.kept:
+            part.eval()
+        return self
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch; raises TrainingError when it is not finite."""
@@ -268,7 +286,9 @@ class LocalizationTask(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up; see :mod:`cvsegguide.training.optimisation`."""
-        optimizer = create_optimizer(self.network, self.learning_rate, self.weight_decay)
+        optimizer = create_optimizer(
+            self.network, self.learning_rate, self.weight_decay, self.factors
+        )
         total = int(self.trainer.estimated_stepping_batches)
         warmup = min(self.warmup_steps, total // 10)
         schedule = create_schedule(optimizer, self.schedule, warmup, total, self.final_factor)

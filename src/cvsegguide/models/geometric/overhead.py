@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit
-from cvsegguide.models.geometric.lite0 import Lite0Encoder
+from cvsegguide.models.geometric.encoders import create_encoder
+from cvsegguide.models.geometric.layers import Merge, Residual, Unit
 
 CELL = 4
 """Pixels a side of a cell."""
@@ -87,7 +87,7 @@ class OverheadBranch(nn.Module):
         widths: Channels of the decoder's levels, finest (half size) first; of the plain encoder,
             too.
         depths: Residual blocks of the levels of the plain encoder.
-        encoder: ``"plain"``, or ``"lite0"`` for EfficientNet-Lite0.
+        encoder, pretrained: See :func:`~cvsegguide.models.geometric.encoders.create_encoder`.
     """
 
     def __init__(
@@ -97,13 +97,10 @@ class OverheadBranch(nn.Module):
         widths: tuple[int, ...],
         depths: tuple[int, ...],
         encoder: str = "plain",
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder: Encoder | Lite0Encoder
-        if encoder == "lite0":
-            self.encoder = Lite0Encoder(len(widths))
-        else:
-            self.encoder = Encoder(3, widths, depths, circular=False)
+        self.encoder = create_encoder("overhead", encoder, widths, depths, pretrained)
         given = self.encoder.widths
         coarse = (*widths[:-1], given[-1])
         self.merges = nn.ModuleList(

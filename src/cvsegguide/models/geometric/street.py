@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cvsegguide.models.geometric.layers import Encoder, Merge, Residual, Unit, convolution
+from cvsegguide.models.geometric.encoders import create_encoder
+from cvsegguide.models.geometric.layers import Merge, Residual, Unit, convolution
 from cvsegguide.models.geometric.polar import PolarGrid
 
 INNER = 48
@@ -94,6 +95,7 @@ class StreetBranch(nn.Module):
         extent: Degrees ``(vertical, horizontal)`` that it spans.
         widths, depths: Levels of the encoder, finest (half size) first.
         camera_height: Metres above the ground that the attention starts from.
+        encoder, pretrained: See :func:`~cvsegguide.models.geometric.encoders.create_encoder`.
     """
 
     elevation: Tensor
@@ -108,15 +110,19 @@ class StreetBranch(nn.Module):
         widths: tuple[int, ...],
         depths: tuple[int, ...],
         camera_height: float,
+        encoder: str = "plain",
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
         self.grid = grid
-        self.encoder = Encoder(5, widths, depths, circular=True)
+        self.encoder = create_encoder("street", encoder, widths, depths, pretrained)
+        given = self.encoder.widths
+        coarse = (*widths[:-1], given[-1])
         self.merges = nn.ModuleList(
-            Merge(widths[level + 1], widths[level], widths[level], circular=True)
+            Merge(coarse[level + 1], given[level], widths[level], circular=True)
             for level in reversed(range(1, len(widths) - 1))
         )
-        self.columns = Merge(widths[1], widths[0], widths[1], circular=True)
+        self.columns = Merge(widths[1], given[0], widths[1], circular=True)
         rows = size[0] // 2
         with torch.device("cpu"):  # constants, also where the network is built without storage
             elevation = extent[0] * (0.5 - (torch.arange(rows) + 0.5) / rows)

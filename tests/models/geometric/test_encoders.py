@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as the overhead encoder is timm's, from which its weights come."""
+"""Encoders of both branches: EfficientNet-Lite0 is timm's, as is any but the plain one."""
 
 import pytest
 import timm
@@ -8,6 +8,7 @@ from cvsegguide.errors import ConfigurationError
 from cvsegguide.models import create_model
 from cvsegguide.models.backbones.convolutional import has_lite0_weights, lite0_weights
 from cvsegguide.models.geometric.lite0 import WIDTHS, Lite0Encoder
+from cvsegguide.models.registry import from_config, to_config
 
 
 @pytest.mark.parametrize("levels", [4, 5])
@@ -39,16 +40,36 @@ def test_a_network_starts_from_imagenet_and_its_weights_stand_alone() -> None:
     assert model.config()["overhead_encoder"] == "lite0"
 
 
-def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda *names: None)
-    with pytest.raises(ConfigurationError, match=r"pretrained: .* pretrained: false starts"):
-        create_model("geometric", overhead_encoder="lite0", pretrained=True)
-
-
 def test_an_encoder_that_does_not_exist_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="overhead_encoder: must be one of"):
-        create_model("geometric", overhead_encoder="resnet")
-    with pytest.raises(ConfigurationError, match="overhead_widths: lite0 has 5 levels, got 6"):
+    with pytest.raises(ConfigurationError, match=r"overhead_encoder: timm .* 'renset'"):
+        create_model("geometric-tiny", overhead_encoder="renset")
+    with pytest.raises(ConfigurationError, match="overhead_encoder: lite0 has 5 levels, got 6"):
         create_model("geometric", overhead_encoder="lite0", overhead_widths=(8,) * 6)
-    with pytest.raises(ConfigurationError, match="pretrained"):
+    with pytest.raises(ConfigurationError, match=r"street_encoder: .* 8, 16, 32; 6 levels"):
+        create_model(
+            "geometric",
+            street_encoder="convnext_atto",
+            street_widths=(8,) * 6,
+            street_depths=(0,) * 6,
+        )
+    with pytest.raises(ConfigurationError, match="pretrained: there are no weights for plain"):
         create_model("geometric", pretrained=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["resnet10t", "tf_efficientnet_lite0", "vit_tiny_patch16_224", "vit_small_patch14_dinov2"],
+)
+def test_any_backbone_of_timm_serves_both_branches(name: str) -> None:
+    """Convolutional pyramids and vision transformers, patches of 14 too; maps as large as ours."""
+    torch.manual_seed(1)
+    plain = create_model("geometric-tiny").eval()
+    model = create_model("geometric-tiny", overhead_encoder=name, street_encoder=name).eval()
+    overhead, street = torch.rand(1, 3, *model.overhead_size), torch.rand(1, 3, *model.street_size)
+    with torch.no_grad():
+        found, expected = model(overhead, street), plain(overhead, street)
+        turned = model(overhead, street.roll(64, dims=3))
+    assert found.heatmap.shape == expected.heatmap.shape
+    assert found.landcover.shape == expected.landcover.shape
+    assert not torch.allclose(found.heatmap, turned.heatmap)
+    assert from_config(to_config(model)).config() == model.config()
