@@ -9,7 +9,6 @@ from cvsegguide.errors import ConfigurationError
 _CHANGES = {
     "learning_rate": "model.learning_rate",
     "batch_size": "data.batch_size",
-    "resident": "data.resident",
     "precision": "trainer.precision",
     "validation_batches": "trainer.limit_val_batches",
 }
@@ -68,7 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--jobs N=1", int, "rows that run at a time"),
         ("--out DIR=ablation", str, "folder"),
         ("--no-augmentation", bool, plain),
-        ("--resident", bool, "keep the training set in the memory of the device"),
         ("--report-only", bool, "write the tables of the rows that are there"),
     )
 

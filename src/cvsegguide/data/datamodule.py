@@ -14,7 +14,6 @@ from torch.utils.data import ConcatDataset, Dataset
 from cvsegguide.data.broken import BrokenFiles
 from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.loading import BatchLoader, EpochSampler
-from cvsegguide.data.resident import ResidentLoader
 from cvsegguide.data.sample import Batch, Sample
 from cvsegguide.data.transforms import Transform
 from cvsegguide.errors import ConfigurationError, DatasetError
@@ -42,8 +41,6 @@ class DataModule(LightningDataModule):
         drop_last: Whether a last, smaller training batch is left out.
         seed: Of order and transforms.
         broken_limit: Share of training samples that may be broken; more stop the run.
-        resident: Whether the training set is decoded once and stays in the memory of the device
-            (:class:`~cvsegguide.data.resident.ResidentLoader`).
 
     Raises:
         ConfigurationError: A number is out of range.
@@ -64,7 +61,6 @@ class DataModule(LightningDataModule):
         drop_last: bool = False,
         seed: int = 0,
         broken_limit: float = 0.01,
-        resident: bool = False,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -89,7 +85,6 @@ class DataModule(LightningDataModule):
         self.drop_last = drop_last
         self.seed = seed
         self.broken_limit = broken_limit
-        self.resident = resident
 
     def dataset(self, stage: str) -> Dataset[Sample]:
         """The data set of ``train``, ``val``, ``test`` or ``predict``; a list is joined.
@@ -110,7 +105,7 @@ class DataModule(LightningDataModule):
             raise DatasetError(f"data.{stage}: the data set has no samples")
         return present[0] if len(present) == 1 else ConcatDataset(present)
 
-    def train_dataloader(self) -> BatchLoader | ResidentLoader:
+    def train_dataloader(self) -> BatchLoader:
         """Shuffled, transformed batches; broken files are skipped and counted."""
         dataset = self.dataset("train")
         total = len(dataset)  # type: ignore[arg-type]
@@ -124,17 +119,16 @@ class DataModule(LightningDataModule):
             world_size=world_size,
             even=True,
         )
-        options: dict[str, Any] = {
-            "transforms": self.transforms,
-            "num_workers": self.num_workers,
-            "drop_last": self.drop_last,
-            "broken": BrokenFiles(total, self.broken_limit),
-        }
-        if self.resident:
-            return ResidentLoader(
-                dataset, sampler, self.batch_size, device=self._device(), **options
-            )
-        return BatchLoader(dataset, sampler, self.batch_size, pin_memory=self.pin_memory, **options)
+        return BatchLoader(
+            dataset,
+            sampler,
+            self.batch_size,
+            transforms=self.transforms,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            drop_last=self.drop_last,
+            broken=BrokenFiles(total, self.broken_limit),
+        )
 
     def val_dataloader(self) -> BatchLoader | list[Any]:
         """Batches in the data set's order; none when no ``val`` is given."""
@@ -174,11 +168,6 @@ class DataModule(LightningDataModule):
             num_workers=self.num_workers,
             pin_memory=self.pin_memory,
         )
-
-    def _device(self) -> torch.device:
-        if self.trainer is not None:
-            return self.trainer.strategy.root_device
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def _process(self) -> tuple[int, int]:
         if self.trainer is not None:

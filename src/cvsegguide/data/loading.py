@@ -132,8 +132,11 @@ def _put_together(reads: Sequence[_Read]) -> _Read:
         return _Read(None, broken, error)
 
 
-class OrderedLoader:
-    """What loaders share: the order of an epoch, and a place in it to go on from.
+class BatchLoader:
+    """An iterable of batches that Lightning takes as a data loader.
+
+    It reads ahead only once it is asked for the first batch, so that the epoch is known by then,
+    and it can be saved and resumed in the middle of an epoch.
 
     Attributes:
         sampler: The order; Lightning tells it the epoch.
@@ -143,7 +146,15 @@ class OrderedLoader:
     """
 
     def __init__(
-        self, sampler: EpochSampler, batch_size: int, drop_last: bool, broken: BrokenFiles | None
+        self,
+        dataset: Dataset[Sample],
+        sampler: EpochSampler,
+        batch_size: int,
+        transforms: Sequence[Transform] = (),
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        broken: BrokenFiles | None = None,
     ) -> None:
         self.sampler = sampler
         self.batch_sampler: None = None  # Lightning looks whether a loader has one
@@ -152,6 +163,17 @@ class OrderedLoader:
         self.broken = broken
         self._position = (0, 0)
         self._resume: tuple[int, int] | None = None
+        self._loader: DataLoader[_Read] = DataLoader(
+            _Reader(dataset, transforms, sampler.seed, skip=broken is not None),
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=num_workers,
+            collate_fn=_put_together,
+            pin_memory=pin_memory,
+            drop_last=drop_last,
+            persistent_workers=num_workers > 0,
+            worker_init_fn=workers.ignore_signals,
+        )
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -159,7 +181,20 @@ class OrderedLoader:
         return count // self.batch_size if self.drop_last else math.ceil(count / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        raise NotImplementedError
+        epoch, done = self._begin()
+        if self.broken is not None:
+            self.broken.gather()
+        for read in workers.iterate(self._loader):
+            for index, path, reason in read.broken:
+                assert self.broken is not None
+                self.broken.record(index, path, reason)
+            if read.error is not None:
+                raise read.error
+            done += 1
+            if self.broken is not None and done == len(self):
+                self.broken.gather()  # shards are equally long: every process comes here
+            self._position = (epoch, done)
+            yield read.content
 
     def _begin(self) -> tuple[int, int]:
         """Epoch, and how many of its batches were handed out before."""
@@ -179,51 +214,3 @@ class OrderedLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after the last batch of the saved state when that epoch is iterated next."""
         self._resume = (int(state["epoch"]), int(state["batches"]))
-
-
-class BatchLoader(OrderedLoader):
-    """An iterable of batches that Lightning takes as a data loader.
-
-    It reads ahead only once it is asked for the first batch, so that the epoch is known by then,
-    and it can be saved and resumed in the middle of an epoch.
-    """
-
-    def __init__(
-        self,
-        dataset: Dataset[Sample],
-        sampler: EpochSampler,
-        batch_size: int,
-        transforms: Sequence[Transform] = (),
-        num_workers: int = 0,
-        pin_memory: bool = False,
-        drop_last: bool = False,
-        broken: BrokenFiles | None = None,
-    ) -> None:
-        super().__init__(sampler, batch_size, drop_last, broken)
-        self._loader: DataLoader[_Read] = DataLoader(
-            _Reader(dataset, transforms, sampler.seed, skip=broken is not None),
-            batch_size=batch_size,
-            sampler=sampler,
-            num_workers=num_workers,
-            collate_fn=_put_together,
-            pin_memory=pin_memory,
-            drop_last=drop_last,
-            persistent_workers=num_workers > 0,
-            worker_init_fn=workers.ignore_signals,
-        )
-
-    def __iter__(self) -> Iterator[Batch]:
-        epoch, done = self._begin()
-        if self.broken is not None:
-            self.broken.gather()
-        for read in workers.iterate(self._loader):
-            for index, path, reason in read.broken:
-                assert self.broken is not None
-                self.broken.record(index, path, reason)
-            if read.error is not None:
-                raise read.error
-            done += 1
-            if self.broken is not None and done == len(self):
-                self.broken.gather()  # shards are equally long: every process comes here
-            self._position = (epoch, done)
-            yield read.content

@@ -61,7 +61,7 @@ class Transform:
     """Base of the transforms; a configuration names its subclasses by ``class_path``.
 
     The loader changes each sample as a batch of one, so that it does not depend on its
-    neighbours. With ``data.resident`` whole batches are changed on the device.
+    neighbours.
     """
 
     def __call__(self, batch: Batch, draws: Draws) -> Batch:
