@@ -1,16 +1,14 @@
 """Files that are either whole or not there.
 
-They grow under a hidden temporary name that says which process writes them. What a process that
-was killed has left behind is removed by the next one that writes into the same folder.
+They grow under a hidden temporary name. What a process that was killed has left behind is removed
+by one that writes into the same folder a day later.
 """
 
 import errno
-import os
 import re
 import secrets
 import shutil
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -19,61 +17,23 @@ from pathlib import Path
 
 from cvsegguide.errors import InputError
 
-_ABANDONED = 7 * 24 * 3600.0
-"""Seconds after which a temporary file of another machine counts as left behind."""
+_ABANDONED = 24 * 3600.0
+"""Seconds after which a temporary file that nobody touches counts as left behind."""
 
-_TEMPORARY = re.compile(r"\..*cvsegguide-(?P<machine>[0-9a-f]{8})-(?P<pid>[1-9]\d*)-\w{8}(\..*)?")
+_TEMPORARY = re.compile(r"\..*cvsegguide-[0-9a-f]{16}(\..*)?")
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 """Errors of a full or failing disk: the user's to mend."""
 
 
 @cache
-def _machine() -> str:
-    """Eight digits for the set of processes whose numbers mean the same: one boot, one container.
-
-    Two machines that share a folder, or two containers on one machine, must not take each other's
-    process numbers for their own.
-    """
-    marks = [os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")]
-    with suppress(OSError):
-        marks.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
-        marks.append(os.readlink("/proc/self/ns/pid"))
-    return f"{zlib.crc32('|'.join(marks).encode()):08x}"
-
-
-def _is_dead(pid: int) -> bool:
-    if os.name != "posix":  # Windows has no signal 0: os.kill would end the process
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):  # it is somebody else's
-        pass
-    return False
-
-
-@cache
-def _sweep(pid: int, directory: Path) -> None:
-    """Remove temporary files and folders that dead processes have left in a folder.
-
-    Theirs is what carries the number of a process of this machine that is no more, or what nobody,
-    on any machine, has touched for a week. Only names that this module makes are looked at, once a
-    process ``pid`` and folder: listing a large one takes time.
-    """
-    entries: list[os.DirEntry[str]] = []
-    with suppress(OSError):
-        entries = list(os.scandir(directory))
-    for entry in entries:
-        found = _TEMPORARY.fullmatch(entry.name)
-        if found is None:
-            continue
-        with suppress(OSError):  # somebody else was faster, or it is not ours to remove
-            ours = found["machine"] == _machine()
-            age = time.time() - entry.stat(follow_symlinks=False).st_mtime
-            if age >= _ABANDONED or (ours and _is_dead(int(found["pid"]))):
-                _remove(Path(entry.path))
+def _sweep(directory: Path) -> None:
+    """Remove temporary files and folders of killed processes, once a process and folder."""
+    with suppress(OSError):  # somebody else was faster, or it is not ours to remove
+        for path in directory.glob(".*cvsegguide-*"):
+            age = time.time() - path.lstat().st_mtime
+            if _TEMPORARY.fullmatch(path.name) and age > _ABANDONED:
+                _remove(path)
 
 
 def _remove(temporary: Path) -> None:
@@ -109,12 +69,12 @@ def _stage(target: Path, directory: Path, stem: str, suffix: str, folder: bool) 
     made = [parent for parent in (directory, *directory.parents) if not parent.exists()]
     while len(stem.encode()) > 80:
         stem = stem[:-1]
-    head = f".{stem}.cvsegguide-{_machine()}-{os.getpid()}-".replace("..", ".")
-    temporary = directory / f"{head}{secrets.token_hex(4)}{suffix}"
+    head = f".{stem}.cvsegguide-".replace("..", ".")
+    temporary = directory / f"{head}{secrets.token_hex(8)}{suffix}"
     try:
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            _sweep(os.getpid(), directory.resolve())
+            _sweep(directory.resolve())
             temporary.mkdir() if folder else temporary.touch(exist_ok=False)
         except OSError as error:
             raise _explain(target, directory, error) from None
