@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from cvsegguide.cli import main
-from cvsegguide.cli.fit import _expand
 from cvsegguide.data.configurations import configuration_file
 from helpers import documents
 from helpers.documents import Block
@@ -85,10 +84,8 @@ def parse(words: list[str], folder: Path) -> None:
             # config.yaml of a run has the settings of the configuration that it was made from
             source = configuration_file("mst-small-synthcity").read_text(encoding="utf-8")
             (folder / word).write_text(source, encoding="utf-8")
-    try:
-        _training_parser().parse_args(_expand([command, *rest]))
-    except (Exception, SystemExit) as error:
-        raise _Refused(str(error)) from error
+    if main.main([command, *rest, "--print_config"]):
+        raise _Refused(" ".join(rest))
 
 
 def _write_yaml(page: str, folder: Path) -> None:
