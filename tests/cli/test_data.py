@@ -43,24 +43,6 @@ def test_link_writes_names_by_tile(
     )
 
 
-def test_link_compares(
-    tmp_path: Path, pairs: list[Pair], capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out" / "mine.json"
-    command = ["data", "link", str(tmp_path), "--city", "queens", "--out", str(out)]
-    assert main(command) == 0
-    assert main([*command, "--compare", str(out)]) == 0
-    links = json.loads(out.read_text())
-    links[pairs[-1].tile].pop()
-    theirs = tmp_path / "theirs.json"
-    theirs.write_text(json.dumps(links))
-    assert main([*command, "--compare", str(theirs)]) == 1
-    assert "links only here: 1" in capsys.readouterr().out
-    theirs.write_text("[1, 2]")
-    assert main([*command, "--compare", str(theirs)]) == 2
-    assert "theirs.json: does not hold" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("bits", [8, 16])
 def test_sightlines_are_written_and_kept(
     tmp_path: Path, pairs: list[Pair], bits: int, capsys: pytest.CaptureFixture[str]

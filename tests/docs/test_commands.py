@@ -180,7 +180,7 @@ def _is_cheap(block: Block, line: str, world: Path) -> bool:
     if block.mark or words[0] not in CHEAP:
         return False
     arguments = vars(_parser(words[0]).parse_args(words[1:]))
-    inputs = [arguments.get(name) for name in ("overhead", "street", "root", "compare")]
+    inputs = [arguments.get(name) for name in ("overhead", "street", "root")]
     model = arguments.get("model")
     return all(value is None or (world / str(value)).exists() for value in inputs) and (
         model is None or model in ("synthcity",)

@@ -43,14 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.set_defaults(function=_check)
 
     out = "JSON to write (default: links.json in the city's folder; one city only)"
-    compare = "count the differences to published links (.json, .json.gz, .pkl); one city only"
     exact = "exact bounds, not rounded to six decimals as in the published links"
     link = jobs.add_parser("link", help="write which panoramas lie in which tile")
     add_options(
         link,
         *tree,
         ("--out FILE", Path, out),
-        ("--compare FILE", Path, compare),
         ("--exact", bool, exact),
     )
     link.epilog = "example:\n  cvsegguide data link data --city brooklyn"
@@ -98,16 +96,14 @@ def _link(arguments: argparse.Namespace) -> int:
     from cvsegguide.data.lists import refuse
 
     cities = layout.city_folders(arguments.root, arguments.city)
-    if len(cities) > 1 and (arguments.out or arguments.compare):
-        found_cities = ", ".join(cities)
-        raise ConfigurationError(f"`out`, `compare`: name one `city` (there are {found_cities})")
-    status = 0
+    if len(cities) > 1 and arguments.out:
+        raise ConfigurationError(f"name one `city` (there are {', '.join(cities)})", "out")
     lines: list[str] = []
     report: dict[str, dict[str, Any]] = {}
     for city, folder in cities.items():
         links = read_city(folder, refuse(), None if arguments.exact else layout.DECIMALS)
         names = links.names()
-        found: dict[str, Any] = {
+        found = {
             "links": len(links.pairs),
             "panoramas": len(links.panoramas),
             "tiles": len(names),
@@ -117,18 +113,12 @@ def _link(arguments: argparse.Namespace) -> int:
             f"{city}: {found['links']} links of {found['panoramas']} panoramas in "
             f"{found['tiles']} tiles ({found['empty_tiles']} tiles have none)"
         )
-        if arguments.compare:
-            differences = layout.compare_links(names, layout.read_links(arguments.compare))
-            lines += [f"  {what}: {count}" for what, count in differences.items()]
-            found["differences"] = dict(differences)
-            if differences["links only here"] or differences["links only there"]:
-                status = 1
         path = arguments.out or folder / "links.json"
         write_text(path, json.dumps(names, indent=0) + "\n")
         lines.append(f"  written to {path}")
         report[city] = {**found, "written": str(path)}
     done("\n".join(lines), report)
-    return status
+    return 0
 
 
 def _sightlines(arguments: argparse.Namespace) -> int:
