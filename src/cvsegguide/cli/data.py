@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from cvsegguide.cli.parsing import add_options
-from cvsegguide.console import complain, done, settings
+from cvsegguide.console import complain, done, settings, usable_cores
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.io.atomic import write_text
 
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
 
     scheme = "class scheme (TOML) of a manifest's land cover (default: New York's)"
-    workers = (f"--workers N={os.cpu_count() or 1}", int, "threads")
+    workers = (f"--workers N={usable_cores()}", int, "threads")
     tree = (
         ("ROOT", Path, "tree in the layout of Brooklyn & Queens"),
         ("--city NAME", str, "only this one, e.g. brooklyn (default: all there are)"),

@@ -4,13 +4,13 @@ Over several processes training samples are dealt out in equal shards (a few are
 the last round); validation and test samples are dealt out once each, so shards may differ by one.
 """
 
-import os
 from typing import Any, TypeAlias
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import ConcatDataset, Dataset
 
+from cvsegguide.console import usable_cores
 from cvsegguide.data.broken import BrokenFiles
 from cvsegguide.data.dataset import CrossViewDataset
 from cvsegguide.data.loading import BatchLoader, EpochSampler
@@ -79,7 +79,8 @@ class DataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.transforms = list(transforms or [])
-        self.num_workers = _default_workers() if num_workers is None else num_workers
+        default = min(usable_cores() - 1, _MOST_WORKERS)
+        self.num_workers = default if num_workers is None else num_workers
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.shuffle = shuffle
         self.drop_last = drop_last
@@ -175,8 +176,3 @@ class DataModule(LightningDataModule):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             return torch.distributed.get_rank(), torch.distributed.get_world_size()
         return 0, 1
-
-
-def _default_workers() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(max((cores or 1) - 1, 0), _MOST_WORKERS)

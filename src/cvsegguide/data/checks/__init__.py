@@ -13,11 +13,11 @@ With ``fix`` it writes cleaned indices; the data itself is never touched:
 - Manifest: ``NAME.cleaned.csv`` (or ``.parquet``) beside the original with the rows that are good.
 """
 
-import os
 import tempfile
 from os import PathLike
 from pathlib import Path
 
+from cvsegguide.console import usable_cores
 from cvsegguide.data.checks.brooklyn_queens import check_brooklyn_queens
 from cvsegguide.data.checks.manifest import check_manifest
 from cvsegguide.data.checks.report import KINDS, Finding, Report
@@ -38,7 +38,7 @@ def check(
 
     Args:
         root: Root folder of a tree, or a manifest file (``.csv``, ``.parquet``).
-        workers: Threads; by default as many as there are processors.
+        workers: Threads; by default one for each core that may be used.
         fix: Write cleaned indices (see above).
         scheme: TOML file of the class scheme of a manifest's land cover; by default New York's.
 
@@ -48,7 +48,7 @@ def check(
     """
     root = Path(root).expanduser()
     if workers is None:
-        workers = os.cpu_count() or 1
+        workers = usable_cores()
     if workers < 1:
         raise InputError(f"must be at least 1, got {workers}", parameter="workers")
     if fix and root.exists():
