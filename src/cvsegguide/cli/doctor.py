@@ -168,13 +168,14 @@ def _localise() -> str:
     from cvsegguide.benchmark.localize import texture, write_raster
     from cvsegguide.inference.localizer import Localizer
     from cvsegguide.models.hub import default_weights
+    from cvsegguide.viz.localization import save_with_figure
 
     localizer = Localizer.from_pretrained(default_weights())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "overhead.tif"
         write_raster(path, 256, localizer.model.gsd)
         result = localizer.localize(path, texture(256, 1024))
-        result.save(Path(folder) / "result")
+        save_with_figure(result, Path(folder) / "result")
     total = float(result.posterior.sum())
     if abs(total - 1) > 1e-3 or result.lon is None or abs(result.lon + 73.9691) > 0.001:
         raise ValueError(f"a posterior of {total:g} at longitude {result.lon}, not 1 at -73.97")
