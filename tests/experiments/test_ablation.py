@@ -2,8 +2,8 @@
 
 import json
 import os
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from PIL import Image
 
 from cvsegguide.cli.main import main
 from cvsegguide.data.configurations import read_configuration
-from cvsegguide.errors import ConfigurationError, CVSegGuideError
+from cvsegguide.errors import ConfigurationError
 from cvsegguide.experiments.ablation import Plan, check_rows
 from cvsegguide.experiments.ablation_report import compare
-from cvsegguide.experiments.ablation_runs import Processes, evaluations
+from cvsegguide.experiments.ablation_runs import evaluations
 from cvsegguide.experiments.ablation_table import read_table
 from cvsegguide.models.backbones.convolutional import has_lite0_weights
 from helpers.brooklyn_queens import make_tree
@@ -75,9 +75,6 @@ def test_the_rows_of_guidance_differ_in_guidance_and_recipe() -> None:
     assert {**arguments, "guidance": "truth"} == true["model"]["network_arguments"]
     published = models["mst published"]["model"]
     assert (published["losses"], published["network_arguments"]["variant"]) == ("published",) * 2
-    assert "feature_cache" not in none
-    if has_lite0_weights():
-        assert models["featup none"]["feature_cache"] == "features"
 
 
 def test_rows_change_what_they_name(tmp_path: Path) -> None:
@@ -183,7 +180,7 @@ def test_faults_of_plans(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
         (["--rows", "charm"], "--rows: the table 'guidance' has mst none, mst predicted"),
         (["--test", f"a={city}", f"a={city}"], "--test: two test sets are called 'a'"),
         (["--test", f"a/b={city}"], "cannot name a folder"),
-        (["--jobs", "0"], "--jobs: must be at least 1, got 0"),
+        (["--batch-size", "0"], "--batch-size: must be at least 1, got 0"),
         (["--epochs", "1"], "--steps, --epochs: give one of them"),
         (["--root", city], f"{tmp_path / 'city' / 'test'}: no such folder"),
         (["--test", str(tmp_path / "nowhere")], f"{tmp_path / 'nowhere'}: no such folder"),
@@ -230,7 +227,7 @@ def test_ablate(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     table = write_table(tmp_path / "parts.yaml", rows, reference="full", config=str(config))
     command = ["ablate", "--table", str(table), "--root", str(tmp_path / "city")]
     command += ["--out", str(out), "--evaluations", "1", "--workers", "0", "--batch-size", "2"]
-    command += ["--steps", "2", "--jobs", "2"]
+    command += ["--steps", "2"]
     here, there = f"here={tmp_path / 'city'}", f"there={tmp_path / 'other'}"
     # A row that fails does not take the others along.
     assert main([*command, "--test", here]) == 2
@@ -284,25 +281,21 @@ def test_ablate(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "was made with other settings" in capfd.readouterr().err
 
 
-def test_processes_end_when_they_are_stopped(tmp_path: Path) -> None:
-    """Each writes into a pipe once it runs: nothing here waits for a clock."""
+def test_an_interrupted_ablation_ends_its_process(tmp_path: Path) -> None:
+    """The row writes into a pipe once it runs: nothing here waits for a clock."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    sleeper = (
-        "import os, sys, time; print(os.getpid(), file=open(sys.argv[1], 'w')); time.sleep(60)"
-    )
-    processes = Processes(program=[sys.executable, "-c", sleeper])
-    with ThreadPoolExecutor(2) as pool:
-        ends = [
-            pool.submit(processes.execute, [str(pipe)], tmp_path / name, "asleep") for name in "ab"
-        ]
-        begun: list[int] = []
-        while len(begun) < 2:
-            begun += [int(line) for line in pipe.read_text().split()]
-        processes.stop()
-    for end in ends:
-        with pytest.raises(CVSegGuideError, match="stopped"):
-            end.result()
-    for process in begun:
-        with pytest.raises(ProcessLookupError):
-            os.kill(process, 0)
+    sleeper = f"import os, time; print(os.getpid(), file=open({str(pipe)!r}, 'w')); time.sleep(60)"
+    parent = f"""
+import pathlib, signal, sys
+folder = pathlib.Path({str(tmp_path)!r})
+from cvsegguide.experiments.ablation_runs import Process
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+Process(program=[sys.executable, "-c", {sleeper!r}]).execute([], folder, "")
+"""
+    with subprocess.Popen([sys.executable, "-c", parent]) as process:
+        row = int(pipe.read_text())
+        process.terminate()
+        assert process.wait() == 7
+    with pytest.raises(ProcessLookupError):
+        os.kill(row, 0)

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--rows NAME ...", str, "rows of the table (default: its own)"),
         ("--seeds S ...", int, "every row is trained with each (default: 0)"),
     )
-    plain = "train on pictures as they are; features of frozen backbones are cached"
+    plain = "train on pictures as they are"
     data = parser.add_argument_group("data")
     add_options(
         data,
@@ -64,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--learning-rate R", float, "default: the configuration's"),
         ("--precision P", str, "such as bf16-mixed"),
         ("--workers N", int, "processes of a row that read data"),
-        ("--jobs N=1", int, "rows that run at a time"),
         ("--out DIR=ablation", str, "folder"),
         ("--no-augmentation", bool, plain),
         ("--report-only", bool, "write the tables of the rows that are there"),
@@ -85,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     from cvsegguide.experiments.ablation_runs import run_rows
     from cvsegguide.experiments.ablation_table import read_table
 
-    check_least(arguments, 1, "jobs", "batch_size", "validation_batches")
+    check_least(arguments, 1, "batch_size", "validation_batches")
     table = read_table(arguments.table)
     config = arguments.config or table.config
     if config is None:
@@ -102,7 +101,6 @@ def run(arguments: argparse.Namespace) -> int:
         tests=tests,
         changes={_CHANGES[name]: value for name, value in changes.items()},
         augmentation=not arguments.no_augmentation,
-        features=out / "features",
         **given(arguments, *_PLANNED),
     )
     failed: list[str] = []
@@ -110,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         for test in plan.tests:  # faults had better be known before hours of training
             open_entries(plan.test_entries(test), "test")
         searching = ablation.check_rows(plan)
-        failed = run_rows(plan, out, searching, note, arguments.workers, arguments.jobs)
+        failed = run_rows(plan, out, searching, note, arguments.workers)
     try:
         content = ablation_report.write_report(plan, out)
         if settings.json:

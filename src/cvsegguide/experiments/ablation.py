@@ -122,7 +122,6 @@ class Plan:
         train: Folders or files that are trained on, each read as the first training set of the
             configuration is; empty: those of the configuration.
         root: Folder of the data for ``fit``, or None.
-        features: Folder of the cache of backbone features.
         command: The command that made the plan, for the record.
     """
 
@@ -139,7 +138,6 @@ class Plan:
     augmentation: bool = True
     train: Sequence[str] = ()
     root: str | None = None
-    features: Path = Path("features")
     command: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -217,8 +215,6 @@ class Plan:
         }
         if "ema" in self.base:
             result["ema"] = self.base["ema"]
-        if run.row.cache_features and not self.augmentation:
-            result["feature_cache"] = str(self.features)
         return result
 
     def _data(self, row: Row) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Training and testing the rows of an ablation, one after another or several at a time.
+"""Training and testing the rows of an ablation, one after another.
 
 Each row is an ordinary run of ``fit``, then one of ``test`` for every test set and knowledge of
 the heading, as processes, in a folder of its own, so that an interrupted ablation goes on where it
@@ -9,16 +9,15 @@ import glob
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cvsegguide.errors import ConfigurationError, CVSegGuideError
+from cvsegguide.errors import ConfigurationError
 from cvsegguide.experiments.ablation import Plan, Run, heading_error
 from cvsegguide.io.atomic import write_text
 
@@ -60,11 +59,10 @@ def run_rows(
     searching: Mapping[str, bool],
     say: Callable[[str], None],
     workers: int | None = None,
-    jobs: int = 1,
 ) -> list[str]:
     """Train and test every row as far as that has not been done.
 
-    A row that fails is told of and left, the others go on. An interruption lets the processes save
+    A row that fails is told of and left, the others go on. An interruption lets the process save
     and stop before it goes on its way.
 
     Args:
@@ -73,7 +71,6 @@ def run_rows(
         searching: By the row's name, whether its network searches headings.
         say: Tells the user how far it is.
         workers: Processes that read data, for every row; results do not depend on it.
-        jobs: Rows that run at a time.
 
     Returns:
         What failed.
@@ -86,26 +83,15 @@ def run_rows(
     for run in runs:
         _check_settings(plan, run, out / run.name)
     failed: list[str] = []
-
-    def work(number: int, run: Run) -> None:
+    process = Process(say, workers)
+    for number, run in enumerate(runs, 1):
         label = f"row {number} of {len(runs)}: {run}"
         try:
-            _train(plan, run, out / run.name, processes, label)
-            _test(plan, run, out / run.name, searching[run.row.name], processes, label)
+            _train(plan, run, out / run.name, process, label)
+            _test(plan, run, out / run.name, searching[run.row.name], process, label)
         except ConfigurationError as error:  # hours of other rows must not be lost with it
             failed.append(f"{run}: {error}")
             say(f"{label}: failed: {error}")
-
-    processes = Processes(say, workers)
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(work, number, run) for number, run in enumerate(runs, 1)]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:  # Ctrl-C, SIGTERM or a fault: the pool waits until all have saved
-            pool.shutdown(wait=False, cancel_futures=True)
-            processes.stop()
-            raise
     return failed
 
 
@@ -132,7 +118,7 @@ def _check_settings(plan: Plan, run: Run, folder: Path) -> None:
             )
 
 
-def _train(plan: Plan, run: Run, folder: Path, processes: "Processes", label: str) -> None:
+def _train(plan: Plan, run: Run, folder: Path, process: "Process", label: str) -> None:
     if is_trained(folder):
         return
     write_text(folder / SETTINGS, plan.settings(run))
@@ -140,13 +126,13 @@ def _train(plan: Plan, run: Run, folder: Path, processes: "Processes", label: st
     start = time.monotonic()
     options = ["--config", str(folder / SETTINGS), "--out", str(folder), "--resume"]
     options += [] if plan.root is None else ["--root", plan.root]
-    processes.execute(["fit", *options], folder, label)
+    process.execute(["fit", *options], folder, label)
     seconds = None if resumed else round(time.monotonic() - start, 1)
     write_text(folder / "row.json", json.dumps({"fit_seconds": seconds}))
 
 
 def _test(
-    plan: Plan, run: Run, folder: Path, searching: bool, processes: "Processes", label: str
+    plan: Plan, run: Run, folder: Path, searching: bool, process: "Process", label: str
 ) -> None:
     entries = {test: plan.test_entries(test) for test in plan.tests}
     faults: list[ConfigurationError] = []
@@ -162,68 +148,53 @@ def _test(
         options += ["--model.heading_error", f"{heading_error(heading):g}"]
         try:
             said = f"{label}: testing on {name}, heading {heading}"
-            processes.execute(["test", *options], folder, said)
+            process.execute(["test", *options], folder, said)
         except ConfigurationError as error:  # the other test sets may do
             faults.append(error)
     if faults:
         raise faults[0]
 
 
-class Processes:
-    """Runs commands as processes of their own, which :meth:`stop` ends.
+@dataclass(frozen=True)
+class Process:
+    """Runs commands as processes of their own.
 
-    Args:
+    Attributes:
         say: Tells the user what begins.
-        workers: Processes that read data, in each; None leaves that to the configuration.
+        workers: Processes that read data; None leaves that to the configuration.
         program: What is run with ``fit`` or ``test`` and their options.
     """
 
-    def __init__(
-        self,
-        say: Callable[[str], None] = print,
-        workers: int | None = None,
-        program: Sequence[str] = (sys.executable, "-m", "cvsegguide"),
-    ) -> None:
-        self._say = say
-        self._program = tuple(program)
-        self._options = [] if workers is None else ["--data.num_workers", str(workers)]
-        self._lock = threading.Lock()
-        self._begun: list[subprocess.Popen[bytes]] = []
-        self._stopped = False
-
-    def stop(self) -> None:
-        """Ask all processes to save and end (SIGTERM), and let no other begin."""
-        with self._lock:
-            self._stopped = True
-            for process in self._begun:
-                process.terminate()
+    say: Callable[[str], None] = print
+    workers: int | None = None
+    program: Sequence[str] = (sys.executable, "-m", "cvsegguide")
 
     def execute(self, argv: list[str], folder: Path, label: str) -> None:
         """Run the program with ``argv``; what it says goes to the log in ``folder``.
 
+        An interruption asks it to save and end (SIGTERM), and waits until it has.
+
         Raises:
             ConfigurationError: It ended with another status than 0; the message has its last line.
-            CVSegGuideError: The processes were stopped.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        options = [] if self.workers is None else ["--data.num_workers", str(self.workers)]
+        self.say(f"{label} ({folder / LOG})")
         with (folder / LOG).open("ab") as log:
-            command = [*self._program, *argv, *self._options]
-            with self._lock:
-                if self._stopped:
-                    raise CVSegGuideError("stopped")
-                self._say(f"{label} ({folder / LOG})")
-                # in a session of its own: a Ctrl-C reaches it once, through this process
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-                self._begun.append(process)
-            status = process.wait()
-        if self._stopped:
-            raise CVSegGuideError("stopped")
+            # in a session of its own: a Ctrl-C reaches it once, through this process
+            process = subprocess.Popen(
+                [*self.program, *argv, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait()
+            except BaseException:
+                process.terminate()
+                process.wait()
+                raise
         if status:
             lines = (folder / LOG).read_text("utf-8", errors="replace").split("\n")
             last = next((line.strip() for line in reversed(lines) if line.strip()), "")

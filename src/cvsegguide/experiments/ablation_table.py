@@ -28,8 +28,6 @@ class Row:
         batch_size: Pairs in a step, where it has its own.
         learning_rate_factor: Its learning rate as a share of the configuration's.
         sightlines: Whether its losses need sightline maps.
-        cache_features: Whether its backbone is frozen, so that its features can be kept where
-            pictures are trained on as they are.
     """
 
     name: str
@@ -38,7 +36,6 @@ class Row:
     batch_size: int | None = None
     learning_rate_factor: float = 1.0
     sightlines: bool = False
-    cache_features: bool = False
 
     @property
     def slug(self) -> str:
