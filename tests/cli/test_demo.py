@@ -41,7 +41,7 @@ def test_metrics_agree_with_the_table_of_predictions(demonstration: Path) -> Non
 def test_the_report_has_its_pictures(demonstration: Path) -> None:
     page = (demonstration / "report.html").read_text()
     names = {path.name for path in (demonstration / "pictures").iterdir()}
-    assert {"errors.png", "calibration.png", "confusion.png", "best.jpg"} <= names
+    assert {"errors.png", "calibration.png", "best.jpg"} <= names
     assert page.count("<img ") == len(names)
     assert len(page) < 3_000_000
 

@@ -17,7 +17,7 @@ from cvsegguide.evaluation.evaluator import Evaluator, measure
 from cvsegguide.evaluation.predictions import to_table, write_predictions
 from cvsegguide.evaluation.report import fit_table, position_table, write_report
 from cvsegguide.evaluation.report_pictures import draw_pictures
-from cvsegguide.viz.plots import coverage, draw_calibration, draw_confusion, draw_errors
+from cvsegguide.viz.plots import coverage, draw_calibration, draw_errors
 from helpers.models import ColourModel
 from helpers.tiny import TinyPairs
 
@@ -62,7 +62,7 @@ def run(tmp_path_factory):
 def report(run, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("report")
     figures, table, dataset, model = run
-    write_report(out, figures, draw_pictures(figures, table, dataset, model))
+    write_report(out, figures, draw_pictures(table, dataset, model))
     return out
 
 
@@ -90,8 +90,7 @@ def test_the_markdown_shows_the_same_pictures(report: Path) -> None:
     text = (report / "report.md").read_text()
     links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
     assert links == [
-        f"pictures/{name}"
-        for name in ("errors.png", "calibration.png", "confusion.png", "best.jpg", "worst.jpg")
+        f"pictures/{name}" for name in ("errors.png", "calibration.png", "best.jpg", "worst.jpg")
     ]
     assert all((report / link).is_file() for link in links)
     assert "<script>" not in text.replace("\\<script\\>", "")
@@ -107,7 +106,7 @@ def test_without_pictures(run, tmp_path: Path) -> None:
 
 
 def test_the_best_and_the_worst_are_drawn(run) -> None:
-    figures, table, _, model = run
+    _, table, _, model = run
     shown = []
 
     class Watched(TinyPairs):
@@ -117,7 +116,7 @@ def test_the_best_and_the_worst_are_drawn(run) -> None:
 
     places = list(range(9))[::-1]
     reverse = Watched(length=9)
-    pictures = draw_pictures(figures, table, reverse, model, places=places)
+    pictures = draw_pictures(table, reverse, model, places=places)
     assert [picture.name for picture in pictures][-2:] == ["best.jpg", "worst.jpg"]
     import pyarrow.parquet as pq
 
@@ -144,12 +143,6 @@ def test_the_curve_of_calibration() -> None:
     assert line.get_ydata()[50] == 50
     assert line.get_ydata()[90] == 75
     assert line.get_ydata()[-1] == 100
-
-
-def test_confusion_leaves_out_what_does_not_occur() -> None:
-    axes = draw_confusion([[8, 0, 2], [0, 0, 0], [0, 0, 5]], ["a", "b", "c"]).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "c"]
-    assert [text.get_text() for text in axes.texts] == ["80", "20", "0", "100"]
 
 
 def test_choices(run) -> None:

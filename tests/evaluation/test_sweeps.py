@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from cvsegguide.evaluation.sweeps import Degraded, conditions, sweep_table
-from cvsegguide.viz.plots import draw_sweep
 from helpers.tiny import TinyPairs
 
 
@@ -41,12 +40,3 @@ def test_the_table_tells_headings_where_they_were_searched() -> None:
     assert head[-1] == "heading, median °"
     assert [row[-1] for row in rows] == ["-", "3.2", "-"]
     assert {len(row) for row in rows} == {len(head)}
-
-
-def test_the_plot_has_a_row_per_condition() -> None:
-    figure = draw_sweep({"wide": figures(1.0), "narrow": figures(4.0)})
-    left, right = figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["wide", "narrow"]
-    points = [float(line.get_xdata()[0]) for line in left.lines if line.get_marker() == "o"]
-    assert points == [1.0, 4.0, 1.0, 4.0]  # medians, means
-    assert [bar.get_width() for bar in right.patches] == [50, 50]

@@ -1,10 +1,10 @@
 """The pictures of a report: plots of what was measured, the best and the worst samples."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from cvsegguide.evaluation.examples import answer
 from cvsegguide.inference.example import Example
 from cvsegguide.viz.comparison import draw_comparison
 from cvsegguide.viz.parts import render
-from cvsegguide.viz.plots import draw_calibration, draw_confusion, draw_errors
+from cvsegguide.viz.plots import draw_calibration, draw_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,20 +65,18 @@ class Picture:
 
 
 def draw_pictures(
-    figures: Mapping[str, Any],
-    predictions: Path | None = None,
-    dataset: "Dataset[Sample] | None" = None,
-    model: "LocalizationModel | None" = None,
+    predictions: Path,
+    dataset: "Dataset[Sample]",
+    model: "LocalizationModel",
     scheme: "ClassScheme | None" = None,
     places: Sequence[int] | None = None,
     heading_error: float = 0.0,
 ) -> list[Picture]:
-    """Draw what there is the matter for.
+    """Draw errors, calibration, and the best and worst samples.
 
     Args:
-        figures: What was measured; gives the confusion matrix.
-        predictions: The table of predictions; gives error and calibration.
-        dataset: The samples in the order of the table; give, with ``model``, the best and worst.
+        predictions: The table of predictions.
+        dataset: The samples in the order of the table.
         model: In evaluation mode.
         scheme: Class ids of the model's land cover.
         places: Index in ``dataset`` of each row of the table; by default the row's own number.
@@ -88,50 +86,39 @@ def draw_pictures(
         CVSegGuideError: The table or a sample cannot be read.
     """
     pictures: list[Picture] = []
-    chosen: dict[str, list[Sample]] = {}
 
     def add(name: str, title: str, caption: str, figure: "Figure", beside: str = "") -> None:
         content = render(figure, name.rpartition(".")[2])
         pictures.append(Picture(name, title, caption, content, beside))
 
-    if predictions is not None:
-        columns = ("id", "error_m", "mass_above", "row_true", "col_true", "gsd")
-        table = read_predictions(predictions, columns)
-        baselines = {}
-        if dataset is not None and len(table):
-            shown = min(SHOWN, -(-len(table) // 2))  # few samples are shared out
-            for name, rows in zip(
-                ("Best", "Worst"), extremes(table["error_m"], shown, shown), strict=True
-            ):
-                chosen[name] = [dataset[row if places is None else places[row]] for row in rows]
-            first = (chosen["Best"] or [dataset[0]])[0]
-            baselines = _centre_errors(table, (first.overhead.shape[1], first.overhead.shape[2]))
-        add(
-            "errors.png",
-            "Errors",
-            "Share of samples whose position error is at most so many metres (logarithmic).",
-            draw_errors(table["error_m"], baselines),
-            "Position",
-        )
-        add(
-            "calibration.png",
-            "Calibration of the posterior",
-            "How many cameras lie in the highest-density set of each mass; on the diagonal where "
-            "the posterior is calibrated, below it where it is too sure.",
-            draw_calibration(table["mass_above"]),
-            "Position",
-        )
-    scores = figures.get("landcover")
-    if scores:
-        add(
-            "confusion.png",
-            "Land cover: what is taken for what",
-            "Per cent of the pixels of each true class.",
-            draw_confusion(scores["confusion"], scores["classes"]),
-            "Confusion",
-        )
-    for name, samples in chosen.items():
-        if model is not None and samples:
+    columns = ("id", "error_m", "mass_above", "row_true", "col_true", "gsd")
+    table = read_predictions(predictions, columns)
+    shown = min(SHOWN, -(-len(table) // 2))  # few samples are shared out
+    best, worst = (
+        [dataset[row if places is None else places[row]] for row in rows]
+        for rows in extremes(table["error_m"], shown, shown)
+    )
+    baselines = {}
+    if len(table):
+        size = (best or [dataset[0]])[0].overhead.shape[1:]
+        baselines = _centre_errors(table, (size[0], size[1]))
+    add(
+        "errors.png",
+        "Errors",
+        "Share of samples whose position error is at most so many metres (logarithmic).",
+        draw_errors(table["error_m"], baselines),
+        "Position",
+    )
+    add(
+        "calibration.png",
+        "Calibration of the posterior",
+        "How many cameras lie in the highest-density set of each mass; on the diagonal where "
+        "the posterior is calibrated, below it where it is too sure.",
+        draw_calibration(table["mass_above"]),
+        "Position",
+    )
+    for name, samples in (("Best", best), ("Worst", worst)):
+        if samples:
             entries = [
                 Example(sample, [answer(model, sample, "prediction", scheme, heading_error)])
                 for sample in samples

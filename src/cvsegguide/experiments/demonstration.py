@@ -90,7 +90,7 @@ def demonstrate(
     write_text(out / "metrics.json", json.dumps(figures, indent=2) + "\n")
     drawn = []
     if pictures:
-        drawn = draw_pictures(figures, predictions, dataset, localizer.model, places=chosen)
+        drawn = draw_pictures(predictions, dataset, localizer.model, places=chosen)
     report, _ = write_report(out, figures, drawn)
     saved = _save_extremes(localizer, dataset, chosen, [row["error_m"] for row in rows], out)
     if as_json:

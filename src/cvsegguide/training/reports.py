@@ -19,8 +19,6 @@ from cvsegguide.training.callbacks import PredictionTable
 from cvsegguide.training.callbacks.record import describe_machine
 from cvsegguide.training.options import data_sets_needed
 from cvsegguide.training.runs import Run
-from cvsegguide.viz.parts import save
-from cvsegguide.viz.plots import draw_sweep
 
 
 def report_rows(run: Run) -> None:
@@ -55,7 +53,7 @@ def report(run: Run) -> None:
     if published is not None:
         content["published"] = published
     write_text(run.out / "metrics.json", json.dumps(content, indent=2) + "\n")
-    pictures, note = _pictures(run, content)
+    pictures, note = _pictures(run)
     page, _ = write_report(run.out, content, pictures, note)
     if console.settings.json:
         console.show(content)
@@ -64,15 +62,12 @@ def report(run: Run) -> None:
     console.note(f"written to {run.out} (the report: {page})")
 
 
-def _pictures(run: Run, content: dict[str, Any]) -> tuple[list[Any], str]:
+def _pictures(run: Run) -> tuple[list[Any], str]:
     """Pictures of the report, or why there are none."""
-    if run.options.no_pictures:
+    if run.subcommand != "test" or run.options.no_pictures:
         return [], ""
     try:
-        if run.subcommand != "test":
-            return draw_pictures(content), ""
         return draw_pictures(
-            content,
             run.out / "predictions.parquet",
             run.datamodule.dataset("test"),
             run.task.network.eval(),
@@ -85,7 +80,7 @@ def _pictures(run: Run, content: dict[str, Any]) -> tuple[list[Any], str]:
 
 
 def write_sweep(run: Run, create_trainer: Callable[[], Trainer]) -> None:
-    """Measure narrower views and worse headings; write ``sweep.json``, ``.md`` and ``.png``.
+    """Measure narrower views and worse headings; write ``sweep.json`` and ``sweep.md``.
 
     Args:
         run: The test, whose trainer has done its work.
@@ -106,6 +101,5 @@ def write_sweep(run: Run, create_trainer: Callable[[], Trainer]) -> None:
         table = sweep_table(results)
         write_text(run.out / "sweep.json", json.dumps(results, indent=2) + "\n")
         write_text(run.out / "sweep.md", markdown_table(*table) + "\n")
-        save(draw_sweep(results), run.out / "sweep.png", dpi=150)
         if not console.settings.json:
             print_table("Field of view and heading", table)

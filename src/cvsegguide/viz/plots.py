@@ -1,5 +1,5 @@
-"""The plots of reports: how errors are distributed, whether the posterior is calibrated, what is
-taken for what, and how errors differ between conditions."""
+"""The plots of reports: how errors are distributed, whether the posterior is calibrated, and how
+errors differ between the rows of an ablation."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -84,53 +84,6 @@ def draw_calibration(mass_above: ArrayLike) -> "Figure":
     return figure
 
 
-def draw_confusion(matrix: Sequence[Sequence[float]], names: Sequence[str]) -> "Figure":
-    """Per cent of each true class (rows) that is taken for each class; classes that occur."""
-    counts = np.asarray(matrix, np.float64)
-    present = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1) > 0)
-    counts = counts[np.ix_(present, present)]
-    total = counts.sum(axis=1, keepdims=True)
-    share = np.divide(100 * counts, total, out=np.full_like(counts, np.nan), where=total > 0)
-    side = 1.3 + 0.34 * len(present)
-    figure, (axes,) = _create_plots(1, (side + 0.4, side))
-    axes.imshow(np.nan_to_num(share), cmap="Purples", vmin=0, vmax=100)
-    for (row, col), value in np.ndenumerate(share):
-        text = "-" if math.isnan(value) else f"{value:.0f}"
-        color = "white" if value > 60 else "black"
-        axes.text(col, row, text, ha="center", va="center", fontsize=_SIZE - 1, color=color)
-    labels = [names[index] for index in present.tolist()]
-    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="predicted", ylabel="true (100 % a row)")
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
-    return figure
-
-
-def draw_sweep(results: Mapping[str, Mapping[str, Any]]) -> "Figure":
-    """Median and mean error by condition, with 95 % intervals, and the share within 5 m.
-
-    Args:
-        results: Figures of ``test`` by condition, in order.
-    """
-    size = (7.2, 0.9 + 0.34 * len(results))
-    figure, (left, right) = _create_plots(2, size, width_ratios=(1.6, 1))
-    places = range(len(results))
-    positions = [figures.get("position", {}) for figures in results.values()]
-    for offset, key, color in ((-0.14, "median", BAR), (0.14, "mean", BASELINE)):
-        for place, figures in zip(places, positions, strict=True):
-            label = None if place else key
-            _draw_interval(left, place + offset, *interval_of(figures, key), color, label)
-    _name_lines(left, list(results))
-    _scale(left, "log", "error (m)")
-    left.legend(fontsize=_SIZE - 1, frameon=False)
-    within = [100 * figures.get("recall_5m", math.nan) for figures in positions]
-    bars = right.barh(places, within, color=BAR, height=0.55)
-    right.bar_label(bars, fmt="%.0f", padding=2, fontsize=_SIZE - 1)
-    right.set(xlim=(0, 112), xticks=[0, 50, 100], xlabel="within 5 m (%)")
-    return figure
-
-
 def draw_ablation(evaluations: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     """Mean errors, median errors and differences of means: a line of panels per condition.
 
@@ -198,11 +151,10 @@ def _draw_interval(
     low: float,
     high: float,
     color: str,
-    label: str | None = None,
 ) -> None:
     """A figure in the line at ``place``, and its interval."""
     axes.plot([low, high], [place, place], color=color, linewidth=2)
-    axes.plot([value], [place], "o", color=color, markersize=5, label=label)
+    axes.plot([value], [place], "o", color=color, markersize=5)
 
 
 def _name_lines(axes: "Axes", names: Sequence[str]) -> None:

@@ -46,7 +46,7 @@ def write_animation(
         milliseconds: Per frame; the last stays longer.
     """
     frames = [
-        _reduce_colors(_draw_frame(track, mosaic, index, views[index]))
+        _draw_frame(track, mosaic, index, views[index])
         for index in show_progress(range(len(track.points)), "drawing")
     ]
     durations = [milliseconds] * (len(frames) - 1) + [4 * milliseconds]
@@ -127,19 +127,6 @@ def _draw_map(axes: "Axes", track: "Track", mosaic: "Mosaic", index: int) -> Non
         tip = (now.row - length * math.cos(turn), now.col + length * math.sin(turn))
         axes.plot([now.col, tip[1]], [now.row, tip[0]], color=parts.ESTIMATES[0], linewidth=3)
     parts.mark_estimate(axes, now.row, now.col)
-
-
-def _reduce_colors(picture: Image.Image) -> Image.Image:
-    """At most 256 colours, of which those of the drawing are not mixed with the photograph's."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_rgb
-
-    drawn = np.array([to_rgb(name) for name in (parts.TRUTH, parts.ESTIMATES[0], "white", "black")])
-    drawn = np.concatenate([drawn, colormaps["plasma"](np.linspace(0.1, 1.0, 28))[:, :3]])
-    own = picture.quantize(224, dither=Image.Dither.NONE).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(((drawn * 255).round().astype(int).ravel().tolist() + own)[:768])
-    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def _find_window(track: "Track", index: int) -> tuple[int, int, int]:
