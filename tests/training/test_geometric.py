@@ -7,11 +7,11 @@ import torch
 
 from cvsegguide.data.sample import Batch, collate
 from cvsegguide.errors import ConfigurationError
+from cvsegguide.geo.panorama import street_canvas
 from cvsegguide.landcover import NYC_CLASSES
 from cvsegguide.models.geometric.network import GeometricModel
 from cvsegguide.models.geometric.polar import PolarGrid
-from cvsegguide.training.geometric_loss import DEPTH_OF_A_WALL, surroundings
-from cvsegguide.training.module import LocalizationTask
+from cvsegguide.training.geometric_loss import DEPTH_OF_A_WALL, range_loss, surroundings
 from cvsegguide.training.recipes import create_loss
 from helpers.tiny import TinyNetwork, TinyPairs
 
@@ -100,12 +100,20 @@ def test_networks_without_evidence_are_refused() -> None:
         create_loss("geometric")(network, network(batch.overhead, batch.street), batch, None)
 
 
-def test_a_network_without_parts_to_compile_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    from lightning.pytorch import Trainer
-
-    for network, warns in (("mst-tiny", True), ("geometric-tiny", False)):
-        task = LocalizationTask(network, compiled=True)
-        task.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-        capfd.readouterr()
-        task.on_fit_start()
-        assert ("compiled: MultiScale" in capfd.readouterr().err) == warns
+def test_ranges_lie_in_the_canvas_where_the_picture_lies() -> None:
+    """What the loss looks up and what the network is shown turn with the heading alike."""
+    directions, height, width = 16, 16, 64
+    grid = PolarGrid(directions=directions, ranges=8)
+    for heading in (0.0, 90.0, 225.0):
+        street = torch.zeros(1, 3, height, width)
+        street[..., 20:24] = 1.0
+        ranges = torch.zeros(1, height // 2, directions)
+        ranges[:, 3, 5] = float(grid.distances()[4])
+        turn = torch.tensor([heading])
+        canvas = street_canvas(street, turn, torch.tensor([360.0]), (height, width), (90.0, 360.0))
+        where = int(canvas[0, 0, 0].argmax()) // 4
+        rows = torch.full((1, 8, height // 2, directions), -20.0)
+        rows[0, 4, 3, where] = 0.0
+        assert float(range_loss(rows, ranges, turn, grid)) == pytest.approx(0.0, abs=1e-4)
+        wrong = rows.roll(1, dims=-1)
+        assert float(range_loss(wrong, ranges, turn, grid)) > 10.0

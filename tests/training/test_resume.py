@@ -1,6 +1,5 @@
 """A run that was interrupted anywhere goes on as if it had not been."""
 
-import csv
 import signal
 import subprocess
 from pathlib import Path
@@ -156,34 +155,3 @@ def test_damaged_checkpoint(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     last.write_bytes(last.read_bytes()[:5000])
     assert fit(tmp_path / "run", {"max_epochs": 2}, "--resume") == 2
     assert "last.ckpt: damaged or truncated" in capfd.readouterr().err
-
-
-def curves(folder: Path) -> list[dict[str, str]]:
-    """Rows of the curves without what a clock says."""
-    with (folder / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if "time" not in k} for row in csv.DictReader(file)]
-
-
-def test_curves_go_on(tmp_path: Path) -> None:
-    """In the logger of those who have no TensorBoard."""
-
-    def with_curves(folder: Path) -> dict[str, Any]:
-        arguments = {"save_dir": str(folder), "name": "", "version": ""}
-        logger = {"class_path": "cvsegguide.training.curves.CurvesLogger", "init_args": arguments}
-        return {"logger": logger, "log_every_n_steps": 1}
-
-    assert fit(tmp_path / "whole", with_curves(tmp_path / "whole")) == 0
-    expected = curves(tmp_path / "whole")
-    assert len({row["step"] for row in expected}) == 15
-    run = tmp_path / "cut"
-    trainer = with_curves(run)
-    assert fit(run, trainer, signal_at=7) == 128 + signal.SIGTERM
-    known = curves(run)
-    assert 0 < len(known) < len(expected)
-    with (run / "metrics.csv").open("a") as file:  # a step that was not kept, and half a row
-        file.write(",".join("9" for _ in known[0]) + "\n9,9")
-    assert fit(run, trainer, "--resume") == 0
-    found = curves(run)
-    assert found == [row for row in expected if row in found]
-    # the run stopped before it had logged the losses of its last step
-    assert [row["step"] for row in expected if row not in found] == ["6"]

@@ -4,7 +4,7 @@ Xavier et al. 2025, doi 10.1016/j.birob.2024.100208; the features are DINO ViT-S
 is FeatUp's stack of joint bilateral upsamplers. See docs/models.md for the two variants.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -33,8 +33,6 @@ class UpsampledFeatures(nn.Module):
 
     Attributes:
         width: Channels of the result.
-        cached: Stands in for frozen parts where it is set: takes a module and an image, and gives
-            what the module would.
     """
 
     def __init__(
@@ -55,9 +53,7 @@ class UpsampledFeatures(nn.Module):
         self.width = channels or self.backbone.width
         self.reduce = nn.Conv2d(self.backbone.width, channels, 1) if channels else nn.Identity()
         self.upsampler = JointBilateralStack(self.width, steps, key_channels, radius)
-        self.cached: Callable[[nn.Module, Tensor], Tensor] | None = None
         self.frozen_backbone = self.frozen_upsampler = False
-        self._pooling: tuple[_Pooling] | None = None  # in a tuple: it holds this one as a part
 
     def freeze(self, upsampler: bool = True) -> None:
         """Keep the backbone as it is in training, and, if asked, everything else here too."""
@@ -74,11 +70,7 @@ class UpsampledFeatures(nn.Module):
 
     def features(self, image: Tensor) -> Tensor:
         """``(B, C, H / patch, W / patch)``."""
-        if self.cached is not None and self.frozen_backbone:
-            low = self.cached(self.backbone, image)
-        else:
-            low = self.backbone(image)
-        result: Tensor = self.reduce(self.norm(low))
+        result: Tensor = self.reduce(self.norm(self.backbone(image)))
         return result
 
     def forward(self, image: Tensor) -> Tensor:
@@ -88,26 +80,7 @@ class UpsampledFeatures(nn.Module):
 
     def pooled(self, image: Tensor) -> Tensor:
         """Mean ``(B, C, 1, 1)`` of what :meth:`forward` returns, without making it."""
-        if self.cached is not None and self.frozen_upsampler:
-            if self._pooling is None:
-                self._pooling = (_Pooling(self),)
-            return self.cached(self._pooling[0], image)
         return self.upsampler.pooled(self.features(image), image)
-
-
-class _Pooling(nn.Module):
-    """:meth:`UpsampledFeatures.pooled` of a view that is frozen as a whole, as a module."""
-
-    def __init__(self, view: UpsampledFeatures) -> None:
-        super().__init__()
-        self.view = view
-        self.position_resampling = getattr(view.backbone, "position_resampling", "")
-
-    def forward(self, image: Tensor) -> Tensor:
-        view = self.view
-        low = view.reduce(view.norm(view.backbone(image)))
-        result: Tensor = view.upsampler.pooled(low, image)
-        return result
 
 
 class FeatUpModel(PairModel):

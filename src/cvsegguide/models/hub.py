@@ -11,13 +11,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cvsegguide import console
 from cvsegguide.errors import CheckpointError, ConfigurationError, InputError, first_sentence
 from cvsegguide.io.atomic import atomic_folder, write_text
 from cvsegguide.io.checkpoints import check_parameters, read_checkpoint, read_state_dict
 from cvsegguide.models.base import LocalizationModel
 from cvsegguide.models.card import PLACE, model_card
-from cvsegguide.models.construction import parameters_unfilled
 from cvsegguide.models.published import detect, from_published
 from cvsegguide.models.registry import from_config, to_config
 from cvsegguide.progress import enabled
@@ -118,7 +119,7 @@ def _load_weights(config_path: Path, weights: Path) -> LocalizationModel:
     config.pop("cvsegguide_version", None)
     state = read_checkpoint(weights)
     try:
-        with parameters_unfilled():
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
             model = from_config(config)
     except ConfigurationError as error:
         raise CheckpointError(f"{config_path}: {error}") from None

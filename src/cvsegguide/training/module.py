@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from cvsegguide.console import complain
 from cvsegguide.data.sample import Batch
 from cvsegguide.errors import ConfigurationError, TrainingError
 from cvsegguide.evaluation.evaluator import Evaluator, Row, flat
@@ -67,10 +66,6 @@ class LocalizationTask(LightningModule):
             the heading given to the network is off by a number drawn evenly from both sides (by
             the sample's name, so the same in every run), and networks that search headings search
             so far. 180: the heading is unknown.
-        compiled: Train the parts that the network names (``LocalizationModel.compilable``) through
-            ``torch.compile``: a minute of compilation, then quicker steps on a GPU. Batches must be
-            of one size (``data.drop_last``). Losses differ by rounding. The geometric network has
-            such parts, the published ones have none.
         seed: Every random draw of step k is a function of this and k.
     """
 
@@ -91,7 +86,6 @@ class LocalizationTask(LightningModule):
         class_scheme: str | None = None,
         heading_turns: int = 0,
         heading_error: float = 0.0,
-        compiled: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -109,7 +103,6 @@ class LocalizationTask(LightningModule):
         self.seed = seed
         self.heading_turns = heading_turns
         self.heading_error = heading_error
-        self.compiled = compiled
         seed_everywhere(mixed_seed(seed, 0x1A17))
         if weights is not None:
             self.network: LocalizationModel = load_model(weights).train()
@@ -177,13 +170,6 @@ class LocalizationTask(LightningModule):
         DistributedDataParallel broadcasts buffers before every forward pass, of validation too,
         which would wait for a process that has no batch left.
         """
-        if self.compiled:
-            parts = self.network.compilable()
-            for part in parts:
-                part.compile(dynamic=False)
-            if not parts and self.global_rank == 0:
-                name = type(self.network).__name__
-                complain("warning", f"compiled: {name} names no parts for it; it is trained as is")
         wrapped = self.trainer.strategy.model
         if isinstance(wrapped, torch.nn.parallel.DistributedDataParallel):
             wrapped.broadcast_buffers = False
@@ -229,16 +215,6 @@ class LocalizationTask(LightningModule):
             f"the loss of step {step} is not finite ({values}); its batch ({', '.join(batch.id)}) "
             f"is saved as {path}"
         )
-
-    def on_validation_start(self) -> None:
-        """Validate without compiled parts: compiling them for it would take longer."""
-        if self.compiled:
-            torch.compiler.set_stance("force_eager")
-
-    def on_validation_end(self) -> None:
-        """Go on with them."""
-        if self.compiled:
-            torch.compiler.set_stance("default")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation figures."""

@@ -86,12 +86,11 @@ def add_own_options(parser: ArgumentParser, subcommand: str, text: Any = str | N
         add("--resume", action="store_true", help=resume)
     else:
         add("--weights", type=text, default=None, metavar="RUN", help=weights)
-    if subcommand in ("test", "validate"):
-        pictures = "Leave the pictures out of report.html and report.md."
-        add("--no-pictures", action="store_true", help=pictures)
     if subcommand == "predict":
         add("--pairs", type=text, default=SUPPRESS, metavar="TABLE", help=pairs)
     if subcommand == "test":
+        pictures = "Leave the pictures out of report.html and report.md."
+        add("--no-pictures", action="store_true", help=pictures)
         add("--sweep", action="store_true", help="Also measure narrower views and worse headings.")
 
 
@@ -104,11 +103,6 @@ def add_saving_options(parser: ArgumentParser, text: Any = str | None) -> None:
     add("--save_every_minutes", type=float, default=10.0, help=minutes)
     steps = f"Steps after which {LAST} is written within an epoch; 0 for never."
     add("--save_every_steps", type=int, default=0, help=steps)
-    features = (
-        "Folder that `fit` keeps the features of a frozen backbone in, to compute them once; only "
-        "without image augmentation other than Rotate and Mirror."
-    )
-    add("--feature_cache", type=text, default=None, metavar="DIR", help=features)
 
 
 def data_sets_needed(subcommand: str, options: Any) -> tuple[str, ...]:

@@ -40,10 +40,6 @@ def default_callbacks(
         callbacks.append(LearningRateMonitor("step"))
     if options.ema:
         callbacks.append(EMA(options.ema))
-    if options.feature_cache is not None:
-        from cvsegguide.training.feature_cache import FeatureCache
-
-        callbacks.append(FeatureCache(options.feature_cache))
     callbacks.append(
         ModelCheckpoint(
             dirpath=str(out),
@@ -60,14 +56,17 @@ def default_callbacks(
 
 
 def default_logger(out: Path) -> Any:
-    """TensorBoard where it is installed, CSV elsewhere; the files lie in the folder of the run."""
+    """TensorBoard where it is installed, CSV elsewhere; the files lie in the folder of the run.
+
+    Each part of a run that was resumed has a table of its own.
+    """
     if importlib.util.find_spec("tensorboard") is not None:
         from lightning.pytorch.loggers import TensorBoardLogger
 
         return TensorBoardLogger(str(out), name="", version="", default_hp_metric=False)
-    from cvsegguide.training.curves import CurvesLogger
+    from lightning.pytorch.loggers import CSVLogger
 
-    return CurvesLogger(str(out), name="", version="")
+    return CSVLogger(str(out), name="curves")
 
 
 def automatic_precision(accelerator: str = "auto") -> str:
