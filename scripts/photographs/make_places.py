@@ -2,7 +2,7 @@
 
     python scripts/photographs/make_places.py OPEN --out PLACES [--views 3]
 
-A network that was trained on aerial photographs (``weights`` beside this file) says which of a
+A network that was trained on aerial photographs (the bundled one) says which of a
 pixel's allowed classes it has. Buildings are closed and opened, specks go to the next class.
 Heights of buildings and crowns are drawn (:func:`cvsegguide.synth.real_place.scene_from_rasters`),
 cameras stand within 3 m of the middle of the roads, 1.5 to 3 m high and tilted. Around a photograph
@@ -128,8 +128,7 @@ def main() -> int:
     """Make the places; exit status 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("open", type=Path, help="folder of the open sets")
-    weights = Path(__file__).parent / "weights"
-    parser.add_argument("--weights", default=weights, help="network that reads the photographs")
+    parser.add_argument("--weights", default="synthcity", help="network that reads photographs")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--views", type=int, default=3, help="of a photograph, at most")
     parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="I N: every Nth, from I")

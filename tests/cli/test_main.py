@@ -282,7 +282,6 @@ def test_completion_knows_commands_options_and_names(tmp_path: Path) -> None:
     assert completions("cvsegguide localize --model synth", tmp_path) == [
         "synthcity",
         "synthcity-mst",
-        "synthcity-randomised",
         "synthetic.tif",
     ]
     assert completions("cvsegguide fit --config geometric-v", tmp_path) == [

@@ -30,8 +30,8 @@ def shaken(name, **overrides):
         for parameter in model.parameters():
             if parameter.ndim:
                 parameter.add_(0.05 * torch.randn_like(parameter))
-    if model.adapts_temperature:
-        model.adapt_temperature(0.02, 0.5)  # sharper: an untrained network hardly prefers any place
+    if model.searches_headings:
+        model.sharpen(3.0)  # an untrained network hardly prefers any place
     return model
 
 
@@ -132,7 +132,7 @@ def test_the_file_says_what_it_is_and_nothing_of_the_machine(exported):
         ("format", None, "not written by `cvsegguide export`"),
         ("format", "7", "format '7'"),
         ("gsd", "-1", "damaged metadata 'gsd'"),
-        ("temperature_peak", "0", "damaged metadata 'temperature_peak'"),
+        ("inverse_temperature", "0", "damaged metadata 'inverse_temperature'"),
         ("overhead_size", "[64]", "damaged metadata 'overhead_size'"),
         ("channels", "{", "damaged metadata 'channels'"),
         ("channel_ids", None, "damaged metadata 'channel_ids'"),

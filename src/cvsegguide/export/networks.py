@@ -112,8 +112,6 @@ def describe(model: LocalizationModel, name: str, license_note: str) -> Descript
         any_size=model.any_size,
         density=getattr(model, "variant", "") == "published",
         inverse_temperature=1.0 if temperature is None else float(temperature.detach().exp()),
-        temperature_peak=float(getattr(model, "temperature_peak", 1.0)),
-        temperature_power=float(getattr(model, "temperature_power", 0.0)),
         license=license_note,
         config=config,
     )

@@ -43,9 +43,6 @@ class Description:
         density: Whether the heatmap is proportional to a probability density; else it holds
             logits.
         inverse_temperature: What logits are multiplied with before the softmax.
-        temperature_peak, temperature_power: How posteriors depend on how far the best place stands
-            out (:meth:`~cvsegguide.models.base.LocalizationModel.adapt_temperature`); a power of
-            0: not at all.
         license: Licence of the weights, as far as it is known.
         config: Arguments that rebuild the network.
     """
@@ -66,8 +63,6 @@ class Description:
     any_size: int | None
     density: bool
     inverse_temperature: float
-    temperature_peak: float
-    temperature_power: float
     license: str
     config: dict[str, Any]
 
@@ -119,10 +114,9 @@ class Description:
             good = isinstance(value, tuple) and all(isinstance(part, kind) for part in value)
             if not good or count not in (None, len(value)):
                 raise CheckpointError(f"{source}: damaged metadata '{name}'")
-        for name in ("gsd", "inverse_temperature", "temperature_peak", "temperature_power"):
+        for name in ("gsd", "inverse_temperature"):
             value = getattr(self, name)
-            good = isinstance(value, int | float) and 0 <= value < float("inf")
-            if not good or (value == 0 and name != "temperature_power"):
+            if not isinstance(value, int | float) or not 0 < value < float("inf"):
                 raise CheckpointError(f"{source}: damaged metadata '{name}'")
 
     def log_posterior(self, heatmap: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -132,9 +126,6 @@ class Description:
             scores = np.log(np.maximum(scores, 1e-12))
         else:
             scores = scores * self.inverse_temperature
-        highest = scores.max(axis=(1, 2), keepdims=True)
-        stands_out = np.maximum(highest - scores.mean(axis=(1, 2), keepdims=True), 1e-6)
-        scores = scores * (stands_out / self.temperature_peak) ** self.temperature_power
         highest = scores.max(axis=(1, 2), keepdims=True)
         total = np.exp(scores - highest).sum(axis=(1, 2), keepdims=True)
         return np.asarray(scores - highest - np.log(total), np.float32)

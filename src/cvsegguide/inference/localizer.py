@@ -20,7 +20,7 @@ from cvsegguide.inference.heights import heights_to_try, to_usual_height
 from cvsegguide.inference.inputs import check_street, open_overhead
 from cvsegguide.inference.matching import match_image
 from cvsegguide.inference.network import Network, class_ids_of_channels
-from cvsegguide.inference.onnx import OnnxNetwork
+from cvsegguide.inference.onnx import OnnxNetwork, check_options
 from cvsegguide.inference.postprocess import assemble_result, reduce_to_channels
 from cvsegguide.inference.result import Localization
 from cvsegguide.inference.segmentation import segment_array, segment_file
@@ -71,7 +71,7 @@ class Localizer:
         compiled: bool = False,
     ) -> None:
         if isinstance(model, OnnxNetwork):
-            _check_for_onnx(device, precision)
+            check_options(device, precision)
             self.network: Network = model
             name = name or model.description.model
         else:
@@ -103,7 +103,7 @@ class Localizer:
             ConfigurationError: As :class:`Localizer`.
         """
         if fspath(source).endswith(".onnx"):
-            _check_for_onnx(device, precision)
+            check_options(device, precision)
             return cls(OnnxNetwork(source))
         from cvsegguide.inference.torch_network import choose_device
         from cvsegguide.models.hub import load_model
@@ -395,10 +395,3 @@ class Localizer:
                     stacklevel=2,
                 )
             return ids
-
-
-def _check_for_onnx(device: "str | torch.device", precision: str) -> None:
-    if precision not in ("auto", "fp32"):
-        raise ConfigurationError(f"{precision}: an ONNX file computes in fp32", "precision")
-    if str(device) not in ("auto", "cpu"):
-        raise ConfigurationError(f"{device}: an ONNX file runs on the CPU", "device")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from cvsegguide.inference import description as names
 from cvsegguide.inference.description import Description
 from cvsegguide.inference.network import Answer, Network, Pictures, check_numbers
 from cvsegguide.io.images import check_file
+
+if TYPE_CHECKING:
+    import torch
 
 
 class OnnxNetwork(Network):
@@ -122,3 +125,11 @@ def to_array(tiles: Pictures) -> NDArray[np.float32]:
     """``(H, W, 3)`` uint8 tiles to ``(N, 3, H, W)`` float32 in [0, 1]."""
     stacked = np.stack([tile.transpose(2, 0, 1) for tile in tiles])
     return stacked.astype(np.float32) / np.float32(255.0)
+
+
+def check_options(device: "str | torch.device", precision: str) -> None:
+    """Raise ConfigurationError for what a file cannot do."""
+    if precision not in ("auto", "fp32"):
+        raise ConfigurationError(f"{precision}: an ONNX file computes in fp32", "precision")
+    if str(device) not in ("auto", "cpu"):
+        raise ConfigurationError(f"{device}: an ONNX file runs on the CPU", "device")

@@ -113,7 +113,6 @@ class LocalizationModel(nn.Module):
         guidance: ``"predicted"``, ``"none"`` or ``"truth"``.
         channels: Names of the land-cover channels of the output, in order.
         searches_headings: Whether :meth:`forward` can try rotations of the street view.
-        adapts_temperature: Whether :meth:`adapt_temperature` can be set.
         any_size: A number when overhead inputs may have any size of which it is a divisor, at
             ``gsd``; None where only tiles of ``overhead_size`` mean what was trained.
         default_loss: Name of the loss that it is trained with where none is named.
@@ -122,7 +121,6 @@ class LocalizationModel(nn.Module):
     """
 
     searches_headings: bool = False
-    adapts_temperature: bool = False
     any_size: int | None = None
     default_loss: str = "posterior"
     cell: int = 1
@@ -236,22 +234,6 @@ class LocalizationModel(nn.Module):
             ConfigurationError: The network has no such parameter.
         """
         raise ConfigurationError(f"{type(self).__name__} has no temperature of searched headings")
-
-    def adapt_temperature(self, peak: float, power: float) -> None:
-        """Make posteriors flatter where the best place stands out little, for good.
-
-        Log-probabilities, before they are normalised, are multiplied by ``(g / peak)^power``,
-        where ``g`` is by how many nats the highest exceeds the mean. What
-        :mod:`cvsegguide.training.adaptive_temperature` changes, where :attr:`adapts_temperature`.
-
-        Args:
-            peak: Nats at which nothing changes.
-            power: How much is made of the difference; 0: nothing.
-
-        Raises:
-            ConfigurationError: The network has no such parameters.
-        """
-        raise ConfigurationError(f"{type(self).__name__} does not weigh how far a match stands out")
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments that rebuild this network (JSON types only).

@@ -1,6 +1,5 @@
 """What networks give: dataclasses of tensors, of which some are None or dataclasses again."""
 
-from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -9,18 +8,15 @@ from torch import Tensor
 Output = TypeVar("Output")
 
 
-def change_tensors(value: Output, change: Callable[[Tensor], Tensor]) -> Output:
-    """``value`` with ``change`` of every tensor in it; lists and tuples are gone through, too."""
+def to_float(value: Output) -> Output:
+    """``value`` with every floating-point tensor in it in float32; lists and tuples, too."""
     every: Any = value
     if isinstance(every, Tensor):
-        every = change(every)
+        every = every.float() if every.is_floating_point() else every
     elif is_dataclass(every) and not isinstance(every, type):
-        parts = {
-            field.name: change_tensors(getattr(every, field.name), change)
-            for field in fields(every)
-        }
+        parts = {field.name: to_float(getattr(every, field.name)) for field in fields(every)}
         every = replace(every, **parts)
     elif isinstance(every, list | tuple):
-        every = type(every)(change_tensors(part, change) for part in every)
+        every = type(every)(to_float(part) for part in every)
     result: Output = every
     return result

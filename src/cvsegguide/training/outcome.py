@@ -7,11 +7,6 @@ from cvsegguide import console
 from cvsegguide.errors import ConfigurationError
 from cvsegguide.models.hub import save_model
 from cvsegguide.progress import track
-from cvsegguide.training.adaptive_temperature import (
-    AdaptiveTemperature,
-    choose_adaptive_temperature,
-    made_unfamiliar,
-)
 from cvsegguide.training.calibration import (
     MINIMUM,
     SEARCHED,
@@ -69,12 +64,9 @@ def _calibrate(run: Run) -> dict[str, str]:
         count = int(limit * len(loader))
     few = min(count, -(-SEARCHES // run.datamodule.eval_batch_size))
     network = run.task.network
-    adaptive, searched = None, None
+    searched = None
     run.task.to(run.trainer.strategy.root_device)  # Lightning has left it on the CPU
     try:
-        if network.adapts_temperature:
-            batches = made_unfamiliar(track(islice(loader, few), "adapting temperature", few))
-            adaptive = choose_adaptive_temperature(network, log_posteriors(run.task, batches))
         batches = track(islice(loader, count), "calibrating", count)
         found = calibrate(network, log_posteriors(run.task, batches))
         if found is not None and found.samples >= MINIMUM and network.searches_headings:
@@ -85,12 +77,10 @@ def _calibrate(run: Run) -> dict[str, str]:
         return {}
     finally:
         run.task.cpu()
-    return {} if found is None else _say(found, adaptive, searched)
+    return {} if found is None else _say(found, searched)
 
 
-def _say(
-    found: Calibration, adaptive: AdaptiveTemperature | None, searched: Calibration | None
-) -> dict[str, str]:
+def _say(found: Calibration, searched: Calibration | None) -> dict[str, str]:
     """Entries of the card, and a warning where there were too few samples."""
     if found.samples < MINIMUM:
         console.complain(
@@ -100,8 +90,6 @@ def _say(
         )
         return {"Calibration": f"none: {found.samples} validation samples are too few"}
     entries = {"Calibration": str(found)}
-    if adaptive is not None and adaptive.power > 0:
-        entries["Adaptive temperature"] = str(adaptive)
     if searched is not None:
         entries["Calibration of searched headings"] = str(searched)
     return entries

@@ -12,7 +12,29 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+NEVER = -1e30
+"""The logarithm of a probability of zero; infinities become NaN in an interpolation."""
+
+SPECTRA_AT_ONCE = {"cpu": 4e6, "cuda": 1e9}
+"""Bytes that spectra of templates may take at a time without gradients; on a CPU more is slower."""
+
+
+def is_circle(turns: Tensor) -> bool:
+    """Whether the headings of the first quarter come again a quarter of a circle further on."""
+    if len(turns) % 4 or len(turns) < 8:
+        return False
+    steps = turns.view(4, -1) - turns[: len(turns) // 4]
+    expected = torch.arange(0.0, 360.0, 90.0, device=turns.device)[:, None]
+    return bool(torch.allclose(steps, expected.expand_as(steps), atol=1e-3))
+
+
+def centre_maps(maps: Tensor) -> Tensor:
+    """``(B, C, h, w)`` less their means over the tile, the outermost cells left at zero."""
+    inner = maps[..., 1:-1, 1:-1]
+    return F.pad(inner - inner.mean(dim=(2, 3), keepdim=True), (1, 1, 1, 1))
 
 
 def padded_size(size: tuple[int, int], radius: int) -> tuple[int, int]:

@@ -19,8 +19,12 @@ from cvsegguide.models.base import (
 )
 from cvsegguide.models.geometric.layers import fold_all_norms
 from cvsegguide.models.geometric.matching import (
+    NEVER,
+    SPECTRA_AT_ONCE,
+    centre_maps,
     conjugate_spectrum,
     correlate,
+    is_circle,
     scores_at,
     weight_inside,
 )
@@ -39,19 +43,13 @@ from cvsegguide.models.geometric.polar import (
 )
 from cvsegguide.models.geometric.street import StreetBranch, StreetFeatures
 from cvsegguide.models.headings import best_heading
-from cvsegguide.models.outputs import change_tensors
+from cvsegguide.models.outputs import to_float
 
 CLASSES = tuple(NYC_CLASSES.channels)
 """The eight classes of the New York scheme, ids 1 to 8 in order."""
 
-NEVER = -1e30
-"""The logarithm of a probability of zero; infinities become NaN in an interpolation."""
-
 LIKELY_HEADINGS = 8
 """Of the headings tried, so many are computed between the cells; the others at cells only."""
-
-SPECTRA_AT_ONCE = {"cpu": 4e6, "cuda": 1e9}
-"""Bytes that spectra of templates may take at a time without gradients; on a CPU more is slower."""
 
 
 class GeometricModel(LocalizationModel):
@@ -87,10 +85,8 @@ class GeometricModel(LocalizationModel):
             where nothing is trained: the overhead branch takes so many times as long.
 
     Attributes:
-        search_sharpness: What log-probabilities are multiplied by where several headings are
-            tried, besides what :meth:`sharpen` built in: places and headings together are more
-            often mistaken than places alone, and are calibrated on their own.
-        temperature_peak, temperature_power: See :meth:`LocalizationModel.adapt_temperature`.
+        search_sharpness: What log-probabilities are multiplied by where headings are searched:
+            places and headings together are more often mistaken than places alone.
     """
 
     portable = False
@@ -99,16 +95,12 @@ class GeometricModel(LocalizationModel):
     channels = CLASSES
     street_extent = (90.0, 360.0)
     searches_headings = True
-    adapts_temperature = True
     any_size = 32
     default_loss = "geometric"
     cell = CELL
     coordinates: Tensor
     within_reach: Tensor
-    mean: Tensor
     search_sharpness: Tensor
-    temperature_peak: Tensor
-    temperature_power: Tensor
 
     def __init__(
         self,
@@ -177,9 +169,7 @@ class GeometricModel(LocalizationModel):
         self.log_agreement = nn.Parameter(torch.tensor(-1.0))
         self.exponent = nn.Parameter(torch.tensor(0.5))
         self.prior_weight = nn.Parameter(torch.tensor(1.0))
-        with torch.device("cpu"):  # constants, also where the network is built without storage
-            coordinates, distance = template_coordinates(self.grid, self.joint_radius, gsd * CELL)
-            mean = torch.full((1, 3, 1, 1), 0.45)
+        coordinates, distance = template_coordinates(self.grid, self.joint_radius, gsd * CELL)
         self.register_buffer("coordinates", coordinates, persistent=False)
         self.register_buffer(
             "within_reach",
@@ -187,10 +177,7 @@ class GeometricModel(LocalizationModel):
             ((distance <= template_radius) & (distance > 0)).float(),
             persistent=False,
         )
-        self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("search_sharpness", torch.tensor(1.0))
-        self.register_buffer("temperature_peak", torch.tensor(1.0))
-        self.register_buffer("temperature_power", torch.tensor(0.0))
 
     def forward(
         self,
@@ -226,8 +213,7 @@ class GeometricModel(LocalizationModel):
         device = view.features.device.type
         if torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):  # sums of many cells
-                tile, view = change_tensors(tile, _to_float), change_tensors(view, _to_float)
-                return self._match(tile, view, headings)
+                return self._match(to_float(tile), to_float(view), headings)
         return self._match(tile, view, headings)
 
     def _match(
@@ -287,7 +273,7 @@ class GeometricModel(LocalizationModel):
         return features
 
     def _normalise(self, image: Tensor) -> Tensor:
-        return (image - self.mean) / 0.25
+        return (image - 0.45) / 0.25
 
     def _correlations(
         self, tile: OverheadFeatures, view: StreetFeatures, turns: Tensor
@@ -298,7 +284,7 @@ class GeometricModel(LocalizationModel):
             ``(B, K, P, Q)`` of :func:`correlate`, and seen weights ``(B, K, H / 4, W / 4)``.
         """
         size = (tile.features.shape[-2], tile.features.shape[-1])
-        quarters = 4 if not self.portable and size[0] == size[1] and _is_circle(turns) else 1
+        quarters = 4 if not self.portable and size[0] == size[1] and is_circle(turns) else 1
         spectra: list[Tensor] = tile.cache.get("spectra", [])
         if len(spectra) < quarters:
             maps = self._maps(tile)
@@ -360,7 +346,7 @@ class GeometricModel(LocalizationModel):
     def _maps(self, tile: OverheadFeatures) -> Tensor:
         """``(B, C, H / 4, W / 4)``, to correlate with templates."""
         if self.guidance == "none":
-            return self._centre(tile.features)
+            return centre_maps(tile.features) if self.centred else tile.features
         if tile.truth is not None:
             index = tile.truth.long() - 1
             one_hot = F.one_hot(index.clamp_min(0), len(CLASSES)).permute(0, 3, 1, 2)
@@ -370,13 +356,8 @@ class GeometricModel(LocalizationModel):
         else:
             # probabilities detached: agreement explains, it must not bend the segmentation
             classes = F.avg_pool2d(tile.landcover.detach().softmax(dim=1), CELL // 2)
-        return self._centre(torch.cat((tile.features, classes), dim=1))
-
-    def _centre(self, maps: Tensor) -> Tensor:
-        if not self.centred:
-            return maps
-        inner = maps[..., 1:-1, 1:-1]
-        return F.pad(inner - inner.mean(dim=(2, 3), keepdim=True), (1, 1, 1, 1))
+        maps = torch.cat((tile.features, classes), dim=1)
+        return centre_maps(maps) if self.centred else maps
 
     def segment(self, overhead: Tensor) -> Tensor:
         """See :meth:`LocalizationModel.segment`."""
@@ -395,15 +376,9 @@ class GeometricModel(LocalizationModel):
         return model
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
-        """See :meth:`LocalizationModel.log_posterior` and :meth:`adapt_temperature`."""
+        """See :meth:`LocalizationModel.log_posterior`."""
         heatmap = prediction.heatmap[:, 0]
-        scores = heatmap.flatten(1)
-        if not self.training:
-            stands_out = (scores.amax(dim=1) - scores.mean(dim=1)).clamp_min(1e-6)
-            scores = (
-                scores * ((stands_out / self.temperature_peak) ** self.temperature_power)[:, None]
-            )
-        return scores.log_softmax(dim=1).view_as(heatmap)
+        return heatmap.flatten(1).log_softmax(dim=1).view_as(heatmap)
 
     def compilable(self) -> list[nn.Module]:
         """See :meth:`LocalizationModel.compilable`: both branches."""
@@ -415,32 +390,11 @@ class GeometricModel(LocalizationModel):
         self.log_scale.add_(math.log(factor))
         self.log_agreement.add_(math.log(factor))
         self.prior_weight.mul_(factor)
-        self.temperature_peak.mul_(factor)
 
     @torch.no_grad()
     def sharpen_search(self, factor: float) -> None:
         """See :meth:`LocalizationModel.sharpen_search`."""
-        # What stands out does so by the same factor, whose power comes on top.
-        self.search_sharpness.mul_(factor ** (1.0 / (1.0 + float(self.temperature_power))))
-
-    @torch.no_grad()
-    def adapt_temperature(self, peak: float, power: float) -> None:
-        """See :meth:`LocalizationModel.adapt_temperature`."""
-        self.temperature_peak.fill_(peak)
-        self.temperature_power.fill_(power)
+        self.search_sharpness.mul_(factor)
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)
-
-
-def _is_circle(turns: Tensor) -> bool:
-    """Whether the headings of the first quarter come again a quarter of a circle further on."""
-    if len(turns) % 4 or len(turns) < 8:
-        return False
-    steps = turns.view(4, -1) - turns[: len(turns) // 4]
-    expected = torch.arange(0.0, 360.0, 90.0, device=turns.device)[:, None]
-    return bool(torch.allclose(steps, expected.expand_as(steps), atol=1e-3))
-
-
-def _to_float(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value

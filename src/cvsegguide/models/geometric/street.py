@@ -124,9 +124,8 @@ class StreetBranch(nn.Module):
         )
         self.columns = Merge(widths[1], given[0], widths[1], circular=True)
         rows = size[0] // 2
-        with torch.device("cpu"):  # constants, also where the network is built without storage
-            elevation = extent[0] * (0.5 - (torch.arange(rows) + 0.5) / rows)
-            bias = _initial_attention(grid, elevation, camera_height)
+        elevation = extent[0] * (0.5 - (torch.arange(rows) + 0.5) / rows)
+        bias = _initial_attention(grid, elevation, camera_height)
         self.attention = ColumnAttention(widths[1], INNER // 2, bias)
         self.register_buffer("elevation", elevation / 45.0, persistent=False)
         self.refine = nn.Sequential(
