@@ -9,8 +9,6 @@ SUBJECTS = {
     "localize": "cvsegguide.benchmark.localize:cold_and_warm",
     "networks": "cvsegguide.benchmark.networks:on_cpu",
     "segment": "cvsegguide.benchmark.localize:segment",
-    "loader": "cvsegguide.benchmark.data:loader",
-    "synth": "cvsegguide.benchmark.data:synth",
     "gpu": "cvsegguide.benchmark.networks:on_gpu",
 }
 """Name -> module and function, ``(quick: bool) -> Iterator[Task]``, in the order of measuring."""

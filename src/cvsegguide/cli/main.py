@@ -145,7 +145,7 @@ def _dispatch(words: list[str], own_process: bool) -> int:
             _end_on_sigterm()
         status = _run(name, words[1:])
     if console.settings.verbose:
-        console.detail(f"{name}: exit status {status}, {time.monotonic() - start:.1f} s{_peak()}")
+        console.detail(f"{name}: exit status {status}, {time.monotonic() - start:.1f} s")
     return status
 
 
@@ -247,16 +247,6 @@ def _start_log() -> None:
         stream=sys.stderr,
     )
     logging.getLogger("cvsegguide").setLevel(logging.DEBUG)
-
-
-def _peak() -> str:
-    """The most memory that the process has held so far."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return ""
-    unit = 2**20 if sys.platform != "darwin" else 2**30
-    return f", {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit:.2f} GiB at most"
 
 
 def _end_on_sigterm() -> None:
