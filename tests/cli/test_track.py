@@ -79,9 +79,6 @@ def test_a_drive_is_tracked_and_everything_is_written(world, tmp_path, capsys):
     assert len(document["features"]) == 1 + 2 * 6
     with Image.open(out / "track.gif") as animation:
         assert animation.n_frames == 6
-        animation.seek(5)
-        colors = {color for _, color in animation.convert("RGB").getcolors(1 << 20)}
-        assert {(57, 255, 20), (0, 229, 255)} <= colors  # truth and estimate stay apart
     picture = np.asarray(Image.open(out / "track.png").convert("RGB")).astype(int)
     last = picture[:420, -420:]  # the map of the last moment: 40 m on 420 pixels or less
     green, cyan = (

@@ -73,7 +73,7 @@ def test_the_page_stands_alone(report: Path, run) -> None:
     assert "script" not in page.tags
     assert "link" not in page.tags
     assert EVIL in page.text
-    assert len(page.sources) == 5
+    assert len(page.sources) == 4
     for source in page.sources:
         kind, _, content = source.partition(";base64,")
         assert kind in ("data:image/png", "data:image/jpeg")

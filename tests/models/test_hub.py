@@ -149,8 +149,7 @@ def test_featup_upsampler_file(tmp_path: Path) -> None:
 
 def test_every_configuration_can_be_built() -> None:
     for name in read_configurations():
-        with torch.device("meta"):
-            model = create_model(name)
+        model = create_model(name)
         if name.startswith(("mst", "featup")):
             assert model.channels == ("tree canopy", "building", "road", "other impervious")
 

@@ -95,7 +95,7 @@ def match_image(
                 cover.add(window, answers[0].landcover[place])
             if search is not None:
                 search.add(answers, place, heat.share(window))
-    # What was padded around the image must not bear on the temperature.
+    # What was padded around the image has no probability.
     scores = network.log_posterior(heat.result()[None, :, *plan.inner])
     channels = None
     if answers[0].landcover is not None:
