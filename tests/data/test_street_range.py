@@ -1,14 +1,17 @@
 """Ranges beside street views: the metres that were written come back; broken files are named."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from cvsegguide.data import BrooklynQueens
+from cvsegguide.data.sample import collate
 from cvsegguide.errors import DatasetError
 from cvsegguide.synth.street import StreetView
 from cvsegguide.synth.writer import write_panorama
@@ -124,3 +127,13 @@ def test_a_broken_file_is_named_with_its_fault(tmp_path: Path, damage, fault: st
     with pytest.raises(DatasetError) as caught:
         ranges(tmp_path)
     assert re.fullmatch(f"{re.escape(str(depth))}: {fault}", str(caught.value))
+
+
+def test_pairs_without_ranges_go_into_one_batch_with_those_that_have_them(tmp_path: Path) -> None:
+    make_tree(tmp_path, tiles=1, panoramas=1)
+    sample = BrooklynQueens(tmp_path, "queens")[0]
+    known = replace(sample, street_range=torch.full((4, 8), 7.0))
+    ranges = collate([sample, known]).street_range
+    assert ranges is not None
+    assert ranges.amax(dim=(1, 2)).tolist() == [0.0, 7.0]
+    assert collate([sample, sample]).street_range is None

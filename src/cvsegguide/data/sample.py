@@ -83,7 +83,7 @@ class Batch(_MappingAccess):
         sightline: ``(B, H, W)`` float32, or None when any sample has none.
         labels: ``(B, H, W)`` by name, for the names that all samples have.
         references: B frames or Nones; empty: all None.
-        street_range: ``(B, h', w')`` float32, or None when any sample has none.
+        street_range: ``(B, h', w')`` float32, 0 for samples that have none; None when none has.
         valid: ``(B, H, W)`` bool, or None when no sample has any.
     """
 
@@ -185,6 +185,12 @@ def collate(samples: Sequence[Sample]) -> Batch:
         tensors = [getattr(sample, name) for sample in samples]
         return None if any(tensor is None for tensor in tensors) else torch.stack(tensors)
 
+    ranges = [sample.street_range for sample in samples]
+    known = next((one for one in ranges if one is not None), None)
+    street_range = None
+    if known is not None:  # pairs over photographs beside those of SynthCity
+        nothing = torch.zeros_like(known)
+        street_range = torch.stack([nothing if one is None else one for one in ranges])
     sizes = {tuple(sample.overhead.shape) for sample in samples}
     if len(sizes) > 1:
         raise InputError(
@@ -213,6 +219,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
             if all(name in sample.labels for sample in samples)
         },
         references=[sample.reference for sample in samples],
-        street_range=optional("street_range"),
+        street_range=street_range,
         valid=valid,
     )
