@@ -23,6 +23,7 @@ from cvsegguide.training.options import add_own_options, add_saving_options
 
 _NOISE = (
     ".*does not have many workers.*",
+    ".*Total length of .list. across ranks is zero.*",  # of a run without validation
     ".*number of training batches.*smaller than the logging interval.*",
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*in eval mode at the start of training.*",

@@ -22,9 +22,10 @@ MODEL = (
 DEVICE = ("--device NAME=auto", str, "auto, cpu, cuda, cuda:1, mps, ...")
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that choose a model and where it runs."""
-    text = f"{MODEL}, or .onnx file of `export` (default: the bundled weights)"
+def add_model_arguments(parser: argparse.ArgumentParser, onnx: bool = True) -> None:
+    """Options that choose a model, a file of ``export`` among them or not, and where it runs."""
+    exported = ", or .onnx file of `export`" if onnx else ""
+    text = f"{MODEL}{exported} (default: the bundled weights)"
     add_options(parser, ("--model M", str, text), DEVICE)
 
 

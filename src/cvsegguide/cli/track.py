@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("table", metavar="TABLE", nargs="?", help="frames, .csv or .parquet")
     parser.add_argument("--out", metavar="DIR", help="folder for the results")
-    add_model_arguments(parser)
+    add_model_arguments(parser, onnx=False)
     add_place_arguments(parser)
     overhead = "raster, or folder of map tiles z/x/y.jpg (default: the tiles beside TABLE)"
     fov = (

@@ -174,7 +174,7 @@ def _draw_cover(axes: "Axes", result: "Localization", truth: tuple[float, float]
     axes.set_title(title)
     handles = parts.landcover_handles(set(np.unique(ids).tolist()), result.scheme)
     _mark(axes, result, truth)
-    axes.legend(handles=handles, **_BELOW, ncols=3)
+    axes.legend(handles=handles, **_BELOW, ncols=4)
 
 
 def _visible(result: "Localization") -> NDArray[np.bool_] | None:

@@ -197,18 +197,26 @@ def outline_region(axes: "Axes", region: "Region", size: float = 10.0) -> None:
 
 
 def number_region(axes: "Axes", region: "Region", size: float = 10.0) -> None:
-    """A region's rank beside it, on the side that has room."""
+    """A region's rank where the region is widest, or beside one that is smaller than the number."""
+    from scipy.ndimage import distance_transform_edt
+
     width, height = axes.get_xlim()[1], axes.get_ylim()[0]
-    right = region.left + region.cutout.shape[1]
-    to_right = right < 0.93 * width
+    depth = np.asarray(distance_transform_edt(np.pad(region.cutout, 1)))[1:-1, 1:-1]
+    down, across = np.unravel_index(int(depth.argmax()), depth.shape)
+    place = (region.left + float(across) + 0.5, region.top + float(down) + 0.5)
+    aside: dict[str, Any] = {"ha": "center", "xytext": (0, 0)}
+    if depth.max() < 0.03 * width:
+        right = region.left + region.cutout.shape[1]
+        to_right = right < 0.93 * width
+        place = (right if to_right else region.left, max(region.top, 0.03 * height))
+        aside = {"ha": "left", "xytext": (3, 0)} if to_right else {"ha": "right", "xytext": (-3, 0)}
     axes.annotate(
         str(region.rank),
-        (right if to_right else region.left, max(region.top, 0.03 * height)),
-        xytext=(3 if to_right else -3, 0),
+        place,
         textcoords="offset points",
-        ha="left" if to_right else "right",
         va="center",
         zorder=6,
+        **aside,
         **outlined(size, 0.26),
     )
 
