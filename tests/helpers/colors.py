@@ -111,10 +111,6 @@ class ColorNetwork(LocalizationModel):
     def segment(self, overhead: Tensor) -> Tensor:
         return overhead.new_zeros(len(overhead), 8, *overhead.shape[2:])
 
-    def log_posterior(self, prediction: Prediction) -> Tensor:
-        scores = prediction.heatmap[:, 0]
-        return scores.flatten(1).log_softmax(dim=1).view_as(scores)
-
     def config(self) -> dict[str, Any]:
         return {"sharpness": self.sharpness, "period": self.period, "gsd": self.gsd}
 

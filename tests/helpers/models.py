@@ -71,8 +71,5 @@ class ColourModel(LocalizationModel):
         prototypes = PROTOTYPES.to(overhead)[None, :, :, None, None]
         return -(overhead[:, None] - prototypes).square().sum(dim=2)
 
-    def log_posterior(self, prediction: Prediction) -> Tensor:
-        return prediction.heatmap.flatten(1).log_softmax(1).view_as(prediction.heatmap)[:, 0]
-
     def config(self) -> dict[str, Any]:
         return {"gsd": self.gsd, "guidance": self.guidance}

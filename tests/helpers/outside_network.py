@@ -31,8 +31,8 @@ class Colours(LocalizationModel):
     def segment(self, overhead: Tensor) -> Tensor:
         return self.cover(overhead)
 
-    def log_posterior(self, prediction: Prediction) -> Tensor:
-        return prediction.heatmap[:, 0].flatten(1).log_softmax(1).view_as(prediction.heatmap[:, 0])
+    def inverse_temperature(self) -> float:
+        return 0.5
 
     def config(self) -> dict[str, Any]:
         return {"side": self.overhead_size[0]}

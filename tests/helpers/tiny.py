@@ -61,10 +61,6 @@ class TinyNetwork(LocalizationModel):
         scores: Tensor = self.cover(self.overhead(overhead))
         return scores
 
-    def log_posterior(self, prediction: Prediction) -> Tensor:
-        scores = prediction.heatmap[:, 0]
-        return scores.flatten(1).log_softmax(dim=1).reshape(scores.shape)
-
     def config(self) -> dict[str, Any]:
         return {"width": self.width, "guidance": self.guidance}
 

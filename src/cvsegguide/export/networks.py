@@ -94,7 +94,6 @@ def describe(model: LocalizationModel, name: str, license_note: str) -> Descript
     """
     scheme = scheme_of(model.channels)
     config = model.config()
-    temperature = getattr(model, "log_temperature", None)
     return Description(
         model=name,
         architecture=str(config.get("model", type(model).__name__)),
@@ -110,8 +109,8 @@ def describe(model: LocalizationModel, name: str, license_note: str) -> Descript
         class_names=tuple(entry.name for entry in scheme.classes),
         searches_headings=model.searches_headings,
         any_size=model.any_size,
-        density=getattr(model, "variant", "") == "published",
-        inverse_temperature=1.0 if temperature is None else float(temperature.detach().exp()),
+        density=model.density,
+        inverse_temperature=float(model.inverse_temperature()),
         license=license_note,
         config=config,
     )

@@ -113,6 +113,7 @@ class LocalizationModel(nn.Module):
         guidance: ``"predicted"``, ``"none"`` or ``"truth"``.
         channels: Names of the land-cover channels of the output, in order.
         searches_headings: Whether :meth:`forward` can try rotations of the street view.
+        density: Whether heatmaps are proportional to a probability density; else they hold logits.
         any_size: A number when overhead inputs may have any size of which it is a divisor, at
             ``gsd``; None where only tiles of ``overhead_size`` mean what was trained.
         default_loss: Name of the loss that it is trained with where none is named.
@@ -121,6 +122,7 @@ class LocalizationModel(nn.Module):
     """
 
     searches_headings: bool = False
+    density: bool = False
     any_size: int | None = None
     default_loss: str = "posterior"
     cell: int = 1
@@ -210,8 +212,22 @@ class LocalizationModel(nn.Module):
         raise NotImplementedError
 
     def log_posterior(self, prediction: Prediction) -> Tensor:
-        """Log-probability ``(B, H, W)`` of the camera standing in each overhead pixel."""
-        raise NotImplementedError
+        """Log-probability ``(B, H, W)`` of the camera standing in each overhead pixel.
+
+        The softmax over all pixels of the heatmap times :meth:`inverse_temperature`, or, where it
+        is a :attr:`density`, the heatmap divided by its sum. A network says which by these two:
+        exported files do the same without PyTorch.
+        """
+        scores = prediction.heatmap[:, 0].float()
+        if self.density:
+            scores = scores.clamp_min(1e-12).log()
+        else:
+            scores = scores * self.inverse_temperature()
+        return scores.flatten(1).log_softmax(dim=1).view_as(scores)
+
+    def inverse_temperature(self) -> Tensor | float:
+        """What the heatmap is multiplied with before the softmax."""
+        return 1.0
 
     def compilable(self) -> list[nn.Module]:
         """Parts with one tensor program for every input of a size, for ``torch.compile``."""

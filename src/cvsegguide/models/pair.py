@@ -92,6 +92,7 @@ class PairModel(LocalizationModel):
                 f"must be a positive number of metres, got {self.gsd:g}", "gsd"
             )
         self.channels = tuple(NYC.channels)
+        self.density = variant == "published"
         if variant == "corrected":
             self.log_temperature = nn.Parameter(torch.zeros(()))
 
@@ -206,18 +207,11 @@ class PairModel(LocalizationModel):
             super().sharpen(factor)
         self.log_temperature.add_(math.log(factor))
 
-    def log_posterior(self, prediction: Prediction) -> Tensor:
-        """See :meth:`LocalizationModel.log_posterior`.
+    def inverse_temperature(self) -> Tensor | float:
+        """Learned; of the published networks there is none.
 
-        Corrected: the softmax over all pixels of the logits times a learned inverse temperature.
-        Published: the heatmap, divided by its sum. It was trained to equal the sightline map,
-        which is proportional to a Gaussian where the camera can be seen, so the map itself plays
-        the part of an unnormalised density; its maximum is the published estimate.
+        Their heatmap was trained to equal the sightline map, which is proportional to a Gaussian
+        where the camera can be seen, so the map itself plays the part of an unnormalised density;
+        its maximum is the published estimate.
         """
-        scores = prediction.heatmap.float().flatten(1)
-        if self.variant == "published":
-            scores = scores.clamp_min(1e-12).log()
-        else:
-            scores = scores * self.log_temperature.exp()
-        height, width = prediction.heatmap.shape[2:]
-        return scores.log_softmax(dim=1).reshape(-1, height, width)
+        return 1.0 if self.density else self.log_temperature.exp()

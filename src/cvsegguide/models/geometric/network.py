@@ -375,11 +375,6 @@ class GeometricModel(LocalizationModel):
         model.portable = True
         return model
 
-    def log_posterior(self, prediction: Prediction) -> Tensor:
-        """See :meth:`LocalizationModel.log_posterior`."""
-        heatmap = prediction.heatmap[:, 0]
-        return heatmap.flatten(1).log_softmax(dim=1).view_as(heatmap)
-
     def compilable(self) -> list[nn.Module]:
         """See :meth:`LocalizationModel.compilable`: both branches."""
         return [self.overhead_branch, self.street_branch]
